@@ -1,0 +1,58 @@
+"""What a candidate is made of: the contracts of codings, neurons, backbones, tasks and energy models, and their registry."""
+
+from spikefront.plugins.contracts import (
+    Backbone,
+    Between,
+    Coding,
+    Data,
+    EnergyModel,
+    Neuron,
+    NoConfig,
+    Plugin,
+    SearchData,
+    Site,
+    SiteInfo,
+    Sites,
+    Task,
+)
+from spikefront.plugins.hookspecs import hookimpl, hookspec
+from spikefront.plugins.layers import AvgPool, Flatten, MaxPool, Synapse, fold
+from spikefront.plugins.operations import Counts, LayerCount, Operations
+from spikefront.plugins.registry import KINDS, Entry, Registry, load_registry
+from spikefront.plugins.signal import Events, Kind, Signal
+from spikefront.plugins.surrogates import SURROGATES, Surrogate
+
+__all__ = [
+    "KINDS",
+    "SURROGATES",
+    "AvgPool",
+    "Backbone",
+    "Between",
+    "Coding",
+    "Counts",
+    "Data",
+    "EnergyModel",
+    "Entry",
+    "Events",
+    "Flatten",
+    "Kind",
+    "LayerCount",
+    "MaxPool",
+    "Neuron",
+    "NoConfig",
+    "Operations",
+    "Plugin",
+    "Registry",
+    "SearchData",
+    "Signal",
+    "Site",
+    "SiteInfo",
+    "Sites",
+    "Surrogate",
+    "Synapse",
+    "Task",
+    "fold",
+    "hookimpl",
+    "hookspec",
+    "load_registry",
+]

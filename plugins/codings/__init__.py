@@ -1,0 +1,1 @@
+"""Coding schemes: one file each."""

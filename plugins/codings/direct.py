@@ -1,0 +1,27 @@
+"""Direct coding: the analog input drives the first layer at every step, and that layer's neurons make the spikes.
+
+The input is constant, so the first synapse is computed once instead of T times; the op counter charges it once and reports
+the T-times convention beside it.
+
+Reference: Rueckauer et al., "Conversion of continuous-valued deep networks to efficient event-driven networks for image
+classification", Frontiers in Neuroscience 11 (2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from spikefront.plugins import Coding, hookimpl
+from spikefront.searchspace import Int
+
+
+class Direct(Coding):
+    """Constant analog input; the first spiking layer encodes it."""
+
+    name = "direct"
+    steps = Int(1, 8)
+
+
+@hookimpl
+def register_codings(register: Callable[[type[Coding]], None]) -> None:
+    register(Direct)

@@ -1,0 +1,78 @@
+"""Rate coding: a stronger input fires more often.
+
+Bernoulli: ``s[t] = 1`` with probability x, independently at each step; the error of the mean shrinks as ``1/sqrt(T)``.
+Deterministic: ``s[t] = floor(t x + 1/2) - floor((t-1) x + 1/2)``, evenly spaced; the spike count is within 1/2 of T x.
+
+Reference: Heeger, "Poisson model of spike generation" (2000), in its one-trial-per-step form; the deterministic form is the
+rounding of the ideal count (own derivation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.searchspace import Choice, Int
+
+
+@dataclass(frozen=True, slots=True)
+class RateConfig:
+    """Hyperparameters of rate coding."""
+
+    spikes: Annotated[str, Choice(("bernoulli", "deterministic"))] = "bernoulli"
+    """How spikes are placed: at random, or evenly."""
+
+
+def bernoulli(x: Tensor, *, steps: int) -> Tensor:
+    """Encode ``x`` as independent random spikes.
+
+    Args:
+        x: firing probabilities in [0, 1], any shape ``(*)``.
+        steps: number of time steps T, at least 1.
+
+    Returns:
+        Spikes in {0, 1}, shape ``(T, *)``. Random: drawn from torch's global generator.
+    """
+    # x = 1 always fires and x = 0 never does, since rand lies in [0, 1)
+    return (torch.rand((steps, *x.shape), device=x.device, dtype=x.dtype) < x).to(x.dtype)
+
+
+def deterministic(x: Tensor, *, steps: int) -> Tensor:
+    """Encode ``x`` as evenly spaced spikes.
+
+    Args:
+        x: intensities in [0, 1], any shape ``(*)``.
+        steps: number of time steps T, at least 1.
+
+    Returns:
+        Spikes in {0, 1}, shape ``(T, *)``; their count differs from ``T x`` by at most 1/2.
+
+    Example:
+        >>> deterministic(torch.tensor(0.5), steps=4)
+        tensor([1., 0., 1., 0.])
+    """
+    time = torch.arange(steps + 1, device=x.device, dtype=x.dtype).view(-1, *[1] * x.dim())
+    return (time * x + 0.5).floor().diff(dim=0)
+
+
+class Rate(Coding):
+    """Firing rate proportional to the input, at random or evenly spaced."""
+
+    name = "rate"
+    Config = RateConfig
+    config: RateConfig
+    steps = Int(2, 32, log=True)
+
+    def encode(self, x: Tensor) -> Signal:
+        function = bernoulli if self.config.spikes == "bernoulli" else deterministic
+        return Signal(function(x, steps=self.time_steps), self.time_steps, Kind.BINARY)
+
+
+@hookimpl
+def register_codings(register: Callable[[type[Coding]], None]) -> None:
+    register(Rate)

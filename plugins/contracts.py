@@ -1,0 +1,335 @@
+"""The contracts of a plugin: subclass one, give it a name and a config, register it.
+
+Time is the leading axis everywhere: activations are ``(T, B, ...)``. No module keeps state between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spikefront.plugins.operations import Counts, Operations
+from spikefront.plugins.signal import Kind, Signal
+from spikefront.plugins.surrogates import Surrogate
+from spikefront.searchspace import Domain, Int, validate
+
+InputKind = Literal["static", "events"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoConfig:
+    """The config of a plugin without hyperparameters."""
+
+
+class Plugin:
+    """What all plugins share.
+
+    Attributes:
+        name: what users call it; lower case, words joined by ``-``.
+        Config: its hyperparameters, a frozen dataclass of ``Annotated[type, domain] = default`` fields.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type] = NoConfig
+    config: Any
+
+    def _configure(self, config: Any) -> None:
+        self.config = config if config is not None else self.Config()
+        validate(self.config, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """Where a spiking layer sits.
+
+    Attributes:
+        index: number of the site, from 0 at the input.
+        stage: number of the stage (what lies between two poolings), from 0.
+        channels: channels, or features, of its neurons.
+        size: height and width of its maps; ``(1, 1)`` for a fully connected layer.
+        last_of_stage: whether a pooling or the read-out follows.
+    """
+
+    index: int
+    stage: int
+    channels: int
+    size: tuple[int, int]
+    last_of_stage: bool
+
+
+class Sites(Protocol):
+    """Makes spiking sites. A backbone calls it wherever a neuron belongs, in the order of the forward pass."""
+
+    def __call__(
+        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
+    ) -> nn.Module: ...
+
+
+class Between(nn.Module):
+    """A coding's module behind one spiking layer. It may own parameters."""
+
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        """Transform what the layer emits.
+
+        Args:
+            spikes: what the neurons emitted, ``(T, B, ...)``.
+            current: the current that drove them, ``(T, B, ...)``; time axis 1 when constant.
+        """
+        raise TypeError(f"{type(self).__name__} must define forward(spikes, current)")
+
+    def penalty(self) -> Tensor | float:
+        """Return the regularisation term that this module adds to the loss."""
+        return 0.0
+
+    def operations(self, spikes: Signal, current: Signal) -> Operations:
+        """Return the operations of one call, summed over time and batch. There is no free module: every one must say."""
+        raise TypeError(f"{type(self).__name__} must define operations(spikes, current)")
+
+
+class Coding(Plugin, nn.Module):
+    """How an input becomes spikes over time, what spikes are worth, and how they become an output.
+
+    Overrides any of ``encode``, ``between``, ``decode``, ``penalty``. The defaults are direct coding: the input is constant,
+    spikes are plain, the output is averaged over time.
+
+    Attributes:
+        steps: numbers of time steps T over which it is searched.
+        inputs: task input kinds that it takes.
+        neurons: names of the neurons that it needs; None for any.
+
+    Args:
+        config: its ``Config``, or None for the defaults.
+        steps: number of time steps T.
+    """
+
+    steps: ClassVar[Int] = Int(1, 8)
+    inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
+    neurons: ClassVar[frozenset[str] | None] = None
+
+    def __init__(self, config: Any = None, *, steps: int) -> None:
+        nn.Module.__init__(self)
+        self._configure(config)
+        self.time_steps = steps
+
+    @classmethod
+    def domains(cls, steps: int) -> Mapping[str, Domain]:
+        """Return the hyperparameter domains that are tighter at this T, by field name."""
+        return {}
+
+    def encode(self, x: Tensor) -> Signal:
+        """Turn a batch of inputs ``(B, ...)``, scaled to [0, 1], into a signal ``(T, B, ...)`` or, if constant, ``(1, B, ...)``."""
+        return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG)
+
+    def between(self, site: SiteInfo) -> Between | None:
+        """Return the module to put behind a spiking site, or None. Called once for each site."""
+        return None
+
+    def decode(self, output: Signal) -> Tensor:
+        """Turn the network's output ``(T, B, K)`` into one value per output, ``(B, K)``."""
+        return output.decoded().mean(0)
+
+    def decode_operations(self, output: Signal) -> Operations:
+        """Return the operations of one ``decode``; the default sums over time."""
+        return Operations(adds=output.values.numel())
+
+    def penalty(self) -> Tensor | float:
+        """Return the regularisation term of the coding's own parameters."""
+        return 0.0
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return what to log of the coding after each epoch, by a name that starts with the coding's."""
+        return {}
+
+    def latency_steps(self, sites: int) -> int:
+        """Return the time steps from the first input to the output, through ``sites`` spiking layers."""
+        return self.time_steps
+
+
+class Neuron(Plugin, nn.Module):
+    """A spiking neuron: currents ``(T, B, ...)`` to spikes ``(T, B, ...)``, all steps in one call.
+
+    Attributes:
+        kind: what it emits.
+
+    Args:
+        config: its ``Config``, or None for the defaults.
+        surrogate: derivative that stands in for the step function's.
+    """
+
+    kind: ClassVar[Kind] = Kind.BINARY
+
+    def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:
+        nn.Module.__init__(self)
+        self._configure(config)
+        self.surrogate = surrogate
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        """Return the spikes.
+
+        Args:
+            current: ``(T, B, ...)``, or ``(1, B, ...)`` for a current that is the same at every step.
+            steps: number of time steps T.
+
+        Returns:
+            Spikes ``(T, B, ...)``, with the memory layout of ``current``.
+        """
+        raise TypeError(f"{type(self).__name__} must define forward(current, steps)")
+
+    def update_operations(self) -> Operations:
+        """Return the operations of one neuron in one time step, whether it fires or not."""
+        raise TypeError(f"{type(self).__name__} must define update_operations()")
+
+    def spike_operations(self) -> Operations:
+        """Return the operations of one spike, such as the subtraction of a soft reset."""
+        return Operations()
+
+
+class Site(nn.Module):
+    """A spiking layer: a neuron and the coding's module behind it."""
+
+    def __init__(self, info: SiteInfo, neuron: Neuron, between: Between | None) -> None:
+        super().__init__()
+        self.info = info
+        self.neuron = neuron
+        self.between = between
+
+    def forward(self, current: Signal) -> Signal:
+        spikes = self.fire(current)
+        return spikes if self.between is None else self.between(spikes, current)
+
+    def fire(self, current: Signal) -> Signal:
+        """Return what the neurons emit, before the coding's module sees it."""
+        return Signal(self.neuron(current.decoded(), current.steps), current.steps, self.neuron.kind)
+
+
+class Backbone(Plugin, nn.Module):
+    """A network of synapses and sites, from a ``Signal`` to a ``Signal`` ``(T, B, outputs)``.
+
+    It never names a neuron or a coding. ``__init__`` assigns ``self.layers``.
+
+    Args:
+        config: its ``Config``, or None for the defaults.
+        input_shape: shape of one input at one step, for example ``(1, 8, 8)``.
+        outputs: number of outputs.
+        sites: call it wherever a spiking layer belongs.
+
+    Raises:
+        UsageError: when the input is too small for the network.
+    """
+
+    layers: nn.Module
+
+    def __init__(self, config: Any = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites) -> None:
+        nn.Module.__init__(self)
+        self._configure(config)
+
+    def forward(self, signal: Signal) -> Signal:
+        """Return the output signal, ``(T, B, outputs)``."""
+        out: Signal = self.layers(signal)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Samples of one split, in one tensor each.
+
+    Attributes:
+        inputs: ``(N, ...)``, in any dtype; ``Task.prepare`` makes a batch ready for coding.
+        targets: ``(N, ...)``.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchData:
+    """What a search may see: the training and the validation split.
+
+    Attributes:
+        outputs: number of network outputs that the targets need, read off the data.
+    """
+
+    train: Data
+    validation: Data
+    outputs: int
+
+
+class Task(Plugin):
+    """What is learnt, on which data. Reading happens once on each node.
+
+    Attributes:
+        inputs: ``static``: one array per sample; ``events``: ``(N, T, ...)`` frames, read for a given T.
+        quality: name of the quality metric, for example ``accuracy``.
+        maximize: whether more quality is better.
+        worst_quality: the quality from which hypervolume is measured, such as a chance or trivial result.
+        best_quality: the best possible quality.
+    """
+
+    inputs: ClassVar[InputKind] = "static"
+    quality: ClassVar[str] = "accuracy"
+    maximize: ClassVar[bool] = True
+    worst_quality: ClassVar[float] = 0.0
+    best_quality: ClassVar[float] = 1.0
+
+    def __init__(self, config: Any = None) -> None:
+        self._configure(config)
+
+    def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
+        """Read the training and validation splits. Must not touch the test split.
+
+        Args:
+            data_dir: where the user keeps data, or None to look in the usual places.
+            steps: number of time steps T; only event tasks need it.
+
+        Raises:
+            UsageError: when files are missing or damaged.
+        """
+        raise TypeError(f"{type(self).__name__} must define search_data(data_dir, steps)")
+
+    def test_data(self, data_dir: Path | None, steps: int) -> Data:
+        """Read the test split; only the final confirmation does."""
+        raise TypeError(f"{type(self).__name__} must define test_data(data_dir, steps)")
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """Make a batch of raw inputs ready for coding: floats in [0, 1]."""
+        return batch.float()
+
+    def loss(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Return the training loss of decoded outputs ``(B, K)``; the default is cross-entropy."""
+        return nn.functional.cross_entropy(output, targets)
+
+    def score(self, output: Tensor, targets: Tensor) -> float:
+        """Return the quality of decoded outputs ``(N, K)`` of a whole split; the default is accuracy in [0, 1]."""
+        return float((output.argmax(1) == targets).to(torch.float64).mean())
+
+
+class EnergyModel(Plugin):
+    """Prices operation counts.
+
+    Attributes:
+        technology: process and voltage that the prices hold for.
+        source: where the prices come from.
+    """
+
+    technology: ClassVar[str]
+    source: ClassVar[str]
+
+    def __init__(self, config: Any = None) -> None:
+        self._configure(config)
+
+    def layer_energy_nj(self, counts: Counts) -> dict[str, float]:
+        """Return the energy of each layer in nanojoules per sample, by layer name."""
+        raise TypeError(f"{type(self).__name__} must define layer_energy_nj(counts)")
+
+    def energy_nj(self, counts: Counts) -> float:
+        """Return the energy of the whole network in nanojoules per sample."""
+        return sum(self.layer_energy_nj(counts).values())

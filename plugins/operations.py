@@ -1,0 +1,92 @@
+"""Operation counts: what a network did on a measuring batch, before any energy model prices it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Role = Literal["synapse", "neuron", "attention", "readout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Elementary operations: additions (comparisons and subtractions count as one) and multiplications."""
+
+    adds: float = 0.0
+    multiplies: float = 0.0
+
+    def __mul__(self, times: float) -> Operations:
+        return Operations(self.adds * times, self.multiplies * times)
+
+    def __add__(self, other: Operations) -> Operations:
+        return Operations(self.adds + other.adds, self.multiplies + other.multiplies)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCount:
+    """Operations of one layer, summed over the time steps and the samples of the measuring batch.
+
+    Attributes:
+        layer: the module's name in the network.
+        role: what the layer is.
+        sops: synaptic operations: accumulates, one for each event and synapse it reaches (edges and stride respected).
+        macs: multiply-accumulates of non-zero analog inputs; a constant input is charged once.
+        macs_every_step: the same when a constant input is charged T times, the convention of much of the literature.
+        operations: additions and multiplications besides: neuron updates, coefficients, attention, read-out.
+        events: non-zero inputs of a synapse, or spikes emitted by a neuron.
+        sites: values an event could have stood on: inputs of a synapse or neurons, times steps and samples.
+    """
+
+    layer: str
+    role: Role
+    sops: int = 0
+    macs: int = 0
+    macs_every_step: int = 0
+    operations: Operations = Operations()
+    events: int = 0
+    sites: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Operations of a network on ``samples`` inputs of ``steps`` time steps, layer by layer."""
+
+    samples: int
+    steps: int
+    layers: tuple[LayerCount, ...]
+
+    @property
+    def sops(self) -> float:
+        """Synaptic operations (accumulates) per sample."""
+        return sum(layer.sops for layer in self.layers) / self.samples
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates per sample; a constant input charged once."""
+        return sum(layer.macs for layer in self.layers) / self.samples
+
+    @property
+    def macs_every_step(self) -> float:
+        """Multiply-accumulates per sample; a constant input charged at every step."""
+        return sum(layer.macs_every_step for layer in self.layers) / self.samples
+
+    @property
+    def spike_rate(self) -> float:
+        """Spikes per neuron and time step, in [0, 1]; averaged over all spiking neurons."""
+        return _rate(layer for layer in self.layers if layer.role == "neuron")
+
+    @property
+    def layer_rates(self) -> dict[str, float]:
+        """Spikes per neuron and time step of each spiking layer."""
+        return {layer.layer: _rate([layer]) for layer in self.layers if layer.role == "neuron"}
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers for JSON."""
+        return asdict(self)
+
+
+def _rate(layers: Iterable[LayerCount]) -> float:
+    pairs = [(layer.events, layer.sites) for layer in layers]
+    sites = sum(site for _, site in pairs)
+    return sum(event for event, _ in pairs) / sites if sites else 0.0

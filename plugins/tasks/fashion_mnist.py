@@ -1,0 +1,107 @@
+"""Fashion-MNIST: 70,000 grey images of clothes, 28x28 pixels, in 10 classes.
+
+The last sixth of the official training images (10,000) is the validation split; the official test images are the test split.
+Files are looked for in ``--data-dir``, then in the folder of Debian's package ``dataset-fashion-mnist``, then downloaded to
+the user's cache with their published checksums.
+
+Source: Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (2017). MIT licence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pooch
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Data, SearchData, Task, hookimpl
+from spikefront.searchspace import UsageError
+
+DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
+_URL: Final = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+_MD5: Final = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+
+
+def find(name: str, data_dir: Path | None) -> Path:
+    """Return the path of one of the four files.
+
+    Raises:
+        UsageError: when it is not in ``data_dir``, or can neither be found nor downloaded.
+    """
+    if data_dir is not None:
+        for folder in (data_dir, data_dir / "fashion-mnist"):
+            for path in (folder / name, folder / name.removesuffix(".gz")):
+                if path.is_file():
+                    return path
+        raise UsageError(f"--data-dir {data_dir}: no {name} there, nor in its folder fashion-mnist")
+    if (DEBIAN_FOLDER / name).is_file():
+        return DEBIAN_FOLDER / name
+    try:
+        return Path(pooch.retrieve(_URL + name, f"md5:{_MD5[name]}", fname=name, path=pooch.os_cache("spikefront")))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"Fashion-MNIST: {name} can't be downloaded ({type(error).__name__}); install Debian's package "
+            "dataset-fashion-mnist, or give --data-dir the folder with the four files"
+        ) from error
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read one IDX file of bytes, gzipped or not.
+
+    Raises:
+        UsageError: when the file is damaged, cut short, or no IDX file of bytes.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, ValueError) as error:
+        raise UsageError(f"{path}: not readable as gzip ({error})") from error
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
+        raise UsageError(f"{path}: no IDX file of bytes (it must start with 00 00 08)")
+    dimensions = raw[3]
+    header = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", raw[4:header]) if len(raw) >= header else ()
+    if len(raw) != header + int(np.prod(shape, dtype=np.int64)):
+        raise UsageError(f"{path}: cut short or too long: {len(raw)} bytes for an array of shape {shape}")
+    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=header).reshape(shape).copy())
+
+
+class FashionMNIST(Task):
+    """28x28 grey images of clothes; classification."""
+
+    name = "fashion-mnist"
+
+    def _read(self, part: str, data_dir: Path | None) -> Data:
+        images = read_idx(find(f"{part}-images-idx3-ubyte.gz", data_dir)).unsqueeze(1)
+        labels = read_idx(find(f"{part}-labels-idx1-ubyte.gz", data_dir)).long()
+        if len(images) != len(labels):
+            raise UsageError(f"Fashion-MNIST {part}: {len(images)} images but {len(labels)} labels")
+        return Data(images, labels)
+
+    def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
+        data = self._read("train", data_dir)
+        cut = len(data) - len(data) // 6
+        train = Data(data.inputs[:cut], data.targets[:cut])
+        validation = Data(data.inputs[cut:], data.targets[cut:])
+        return SearchData(train, validation, outputs=int(data.targets.max()) + 1)
+
+    def test_data(self, data_dir: Path | None, steps: int) -> Data:
+        return self._read("t10k", data_dir)
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        return batch.float() / 255
+
+
+@hookimpl
+def register_tasks(register: Callable[[type[Task]], None]) -> None:
+    register(FashionMNIST)

@@ -1,0 +1,1 @@
+"""Judging one candidate: assembly, training, op counting. No Ray, no Optuna, no MLflow."""

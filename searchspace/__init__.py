@@ -1,0 +1,53 @@
+"""What can be searched: domains, candidates, spaces and their narrowing. Knows Optuna's distributions and nothing else."""
+
+from spikefront.searchspace.candidate import FAMILIES, Candidate, Part, Schedule, Training, from_flat
+from spikefront.searchspace.domains import (
+    PINNED,
+    Choice,
+    Domain,
+    Float,
+    Int,
+    Value,
+    When,
+    build,
+    describe,
+    fields_of,
+    validate,
+)
+from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set, read_study_file
+from spikefront.searchspace.objectives import ENERGY, LATENCY, Objective, SearchInfo
+from spikefront.searchspace.space import Row, SearchCatalogue, Space
+
+__all__ = [
+    "ENERGY",
+    "FAMILIES",
+    "LATENCY",
+    "PINNED",
+    "Candidate",
+    "Choice",
+    "Domain",
+    "Float",
+    "Int",
+    "Narrowing",
+    "Objective",
+    "Part",
+    "Row",
+    "Schedule",
+    "SearchCatalogue",
+    "SearchInfo",
+    "Space",
+    "Training",
+    "UnknownName",
+    "UsageError",
+    "Value",
+    "When",
+    "build",
+    "describe",
+    "fields_of",
+    "from_flat",
+    "parse_mapping",
+    "parse_set",
+    "read_study_file",
+    "validate",
+]

@@ -1,0 +1,156 @@
+"""A candidate: everything needed to judge one spiking network, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Protocol
+
+from spikefront.searchspace.domains import PINNED, Choice, Int, Value, build, fields_of
+from spikefront.searchspace.errors import UnknownName, UsageError
+
+FAMILIES: Final = ("task", "coding", "neuron", "backbone", "training.optimizer", "training.surrogate")
+"""The choices among named things, by their flat name, in the order in which they are made."""
+
+
+DEFAULTS: Final = {"neuron": "lif", "backbone": "convnet", "training.optimizer": "adam", "training.surrogate": "atan"}
+"""What a candidate is made of where it does not say."""
+
+PINNED_FAMILIES: Final = ("training.optimizer",)
+"""Families that stay at their default until somebody opens them."""
+
+
+class Catalogue(Protocol):
+    """Where the named things of each family are looked up. The plugin registry is one."""
+
+    def options(self, family: str) -> Mapping[str, type]:
+        """Return the config dataclass of each name in ``family``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One named choice with its hyperparameters, for example coding ``latency`` with its ``LatencyConfig``."""
+
+    name: str
+    config: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and on how much data a candidate is trained."""
+
+    epochs: Annotated[int, Int(1, 10_000), PINNED] = 15
+    """Passes over the training data."""
+    batch: Annotated[int, Int(1, 65_536), PINNED] = 64
+    """Samples per training step."""
+    subset: Annotated[int, Int(0, 100_000_000), PINNED] = 0
+    """Training samples to use, drawn once with a fixed seed; 0 means all of them."""
+    decay: Annotated[str, Choice(("cosine", "constant")), PINNED] = "cosine"
+    """Learning rate over the run: a cosine down to zero, or constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a candidate is trained: optimiser and surrogate gradient by name, and the schedule."""
+
+    optimizer: Part
+    surrogate: Part
+    schedule: Schedule = Schedule()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One point of the search space. Hashable, and survives JSON.
+
+    Attributes:
+        task: what is learnt, on which data.
+        coding: how an input becomes spikes and spikes become an output.
+        neuron: the spiking neuron model.
+        backbone: the network.
+        training: how it is trained.
+        steps: number of time steps T, at least 1.
+        seed: seed of every random source while this candidate is judged.
+    """
+
+    task: Part
+    coding: Part
+    neuron: Part
+    backbone: Part
+    training: Training
+    steps: int
+    seed: int = 0
+
+    def flat(self) -> dict[str, Value]:
+        """Write the candidate as one flat mapping of active hyperparameters, the form of Optuna, MLflow and JSON."""
+        flat: dict[str, Value] = {}
+        for family in FAMILIES:
+            part = _part(self, family)
+            flat[family] = part.name
+            values = {field.name: getattr(part.config, field.name) for field in fields_of(type(part.config))}
+            for field in fields_of(type(part.config)):
+                if field.active(values):
+                    flat[f"{family}.{part.name}.{field.name}"] = values[field.name]
+        for field in fields_of(Schedule):
+            flat[f"training.{field.name}"] = getattr(self.training.schedule, field.name)
+        return flat | {"steps": self.steps, "seed": self.seed}
+
+    def to_json(self) -> str:
+        """Write the flat form as JSON."""
+        return json.dumps(self.flat(), indent=2)
+
+    def __str__(self) -> str:
+        names = (self.task, self.coding, self.neuron, self.backbone)
+        return " ".join(part.name for part in names) + f" T={self.steps}"
+
+
+def _part(candidate: Candidate, family: str) -> Part:
+    owner: object = candidate
+    for name in family.split("."):
+        owner = getattr(owner, name)
+    assert isinstance(owner, Part)
+    return owner
+
+
+def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
+    """Read a candidate back from its flat form. Missing hyperparameters take their defaults.
+
+    Args:
+        flat: hyperparameters by flat name, as ``Candidate.flat`` writes them. ``task`` and ``coding`` are required.
+        catalogue: where names are looked up.
+
+    Raises:
+        UnknownName: for a name that no plugin or config answers to.
+        UsageError: for a value outside its range, or a missing choice.
+    """
+    rest = dict(flat)
+    parts = {family: _take_part(rest, family, catalogue) for family in FAMILIES}
+    schedule_names = [field.name for field in fields_of(Schedule)]
+    schedule = {name: rest.pop(f"training.{name}") for name in schedule_names if f"training.{name}" in rest}
+    steps, seed = rest.pop("steps", 4), rest.pop("seed", 0)
+    for name, value, least in (("steps", steps, 1), ("seed", seed, 0)):
+        if type(value) is not int or value < least:
+            raise UsageError(f"{name}: {value!r} is not a whole number of at least {least}")
+    if rest:
+        raise UnknownName("hyperparameter", next(iter(rest)), flat.keys() - rest.keys())
+    training = Training(
+        parts.pop("training.optimizer"),
+        parts.pop("training.surrogate"),
+        build(Schedule, schedule, "training"),
+    )
+    assert isinstance(steps, int) and isinstance(seed, int)
+    return Candidate(**parts, training=training, steps=steps, seed=seed)
+
+
+def _take_part(rest: dict[str, object], family: str, catalogue: Catalogue) -> Part:
+    options = catalogue.options(family)
+    name = rest.pop(family, DEFAULTS.get(family))
+    if name is None:
+        raise UsageError(f"a candidate needs a {family}: one of {', '.join(sorted(options))}")
+    if name not in options:
+        raise UnknownName(family, str(name), options)
+    prefix = f"{family}.{name}."
+    values = {key.removeprefix(prefix): rest.pop(key) for key in list(rest) if key.startswith(prefix)}
+    return Part(str(name), build(options[str(name)], values, f"{family}.{name}"))
+

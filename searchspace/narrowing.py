@@ -1,0 +1,130 @@
+"""Narrowing a space: ``coding=gac,sac``, ``neuron.*.threshold=0.5..1.0``, ``steps=4``.
+
+A narrowing keeps part of a domain. It never widens one: a value outside is an error that names the domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, describe
+from spikefront.searchspace.errors import UnknownName, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Keep, of every hyperparameter whose flat name matches ``pattern``, only ``values`` or what lies in ``bounds``.
+
+    Attributes:
+        pattern: a flat name, in which ``*`` stands for any part.
+        values: the values to keep, as text.
+        bounds: lowest and highest value to keep, as text, or None.
+        source: what to name in messages, for example ``--set steps=4`` or ``study.yaml``.
+    """
+
+    pattern: str
+    values: tuple[str, ...]
+    bounds: tuple[str, str] | None
+    source: str
+
+    def matches(self, name: str) -> bool:
+        """Say whether the flat ``name`` is meant."""
+        return fnmatchcase(name, self.pattern)
+
+    def apply(self, domain: Domain, name: str) -> Domain:
+        """Return the part of ``domain`` that is kept.
+
+        Raises:
+            UsageError: for a value or bound outside the domain, or a range of a choice.
+        """
+        where = f"{self.source}: {name}"
+        if self.bounds is None:
+            return Choice([_read(text, domain, where) for text in self.values])
+        if isinstance(domain, Choice):
+            raise UsageError(f"{where}: {'..'.join(self.bounds)} is a range, but this is a choice of {describe(domain)}")
+        low, high = (_read(text, domain, where) for text in self.bounds)
+        assert not isinstance(low, str) and not isinstance(high, str)
+        if low > high:
+            raise UsageError(f"{where}: {low}..{high} is reversed; write {high}..{low}")
+        if isinstance(domain, Int):
+            return Int(int(low), int(high), log=domain.log, step=domain.step)
+        assert isinstance(domain, Float)
+        return Float(float(low), float(high), log=domain.log)
+
+
+def _read(text: str, domain: Domain, where: str) -> Value:
+    """Read one value of ``domain`` from text."""
+    if isinstance(domain, Choice):
+        for choice in domain.choices:
+            if str(choice).lower() == text.lower():
+                assert choice is not None
+                return choice
+        raise UnknownName(f"value of {where}:", text, map(str, domain.choices))
+    try:
+        value: Value = int(text) if isinstance(domain, Int) else float(text)
+    except ValueError:
+        raise UsageError(f"{where}: {text!r} is not a number in {describe(domain)}") from None
+    if not contains(domain, value):
+        raise UsageError(f"{where}: {text} is outside {describe(domain)}; a space can be narrowed, never widened")
+    return value
+
+
+def parse_set(text: str) -> Narrowing:
+    """Read one ``NAME=VALUE[,VALUE...]`` or ``NAME=LOW..HIGH``.
+
+    Raises:
+        UsageError: when there is no name, no ``=`` or no value.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals and value):
+        raise UsageError(f"--set {text!r} must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW..HIGH")
+    return _narrowing(name, value, f"--set {text}")
+
+
+def _narrowing(name: str, value: str, source: str) -> Narrowing:
+    low, dots, high = (part.strip() for part in value.partition(".."))
+    if dots:
+        return Narrowing(name, (), (low, high), source)
+    values = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not values:
+        raise UsageError(f"{source}: {name} has no value")
+    return Narrowing(name, values, None, source)
+
+
+def parse_mapping(space: Mapping[str, object], source: str) -> list[Narrowing]:
+    """Read the ``space:`` section of a study file: names to a value, a list of values or ``LOW..HIGH``.
+
+    Raises:
+        UsageError: for a value that is neither.
+    """
+    found = []
+    for name, value in space.items():
+        items: Iterable[Any] = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, (bool, int, float, str)) for item in items):
+            raise UsageError(f"{source}: space: {name}: {value!r} is not a value, a list of values or LOW..HIGH")
+        found.append(_narrowing(str(name), ",".join(map(str, items)), source))
+    return found
+
+
+def read_study_file(path: Path) -> dict[str, object]:
+    """Read a YAML study file into a plain mapping.
+
+    Raises:
+        UsageError: when the file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}: not readable as YAML: {reason}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UsageError(f"{path}: a study file is a mapping of option: value, see examples/study.yaml")
+    return content

@@ -1,0 +1,325 @@
+"""The search space: the registry's configs composed into one conditional, define-by-run space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Protocol
+
+from spikefront.searchspace.candidate import DEFAULTS, FAMILIES, PINNED_FAMILIES, Candidate, Catalogue, Schedule, from_flat
+from spikefront.searchspace.domains import Choice, Domain, Field, Float, Int, Value, contains, describe, fields_of
+from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.narrowing import Narrowing
+
+_JOINT = FAMILIES[:4]  # these must go together; optimiser and surrogate go with anything
+
+Ask = Callable[[str, Domain, Value], Value]
+"""Chooses a value: takes the parameter's name, its domain and its default."""
+
+
+class Trial(Protocol):
+    """What a space needs of an Optuna trial."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+class SearchCatalogue(Catalogue, Protocol):
+    """A catalogue that also knows what goes together. The plugin registry is one."""
+
+    def problem(self, chosen: Mapping[str, str]) -> str | None:
+        """Say why these names, by family, can't be one network; None when they can."""
+        ...
+
+    def steps(self, coding: str) -> Int:
+        """Return the numbers of time steps over which ``coding`` is searched."""
+        ...
+
+    def domains(self, family: str, name: str, steps: int) -> Mapping[str, Domain]:
+        """Return the hyperparameter domains of a plugin that are tighter at this T."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One hyperparameter of a space, as it is printed: ``active`` says under which choice it exists."""
+
+    name: str
+    domain: str
+    default: Value
+    active: str
+    doc: str
+    searched: bool
+
+
+class Space:
+    """All candidates of a search.
+
+    Args:
+        catalogue: names, configs and what goes together.
+        task: name of the task searched on.
+        narrowings: what to keep, in order; later ones narrow further.
+        seed: seed that every candidate is trained under.
+
+    Raises:
+        UnknownName: when a narrowing matches nothing.
+        UsageError: when a narrowing widens, or nothing is left.
+    """
+
+    def __init__(
+        self, catalogue: SearchCatalogue, task: str, narrowings: Iterable[Narrowing] = (), seed: int = 0
+    ) -> None:
+        self._catalogue = catalogue
+        self.task = task
+        self.seed = seed
+        self._narrowings = tuple(narrowings)
+        if task not in catalogue.options("task"):
+            raise UnknownName("task", task, catalogue.options("task"))
+        self._check_patterns()
+        self._names = {family: self._names_of(family) for family in FAMILIES}
+        self._steps = {coding: self._steps_of(coding) for coding in self._names["coding"]}
+        self._combinations = self._combine()
+
+    # Choices among names
+
+    def _names_of(self, family: str) -> tuple[str, ...]:
+        """Names kept in a family, including those that do not go with the rest."""
+        if family == "task":
+            return (self.task,)
+        if family in PINNED_FAMILIES and not self._is_narrowed(family):
+            return (DEFAULTS[family],)
+        domain = self._narrow(family, Choice(sorted(self._catalogue.options(family))))
+        assert isinstance(domain, Choice)
+        return tuple(map(str, domain.choices))
+
+    def _steps_of(self, coding: str) -> Domain | None:
+        """Part of the coding's steps that the narrowings keep; None when nothing is left."""
+        domain: Domain = self._catalogue.steps(coding)
+        for narrowing in self._narrowings:
+            if narrowing.matches("steps"):
+                kept = _intersect(narrowing, domain)
+                if kept is None:
+                    return None
+                domain = kept
+        return domain
+
+    def _combine(self) -> list[dict[str, str]]:
+        """Enumerate the names that go together, refusing what the user named but can't have."""
+        first_problem: dict[tuple[str, str], str] = {}
+        good = []
+        for names in product(*(self._names[family] for family in _JOINT)):
+            chosen = dict(zip(_JOINT, names, strict=True))
+            problem = self._problem(chosen)
+            if problem is None:
+                good.append(chosen)
+            else:
+                for item in chosen.items():
+                    first_problem.setdefault(item, problem)
+        for family in _JOINT:
+            if self._is_narrowed(family) or not good:
+                for name in self._names[family]:
+                    if not any(chosen[family] == name for chosen in good):
+                        raise UsageError(first_problem[family, name])
+        return good
+
+    def _problem(self, chosen: Mapping[str, str]) -> str | None:
+        coding = chosen["coding"]
+        if self._steps[coding] is None:
+            return f"coding {coding!r} is searched over steps {describe(self._catalogue.steps(coding))}; none are kept"
+        return self._catalogue.problem(chosen)
+
+    def _allowed(self, family: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
+        if family not in _JOINT:
+            return self._names[family]
+        fits = [combo for combo in self._combinations if all(combo[key] == chosen[key] for key in chosen)]
+        return tuple(sorted({combo[family] for combo in fits}))
+
+    # Narrowing
+
+    def _check_patterns(self) -> None:
+        names = {row_name for row_name, _, _ in self._all_fields()} | {*FAMILIES[1:], "steps"}
+        for narrowing in self._narrowings:
+            if not any(narrowing.matches(name) for name in names):
+                raise UnknownName(f"hyperparameter in {narrowing.source}:", narrowing.pattern, names)
+        hulls = [self._catalogue.steps(coding) for coding in self._catalogue.options("coding")]
+        hull = Int(min(domain.low for domain in hulls), max(domain.high for domain in hulls))
+        for narrowing in self._narrowings:
+            if narrowing.matches("steps"):
+                narrowing.apply(hull, "steps")  # raises when it reaches outside every coding
+
+    def _all_fields(self) -> Iterable[tuple[str, str, Field]]:
+        for family in FAMILIES:
+            for name, config in self._catalogue.options(family).items():
+                if family != "task" or name == self.task:
+                    for field in fields_of(config):
+                        yield f"{family}.{name}.{field.name}", name, field
+        for field in fields_of(Schedule):
+            yield f"training.{field.name}", "", field
+
+    def _is_narrowed(self, name: str) -> bool:
+        return any(narrowing.matches(name) for narrowing in self._narrowings)
+
+    def _narrow(self, name: str, domain: Domain) -> Domain:
+        for narrowing in self._narrowings:
+            if narrowing.matches(name):
+                domain = narrowing.apply(domain, name)
+        return domain
+
+    def _domain_of(self, name: str, field: Field, tighter: Mapping[str, Domain]) -> Domain:
+        """Domain searched for one field: its own, narrowed; a pinned one is its default until it is narrowed."""
+        if field.pinned and not self._is_narrowed(name):
+            return Choice([field.default])
+        domain = self._narrow(name, field.domain)
+        return _overlap(domain, tighter[field.name], name) if field.name in tighter else domain
+
+    # Walking
+
+    def walk(self, ask: Ask) -> Candidate:
+        """Make a candidate by asking for each active parameter in turn.
+
+        A choice whose options depend on earlier choices is asked for under a name that says so (``neuron|coding=css``),
+        since Optuna needs the options behind one name to stay the same. Parameters with one possible value aren't asked.
+        """
+        flat: dict[str, Value] = {"seed": self.seed}
+        chosen: dict[str, str] = {}
+        for family in FAMILIES:
+            flat[family] = chosen[family] = str(self._choose(family, chosen, ask))
+            if family == "coding":
+                flat["steps"] = self._ask_steps(chosen["coding"], ask)
+            steps = flat.get("steps")
+            tighter = (
+                self._catalogue.domains(family, chosen[family], steps) if isinstance(steps, int) else {}
+            )
+            values: dict[str, Value] = {}
+            for field in fields_of(self._catalogue.options(family)[chosen[family]]):
+                name = f"{family}.{chosen[family]}.{field.name}"
+                if not field.active(values):
+                    values[field.name] = field.default
+                    continue
+                domain = self._domain_of(name, field, tighter)
+                varies = field.name in tighter and isinstance(domain, Choice)
+                values[field.name] = _ask(ask, f"{name}|steps={steps}" if varies else name, domain, field.default)
+                flat[name] = values[field.name]
+        for field in fields_of(Schedule):
+            name = f"training.{field.name}"
+            flat[name] = _ask(ask, name, self._domain_of(name, field, {}), field.default)
+        return from_flat(flat, self._catalogue)
+
+    def _choose(self, family: str, chosen: Mapping[str, str], ask: Ask) -> Value:
+        allowed = self._allowed(family, chosen)
+        everywhere = self._allowed(family, {})
+        name = family if allowed == everywhere else f"{family}|coding={chosen['coding']}"
+        return _ask(ask, name, Choice(allowed), allowed[0])
+
+    def _ask_steps(self, coding: str, ask: Ask) -> Value:
+        domain = self._steps[coding]
+        assert domain is not None
+        # A list of steps keeps other members for another coding, so its options are asked under the coding's name.
+        name = f"steps|coding={coding}" if isinstance(domain, Choice) else "steps"
+        return _ask(ask, name, domain, 4)
+
+    def suggest(self, trial: Trial) -> Candidate:
+        """Let an Optuna trial choose a candidate."""
+        return self.walk(lambda name, domain, _: _suggest(trial, name, domain))
+
+    def default(self, **choices: str) -> Candidate:
+        """Return the candidate of all defaults, with some choices fixed by family (``coding="sac"``).
+
+        Raises:
+            UsageError: when a fixed choice is not in this space.
+        """
+
+        def ask(name: str, domain: Domain, default: Value) -> Value:
+            family = name.partition("|")[0]
+            value = choices.get(family, default)
+            if family in choices and not contains(domain, value):
+                raise UsageError(f"{family} {value!r} is not in this space: {describe(domain)}")
+            return value if contains(domain, value) else _nearest(domain)
+
+        return self.walk(ask)
+
+    # Describing
+
+    def rows(self) -> list[Row]:
+        """List the hyperparameters that exist in this space, searched and pinned, in the order they are chosen."""
+        rows = []
+        for family in FAMILIES[1:]:
+            names = self._allowed(family, {})
+            rows.append(Row(family, ", ".join(names), names[0], "always", f"which {family}", len(names) > 1))
+            if family == "coding":
+                rows += [
+                    Row("steps", describe(domain), 4, f"coding={name}", "time steps T", not domain.single())
+                    for name in names
+                    if (domain := self._steps[name]) is not None
+                ]
+            for name in names:
+                for field in fields_of(self._catalogue.options(family)[name]):
+                    when = "" if field.when is None else f", {field.when.field}={'|'.join(map(str, field.when.values))}"
+                    rows.append(self._row(f"{family}.{name}.{field.name}", field, f"{family}={name}{when}"))
+        rows += [self._row(f"training.{field.name}", field, "always") for field in fields_of(Schedule)]
+        return rows
+
+    def _row(self, name: str, field: Field, active: str) -> Row:
+        domain = self._domain_of(name, field, {})
+        return Row(name, describe(domain), field.default, active, field.doc, not domain.single())
+
+
+def _ask(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
+    return _nearest(domain) if domain.single() else ask(name, domain, default)
+
+
+def _suggest(trial: Trial, name: str, domain: Domain) -> Value:
+    if isinstance(domain, Choice):
+        value: Value = trial.suggest_categorical(name, domain.choices)
+        return value
+    if isinstance(domain, Int):
+        return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
+    assert isinstance(domain, Float)
+    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+
+
+def _nearest(domain: Domain) -> Value:
+    """A value of the domain for a default that was narrowed away: the lowest, which is also the cheapest T."""
+    if isinstance(domain, Choice):
+        first = domain.choices[0]
+        assert first is not None
+        return first
+    assert isinstance(domain, (Int, Float))
+    return domain.low
+
+
+def _intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
+    """Keep of a numeric domain what a narrowing keeps, which may be nothing."""
+    if isinstance(domain, Choice):
+        kept = [value for value in domain.choices if _keeps(narrowing, value)]
+        return Choice(kept) if kept else None
+    assert isinstance(domain, Int)
+    if narrowing.bounds is None:
+        kept = [int(text) for text in narrowing.values if contains(domain, int(text))]
+        return Choice(kept) if kept else None
+    low, high = max(domain.low, int(narrowing.bounds[0])), min(domain.high, int(narrowing.bounds[1]))
+    return Int(low, high, log=domain.log) if low <= high else None
+
+
+def _keeps(narrowing: Narrowing, value: Any) -> bool:
+    if narrowing.bounds is None:
+        return str(value) in narrowing.values
+    return int(narrowing.bounds[0]) <= value <= int(narrowing.bounds[1])
+
+
+def _overlap(domain: Domain, tighter: Domain, name: str) -> Domain:
+    """Keep of a narrowed domain what the plugin allows at this T."""
+    if isinstance(domain, Choice):
+        kept = [choice for choice in domain.choices if contains(tighter, choice)]
+        if not kept:
+            raise UsageError(f"{name}: {describe(domain)} is outside {describe(tighter)} at this number of steps")
+        return Choice(kept)
+    if isinstance(tighter, Choice):
+        return Choice([choice for choice in tighter.choices if contains(domain, choice)])
+    assert isinstance(domain, (Int, Float)) and isinstance(tighter, (Int, Float))
+    low, high = max(domain.low, tighter.low), min(domain.high, tighter.high)
+    if isinstance(domain, Int):
+        return Int(int(low), int(high), log=domain.log, step=domain.step)
+    return Float(low, high, log=domain.log)
