@@ -1,0 +1,146 @@
+"""Between Ray Tune and the study: Tune asks for configurations and reports results, the study decides and remembers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from spikefront.runners.engine.listener import Listener, State
+from spikefront.runners.engine.study import StudyRecord
+from spikefront.searchspace import Candidate, Space
+
+FAILURE = "failure"
+"""Key under which a worker reports why a trial can't go on."""
+
+
+@dataclass(slots=True)
+class _Running:
+    number: int
+    candidate: Candidate
+    metrics: dict[str, float]
+    epoch: int = 0
+
+
+class StudySearcher(Searcher):
+    """Asks the study, tells it, and tells the listener. Tune's own record is never read back.
+
+    Args:
+        record: the study.
+        space: what is searched.
+        listener: who is told of each event.
+        trials: how many to ask for, or None for no limit.
+        weights: folder in which workers leave trained weights.
+        stopped: says why trials are being stopped before their budget is spent.
+    """
+
+    def __init__(
+        self,
+        record: StudyRecord,
+        space: Space,
+        listener: Listener,
+        trials: int | None,
+        weights: Path,
+        stopped: Callable[[], str],
+    ) -> None:
+        super().__init__()
+        self._record = record
+        self._space = space
+        self._listener = listener
+        self._left = math.inf if trials is None else trials
+        self._weights = weights
+        self._stopped = stopped
+        self._running: dict[str, _Running] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._left <= 0:
+            return Searcher.FINISHED
+        self._left -= 1
+        trial = self._record.ask()
+        candidate = self._space.suggest(trial)
+        self._record.chosen(trial, candidate)
+        self._running[trial_id] = _Running(trial.number, candidate, {})
+        self._listener.trial_started(trial.number, candidate)
+        return {"number": trial.number, "candidate": candidate.flat()}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        running = self._running[trial_id]
+        epoch = int(result.get("epoch", 0))
+        if epoch > running.epoch:  # a trial that lost its worker starts again and repeats epochs
+            running.epoch = epoch
+            running.metrics = _metrics(result)
+            self._listener.epoch_ended(running.number, epoch, running.metrics)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if error:
+            return  # TrialErrors follows, and knows the reason
+        result = result or {}
+        if result.get(FAILURE):
+            self._end(trial_id, "FAIL", str(result[FAILURE]))
+            return
+        self.on_trial_result(trial_id, result)
+        running = self._running[trial_id]
+        budget = running.candidate.training.schedule.epochs
+        if running.epoch < budget:
+            self._end(trial_id, "PRUNED", f"{self._stopped()} at epoch {running.epoch} of {budget}")
+        else:
+            self._end(trial_id, "COMPLETE", "")
+
+    def fail(self, trial_id: str, reason: str) -> None:
+        """Record that a trial failed for good."""
+        self._end(trial_id, "FAIL", reason)
+
+    def end_all(self, reason: str) -> None:
+        """Record what is still in flight as failed; nothing stays running when a search ends."""
+        for trial_id in list(self._running):
+            self._end(trial_id, "FAIL", reason)
+
+    def _end(self, trial_id: str, state: State, reason: str) -> None:
+        running = self._running.pop(trial_id)
+        state, reason = self._record.tell(running.number, state, reason, running.metrics)
+        weights = weights_file(self._weights, running.number)
+        kept = weights if state == "COMPLETE" and weights.exists() else None
+        self._listener.trial_ended(running.number, state, reason, running.metrics, kept)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: the journal is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing: the journal is the truth."""
+
+
+class TrialErrors(Callback):
+    """Hands the reason of a trial that Tune gave up on to the searcher, which Tune tells only that there was one."""
+
+    def __init__(self, fail: Callable[[str, str], None]) -> None:
+        self._fail = fail
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        error = trial.get_pickled_error()
+        self._fail(trial.trial_id, describe_error(error))
+
+
+def describe_error(error: BaseException | None) -> str:
+    """Say in one line why Tune gave a trial up."""
+    name = type(error).__name__
+    if "Actor" in name or "Worker" in name or "Node" in name:
+        return "lost its worker (killed, out of memory, or the machine went away)"
+    lines = str(error).strip().splitlines() if error is not None else []
+    return f"{name}: {lines[-1]}" if lines else name
+
+
+def weights_file(folder: Path, number: int) -> Path:
+    """Return where the weights of a trial lie."""
+    return folder / f"trial-{number:05d}.pt"
+
+
+def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    """Pick the metrics out of a result, which Tune flattens."""
+    prefix = "metrics/"
+    return {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}

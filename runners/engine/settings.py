@@ -1,0 +1,81 @@
+"""What a user asks of a search."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from spikefront.searchspace import UnknownName, UsageError
+
+SamplerName = Literal["tpe", "nsga2", "gp", "random"]
+SAMPLERS: Final[tuple[str, ...]] = get_args(SamplerName)
+
+
+def cores() -> int:
+    """Return the processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How to search; what is searched is the ``Space``.
+
+    Attributes:
+        name: the search's name: its folder, its Optuna study, its MLflow tag.
+        folder: the search's own folder, which must not hold another search.
+        trials: trials to judge, or None when only the time is limited.
+        time_s: seconds after which no trial goes on, or None.
+        workers: trials at a time; on a cluster, at most this many.
+        seed: seed of the sampler.
+        sampler: which Optuna sampler proposes candidates.
+        latency_objective: whether latency, in time steps, is a third objective.
+        gpus_per_trial: GPUs of one trial; a fraction shares one.
+        address: an existing Ray cluster, or None for this machine.
+        energy_model: name of the plugin that prices operations.
+        data_dir: where the user keeps data.
+        plugin_dirs: folders with loose plugin files.
+
+    Raises:
+        UsageError: when a value makes no sense.
+    """
+
+    name: str
+    folder: Path
+    trials: int | None = 24
+    time_s: float | None = None
+    workers: int = 1
+    seed: int = 0
+    sampler: str = "tpe"
+    latency_objective: bool = False
+    gpus_per_trial: float = 0.0
+    address: str | None = None
+    energy_model: str = "horowitz-45nm"
+    data_dir: Path | None = None
+    plugin_dirs: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        for flag, value in (("--trials", self.trials), ("--time", self.time_s), ("--workers", self.workers)):
+            if value is not None and value <= 0:
+                raise UsageError(f"{flag} {value:g} must be above 0")
+        if self.trials is None and self.time_s is None:
+            raise UsageError("a search needs an end: give --trials, --time, or both")
+        if self.gpus_per_trial < 0:
+            raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g} must be 0 or more")
+        if self.sampler not in SAMPLERS:
+            raise UnknownName("sampler", self.sampler, SAMPLERS)
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed} must be 0 or more")
+        if not self.name or set(self.name) & set("/\\'\"\n"):
+            raise UsageError(f"--name {self.name!r} must be a word without slashes or quotes: it names a folder")
+
+    @property
+    def journal(self) -> Path:
+        """The file that holds the study: the truth about the search."""
+        return self.folder / "journal.log"
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the trained weights; on a cluster, every node must see it."""
+        return self.folder / "weights"

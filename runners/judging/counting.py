@@ -1,0 +1,182 @@
+"""Counting the operations of a network, exactly.
+
+One pass in eval mode with forward hooks. For each synapse: the non-zero inputs times the outputs that each one reaches (edges,
+stride and groups respected), summed over time. What an edge carries is declared by the module that produced it and checked
+here against the values; it decides between accumulates and multiply-accumulates. The oracle is a brute-force loop (tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikefront.plugins import (
+    AvgPool,
+    Between,
+    Counts,
+    Events,
+    Kind,
+    LayerCount,
+    Neuron,
+    Operations,
+    Signal,
+    Synapse,
+)
+from spikefront.runners.judging.assembly import Network
+from spikefront.runners.judging.connections import compose, conv_reach, window_reach
+
+
+class EdgeKindError(ValueError):
+    """An edge carries values that its producer ruled out: a bug of that plugin, which would falsify the energy."""
+
+
+def count_operations(network: Network, batch: Tensor) -> Counts:
+    """Count the operations of one forward pass.
+
+    Args:
+        network: left in the mode that it was in.
+        batch: prepared inputs ``(B, ...)``.
+
+    Raises:
+        EdgeKindError: when a binary or ternary edge carries anything else.
+    """
+    counter = _Counter()
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad(), counter.listening(network):
+            network(batch)
+    finally:
+        network.train(training)
+    return Counts(len(batch), network.coding.time_steps, tuple(counter.layers.values()))
+
+
+class _Counter:
+    def __init__(self) -> None:
+        self.layers: dict[str, LayerCount] = {}
+
+    @contextmanager
+    def listening(self, network: Network) -> Iterator[None]:
+        hooks: list[tuple[type[nn.Module], Callable[..., Any]]] = [
+            (Synapse, self._synapse),
+            (Neuron, self._neuron),
+            (Between, self._between),
+            (AvgPool, self._pooling),
+        ]
+        handles = []
+        for name, module in network.named_modules():
+            for kind, hook in hooks:
+                if isinstance(module, kind):
+                    handles.append(module.register_forward_hook(_named(hook, name)))
+        handles.append(network.backbone.register_forward_hook(self._readout(network)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _add(self, count: LayerCount) -> None:
+        name, calls = count.layer, 1
+        while name in self.layers:  # a module that is called more than once
+            calls += 1
+            name = f"{count.layer}#{calls}"
+        self.layers[name] = replace(count, layer=name)
+
+    def _synapse(self, name: str, module: Synapse, signal: Signal, current: Signal) -> None:
+        check_kind(signal, name)
+        events, reached = synaptic_events(module.weight, signal, current)
+        times = signal.steps if len(signal.values) == 1 else 1
+        spiking = signal.kind is not Kind.ANALOG
+        outputs = current.values.numel()
+        self._add(
+            LayerCount(
+                name,
+                "synapse",
+                sops=reached if spiking else 0,
+                macs=0 if spiking else reached,
+                macs_every_step=0 if spiking else reached * times,
+                operations=Operations(multiplies=outputs if signal.coefficient is not None else 0),
+                events=events,
+                sites=signal.values.numel(),
+            )
+        )
+
+    def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
+        fired, neurons = int(torch.count_nonzero(spikes)), spikes.numel()
+        operations = module.update_operations() * neurons + module.spike_operations() * fired
+        self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons))
+
+    def _between(self, name: str, module: Between, spikes: Signal, current: Signal, _: Signal) -> None:
+        self._add(LayerCount(name, "attention", operations=module.operations(spikes, current)))
+
+    def _pooling(self, name: str, module: AvgPool, signal: Signal, pooled: Signal) -> Signal:
+        """Let the events wait for the next synapse; pooling of analog values is charged here, as additions."""
+        check_kind(signal, name)
+        if signal.kind is Kind.ANALOG:
+            added = int(torch.count_nonzero(signal.values))
+            self._add(LayerCount(name, "synapse", operations=Operations(adds=added)))
+            return pooled
+        events = signal.events or _events(signal.values)
+        (h_in, w_in), (h_out, w_out) = signal.values.shape[-2:], pooled.values.shape[-2:]
+        rows = window_reach(h_in, h_out, kernel=module.size, stride=module.size, padding=0)
+        columns = window_reach(w_in, w_out, kernel=module.size, stride=module.size, padding=0)
+        waiting = Events(events.count, compose(rows, events.rows), compose(columns, events.columns))
+        return replace(pooled, events=waiting)
+
+    def _readout(self, network: Network) -> Callable[[nn.Module, Any, Signal], None]:
+        def hook(module: nn.Module, args: Any, output: Signal) -> None:
+            self._add(LayerCount("coding.decode", "readout", operations=network.coding.decode_operations(output)))
+
+        return hook
+
+
+def _named(hook: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def forward_hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        signals = [arg for arg in args if isinstance(arg, (Signal, Tensor))]
+        return hook(name, module, *signals, output)
+
+    return forward_hook
+
+
+def check_kind(signal: Signal, name: str) -> None:
+    """Raise ``EdgeKindError`` when the values into ``name`` are not what the edge declares."""
+    if signal.events is not None or signal.kind is Kind.ANALOG:  # pooled events were checked in front of the pooling
+        return
+    values = signal.values.abs() if signal.kind is Kind.TERNARY else signal.values
+    wrong = (values != 0) & (values != 1)
+    if wrong.any():
+        example = signal.values[wrong][0].item()
+        raise EdgeKindError(f"the edge into {name} is declared {signal.kind} but carries {example:g}")
+
+
+def synaptic_events(weight: nn.Conv2d | nn.Linear, signal: Signal, current: Signal) -> tuple[int, int]:
+    """Return the non-zero inputs of a synapse and the synaptic operations that they cause, over time and batch."""
+    if isinstance(weight, nn.Linear):
+        if signal.events is None:
+            events = int(torch.count_nonzero(signal.values))
+            return events, events * weight.out_features
+        covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
+        return int(signal.events.count.sum()), covered * weight.out_features
+    waiting = signal.events or _events(signal.values)
+    (h, w), (h_out, w_out) = signal.values.shape[-2:], current.values.shape[-2:]
+    rows, columns = conv_reach(weight, (h, w), (h_out, w_out))
+    fan_out_rows = compose(rows, waiting.rows).sum(0)
+    fan_out_columns = compose(columns, waiting.columns).sum(0)
+    reached = _weigh(waiting, fan_out_rows, fan_out_columns) * (weight.out_channels // weight.groups)
+    return int(waiting.count.sum()), reached
+
+
+def _events(values: Tensor) -> Events:
+    """Count the non-zero values of ``(T, B, C, H, W)`` by position, as reached directly."""
+    count = (values != 0).sum((0, 1)).cpu()
+    return Events(count, torch.eye(count.shape[-2], dtype=torch.bool), torch.eye(count.shape[-1], dtype=torch.bool))
+
+
+def _weigh(events: Events, rows: Tensor, columns: Tensor) -> int:
+    """Sum the events, each weighted by how many output rows and columns it reaches; integers throughout."""
+    return int((events.count.sum(0) * rows.unsqueeze(1) * columns).sum())

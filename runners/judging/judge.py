@@ -1,0 +1,160 @@
+"""Judging one candidate: train it, measure its quality and its energy. No Ray, no Optuna, no MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
+from spikefront.runners.judging.assembly import Network, assemble
+from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.training import Trainer, evaluate
+from spikefront.runners.seeding import fixed_randomness, seed_everything
+from spikefront.searchspace import Candidate, from_flat
+
+MEASURING_SAMPLES = 128
+"""Validation samples on which operations are counted: always the first ones."""
+
+_MEASURING_SEED = 20_233
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found out about a candidate.
+
+    Attributes:
+        candidate: the candidate.
+        metrics: the last epoch's metrics.
+        history: metrics of every epoch.
+        counts: operations of the trained network, layer by layer.
+        network: the trained network.
+    """
+
+    candidate: Candidate
+    metrics: dict[str, float]
+    history: tuple[dict[str, float], ...]
+    counts: Counts
+    network: Network
+
+
+class Judging:
+    """A candidate on its way through training, one epoch at a time.
+
+    Seeds all random sources when it starts, so the same candidate gives the same numbers wherever it runs with the same
+    number of threads.
+
+    Args:
+        candidate: what to judge.
+        registry: where its plugins are looked up.
+        data: the task's training and validation splits.
+        energy_model: what prices the operations.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        *,
+        registry: Registry,
+        data: SearchData,
+        energy_model: EnergyModel,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        seed_everything(candidate.seed)
+        self.candidate = candidate
+        self.epochs_done = 0
+        self._task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
+        self._energy_model = energy_model
+        train, self._validation = (_on_device(split, device) for split in (data.train, data.validation))
+        self._measuring: Tensor = self._task.prepare(self._validation.inputs[:MEASURING_SAMPLES])
+        shape = tuple(self._measuring.shape[2:] if self._task.inputs == "events" else self._measuring.shape[1:])
+        self.network = assemble(candidate, registry, shape, data.outputs).to(device)
+        self._trainer = Trainer(self.network, self._task, train, candidate.training, candidate.seed)
+        self.counts = Counts(0, candidate.steps, ())
+
+    @property
+    def finished(self) -> bool:
+        """Whether the full budget of epochs has been spent."""
+        return self.epochs_done >= self.candidate.training.schedule.epochs
+
+    def epoch(self) -> dict[str, float]:
+        """Train for one epoch and measure.
+
+        Returns:
+            ``quality`` on the validation split; per sample ``energy_nj``, ``sops``, ``macs`` and ``macs_every_step``;
+            ``spike_rate`` per neuron and step; ``latency_steps``; ``parameters``; training ``loss``; ``seconds`` of this
+            epoch; and what the coding adds.
+        """
+        started = time.perf_counter()
+        loss = self._trainer.epoch()
+        self.epochs_done += 1
+        quality = evaluate(self.network, self._task, self._validation)
+        with fixed_randomness(_MEASURING_SEED):
+            self.counts = count_operations(self.network, self._measuring)
+        return {
+            "quality": quality,
+            "energy_nj": self._energy_model.energy_nj(self.counts),
+            "latency_steps": float(self.network.latency_steps),
+            "sops": self.counts.sops,
+            "macs": self.counts.macs,
+            "macs_every_step": self.counts.macs_every_step,
+            "spike_rate": self.counts.spike_rate,
+            "parameters": float(self.network.parameter_count),
+            "loss": loss,
+            "seconds": time.perf_counter() - started,
+            **self.network.coding.metrics(),
+        }
+
+
+def _on_device(data: Data, device: torch.device | str) -> Data:
+    return Data(data.inputs.to(device), data.targets.to(device))
+
+
+def judge(
+    candidate: Candidate | Mapping[str, object],
+    *,
+    registry: Registry | None = None,
+    data: SearchData | None = None,
+    data_dir: Path | None = None,
+    energy_model: str = "horowitz-45nm",
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> Judgement:
+    """Judge one candidate from start to end, in this process.
+
+    Args:
+        candidate: a ``Candidate``, or its flat form, in which only ``task`` and ``coding`` are required.
+        registry: plugins; found anew when None.
+        data: the task's data; read when None.
+        data_dir: where to look for data files.
+        energy_model: name of the energy model.
+        device: where to train.
+        on_epoch: called with the epoch, from 1, and its metrics.
+
+    Raises:
+        UsageError: for an unknown name, a value outside its range, parts that do not go together, or missing data.
+
+    Example:
+        >>> found = judge({"task": "digits", "coding": "latency", "steps": 6, "training.epochs": 2})
+        >>> 0 < found.metrics["quality"] <= 1 and found.metrics["energy_nj"] > 0
+        True
+    """
+    registry = registry or load_registry()
+    if not isinstance(candidate, Candidate):
+        candidate = from_flat(candidate, registry)
+    registry.refuse(candidate)
+    model: EnergyModel = registry.get("energy", energy_model)()
+    task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
+    data = data or task.search_data(data_dir, candidate.steps)
+    judging = Judging(candidate, registry=registry, data=data, energy_model=model, device=device)
+    history = []
+    while not judging.finished:
+        history.append(judging.epoch())
+        if on_epoch is not None:
+            on_epoch(judging.epochs_done, history[-1])
+    return Judgement(candidate, history[-1], tuple(history), judging.counts, judging.network)

@@ -1,0 +1,108 @@
+"""Training by backpropagation through time, and evaluation.
+
+The data sit in one tensor on the device; a batch is indexed, scaled and encoded inside the step. Nothing is loaded or
+transformed per sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from spikefront.plugins import Data, Task
+from spikefront.runners.judging.assembly import Network
+from spikefront.runners.seeding import fixed_randomness
+from spikefront.searchspace import Schedule, Training
+
+_EVALUATION_BATCH = 512
+_EVALUATION_SEED = 20_231
+_SUBSET_SEED = 20_232
+
+
+class Trainer:
+    """Trains a network, epoch by epoch.
+
+    Args:
+        network: what to train, on the device.
+        task: its loss and input scaling.
+        data: the training split, on the same device.
+        training: optimiser and schedule.
+        seed: seed of the order of the samples.
+    """
+
+    def __init__(self, network: Network, task: Task, data: Data, training: Training, seed: int) -> None:
+        self.network = network
+        self._task = task
+        self._data = data
+        self._schedule = training.schedule
+        self._samples = _subset(len(data), training.schedule)
+        self._order = torch.Generator().manual_seed(seed)
+        self._optimizer = training.optimizer.config(parameter_groups(network, training.optimizer.config.lr))
+        total = training.schedule.epochs * math.ceil(len(self._samples) / training.schedule.batch)
+        self._decay = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer,
+            lambda step: 0.5 * (1 + math.cos(math.pi * step / total)) if self._schedule.decay == "cosine" else 1.0,
+        )
+
+    def epoch(self) -> float:
+        """Train once on every sample and return the mean loss."""
+        self.network.train()
+        total = torch.zeros((), device=self._data.inputs.device)
+        steps = 0
+        for index in self._batches():
+            output = self.network(_prepare(self._task, self._data.inputs[index]))
+            loss = self._task.loss(output, self._data.targets[index]) + self.network.penalty()
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._decay.step()
+            total += loss.detach()
+            steps += 1
+        return float(total / steps)
+
+    def _batches(self) -> Iterator[Tensor]:
+        order = self._samples[torch.randperm(len(self._samples), generator=self._order)]
+        batches = order.to(self._data.inputs.device).split(self._schedule.batch)
+        for number, index in enumerate(batches):
+            if len(index) > 1 or number == 0:  # batch norm has no variance to learn from a last batch of one
+                yield index
+
+
+def _subset(available: int, schedule: Schedule) -> Tensor:
+    if not 0 < schedule.subset < available:
+        return torch.arange(available)
+    return torch.randperm(available, generator=torch.Generator().manual_seed(_SUBSET_SEED))[: schedule.subset]
+
+
+def _prepare(task: Task, batch: Tensor) -> Tensor:
+    x = task.prepare(batch)
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def parameter_groups(network: nn.Module, lr: float) -> list[dict[str, object]]:
+    """Group a network's parameters for an optimiser.
+
+    A module with an attribute ``lr_multiplier`` has its own parameters trained at that multiple of ``lr``. Weight decay acts
+    on weight matrices and kernels only, not on biases, norms and coefficients.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for module in network.modules():
+        multiplier = float(getattr(module, "lr_multiplier", 1.0))
+        for parameter in module.parameters(recurse=False):
+            groups.setdefault((multiplier, parameter.dim() > 1), []).append(parameter)
+    return [
+        {"params": parameters, "lr": lr * multiplier} | ({} if decays else {"weight_decay": 0.0})
+        for (multiplier, decays), parameters in groups.items()
+    ]
+
+
+@torch.no_grad()
+def evaluate(network: Network, task: Task, data: Data) -> float:
+    """Return the quality on a split; a random code is drawn from a fixed seed."""
+    network.eval()
+    with fixed_randomness(_EVALUATION_SEED):
+        outputs = [network(_prepare(task, batch)) for batch in data.inputs.split(_EVALUATION_BATCH)]
+    return task.score(torch.cat(outputs), data.targets)

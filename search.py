@@ -1,0 +1,369 @@
+"""The command line: parses, joins the rooms, prints. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spikefront.plugins import Registry
+    from spikefront.runners.engine.search import SearchOutcome
+    from spikefront.searchspace import Narrowing, Space, Value
+
+app = typer.Typer(
+    help="Find the spiking-network codings on the accuracy/energy Pareto front.",
+    epilog="Start with: spikefront run --task digits --trials 24, then: spikefront pareto",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+DEFAULT_TRIALS: Final = 24
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUES", help="Narrow the space: coding=gac,sac or neuron.*.threshold=0.5..1.0"),
+]
+PluginsOption = Annotated[list[Path] | None, typer.Option("--plugins-dir", help="Folder with plugin files; repeatable")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print rows")]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow server or store  [default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db]"),
+]
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 usage."""
+    try:
+        app()
+    except ValueError as error:
+        from spikefront.searchspace import UsageError
+
+        if not isinstance(error, UsageError):
+            raise
+        print(f"spikefront: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command(
+    "run", epilog="Example: spikefront run --task digits --set coding=sac,latency --set steps=4..8 --trials 24 --workers 2"
+)
+def run_command(
+    task: Annotated[str | None, typer.Option(help="Task to search on; see: spikefront plugins --kind task")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML study file; flags override it")] = None,
+    set_: SetOption = None,
+    trials: Annotated[int | None, typer.Option(help="Candidates to judge  [default: 24, or no limit with --time]")] = None,
+    time: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop after this long: 90s, 30m, 2h")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate; short for --set training.epochs=N")] = None,
+    workers: Annotated[int | None, typer.Option(help="Candidates at a time  [default: number of cores]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate  [default: 0]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, gp or random  [default: tpe]")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Objective besides quality and energy: latency (time steps); repeatable")
+    ] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of one trial; 0.25 lets four share one")] = None,
+    address: Annotated[str | None, typer.Option(help="Existing Ray cluster, host:port or auto  [default: none]")] = None,
+    energy_model: Annotated[str | None, typer.Option(help="Prices of operations  [default: horowitz-45nm]")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with data files")] = None,
+    plugins_dir: PluginsOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the search  [default: task, date and time]")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of all searches  [default: searches]")] = None,
+    tracking_uri: TrackingOption = None,
+    experiment: Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")] = None,
+) -> None:
+    """Search a task for its accuracy/energy front and leave it in MLflow."""
+    flags: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("config", "set_", "flags")}
+    outcome, search = run(config=config, narrow=set_ or (), **flags)
+    _say_outcome(outcome, search, tracking_uri)
+
+
+def run(
+    task: str | None = None, *, config: Path | None = None, narrow: Sequence[str] = (), **options: Any
+) -> tuple[SearchOutcome, str]:
+    """Search a task, as ``spikefront run`` does.
+
+    Args:
+        task: name of the task.
+        config: YAML study file; ``options`` override it.
+        narrow: narrowings of the space, each ``NAME=VALUES`` as after ``--set``.
+        options: the flags of ``spikefront run``, dashes as underscores: ``trials=24, workers=2``.
+
+    Returns:
+        How the search ended, and its name.
+
+    Raises:
+        UsageError: before any trial starts, when anything asked for makes no sense.
+    """
+    from spikefront.searchspace import UsageError, parse_set
+
+    options, narrowings = _merge(config, {"task": task, **options})
+    narrowings += [parse_set(text) for text in narrow]
+    if options.get("epochs") is not None:
+        narrowings.append(parse_set(f"training.epochs={options['epochs']}"))
+    if not options.get("task"):
+        raise UsageError("--task is missing; see: spikefront plugins --kind task")
+    return _search(options, narrowings)
+
+
+def _merge(config: Path | None, flags: dict[str, Any]) -> tuple[dict[str, Any], list[Narrowing]]:
+    """Read the study file and let the flags that were given override it."""
+    from spikefront.searchspace import UnknownName, UsageError, parse_mapping, read_study_file
+
+    unknown = flags.keys() - _OPTIONS
+    if unknown:
+        raise UnknownName("option", sorted(unknown)[0], _OPTIONS)
+    given = {key: value for key, value in flags.items() if value is not None}
+    if config is None:
+        return given, []
+    study = read_study_file(config)
+    space = study.pop("space", {})
+    if not isinstance(space, dict):
+        raise UsageError(f"{config}: space must map hyperparameters to values, not {space!r}")
+    for key, value in study.items():
+        if key not in _OPTIONS:
+            raise UnknownName(f"option in {config}:", key, [*_OPTIONS, "space"])
+        study[key] = _typed(key, value, f"{config}: {key}")
+    return {**study, **given}, parse_mapping(space, str(config))
+
+
+_OPTIONS: Final[dict[str, type]] = {
+    "task": str,
+    "trials": int,
+    "time": str,
+    "epochs": int,
+    "workers": int,
+    "seed": int,
+    "sampler": str,
+    "objective": list,
+    "gpus_per_trial": float,
+    "address": str,
+    "energy_model": str,
+    "data_dir": Path,
+    "plugins_dir": list,
+    "name": str,
+    "folder": Path,
+    "tracking_uri": str,
+    "experiment": str,
+}
+"""Options of a search and their types: the keys of a study file and the flags of ``run``."""
+
+
+def _typed(key: str, value: object, where: str) -> Any:
+    from spikefront.searchspace import UsageError
+
+    kind = _OPTIONS[key]
+    if kind is list:
+        items = value if isinstance(value, list) else [value]
+        return [Path(str(item)) for item in items] if key == "plugins_dir" else [str(item) for item in items]
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+        raise UsageError(f"{where}: {value!r} is no {kind.__name__}")
+    return value
+
+
+def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[SearchOutcome, str]:
+    from spikefront.results.live import LiveView
+    from spikefront.results.listeners import Listeners
+    from spikefront.results.store import MlflowStore, check_store
+    from spikefront.results.units import parse_duration
+    from spikefront.runners.engine.settings import SearchSettings, cores
+    from spikefront.searchspace import UnknownName
+
+    for extra in options.get("objective", ()):
+        if extra not in ("latency", "quality", "energy"):
+            raise UnknownName("objective", extra, ("latency", "quality", "energy"))
+    time_s = parse_duration(options["time"]) if "time" in options else None
+    name = options.get("name") or f"{options['task']}-{datetime.now():%Y%m%d-%H%M%S}"
+    settings = SearchSettings(
+        name=name,
+        folder=options.get("folder", Path("searches")) / name,
+        trials=options.get("trials", DEFAULT_TRIALS if time_s is None else None),
+        time_s=time_s,
+        workers=options.get("workers", cores()),
+        seed=options.get("seed", 0),
+        sampler=options.get("sampler", "tpe"),
+        latency_objective="latency" in options.get("objective", ()),
+        gpus_per_trial=options.get("gpus_per_trial", 0.0),
+        address=options.get("address"),
+        energy_model=options.get("energy_model", "horowitz-45nm"),
+        data_dir=options.get("data_dir"),
+        plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
+    )
+    check_store(options.get("tracking_uri"))
+    registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
+    registry.get("energy", settings.energy_model)
+    data = registry.get("task", space.task)().search_data(settings.data_dir, 1)
+    from spikefront.runners.engine.search import run_search
+
+    store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
+    record: dict[str, Value] = {key: str(value) for key, value in options.items()}
+    record |= {f"space.{n.source}": n.pattern for n in narrowings}
+    outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record)
+    return outcome, name
+
+
+def _space(
+    task: str, narrowings: Iterable[Narrowing], plugin_dirs: Sequence[Path], seed: int = 0
+) -> tuple[Registry, Space]:
+    from spikefront.searchspace import Space
+
+    registry = _registry(plugin_dirs)
+    registry.get("task", task)  # says so when a plugin of that name is broken
+    for narrowing in narrowings:
+        if narrowing.pattern in ("coding", "neuron", "backbone"):
+            for name in narrowing.values:
+                registry.get(narrowing.pattern, name)
+    return registry, Space(registry, task, narrowings, seed)
+
+
+def _registry(plugin_dirs: Sequence[Path]) -> Registry:
+    from spikefront.plugins import load_registry
+
+    registry = load_registry(plugin_dirs)
+    for problem in registry.problems.values():
+        print(f"spikefront: warning: {problem}", file=sys.stderr)
+    return registry
+
+
+def _say_outcome(outcome: SearchOutcome, search: str, tracking_uri: str | None) -> None:
+    done, failed = outcome.states.get("COMPLETE", 0), outcome.states.get("FAIL", 0)
+    where = f" --tracking-uri {tracking_uri}" if tracking_uri else ""
+    print(
+        f"{search}: {outcome.reason}; {done} judged, {failed} failed, {outcome.states.get('PRUNED', 0)} stopped early, "
+        f"in {outcome.seconds:.0f} s\nfront: spikefront pareto --search {search}{where}"
+    )
+    if done == 0:
+        sys.exit(1)
+
+
+@app.command("pareto", epilog="Example: spikefront pareto --min-quality 0.95 --max-energy 200nJ --format csv")
+def pareto_command(
+    search: Annotated[str | None, typer.Option(help="Name of the search  [default: the newest]")] = None,
+    min_quality: Annotated[float | None, typer.Option(help="Leave out what is worse, for example 0.95")] = None,
+    max_energy: Annotated[str | None, typer.Option(metavar="ENERGY", help="Leave out what costs more: 500nJ, 2uJ")] = None,
+    format_: FormatOption = Format.table,
+    tracking_uri: TrackingOption = None,
+    experiment: Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")] = None,
+) -> None:
+    """Print the front of a search, cheapest first."""
+    frame = pareto(
+        search, min_quality=min_quality, max_energy=max_energy, tracking_uri=tracking_uri, experiment=experiment
+    )
+    _print_rows(frame, format_)
+
+
+def pareto(
+    search: str | None = None,
+    *,
+    min_quality: float | None = None,
+    max_energy: str | float | None = None,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> pd.DataFrame:
+    """Return the front of a search as a DataFrame, cheapest first.
+
+    Args:
+        search: name of the search; None for the newest.
+        min_quality: leave out what is worse.
+        max_energy: leave out what costs more: nanojoules, or text with a unit such as ``"2uJ"``.
+        tracking_uri: MLflow server or store.
+        experiment: MLflow experiment.
+
+    Raises:
+        UsageError: when there is no such search, or the store does not answer.
+    """
+    from spikefront.results.queries import pareto as query
+    from spikefront.results.units import parse_energy
+
+    energy = parse_energy(max_energy) if isinstance(max_energy, str) else max_energy
+    return query(
+        search, min_quality=min_quality, max_energy_nj=energy, tracking_uri=tracking_uri, experiment=experiment
+    )
+
+
+@app.command("plugins", epilog="Example: spikefront plugins --kind coding --plugins-dir my_plugins")
+def plugins_command(
+    kind: Annotated[str | None, typer.Option(help="coding, neuron, backbone, task or energy")] = None,
+    plugins_dir: PluginsOption = None,
+    format_: FormatOption = Format.table,
+) -> None:
+    """List the plugins that were found."""
+    import pandas as pd
+
+    from spikefront.plugins import KINDS
+    from spikefront.searchspace import UnknownName, fields_of
+
+    if kind is not None and kind not in KINDS:
+        raise UnknownName("kind", kind, KINDS)
+    registry = _registry(plugins_dir or ())
+    rows = [
+        {
+            "kind": each,
+            "name": name,
+            "what": entry.summary,
+            "hyperparameters": ", ".join(field.name for field in fields_of(entry.plugin.Config)),
+            "version": entry.version,
+        }
+        for each, entries in registry.entries.items()
+        if kind in (None, each)
+        for name, entry in sorted(entries.items())
+    ]
+    _print_rows(pd.DataFrame(rows), format_)
+
+
+@app.command("space", epilog="Example: spikefront space --task digits --set coding=latency --set steps=4")
+def space_command(
+    task: Annotated[str, typer.Option(help="Task to search on")],
+    config: Annotated[Path | None, typer.Option(help="YAML study file")] = None,
+    set_: SetOption = None,
+    plugins_dir: PluginsOption = None,
+    pinned: Annotated[bool, typer.Option("--pinned", help="Also list what is held at one value")] = False,
+    format_: FormatOption = Format.table,
+) -> None:
+    """Print what a search would search: each hyperparameter, its range and when it exists."""
+    import pandas as pd
+
+    from spikefront.searchspace import parse_set
+
+    _, narrowings = _merge(config, {})
+    narrowings += [parse_set(text) for text in set_ or ()]
+    _, space = _space(task, narrowings, plugins_dir or ())
+    rows = [row for row in space.rows() if row.searched or pinned]
+    table = [{"name": r.name, "range": r.domain, "default": r.default, "active": r.active, "what": r.doc} for r in rows]
+    _print_rows(pd.DataFrame(table), format_)
+    searched = sum(row.searched for row in rows)
+    print(f"{searched} hyperparameters searched on task {task}", file=sys.stderr)
+
+
+def _print_rows(frame: pd.DataFrame, format_: Format) -> None:
+    if format_ is Format.json:
+        print(frame.to_json(orient="records", indent=2))
+    elif format_ is Format.csv:
+        print(frame.to_csv(index=False), end="")
+    else:
+        from spikefront.results.tables import print_table
+
+        print_table(frame)
+
+
+if __name__ == "__main__":
+    main()
