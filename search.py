@@ -120,7 +120,8 @@ def run(
         narrowings.append(parse_set(f"training.epochs={options['epochs']}"))
     if not options.get("task"):
         raise UsageError("--task is missing; see: spikefront plugins --kind task")
-    return _search(options, narrowings)
+    latest = {narrowing.pattern: narrowing for narrowing in narrowings}  # a flag overrides the study file
+    return _search(options, list(latest.values()))
 
 
 def _merge(config: Path | None, flags: dict[str, Any]) -> tuple[dict[str, Any], list[Narrowing]]:
@@ -216,7 +217,7 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
 
     store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
     record: dict[str, Value] = {key: str(value) for key, value in options.items()}
-    record |= {f"space.{n.source}": n.pattern for n in narrowings}
+    record["space"] = "; ".join(map(str, narrowings)) or "whole"
     outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record)
     return outcome, name
 

@@ -57,15 +57,15 @@ class Synapse(nn.Module):
             weight, bias = self.folded()
             norm = None
         if coefficient is None:
-            out = fold(values, lambda x: self._apply(x, weight, bias))
+            out = fold(values, lambda x: self._map(x, weight, bias))
         else:  # the bias is not weighted, so it is added after the coefficient
-            out = fold(values, lambda x: self._apply(x, weight, None))
+            out = fold(values, lambda x: self._map(x, weight, None))
             out = out * over_time(coefficient, out)
             if bias is not None:
                 out = out + bias.view(-1, *[1] * (out.dim() - 3))
         return out if norm is None else fold(out, norm)
 
-    def _apply(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if isinstance(self.weight, nn.Linear):
             return F.linear(values, weight, bias)
         return self.weight._conv_forward(values, weight, bias)

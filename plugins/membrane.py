@@ -87,28 +87,31 @@ class _IntegrateAndFire(torch.autograd.Function):
         current, potential, spikes, learnt_leak = ctx.saved_tensors
         leak, threshold, surrogate, hard_reset, decay_input, detach_reset = ctx.rule
         constant = len(current) == 1
+        gain = leak if decay_input else 1.0
         grad_current = torch.zeros_like(current) if constant else torch.empty_like(current)
         grad_leak = torch.zeros_like(learnt_leak) if learnt_leak is not None and ctx.needs_input_grad[1] else None
         grad_v: Tensor | None = None  # gradient of V[t]
         for t in reversed(range(len(potential))):
             h, s = potential[t], spikes[t]
             slope = surrogate(h - threshold)
-            if grad_v is None:
-                grad_h = slope.mul_(grad_spikes[t])
-            else:
-                through_reset = _through_reset(h, s, slope, threshold, hard_reset, detach_reset)
-                grad_h = slope.mul_(grad_spikes[t])
-                grad_h = grad_h.add_(grad_v) if through_reset is None else grad_h.addcmul_(grad_v, through_reset)
+            through_reset = None if detach_reset else _reset_slope(h, slope, threshold, hard_reset)
+            grad_h = slope.mul_(grad_spikes[t])
+            if grad_v is not None:
+                grad_h.add_(grad_v)
+                if hard_reset:
+                    grad_h.addcmul_(grad_v, s, value=-1)
+                if through_reset is not None:
+                    grad_h.addcmul_(grad_v, through_reset, value=-1)
             x = current[0 if constant else t]
             if grad_leak is not None:
                 grad_leak += _leak_gradient(grad_h, x, potential, spikes, t, threshold, hard_reset, decay_input)
             if constant:
                 grad_current[0].add_(grad_h)
             else:
-                grad_current[t].copy_(grad_h)
+                torch.mul(grad_h, gain, out=grad_current[t])
             grad_v = grad_h.mul_(1 - leak)
-        if decay_input:
-            grad_current.mul_(leak)
+        if constant:
+            grad_current.mul_(gain)
         return grad_current, grad_leak, None, None, None, None, None, None
 
 
@@ -135,15 +138,9 @@ def _charge(x: Tensor, before: Tensor | None, leak: float | Tensor, decay_input:
     return torch.add(before, x, out=out)
 
 
-def _through_reset(
-    h: Tensor, s: Tensor, slope: Tensor, threshold: float, hard_reset: bool, detach_reset: bool
-) -> Tensor | None:
-    """Return dV/dH, or None for 1."""
-    if detach_reset:
-        return 1 - s if hard_reset else None
-    if hard_reset:
-        return torch.addcmul(1 - s, h, slope, value=-1)
-    return 1 - threshold * slope
+def _reset_slope(h: Tensor, slope: Tensor, threshold: float, hard_reset: bool) -> Tensor:
+    """Return the share of -dV/dH that goes through the spike: ``H dS/dH`` (hard), ``threshold dS/dH`` (soft)."""
+    return h * slope if hard_reset else slope * threshold
 
 
 def _leak_gradient(

@@ -24,7 +24,7 @@ from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin, Task
 from spikefront.plugins.optimizers import OPTIMIZERS
 from spikefront.plugins.surrogates import SURROGATES
-from spikefront.searchspace import Domain, Int, UnknownName, UsageError, fields_of
+from spikefront.searchspace import Candidate, Domain, Int, UnknownName, UsageError, fields_of
 
 KINDS: Final[dict[str, tuple[str, type[Plugin]]]] = {
     "coding": ("register_codings", Coding),
@@ -77,7 +77,8 @@ class Registry:
 
     def _fail_if_broken(self, name: str) -> None:
         for source, problem in self.problems.items():
-            if Path(source).stem.rpartition(".")[2].replace("_", "-") == name:
+            module = Path(source).name.removesuffix(".py").partition(":")[0].rpartition(".")[2]
+            if module.replace("_", "-") == name:
                 raise UsageError(problem)
 
     def options(self, family: str) -> Mapping[str, type]:
@@ -111,6 +112,19 @@ class Registry:
         if coding.neurons is not None and chosen["neuron"] not in coding.neurons:
             return f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
         return None
+
+    def refuse(self, candidate: Candidate) -> None:
+        """Raise ``UsageError`` when a candidate's parts can't be one network."""
+        problem = self.problem(
+            {
+                "task": candidate.task.name,
+                "coding": candidate.coding.name,
+                "neuron": candidate.neuron.name,
+                "backbone": candidate.backbone.name,
+            }
+        )
+        if problem is not None:
+            raise UsageError(problem)
 
     def versions(self) -> dict[str, str]:
         """Return ``kind.name -> version`` of every plugin, to compare two machines by."""
@@ -197,12 +211,14 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
         getattr(manager.hook, hook)(register=lambda cls, k=kind, c=contract: found.append((k, _checked(cls, c))))
     if not found:
         raise UsageError(f"it registers nothing; hooks: {', '.join(hook for hook, _ in KINDS.values())}")
+    added: dict[tuple[str, str], Entry] = {}
     for kind, plugin in found:
-        taken = registry.entries[kind].get(plugin.name)
+        taken = registry.entries[kind].get(plugin.name) or added.get((kind, plugin.name))
         if taken is not None:
             raise UsageError(f"{kind} {plugin.name!r} is registered by both {taken.origin} and {source}")
-    for kind, plugin in found:
-        registry.entries[kind][plugin.name] = Entry(plugin, source, release)
+        added[kind, plugin.name] = Entry(plugin, source, release)
+    for (kind, name), entry in added.items():
+        registry.entries[kind][name] = entry
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:

@@ -33,6 +33,9 @@ class Narrowing:
     bounds: tuple[str, str] | None
     source: str
 
+    def __str__(self) -> str:
+        return f"{self.pattern}={'..'.join(self.bounds) if self.bounds else ','.join(self.values)}"
+
     def matches(self, name: str) -> bool:
         """Say whether the flat ``name`` is meant."""
         return fnmatchcase(name, self.pattern)

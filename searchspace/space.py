@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
 
-from spikefront.searchspace.candidate import DEFAULTS, FAMILIES, PINNED_FAMILIES, Candidate, Catalogue, Schedule, from_flat
+from spikefront.searchspace.candidate import (
+    DEFAULTS,
+    FAMILIES,
+    PINNED_FAMILIES,
+    Candidate,
+    Catalogue,
+    Schedule,
+    from_flat,
+)
 from spikefront.searchspace.domains import Choice, Domain, Field, Float, Int, Value, contains, describe, fields_of
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.narrowing import Narrowing
@@ -81,6 +89,7 @@ class Space:
         self._names = {family: self._names_of(family) for family in FAMILIES}
         self._steps = {coding: self._steps_of(coding) for coding in self._names["coding"]}
         self._combinations = self._combine()
+        self._check_domains()
 
     # Choices among names
 
@@ -167,12 +176,35 @@ class Space:
                 domain = narrowing.apply(domain, name)
         return domain
 
-    def _domain_of(self, name: str, field: Field, tighter: Mapping[str, Domain]) -> Domain:
+    def _domain_of(self, name: str, field: Field, tighter: Domain | None = None) -> Domain:
         """Domain searched for one field: its own, narrowed; a pinned one is its default until it is narrowed."""
         if field.pinned and not self._is_narrowed(name):
             return Choice([field.default])
         domain = self._narrow(name, field.domain)
-        return _overlap(domain, tighter[field.name], name) if field.name in tighter else domain
+        if tighter is None:
+            return domain
+        kept = _overlap(domain, tighter)
+        assert kept is not None  # _check_domains refused it
+        return kept
+
+    def _check_domains(self) -> None:
+        """Refuse a narrowing that widens, or leaves a hyperparameter nothing at some T that is kept."""
+        for field in fields_of(Schedule):
+            self._narrow(f"training.{field.name}", field.domain)
+        every_step = {steps for coding in self._allowed("coding", {}) for steps in _members(self._steps[coding])}
+        for family in FAMILIES:
+            for name in self._allowed(family, {}):
+                kept_steps = _members(self._steps[name]) if family == "coding" else every_step
+                for field in fields_of(self._catalogue.options(family)[name]):
+                    flat_name = f"{family}.{name}.{field.name}"
+                    domain = self._narrow(flat_name, field.domain)
+                    for steps in sorted(kept_steps) if self._is_narrowed(flat_name) else ():
+                        tighter = self._catalogue.domains(family, name, steps).get(field.name, domain)
+                        if _overlap(domain, tighter) is None:
+                            raise UsageError(
+                                f"{flat_name}: {describe(domain)} is outside {describe(tighter)}, its range at "
+                                f"{steps} steps; narrow steps too"
+                            )
 
     # Walking
 
@@ -189,35 +221,34 @@ class Space:
             if family == "coding":
                 flat["steps"] = self._ask_steps(chosen["coding"], ask)
             steps = flat.get("steps")
-            tighter = (
-                self._catalogue.domains(family, chosen[family], steps) if isinstance(steps, int) else {}
-            )
+            tighter = self._catalogue.domains(family, chosen[family], steps) if isinstance(steps, int) else {}
             values: dict[str, Value] = {}
             for field in fields_of(self._catalogue.options(family)[chosen[family]]):
                 name = f"{family}.{chosen[family]}.{field.name}"
                 if not field.active(values):
                     values[field.name] = field.default
                     continue
-                domain = self._domain_of(name, field, tighter)
+                domain = self._domain_of(name, field, tighter.get(field.name))
                 varies = field.name in tighter and isinstance(domain, Choice)
                 values[field.name] = _ask(ask, f"{name}|steps={steps}" if varies else name, domain, field.default)
                 flat[name] = values[field.name]
         for field in fields_of(Schedule):
             name = f"training.{field.name}"
-            flat[name] = _ask(ask, name, self._domain_of(name, field, {}), field.default)
+            flat[name] = _ask(ask, name, self._domain_of(name, field), field.default)
         return from_flat(flat, self._catalogue)
 
     def _choose(self, family: str, chosen: Mapping[str, str], ask: Ask) -> Value:
         allowed = self._allowed(family, chosen)
-        everywhere = self._allowed(family, {})
-        name = family if allowed == everywhere else f"{family}|coding={chosen['coding']}"
-        return _ask(ask, name, Choice(allowed), allowed[0])
+        name = family
+        if allowed != self._allowed(family, {}):
+            name += "|" + ",".join(f"{key}={chosen[key]}" for key in _JOINT[1:] if key in chosen)
+        return _ask(ask, name, Choice(allowed), _default_of(family, allowed))
 
     def _ask_steps(self, coding: str, ask: Ask) -> Value:
         domain = self._steps[coding]
         assert domain is not None
-        # A list of steps keeps other members for another coding, so its options are asked under the coding's name.
-        name = f"steps|coding={coding}" if isinstance(domain, Choice) else "steps"
+        # Optuna needs the options and the scale behind one name to stay the same; a range on a log scale is shared
+        name = "steps" if isinstance(domain, Int) and domain.log else f"steps|coding={coding}"
         return _ask(ask, name, domain, 4)
 
     def suggest(self, trial: Trial) -> Candidate:
@@ -230,15 +261,21 @@ class Space:
         Raises:
             UsageError: when a fixed choice is not in this space.
         """
+        for family, name in choices.items():
+            if family not in FAMILIES:
+                raise UnknownName("choice", family, FAMILIES)
+            if name not in self._allowed(family, {}):
+                raise UsageError(f"{family} {name!r} is not in this space: {', '.join(self._allowed(family, {}))}")
 
         def ask(name: str, domain: Domain, default: Value) -> Value:
-            family = name.partition("|")[0]
-            value = choices.get(family, default)
-            if family in choices and not contains(domain, value):
-                raise UsageError(f"{family} {value!r} is not in this space: {describe(domain)}")
+            value = choices.get(name.partition("|")[0], default)
             return value if contains(domain, value) else _nearest(domain)
 
-        return self.walk(ask)
+        candidate = self.walk(ask)
+        flat = candidate.flat()
+        if any(flat[family] != name for family, name in choices.items()):
+            raise UsageError(self._problem({family: str(flat[family]) for family in _JOINT} | choices))
+        return candidate
 
     # Describing
 
@@ -247,7 +284,8 @@ class Space:
         rows = []
         for family in FAMILIES[1:]:
             names = self._allowed(family, {})
-            rows.append(Row(family, ", ".join(names), names[0], "always", f"which {family}", len(names) > 1))
+            default = _default_of(family, names)
+            rows.append(Row(family, ", ".join(names), default, "always", f"which {family}", len(names) > 1))
             if family == "coding":
                 rows += [
                     Row("steps", describe(domain), 4, f"coding={name}", "time steps T", not domain.single())
@@ -262,8 +300,12 @@ class Space:
         return rows
 
     def _row(self, name: str, field: Field, active: str) -> Row:
-        domain = self._domain_of(name, field, {})
+        domain = self._domain_of(name, field)
         return Row(name, describe(domain), field.default, active, field.doc, not domain.single())
+
+
+def _default_of(family: str, names: Sequence[str]) -> str:
+    return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]
 
 
 def _ask(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
@@ -300,7 +342,7 @@ def _intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
         kept = [int(text) for text in narrowing.values if contains(domain, int(text))]
         return Choice(kept) if kept else None
     low, high = max(domain.low, int(narrowing.bounds[0])), min(domain.high, int(narrowing.bounds[1]))
-    return Int(low, high, log=domain.log) if low <= high else None
+    return _int_between(domain, low, high)
 
 
 def _keeps(narrowing: Narrowing, value: Any) -> bool:
@@ -309,17 +351,29 @@ def _keeps(narrowing: Narrowing, value: Any) -> bool:
     return int(narrowing.bounds[0]) <= value <= int(narrowing.bounds[1])
 
 
-def _overlap(domain: Domain, tighter: Domain, name: str) -> Domain:
-    """Keep of a narrowed domain what the plugin allows at this T."""
+def _overlap(domain: Domain, tighter: Domain) -> Domain | None:
+    """Keep of a narrowed domain what the plugin allows at this T, which may be nothing."""
     if isinstance(domain, Choice):
         kept = [choice for choice in domain.choices if contains(tighter, choice)]
-        if not kept:
-            raise UsageError(f"{name}: {describe(domain)} is outside {describe(tighter)} at this number of steps")
-        return Choice(kept)
+        return Choice(kept) if kept else None
     if isinstance(tighter, Choice):
-        return Choice([choice for choice in tighter.choices if contains(domain, choice)])
+        return _overlap(tighter, domain)
     assert isinstance(domain, (Int, Float)) and isinstance(tighter, (Int, Float))
     low, high = max(domain.low, tighter.low), min(domain.high, tighter.high)
     if isinstance(domain, Int):
-        return Int(int(low), int(high), log=domain.log, step=domain.step)
-    return Float(low, high, log=domain.log)
+        return _int_between(domain, int(low), int(high))
+    return Float(low, high, log=domain.log) if low <= high else None
+
+
+def _members(domain: Domain | None) -> Iterable[int]:
+    """List the steps that a domain of steps holds."""
+    if isinstance(domain, Choice):
+        return [int(choice) for choice in domain.choices if isinstance(choice, int)]
+    return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Int) else ()
+
+
+def _int_between(domain: Int, low: int, high: int) -> Int | None:
+    """Keep the members of ``domain`` from ``low``, which is not below its own, to ``high``."""
+    low += (domain.low - low) % domain.step
+    high -= (high - low) % domain.step
+    return Int(low, high, log=domain.log, step=domain.step) if low <= high else None

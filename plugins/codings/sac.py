@@ -38,7 +38,7 @@ class SACConfig:
     temperature: Annotated[float, Float(0.1, 5.0, log=True), When("normaliser", ("softmax", "mean1", "sparsemax"))] = 1.0
     """Divides the free parameters: near 0 one step wins, a large value makes all equal."""
     init: Annotated[str, Choice(tuple(_INITIAL))] = "uniform"
-    """Coefficients at the start: equal, or decaying with time linearly or by half at each step (before normalising)."""
+    """Coefficients at the start, before normalising: equal, or falling at each step by a tenth (linear) or by half."""
     regulariser: Annotated[str, Choice(("none", *REGULARISERS))] = "none"
     """Penalty on the coefficients."""
     weight: Annotated[float, Float(1e-6, 1e-1, log=True), When("regulariser", tuple(REGULARISERS))] = 1e-3
@@ -54,10 +54,9 @@ class StepCoefficients(nn.Module):
         super().__init__()
         self.config = config
         self.lr_multiplier = config.lr_multiplier
-        # an unnormalised or norm-only vector must start away from zero; the others are invariant to this shift
-        offset = 0.0 if config.normaliser in ("softmax", "mean1", "sparsemax") else 1.0
-        decay = _INITIAL[config.init] * torch.arange(steps, dtype=torch.float32)
-        self.u = nn.Parameter(offset - decay)
+        exponent = -_INITIAL[config.init] * torch.arange(steps, dtype=torch.float32)
+        # softmax takes the exponential itself; without it, a vector that grew negative would not decay
+        self.u = nn.Parameter(exponent if config.normaliser in ("softmax", "mean1") else exponent.exp())
 
     def forward(self) -> Tensor:
         scaled = self.config.normaliser in ("softmax", "mean1", "sparsemax")

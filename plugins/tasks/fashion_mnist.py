@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -64,7 +65,7 @@ def read_idx(path: Path) -> Tensor:
     """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UsageError(f"{path}: not readable as gzip ({error})") from error
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise UsageError(f"{path}: no IDX file of bytes (it must start with 00 00 08)")

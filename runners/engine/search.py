@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import signal
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from spikefront.plugins import Registry, SearchData, Task
+from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT, WORKER_ENVIRONMENT
 from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.searcher import StudySearcher, TrialErrors, weights_file
 from spikefront.runners.engine.settings import SearchSettings
@@ -26,23 +29,9 @@ from spikefront.runners.engine.study import StudyRecord, create_study, objective
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
 from spikefront.searchspace import SearchInfo, Space, UsageError, Value
 
-WORKER_ENVIRONMENT: Final = {
-    # glibc returns freed activations of 10 to 25 MB to the kernel at every step; kept, a training step is up to twice as fast
-    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
-    "MALLOC_TOP_PAD_": str(256 * 2**20),
-    "OMP_WAIT_POLICY": "PASSIVE",
-}
-_DRIVER_ENVIRONMENT: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; no CSV, JSON and TensorBoard files per trial
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a missing metric is one failed trial, not the end of the search
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # EndOfSearch handles Ctrl-C, and can say so
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshot is never read
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-}
 _TRIES_AFTER_LOST_WORKER: Final = 1
+_CONNECT_TIMEOUT_S: Final = 5.0
+_TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +72,12 @@ def run_search(
     """
     task: type[Task] = registry.get("task", space.task)
     objectives = objectives_of(task, settings)
+    check_address(settings.address)
     record = StudyRecord(create_study(settings, objectives), objectives)
     tally = _Tally(listener)
     end = EndOfSearch(settings.time_s)
     weights = settings.weights.resolve()
-    searcher = StudySearcher(record, space, tally, settings.trials, weights, lambda: end.reason or "stopped")
+    searcher = StudySearcher(record, space, tally, settings.trials, weights)
     info = SearchInfo(
         name=settings.name,
         task=space.task,
@@ -105,8 +95,9 @@ def run_search(
         with ray_session(settings), end.on_interrupt():
             _tune(settings, searcher, data, end)
     finally:
-        searcher.end_all(end.reason or "the search broke off")
+        searcher.end_all("PRUNED" if end.reason else "FAIL", end.reason or "the search broke off")
         _keep_front_weights(settings, record)
+        shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
         listener.search_ended(end.reason or "all trials done")
     return SearchOutcome(dict(tally.states), end.reason or "all trials done", time.monotonic() - started)
 
@@ -163,7 +154,7 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
             trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:05d}",
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            name=_TUNE_FOLDER,
             storage_path=str(settings.folder.resolve()),
             failure_config=tune.FailureConfig(max_failures=_TRIES_AFTER_LOST_WORKER),
             callbacks=[TrialErrors(searcher.fail)],
@@ -174,6 +165,24 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
     tuner.fit()
 
 
+def check_address(address: str | None) -> None:
+    """Find out in seconds whether a cluster answers; Ray itself would try for minutes.
+
+    Raises:
+        UsageError: when nothing listens there, or the address is none.
+    """
+    if address is None or address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdigit()):
+        raise UsageError(f"--address {address!r} must read HOST:PORT (Ray's is 6379 unless set), or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"--address {address}: no Ray cluster answers ({reason}); start one with: ray start --head") from error
+
+
 @contextmanager
 def ray_session(settings: SearchSettings) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster, and leave it afterwards.
@@ -181,9 +190,9 @@ def ray_session(settings: SearchSettings) -> Iterator[None]:
     Raises:
         UsageError: when the cluster does not answer.
     """
-    os.environ.update(_DRIVER_ENVIRONMENT)
+    os.environ.update(DRIVER_ENVIRONMENT)
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
     try:
         if settings.address is None:
@@ -196,7 +205,8 @@ def ray_session(settings: SearchSettings) -> Iterator[None]:
         where = settings.address or "this machine"
         raise UsageError(f"Ray did not start on {where}: {' '.join(str(error).split())}") from error
     try:
-        yield
+        with (settings.folder / "ray.log").open("a") as log, redirect_stdout(log):  # stdout is for results
+            yield
     finally:
         ray.shutdown()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
@@ -37,7 +38,6 @@ class StudySearcher(Searcher):
         listener: who is told of each event.
         trials: how many to ask for, or None for no limit.
         weights: folder in which workers leave trained weights.
-        stopped: says why trials are being stopped before their budget is spent.
     """
 
     def __init__(
@@ -47,7 +47,6 @@ class StudySearcher(Searcher):
         listener: Listener,
         trials: int | None,
         weights: Path,
-        stopped: Callable[[], str],
     ) -> None:
         super().__init__()
         self._record = record
@@ -55,7 +54,6 @@ class StudySearcher(Searcher):
         self._listener = listener
         self._left = math.inf if trials is None else trials
         self._weights = weights
-        self._stopped = stopped
         self._running: dict[str, _Running] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -88,7 +86,7 @@ class StudySearcher(Searcher):
         running = self._running[trial_id]
         budget = running.candidate.training.schedule.epochs
         if running.epoch < budget:
-            self._end(trial_id, "PRUNED", f"{self._stopped()} at epoch {running.epoch} of {budget}")
+            self._end(trial_id, "FAIL", f"ended by itself at epoch {running.epoch} of {budget}")
         else:
             self._end(trial_id, "COMPLETE", "")
 
@@ -96,10 +94,11 @@ class StudySearcher(Searcher):
         """Record that a trial failed for good."""
         self._end(trial_id, "FAIL", reason)
 
-    def end_all(self, reason: str) -> None:
-        """Record what is still in flight as failed; nothing stays running when a search ends."""
-        for trial_id in list(self._running):
-            self._end(trial_id, "FAIL", reason)
+    def end_all(self, state: State, reason: str) -> None:
+        """Record what is still in flight, of which Tune says nothing; nothing stays running when a search ends."""
+        for trial_id, running in list(self._running.items()):
+            budget = running.candidate.training.schedule.epochs
+            self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {budget}")
 
     def _end(self, trial_id: str, state: State, reason: str) -> None:
         running = self._running.pop(trial_id)
@@ -107,6 +106,10 @@ class StudySearcher(Searcher):
         weights = weights_file(self._weights, running.number)
         kept = weights if state == "COMPLETE" and weights.exists() else None
         self._listener.trial_ended(running.number, state, reason, running.metrics, kept)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Let Tune pickle an empty shell into its own snapshot, which nobody reads."""
+        return {}
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the journal is the truth."""
@@ -122,16 +125,20 @@ class TrialErrors(Callback):
         self._fail = fail
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        error = trial.get_pickled_error()
+        # Tune's own reader looks in the experiment's storage, where the file arrives later
+        path = trial.pickled_error_file
+        error = cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
         self._fail(trial.trial_id, describe_error(error))
 
 
 def describe_error(error: BaseException | None) -> str:
     """Say in one line why Tune gave a trial up."""
+    if error is None:
+        return "failed outside of the candidate; see Ray's log"
     name = type(error).__name__
     if "Actor" in name or "Worker" in name or "Node" in name:
         return "lost its worker (killed, out of memory, or the machine went away)"
-    lines = str(error).strip().splitlines() if error is not None else []
+    lines = str(error).strip().splitlines()
     return f"{name}: {lines[-1]}" if lines else name
 
 

@@ -1,0 +1,48 @@
+# Everything runs from .venv, made on first use; after that no target needs the network.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install search test test-all lint format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with spikefront and the tools of development
+
+search: $(STAMP) ## search a small space on the digits data, then print the front
+	$(BIN)/spikefront run --task digits --trials 24
+	$(BIN)/spikefront pareto
+
+test: $(STAMP) ## run the quick tests
+	$(BIN)/pytest -m 'not slow'
+
+test-all: $(STAMP) ## run all tests
+	$(BIN)/pytest
+
+lint: $(STAMP) ## check style, format, types and import arrows
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## mend style and format where a tool can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## run all benchmarks
+	$(BIN)/python benchmarks/run_all.py
+
+clean: ## remove .venv, builds and caches; searches and their results stay
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# SpikingJelly asks for packages that nobody needs here, so it comes without its dependencies. pip is first: dependency
+# groups need pip 25.1.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps spikingjelly
+	touch $@

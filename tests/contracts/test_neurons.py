@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from spikefront.plugins import Neuron, load_registry
+from spikefront.plugins.testing import NeuronContract
+
+BUILT_IN = [entry.plugin for entry in load_registry(third_parties=False).entries["neuron"].values()]
+
+
+class TestEveryNeuron(NeuronContract):
+    @pytest.fixture(params=BUILT_IN, ids=lambda plugin: plugin.name)
+    def plugin(self, request: pytest.FixtureRequest) -> type[Neuron]:
+        plugin: type[Neuron] = request.param
+        return plugin

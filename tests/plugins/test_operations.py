@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spikefront.plugins import Counts, LayerCount, Operations
+
+COUNTS = Counts(
+    samples=4,
+    steps=2,
+    layers=(
+        LayerCount("a", "synapse", macs=80, macs_every_step=160, events=20, sites=40),
+        LayerCount("b", "neuron", operations=Operations(adds=32.0), events=4, sites=16),
+        LayerCount("c", "synapse", sops=12, events=4, sites=16),
+        LayerCount("d", "neuron", events=0, sites=4),
+    ),
+)
+
+
+def test_operations_add_and_scale() -> None:
+    assert Operations(1, 2) + Operations(3, 4) * 2 == Operations(7, 10)
+
+
+def test_totals_are_per_sample() -> None:
+    assert (COUNTS.sops, COUNTS.macs, COUNTS.macs_every_step) == (3, 20, 40)
+
+
+def test_spike_rate_is_that_of_neurons_alone() -> None:
+    assert COUNTS.spike_rate == pytest.approx(4 / 20)
+    assert COUNTS.layer_rates == {"b": 0.25, "d": 0.0}
+    assert Counts(samples=1, steps=1, layers=()).spike_rate == 0
+
+
+def test_counts_survive_json() -> None:
+    read = json.loads(json.dumps(COUNTS.to_dict()))
+    assert read["layers"][1]["operations"] == {"adds": 32.0, "multiplies": 0.0}

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spikefront.plugins import KINDS, Registry, load_registry
+from spikefront.searchspace import UnknownName, UsageError
+
+HEAD = """
+from spikefront.plugins import Coding, Neuron, hookimpl
+
+class Mine(Coding):
+    "A coding of my own."
+    name = "mine"
+
+@hookimpl
+def register_codings(register):
+"""
+
+GOOD = HEAD + "    register(Mine)\n"
+
+
+def load(folder: Path, **files: str) -> Registry:
+    for name, content in files.items():
+        (folder / f"{name}.py").write_text(content, encoding="utf-8")
+    return load_registry([folder], third_parties=False)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder on sys.path, where packages can be installed by hand."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("acme"):
+            del sys.modules[name]
+
+
+def install(site: Path, name: str, content: str, entry_point: str, release: str = "1.2.3") -> None:
+    (site / f"{name}.py").write_text(content, encoding="utf-8")
+    info = site / f"{name}-{release}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[spikefront]\nplugin = {entry_point}\n", encoding="utf-8")
+
+
+def test_every_built_in_plugin_loads() -> None:
+    registry = load_registry(third_parties=False)
+    assert not registry.problems
+    assert all(registry.entries[kind] for kind in KINDS)
+
+
+def test_versions_name_every_plugin() -> None:
+    registry = load_registry(third_parties=False)
+    assert len(registry.versions()) == sum(map(len, registry.entries.values()))
+    assert {"coding.direct", "neuron.lif", "energy.horowitz-45nm"} <= registry.versions().keys()
+
+
+def test_loose_file_is_a_plugin(tmp_path: Path) -> None:
+    registry = load(tmp_path, mine=GOOD)
+    assert not registry.problems
+    entry = registry.entries["coding"]["mine"]
+    assert entry.summary == "A coding of my own."
+    assert entry.origin == str(tmp_path / "mine.py")
+    assert entry.version.startswith("sha256:")
+    assert registry.get("coding", "mine") is entry.plugin
+
+
+def test_loose_file_is_loaded_once(tmp_path: Path) -> None:
+    first = load(tmp_path, mine=GOOD).get("coding", "mine")
+    assert load(tmp_path).get("coding", "mine") is first
+    assert load(tmp_path, mine=GOOD + "\n# changed").get("coding", "mine") is not first
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^--plugins-dir {tmp_path}/none: no such folder$"):
+        load_registry([tmp_path / "none"], third_parties=False)
+
+
+def test_installed_package_is_a_plugin(site: Path) -> None:
+    install(site, "acme_burst", GOOD, "acme_burst")
+    registry = load_registry()
+    assert (registry.entries["coding"]["mine"].origin, registry.entries["coding"]["mine"].version) == (
+        "acme_burst",
+        "1.2.3",
+    )
+    assert "mine" not in load_registry(third_parties=False).entries["coding"]
+
+
+def test_name_already_taken_is_refused_naming_both(tmp_path: Path) -> None:
+    one, two, three = (str(tmp_path / f"{name}.py") for name in ("a", "b", "c"))
+    registry = load(tmp_path, a=GOOD, b=GOOD + "# again", c=GOOD.replace('"mine"', '"rate"'))
+    assert registry.problems == {
+        two: f"plugin {two} was not loaded: coding 'mine' is registered by both {one} and {two}",
+        three: f"plugin {three} was not loaded: coding 'rate' is registered by both spikefront.plugins.codings.rate "
+        f"and {three}",
+    }
+    assert registry.entries["coding"]["mine"].origin == one
+    assert registry.entries["coding"]["rate"].origin == "spikefront.plugins.codings.rate"
+
+
+def test_name_registered_twice_by_one_file_is_refused(tmp_path: Path) -> None:
+    registry = load(tmp_path, mine=GOOD + "    register(Mine)\n")
+    assert "coding 'mine' is registered by both" in registry.problems[str(tmp_path / "mine.py")]
+    assert "mine" not in registry.entries["coding"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("import nothing_of_this_name\n", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("def broken(:\n", "SyntaxError: invalid syntax"),
+        ("raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines"),
+        (
+            "x = 1\n",
+            "it registers nothing; hooks: register_codings, register_neurons, register_backbones, register_tasks",
+        ),
+        (GOOD.replace("@hookimpl", ""), "it registers nothing; hooks: "),
+        (
+            GOOD.replace("register_codings", "register_coding"),
+            "unknown hook 'register_coding'. Did you mean 'register_codings'?",
+        ),
+        (GOOD.replace("(register)", "(register, other)"), "PluginValidationError"),
+        (HEAD + "    register(3)\n", "it registers 3, which is no subclass of Coding"),
+        (HEAD + "    register(Neuron)\n", "which is no subclass of Coding"),
+        (HEAD + "    register(Mine())\n", "TypeError"),
+        (GOOD.replace('name = "mine"', ""), "Mine.name must be a word without blanks or any of . , | = *, not None"),
+        (GOOD.replace('"mine"', '"my coding"'), "Mine.name must be a word without blanks"),
+        (GOOD.replace('"mine"', '"a.b"'), "Mine.name must be a word without blanks"),
+        (GOOD.replace('"mine"', '""'), "Mine.name must be a word without blanks"),
+        (GOOD.replace('name = "mine"', 'name = "mine"; Config = dict'), "TypeError: dict must be a dataclass"),
+    ],
+)
+def test_broken_file_gives_one_line_and_takes_nothing_else_down(tmp_path: Path, content: str, message: str) -> None:
+    registry = load(tmp_path, broken=content, fine=GOOD)
+    ((source, problem),) = registry.problems.items()
+    assert source == str(tmp_path / "broken.py")
+    assert problem.startswith(f"plugin {source} was not loaded: ")
+    assert message in problem
+    assert "\n" not in problem
+    assert {"mine", "direct", "sac"} <= registry.entries["coding"].keys()
+
+
+def test_file_that_fails_half_way_registers_nothing(tmp_path: Path) -> None:
+    registry = load(tmp_path, half=GOOD + "    register(Neuron)\n")
+    assert registry.problems
+    assert "mine" not in registry.entries["coding"]
+
+
+def test_broken_plugin_is_fatal_only_where_it_is_named(tmp_path: Path) -> None:
+    registry = load(tmp_path, my_burst="import nothing_of_this_name\n")
+    assert registry.get("coding", "direct").name == "direct"
+    with pytest.raises(UsageError, match=r"my_burst\.py was not loaded: ModuleNotFoundError"):
+        registry.get("coding", "my-burst")
+
+
+@pytest.mark.parametrize("entry_point", ["acme_spike.burst_code", "acme_spike:burst_code"])
+def test_broken_installed_plugin_is_fatal_only_where_it_is_named(site: Path, entry_point: str) -> None:
+    install(site, "acme_spike", "x = 1\n", entry_point)
+    registry = load_registry()
+    assert list(registry.problems) == [entry_point]
+    name = "burst-code" if "." in entry_point else "acme-spike"
+    with pytest.raises(UsageError, match=rf"^plugin {entry_point} was not loaded: "):
+        registry.get("coding", name)
+
+
+def test_unknown_plugin_offers_the_nearest() -> None:
+    registry = load_registry(third_parties=False)
+    with pytest.raises(
+        UnknownName, match=r"^unknown coding 'latncy'\. Did you mean 'latency'\? Known: .*direct, .*latency"
+    ):
+        registry.get("coding", "latncy")
+
+
+def test_hook_calls_are_traced_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(tmp_path, mine=GOOD)
+    assert "register_codings" not in capsys.readouterr().err
+    monkeypatch.setenv("SPIKEFRONT_TRACE_PLUGINS", "1")
+    load(tmp_path)
+    assert "register_codings" in capsys.readouterr().err
+
+
+def test_options_are_the_configs_of_a_family() -> None:
+    registry = load_registry(third_parties=False)
+    assert registry.options("coding")["sac"] is registry.get("coding", "sac").Config
+    assert {"adam", "sgd"} <= registry.options("training.optimizer").keys()
+    assert {"atan", "sigmoid"} <= registry.options("training.surrogate").keys()
+    assert registry.steps("latency") == registry.get("coding", "latency").steps
+    assert registry.domains("neuron", "lif", 4) == {}
+
+
+NEEDY = """
+from spikefront.plugins import Coding, Task, hookimpl
+
+class Needy(Coding):
+    "Goes with PLIF alone."
+    name = "needy"
+    neurons = frozenset({"plif"})
+
+class Camera(Task):
+    "Gives events."
+    name = "camera"
+    inputs = "events"
+
+@hookimpl
+def register_codings(register):
+    register(Needy)
+
+@hookimpl
+def register_tasks(register):
+    register(Camera)
+"""
+
+
+def test_what_does_not_go_together_is_said_in_one_line(tmp_path: Path) -> None:
+    registry = load(tmp_path, needy=NEEDY)
+    chosen = {"task": "digits", "coding": "needy", "neuron": "plif", "backbone": "mlp"}
+    assert registry.problem(chosen) is None
+    assert registry.problem(chosen | {"neuron": "lif"}) == "coding 'needy' needs neuron plif, not 'lif'"
+    problem = registry.problem(chosen | {"task": "camera", "coding": "direct"})
+    assert problem is not None
+    assert problem.startswith(
+        "coding 'direct' takes static input, but task 'camera' gives events; codings that take it: "
+    )

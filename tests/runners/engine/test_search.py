@@ -1,0 +1,171 @@
+"""Real searches on real Ray: results reach the journal and the listener, and no failing trial ends a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from spikefront.plugins import load_registry
+from spikefront.runners.engine.search import SearchOutcome, run_search
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.searchspace import Candidate, SearchInfo, Space, UsageError, parse_set
+
+FAILING_PLUGINS = '''
+import os
+import torch
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
+
+class Raises(Coding):
+    name = "raises"
+    def encode(self, x):
+        raise RuntimeError("no spikes today")
+
+class NotANumber(Coding):
+    name = "not-a-number"
+    def decode(self, output):
+        return super().decode(output) * float("nan")
+
+class Liar(Coding):
+    name = "liar"
+    def encode(self, x):
+        return Signal(x.unsqueeze(0) / 2, self.time_steps, Kind.BINARY)
+
+class Endless(Coding):
+    name = "endless"
+    def decode_operations(self, output):
+        return Operations(adds=float("inf"))
+
+class Dies(Coding):
+    name = "dies"
+    def encode(self, x):
+        os._exit(1)
+
+@hookimpl
+def register_codings(register):
+    for coding in (Raises, NotANumber, Liar, Endless, Dies):
+        register(coding)
+'''
+REASONS = {
+    "raises": "RuntimeError: no spikes today",
+    "not-a-number": "loss is nan at epoch 1",
+    "liar": "EdgeKindError: the edge into backbone.layers.1 is declared binary but carries ",
+    "endless": "energy_nj is inf at epoch 1",
+    "dies": "lost its worker",
+}
+
+
+class Diary:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.info: SearchInfo | None = None
+        self.candidates: dict[int, Candidate] = {}
+        self.epochs: dict[int, list[int]] = {}
+        self.ends: dict[int, tuple[str, str, dict[str, float], Path | None]] = {}
+        self.reason = ""
+
+    def search_started(self, search: SearchInfo) -> None:
+        self.info = search
+
+    def trial_started(self, number: int, candidate: Candidate) -> None:
+        self.candidates[number] = candidate
+
+    def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.epochs.setdefault(number, []).append(epoch)
+
+    def trial_ended(
+        self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Path | None
+    ) -> None:
+        assert number not in self.ends, "a trial ends once"
+        self.ends[number] = (state, reason, dict(metrics), weights)
+
+    def search_ended(self, reason: str) -> None:
+        self.reason = reason
+
+
+def search(
+    tmp_path: Path, *narrow: str, epochs: int = 2, plugin_dirs: tuple[Path, ...] = (), **more: object
+) -> tuple[SearchOutcome, Diary, list[optuna.trial.FrozenTrial]]:
+    registry = load_registry(plugin_dirs, third_parties=False)
+    quick = ("backbone=mlp", f"training.epochs={epochs}", "training.subset=128")
+    narrowings = [parse_set(text) for text in (*quick, *narrow)]
+    settings = SearchSettings("s", tmp_path / "s", workers=2, plugin_dirs=plugin_dirs, **more)  # type: ignore[arg-type]
+    data = registry.get("task", "digits")().search_data(None, 1)
+    diary = Diary()
+    outcome = run_search(settings, Space(registry, "digits", narrowings), registry, data, diary)
+    storage = JournalStorage(JournalFileBackend(str(settings.journal)))
+    return outcome, diary, optuna.load_study(study_name="s", storage=storage).get_trials()
+
+
+def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path) -> None:
+    outcome, diary, trials = search(tmp_path, trials=6)
+    assert outcome.states == {"COMPLETE": 6}
+    assert diary.reason == outcome.reason == "all trials done"
+    assert sorted(diary.ends) == list(range(6))
+    assert all(epochs == [1, 2] for epochs in diary.epochs.values())
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    for trial in trials:
+        _, _, metrics, weights = diary.ends[trial.number]
+        assert trial.values == [metrics["quality"], pytest.approx(torch.log10(torch.tensor(metrics["energy_nj"])).item())]
+        assert trial.user_attrs["candidate"] == diary.candidates[trial.number].flat()
+        assert weights is not None
+    # weights are kept of the front alone
+    front = {f"trial-{trial.number:05d}.pt" for trial in _front(trials)}
+    assert {path.name for path in (tmp_path / "s" / "weights").iterdir()} == front
+    state = torch.load(tmp_path / "s" / "weights" / min(front), weights_only=True)
+    assert "backbone.layers.1.weight.weight" in state
+
+
+def _front(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    def beaten(a: list[float], b: list[float]) -> bool:
+        return b[0] >= a[0] and b[1] <= a[1] and b != a
+
+    return [one for one in trials if not any(beaten(one.values, other.values) for other in trials)]
+
+
+def test_failing_trials_say_why_and_the_search_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "failing.py").write_text(FAILING_PLUGINS)
+    codings = "coding=direct," + ",".join(REASONS)
+    outcome, diary, trials = search(tmp_path, codings, plugin_dirs=(folder,), trials=14, sampler="random", seed=3)
+    assert sum(outcome.states.values()) == 14
+    assert {candidate.coding.name for candidate in diary.candidates.values()} == {"direct", *REASONS}
+    for number, (state, reason, _, _) in diary.ends.items():
+        coding = diary.candidates[number].coding.name
+        assert state == ("COMPLETE" if coding == "direct" else "FAIL"), (coding, reason)
+        assert reason.startswith(REASONS.get(coding, "")), (coding, reason)
+        assert trials[number].user_attrs["outcome"]["reason"] == reason
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.FAIL}
+    assert capsys.readouterr().out == ""  # stdout is for results, whatever Ray has to say about dead workers
+
+
+def test_time_ends_a_search_and_nothing_stays_running(tmp_path: Path) -> None:
+    outcome, diary, trials = search(tmp_path, epochs=4000, trials=None, time_s=25.0)
+    assert outcome.reason == diary.reason == "time is up"
+    assert trials
+    assert not any(trial.state is TrialState.RUNNING for trial in trials)
+    assert sorted(diary.ends) == [trial.number for trial in trials]
+    stopped = [reason for state, reason, _, _ in diary.ends.values() if state == "PRUNED"]
+    assert stopped
+    assert all(reason.startswith("time is up at epoch ") and reason.endswith(" of 4000") for reason in stopped)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", r"--address 127\.0\.0\.1:1: no Ray cluster answers \(Connection refused\); start one with: ray start"),
+        ("somewhere", r"--address 'somewhere' must read HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_one_clear_error(tmp_path: Path, address: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        search(tmp_path, trials=1, address=address)
+    assert not (tmp_path / "s").exists()

@@ -1,0 +1,117 @@
+"""The study in its journal, and the rules by which trials are told."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from spikefront.plugins import load_registry
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, told_values
+from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, UnknownName, UsageError
+
+ACCURACY = Objective("quality", maximize=True, worst=0.0, best=1.0)
+GOOD = {"quality": 0.9, "energy_nj": 1000.0, "latency_steps": 4.0}
+
+
+def settings(tmp_path: Path, **more: object) -> SearchSettings:
+    return SearchSettings("trial-run", tmp_path / "trial-run", **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> StudyRecord:
+    return StudyRecord(create_study(settings(tmp_path), (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
+
+
+def reopened(tmp_path: Path) -> list[optuna.trial.FrozenTrial]:
+    """Read the trials back from the file, as another process would."""
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "trial-run" / "journal.log")))
+    return optuna.load_study(study_name="trial-run", storage=storage).get_trials()
+
+
+def test_energy_and_latency_are_told_as_logarithms() -> None:
+    assert told_values(GOOD, (ACCURACY, ENERGY, LATENCY)) == [0.9, 3.0, math.log10(4)]
+
+
+def test_a_finite_vector_is_complete_and_in_the_journal(record: StudyRecord, tmp_path: Path) -> None:
+    trial = record.ask()
+    assert record.tell(trial.number, "COMPLETE", "", GOOD) == ("COMPLETE", "")
+    (frozen,) = reopened(tmp_path)
+    assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.9, 3.0])
+    assert frozen.user_attrs["outcome"] == {"reason": "", "metrics": GOOD}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ({**GOOD, "quality": math.nan}, "quality is nan"),
+        ({**GOOD, "energy_nj": math.inf}, "energy_nj is inf"),
+        ({**GOOD, "energy_nj": 0.0}, "energy_nj is 0"),
+        ({"quality": 0.9}, "energy_nj is missing"),
+        ({}, "quality is missing"),
+    ],
+)
+def test_a_vector_that_is_no_result_fails_with_its_reason(
+    record: StudyRecord, tmp_path: Path, metrics: dict[str, float], reason: str
+) -> None:
+    trial = record.ask()
+    assert record.tell(trial.number, "COMPLETE", "", metrics) == ("FAIL", reason)
+    (frozen,) = reopened(tmp_path)
+    assert frozen.state is TrialState.FAIL
+    assert frozen.user_attrs["outcome"]["reason"] == reason
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_proposes_after_complete_failed_and_pruned_trials(tmp_path: Path, sampler: str) -> None:
+    space = Space(load_registry(third_parties=False), "digits")
+    record = StudyRecord(create_study(settings(tmp_path, sampler=sampler), (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
+    for number in range(14):  # TPE and GP model from the eleventh on
+        trial = record.ask()
+        candidate = space.suggest(trial)
+        record.chosen(trial, candidate)
+        state = ("COMPLETE", "FAIL", "PRUNED")[0 if number < 11 else number % 3]
+        record.tell(trial.number, state, "x", {**GOOD, "energy_nj": 100.0 + number})  # type: ignore[arg-type]
+    assert record.running == ()
+    assert len(reopened(tmp_path)) == 14
+
+
+def test_a_second_search_of_one_name_is_refused(tmp_path: Path) -> None:
+    create_study(settings(tmp_path), (ACCURACY, ENERGY))
+    with pytest.raises(UsageError, match="a search named 'trial-run' is already in .*; choose another --name"):
+        create_study(settings(tmp_path), (ACCURACY, ENERGY))
+
+
+def test_latency_is_an_objective_only_when_asked_for(tmp_path: Path) -> None:
+    task = load_registry(third_parties=False).get("task", "digits")
+    names = [objective.metric for objective in objectives_of(task, settings(tmp_path))]
+    assert names == ["quality", "energy_nj"]
+    assert objectives_of(task, settings(tmp_path, latency_objective=True))[2] is LATENCY
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"trials": 0}, "--trials 0 must be above 0"),
+        ({"workers": -1}, "--workers -1 must be above 0"),
+        ({"time_s": 0.0}, "--time 0 must be above 0"),
+        ({"trials": None}, "a search needs an end: give --trials, --time, or both"),
+        ({"gpus_per_trial": -0.5}, "--gpus-per-trial -0.5 must be 0 or more"),
+        ({"seed": -1}, "--seed -1 must be 0 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, more: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        settings(tmp_path, **more)
+
+
+def test_unknown_sampler_and_bad_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown sampler 'tpee'. Did you mean 'tpe'"):
+        settings(tmp_path, sampler="tpee")
+    with pytest.raises(UsageError, match="must be a word without slashes"):
+        SearchSettings("a/b", tmp_path)

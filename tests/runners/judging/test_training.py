@@ -1,0 +1,88 @@
+"""Training, evaluation and their reproducibility."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from spikefront.plugins import Data, Registry, Task, load_registry
+from spikefront.runners.judging.assembly import assemble
+from spikefront.runners.judging.training import Trainer, evaluate, parameter_groups
+from spikefront.searchspace import Candidate, from_flat
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry(third_parties=False)
+
+
+def candidate(registry: Registry, **flat: object) -> Candidate:
+    names = {key.replace("__", "."): value for key, value in flat.items()}
+    return from_flat({"task": "digits", "coding": "direct", "backbone": "mlp", "steps": 2, **names}, registry)
+
+
+def trainer(registry: Registry, chosen: Candidate, samples: int = 20) -> Trainer:
+    torch.manual_seed(0)
+    data = Data(torch.randint(0, 17, (samples, 1, 8, 8), dtype=torch.uint8), torch.arange(samples) % 10)
+    network = assemble(chosen, registry, (1, 8, 8), 10)
+    return Trainer(network, registry.get("task", "digits")(), data, chosen.training, seed=0)
+
+
+def test_cosine_learning_rate_ends_at_zero(registry: Registry) -> None:
+    one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10))
+    rates = []
+    for _ in range(2):
+        one.epoch()
+        rates.append(one._optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(2e-3 / 2)  # half way, cos(pi/2) = 0
+    assert rates[1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_constant_learning_rate_stays(registry: Registry) -> None:
+    one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10, training__decay="constant"))
+    one.epoch()
+    assert one._optimizer.param_groups[0]["lr"] == 2e-3
+
+
+def test_subset_limits_the_samples_and_is_the_same_every_time(registry: Registry) -> None:
+    chosen = candidate(registry, training__subset=7)
+    first, second = trainer(registry, chosen), trainer(registry, chosen)
+    assert len(first._samples) == 7
+    assert torch.equal(first._samples, second._samples)
+    assert len(trainer(registry, candidate(registry, training__subset=99))._samples) == 20
+
+
+def test_a_last_batch_of_one_is_left_out(registry: Registry) -> None:
+    one = trainer(registry, candidate(registry, training__batch=10), samples=21)
+    assert [len(index) for index in one._batches()] == [10, 10]
+
+
+def test_coefficients_get_their_own_learning_rate_and_only_matrices_decay() -> None:
+    attention = nn.Module()
+    attention.lr_multiplier = 5.0  # type: ignore[assignment]
+    attention.u = nn.Parameter(torch.zeros(3))
+    groups = parameter_groups(nn.Sequential(nn.Linear(2, 2), attention), lr=0.1)
+    found = [(group["lr"], group.get("weight_decay"), len(group["params"])) for group in groups]  # type: ignore[arg-type]
+    assert found == [(0.1, None, 1), (0.1, 0.0, 1), (0.5, 0.0, 1)]
+
+
+def test_training_lowers_the_loss(registry: Registry) -> None:
+    quick = {"training__epochs": 30, "training__batch": 10, "training__optimizer__adam__lr": 0.02}
+    one = trainer(registry, candidate(registry, **quick))
+    losses = [one.epoch() for _ in range(30)]
+    assert losses[0] > 0.8 * math.log(10)  # untrained: near chance
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_evaluation_of_a_random_code_repeats_itself_and_leaves_the_generator_alone(registry: Registry) -> None:
+    chosen = candidate(registry, coding="rate")
+    network = assemble(chosen, registry, (1, 8, 8), 10)
+    task: Task = registry.get("task", "digits")()
+    data = task.search_data(None, 2).validation
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    assert evaluate(network, task, data) == evaluate(network, task, data)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikefront.searchspace import (
+    Choice,
+    Domain,
+    Float,
+    Int,
+    Narrowing,
+    UnknownName,
+    UsageError,
+    parse_mapping,
+    parse_set,
+    read_study_file,
+)
+from spikefront.searchspace.domains import contains
+
+DOMAINS: list[Domain] = [
+    Float(0.3, 2.0),
+    Float(1e-4, 1.0, log=True),
+    Int(1, 16, log=True),
+    Int(-3, 9, step=3),
+    Choice((True, False)),
+    Choice((1, 3, 5)),
+    Choice(("hard", "soft")),
+]
+
+numbers = st.one_of(st.integers(-5, 20), st.floats(-1, 3)).map(str)
+texts = st.one_of(numbers, st.sampled_from(["true", "False", "hard", "soft", "nan", "inf"]))
+
+
+@given(
+    domain=st.sampled_from(DOMAINS),
+    values=st.lists(texts, min_size=1, max_size=3),
+    bounds=st.none() | st.tuples(texts, texts),
+)
+def test_narrowing_never_widens(domain: Domain, values: list[str], bounds: tuple[str, str] | None) -> None:
+    try:
+        kept = Narrowing("x", () if bounds else tuple(values), bounds, "--set").apply(domain, "x")
+    except UsageError:
+        return
+    assert isinstance(kept, (Choice, Float, Int))
+    ends = kept.choices if isinstance(kept, Choice) else (kept.low, kept.high)
+    assert ends
+    assert all(contains(domain, value) for value in ends)
+    if isinstance(kept, Int) and isinstance(domain, Int):
+        assert (kept.step, kept.log) == (domain.step, domain.log)
+
+
+@given(low=st.floats(0.3, 2.0), high=st.floats(0.3, 2.0))
+def test_range_keeps_exactly_what_lies_between(low: float, high: float) -> None:
+    low, high = min(low, high), max(low, high)
+    assert parse_set(f"x={low!r}..{high!r}").apply(Float(0.3, 2.0), "x") == Float(low, high)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain", "kept"),
+    [
+        ("x=0.5..1.0", Float(0.3, 2.0), Float(0.5, 1.0)),
+        ("x = 2 .. 8", Int(1, 16, log=True), Int(2, 8, log=True)),
+        ("x=4", Int(1, 16), Choice([4])),
+        ("x=1e-3,0.5", Float(1e-4, 1.0, log=True), Choice([1e-3, 0.5])),
+        ("x=soft, hard,soft", Choice(("hard", "soft")), Choice(["soft", "hard"])),
+        ("x=true", Choice((True, False)), Choice([True])),
+        ("x=3", Choice((1, 3, 5)), Choice([3])),
+    ],
+)
+def test_text_is_read_in_the_domains_own_type(text: str, domain: Domain, kept: Domain) -> None:
+    assert parse_set(text).apply(domain, "x") == kept
+
+
+def test_star_stands_for_any_part() -> None:
+    narrowing = parse_set("neuron.*.threshold=0.5")
+    assert narrowing.matches("neuron.lif.threshold")
+    assert not narrowing.matches("neuron.lif.reset")
+    assert not narrowing.matches("coding.latency.threshold")
+
+
+@pytest.mark.parametrize("text", ["", "steps", "steps=", "=4", " = "])
+def test_set_needs_a_name_and_a_value(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--set .* must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW\.\.HIGH$"):
+        parse_set(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain", "error", "message"),
+    [
+        ("x=,", Int(1, 3), UsageError, r"^--set x=,: x has no value$"),
+        (
+            "x=9",
+            Int(1, 3),
+            UsageError,
+            r"^--set x=9: n\.x: 9 is outside 1\.\.3; a space can be narrowed, never widened$",
+        ),
+        ("x=0.1..1", Float(0.3, 2), UsageError, r"n\.x: 0\.1 is outside 0\.3\.\.2; .* never widened$"),
+        ("x=2..4", Int(1, 3), UsageError, r"n\.x: 4 is outside 1\.\.3"),
+        ("x=2", Int(1, 9, step=2), UsageError, r"n\.x: 2 is outside 1\.\.9 \(step 2\)"),
+        ("x=3..1", Int(1, 3), UsageError, r"n\.x: 3\.\.1 is reversed; write 1\.\.3$"),
+        ("x=..3", Int(1, 3), UsageError, r"n\.x: '' is not a number in 1\.\.3$"),
+        ("x=many", Float(0, 1), UsageError, r"n\.x: 'many' is not a number in 0\.\.1$"),
+        ("x=1.5", Int(1, 3), UsageError, r"n\.x: '1\.5' is not a number in 1\.\.3$"),
+        ("x=a..b", Choice(("a", "b")), UsageError, r"n\.x: a\.\.b is a range, but this is a choice of a, b$"),
+        ("x=hrad", Choice(("hard", "soft")), UnknownName, r"'hrad'\. Did you mean 'hard'\? Known: hard, soft\.$"),
+    ],
+)
+def test_mistake_is_named(text: str, domain: Domain, error: type[UsageError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        parse_set(text).apply(domain, "n.x")
+
+
+def test_mapping_reads_scalars_lists_and_ranges() -> None:
+    space = {"steps": 4, "coding": ["sac", "rate"], "neuron.*.threshold": "0.5..1.0", "neuron.lif.detach_reset": False}
+    assert parse_mapping(space, "study.yaml") == [
+        Narrowing("steps", ("4",), None, "study.yaml"),
+        Narrowing("coding", ("sac", "rate"), None, "study.yaml"),
+        Narrowing("neuron.*.threshold", (), ("0.5", "1.0"), "study.yaml"),
+        Narrowing("neuron.lif.detach_reset", ("False",), None, "study.yaml"),
+    ]
+
+
+@pytest.mark.parametrize("value", [None, {"low": 1}, [1, None], [[1]]])
+def test_mapping_refuses_what_is_no_value(value: object) -> None:
+    with pytest.raises(
+        UsageError, match=r"^study\.yaml: space: steps: .* is not a value, a list of values or LOW\.\.HIGH$"
+    ):
+        parse_mapping({"steps": value}, "study.yaml")
+
+
+def test_mapping_refuses_an_empty_list() -> None:
+    with pytest.raises(UsageError, match=r"^study\.yaml: steps has no value$"):
+        parse_mapping({"steps": []}, "study.yaml")
+
+
+def test_study_file_is_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("trials: 20\nspace:\n  steps: 2..4\n", encoding="utf-8")
+    assert read_study_file(path) == {"trials": 20, "space": {"steps": "2..4"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"study\.yaml: a study file is a mapping of option: value, see examples/study\.yaml$"),
+        (b"- 1\n- 2\n", r"study\.yaml: a study file is a mapping"),
+        (b"1: one\n", r"study\.yaml: a study file is a mapping"),
+        (b"a: [1\n", r"study\.yaml: not readable as YAML: .* line 2"),
+        (b"a: \xff\xfe\n", r"study\.yaml: not readable as YAML: 'utf-8' codec"),
+    ],
+)
+def test_study_file_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_study_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_study_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.yaml: No such file or directory$"):
+        read_study_file(tmp_path / "none.yaml")

@@ -1,0 +1,60 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spikefront.plugins import hookspecs, load_registry
+from spikefront.runners.judging.judge import judge
+
+ROOT = Path(__file__).parents[1]
+
+HOOKS = [
+    function
+    for name, function in inspect.getmembers(hookspecs, inspect.isfunction)
+    if name.startswith("register_") and function.__module__ == hookspecs.__name__
+]
+
+
+def python_blocks(document: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
+def test_each_hook_is_documented_with_its_exact_signature(hook: Callable[..., object]) -> None:
+    signature = f"{hook.__name__}{inspect.signature(hook)}".replace("'", "")
+
+    assert f"\n## `{signature}`\n" in (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+
+
+def test_examples_of_the_hooks_make_a_network_together(tmp_path: Path) -> None:
+    blocks = python_blocks(ROOT / "docs/plugins.md")
+    for number, block in enumerate(blocks):
+        (tmp_path / f"example_{number}.py").write_text(block, encoding="utf-8")
+
+    registry = load_registry([tmp_path], third_parties=False)
+
+    assert len(blocks) == len(HOOKS)
+    assert registry.problems == {}
+    names = {"task": "stripes", "coding": "one-bit", "neuron": "memoryless", "backbone": "one-layer"}
+    found = judge({**names, "steps": 2, "training.epochs": 3}, registry=registry, energy_model="unit-cost")
+    assert found.metrics["quality"] > 0.9  # chance is 0.5
+    assert found.metrics["energy_nj"] == pytest.approx(found.metrics["sops"])  # binary edges only, and 1 nJ each
+
+
+def test_contributing_shows_the_example_coding_word_for_word() -> None:
+    example = (ROOT / "examples/plugins/step_forward.py").read_text(encoding="utf-8")
+
+    assert example in python_blocks(ROOT / "CONTRIBUTING.md")
+
+
+@pytest.mark.parametrize("document", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda path: path.name)
+def test_links_to_files_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
+
+    assert [target for target in targets if not (document.parent / target).exists()] == []
