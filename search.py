@@ -40,13 +40,17 @@ DEFAULT_TRIALS: Final = 24
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUES", help="Narrow the space: coding=gac,sac or neuron.*.threshold=0.5..1.0"),
+    typer.Option(
+        "--set", metavar="NAME=VALUES", help="Narrow the space: coding=gac,sac or neuron.*.threshold=0.5..1.0"
+    ),
 ]
 PluginsOption = Annotated[list[Path] | None, typer.Option("--plugins-dir", help="Folder with plugin files; repeatable")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print rows")]
 TrackingOption = Annotated[
     str | None,
-    typer.Option("--tracking-uri", help="MLflow server or store  [default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db]"),
+    typer.Option(
+        "--tracking-uri", help="MLflow server or store  [default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db]"
+    ),
 ]
 
 
@@ -64,15 +68,20 @@ def main() -> None:
 
 
 @app.command(
-    "run", epilog="Example: spikefront run --task digits --set coding=sac,latency --set steps=4..8 --trials 24 --workers 2"
+    "run",
+    epilog="Example: spikefront run --task digits --set coding=sac,latency --set steps=4..8 --trials 24 --workers 2",
 )
 def run_command(
     task: Annotated[str | None, typer.Option(help="Task to search on; see: spikefront plugins --kind task")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML study file; flags override it")] = None,
     set_: SetOption = None,
-    trials: Annotated[int | None, typer.Option(help="Candidates to judge  [default: 24, or no limit with --time]")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Candidates to judge  [default: 24, or no limit with --time]")
+    ] = None,
     time: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop after this long: 90s, 30m, 2h")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate; short for --set training.epochs=N")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of each candidate; short for --set training.epochs=N")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Candidates at a time  [default: number of cores]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate  [default: 0]")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, gp or random  [default: tpe]")] = None,
@@ -80,7 +89,9 @@ def run_command(
         list[str] | None, typer.Option(help="Objective besides quality and energy: latency (time steps); repeatable")
     ] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of one trial; 0.25 lets four share one")] = None,
-    address: Annotated[str | None, typer.Option(help="Existing Ray cluster, host:port or auto  [default: none]")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Existing Ray cluster, host:port or auto  [default: none]")
+    ] = None,
     energy_model: Annotated[str | None, typer.Option(help="Prices of operations  [default: horowitz-45nm]")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with data files")] = None,
     plugins_dir: PluginsOption = None,
@@ -182,8 +193,8 @@ def _typed(key: str, value: object, where: str) -> Any:
 
 
 def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[SearchOutcome, str]:
-    from spikefront.results.live import LiveView
     from spikefront.results.listeners import Listeners
+    from spikefront.results.live import LiveView
     from spikefront.results.store import MlflowStore, check_store
     from spikefront.results.units import parse_duration
     from spikefront.runners.engine.settings import SearchSettings, cores
@@ -260,7 +271,9 @@ def _say_outcome(outcome: SearchOutcome, search: str, tracking_uri: str | None) 
 def pareto_command(
     search: Annotated[str | None, typer.Option(help="Name of the search  [default: the newest]")] = None,
     min_quality: Annotated[float | None, typer.Option(help="Leave out what is worse, for example 0.95")] = None,
-    max_energy: Annotated[str | None, typer.Option(metavar="ENERGY", help="Leave out what costs more: 500nJ, 2uJ")] = None,
+    max_energy: Annotated[
+        str | None, typer.Option(metavar="ENERGY", help="Leave out what costs more: 500nJ, 2uJ")
+    ] = None,
     format_: FormatOption = Format.table,
     tracking_uri: TrackingOption = None,
     experiment: Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")] = None,

@@ -2,8 +2,8 @@
 
 Run: python benchmarks/engine_overhead.py [--trials 100] [--workers 2]
 
-The candidates are as small as they get (one epoch, 32 samples), so what is measured is Ray Tune, Optuna, the journal and
-MLflow. The bound is the same candidates judged one after another in a plain loop in one process.
+The candidates are as small as they get (one epoch, 32 samples), so what is measured is Ray Tune, Optuna, the journal
+and MLflow. The bound is the same candidates judged one after another in a plain loop in one process.
 """
 
 from __future__ import annotations
@@ -44,7 +44,18 @@ def seconds_to_first_trial() -> float:
         plugins = Path(folder) / "plugins"
         plugins.mkdir()
         (plugins / "stamp.py").write_text(STAMP_PLUGIN)
-        command = [sys.executable, "-m", "spikefront.search", "run", "--task", "digits", "--trials", "2", "--epochs", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "spikefront.search",
+            "run",
+            "--task",
+            "digits",
+            "--trials",
+            "2",
+            "--epochs",
+            "1",
+        ]
         command += ["--set", "coding=stamp", "--plugins-dir", str(plugins), "--workers", "2"]
         started = time.time()
         subprocess.run(command, cwd=folder, capture_output=True, check=True)
@@ -117,6 +128,7 @@ def plain_loop(trials: int) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)

@@ -1,7 +1,7 @@
 """Time of one training step against SpikingJelly's multi-step mode, on the same network.
 
-Network: direct coding, conv(32)-BN-LIF-maxpool-conv(64)-BN-LIF-maxpool-linear(10)-LIF, mean over T, cross-entropy, Adam;
-28x28 inputs, batch 64, T = 4, float32, 2 threads; LIF tau = 2, threshold 1, hard reset, detached, ATan(2).
+Network: direct coding, conv(32)-BN-LIF-maxpool-conv(64)-BN-LIF-maxpool-linear(10)-LIF, mean over T, cross-entropy,
+Adam; 28x28 inputs, batch 64, T = 4, float32, 2 threads; LIF tau = 2, threshold 1, hard reset, detached, ATan(2).
 
 Run: python benchmarks/training_step.py [--steps-per-round 8] [--rounds 5]
 The sides take turns in fresh processes under the memory settings of our workers; the median over rounds is quoted.
@@ -59,7 +59,8 @@ def spikingjelly(once: bool = False) -> Callable[[], None]:
     from torch import nn
 
     def lif() -> nn.Module:
-        return neuron.LIFNode(tau=2.0, detach_reset=True, surrogate_function=surrogate.ATan(2.0))
+        node: nn.Module = neuron.LIFNode(tau=2.0, detach_reset=True, surrogate_function=surrogate.ATan(2.0))
+        return node
 
     torch.manual_seed(0)
     first = [layer.Conv2d(1, 32, 3, padding=1, bias=False), layer.BatchNorm2d(32)]
@@ -87,7 +88,11 @@ def spikingjelly(once: bool = False) -> Callable[[], None]:
     return step
 
 
-SIDES = {"spikefront": ours, "spikingjelly": spikingjelly, "spikingjelly, conv1 once": lambda: spikingjelly(once=True)}
+SIDES: dict[str, Callable[[], Callable[[], None]]] = {
+    "spikefront": ours,
+    "spikingjelly": spikingjelly,
+    "spikingjelly, conv1 once": lambda: spikingjelly(once=True),
+}
 
 
 def measure(side: str, steps: int) -> float:
@@ -107,6 +112,7 @@ def measure(side: str, steps: int) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps-per-round", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,4 +1,4 @@
-"""What a candidate is made of: the contracts of codings, neurons, backbones, tasks and energy models, and their registry."""
+"""What a candidate is made of: codings, neurons, backbones, tasks and energy models, their contracts and registry."""
 
 from spikefront.plugins.contracts import (
     Backbone,

@@ -1,8 +1,8 @@
 """Attention over time: normalisers that turn free parameters into coefficients, and penalties that shape them.
 
-Shared by every coding that weights time steps, so that attention regularisation is one notion to search over. The set is
-reconstructed: the SAC paper (Liu et al., TNNLS 2023) names normalisation and regularisation without its equations being
-available to us.
+Shared by every coding that weights time steps, so that attention regularisation is one notion to search over. The set
+is reconstructed: the SAC paper (Liu et al., TNNLS 2023) names normalisation and regularisation without its equations
+being available to us.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def sparsemax(u: Tensor) -> Tensor:
-    """Project ``u`` ``(T,)`` onto the probability simplex: like softmax, with exact zeros (Martins & Astudillo, ICML 2016)."""
+    """Project ``u`` ``(T,)`` onto the simplex: like softmax, with exact zeros (Martins & Astudillo, ICML 2016)."""
     sorted_u, _ = u.sort(descending=True)
     rank = torch.arange(1, len(u) + 1, device=u.device, dtype=u.dtype)
     excess = sorted_u.cumsum(0) - 1

@@ -87,15 +87,15 @@ class Between(nn.Module):
         return 0.0
 
     def operations(self, spikes: Signal, current: Signal) -> Operations:
-        """Return the operations of one call, summed over time and batch. There is no free module: every one must say."""
+        """Return the operations of one call, summed over time and batch; no module is free, so each must say."""
         raise TypeError(f"{type(self).__name__} must define operations(spikes, current)")
 
 
 class Coding(Plugin, nn.Module):
     """How an input becomes spikes over time, what spikes are worth, and how they become an output.
 
-    Overrides any of ``encode``, ``between``, ``decode``, ``penalty``. The defaults are direct coding: the input is constant,
-    spikes are plain, the output is averaged over time.
+    Overrides any of ``encode``, ``between``, ``decode``, ``penalty``. The defaults are direct coding: the input is
+    constant, spikes are plain, the output is averaged over time.
 
     Attributes:
         steps: numbers of time steps T over which it is searched.
@@ -122,7 +122,14 @@ class Coding(Plugin, nn.Module):
         return {}
 
     def encode(self, x: Tensor) -> Signal:
-        """Turn a batch of inputs ``(B, ...)``, scaled to [0, 1], into a signal ``(T, B, ...)`` or, if constant, ``(1, B, ...)``."""
+        """Turn a batch of inputs into a signal.
+
+        Args:
+            x: ``(B, ...)``, scaled to [0, 1].
+
+        Returns:
+            Values ``(T, B, ...)`` or, if constant over time, ``(1, B, ...)``.
+        """
         return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG)
 
     def between(self, site: SiteInfo) -> Between | None:

@@ -16,14 +16,15 @@ from spikefront.plugins.signal import Kind, Signal, over_time
 
 def fold(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply ``function`` to time and batch as one: ``(T, B, ...) -> (T*B, ...) -> (T, B, ...)``."""
-    return function(values.flatten(0, 1)).unflatten(0, values.shape[:2])
+    folded: Tensor = function(values.flatten(0, 1)).unflatten(0, values.shape[:2])
+    return folded
 
 
 class Synapse(nn.Module):
     """A weight layer, with the batch norm that follows it.
 
-    Computes ``norm(coefficient[t] * (W x[t]) + bias)``, applying the signal's coefficient on whichever side of W has fewer
-    values. In eval mode the norm is folded into the weights, as it is on hardware.
+    Computes ``norm(coefficient[t] * (W x[t]) + bias)``, applying the signal's coefficient on whichever side of W has
+    fewer values. In eval mode the norm is folded into the weights, as it is on hardware.
 
     Shape:
         Input: ``(T, B, ...)``, or ``(1, B, ...)`` for a constant signal. Output: the same leading axes.
@@ -68,7 +69,8 @@ class Synapse(nn.Module):
     def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if isinstance(self.weight, nn.Linear):
             return F.linear(values, weight, bias)
-        return self.weight._conv_forward(values, weight, bias)
+        out: Tensor = self.weight._conv_forward(values, weight, bias)
+        return out
 
     def folded(self) -> tuple[Tensor, Tensor | None]:
         """Return weight and bias with the batch norm's running statistics folded in."""
@@ -103,7 +105,10 @@ class MaxPool(nn.Module):
 
 
 class AvgPool(nn.Module):
-    """Average pooling. Linear, so on hardware it folds into the next synapse, which is charged for the events it receives."""
+    """Average pooling.
+
+    Linear, so on hardware it folds into the next synapse, which is charged for the events that come into the pooling.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -8,9 +8,9 @@ One step, from rest at 0::
     V[t] = H[t] * (1 - S[t])                   hard reset
     V[t] = H[t] - threshold * S[t]             soft reset
 
-The forms, their order of rounding and the tie at the threshold (it fires) are those of SpikingJelly (Fang et al., Science
-Advances 9, 2023), whose spikes this reproduces bit for bit. What differs is speed: no autograd graph per step, no copies of a
-constant current, and the layout of the current (channels last, say) is kept.
+The forms, their order of rounding and the tie at the threshold (it fires) are those of SpikingJelly (Fang et al.,
+Science Advances 9, 2023), whose spikes this reproduces bit for bit. What differs is speed: no autograd graph per step,
+no copies of a constant current, and the layout of the current (channels last, say) is kept.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def integrate_and_fire(
     Args:
         current: X, shape ``(T, B, ...)``, or ``(1, B, ...)`` for a current that is the same at every step.
         steps: number of time steps T.
-        leak: share of the membrane potential lost in a step, in [0, 1]: ``1/tau``; 0 for a perfect integrator. A tensor with
-            one element is learnt.
+        leak: share of the membrane potential lost in a step, in [0, 1]: ``1/tau``; 0 for a perfect integrator. A tensor
+            with one element is learnt.
         threshold: membrane potential at which a neuron fires, above 0.
         surrogate: derivative of the step function at ``H - threshold``.
         hard_reset: whether a spike sets V to 0, rather than subtracting the threshold.
@@ -116,7 +116,7 @@ class _IntegrateAndFire(torch.autograd.Function):
 
 
 def _empty_over_time(current: Tensor, steps: int) -> Tensor:
-    """Allocate ``(steps, B, ...)`` in the layout of ``current``; a mixed layout would cost a transposing copy per step."""
+    """Allocate ``(steps, B, ...)`` in the layout of ``current``; another one would cost a transposing copy per step."""
     first = current[0]
     if current.dim() > 2 and first.is_contiguous(memory_format=torch.contiguous_format) is False:
         order = sorted(range(first.dim()), key=first.stride, reverse=True)

@@ -110,7 +110,9 @@ class Registry:
                 f"gives {task.inputs}; codings that take it: {', '.join(takers) or 'none'}"
             )
         if coding.neurons is not None and chosen["neuron"] not in coding.neurons:
-            return f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
+            return (
+                f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
+            )
         return None
 
     def refuse(self, candidate: Candidate) -> None:

@@ -1,7 +1,7 @@
 """Surrogate gradients: what stands in for the derivative of the Heaviside step while training.
 
-``x`` is the membrane potential minus the threshold. Each class is its own search space; ``SURROGATES`` lists them by name.
-All follow the conventions of SpikingJelly's surrogate functions (Fang et al., Science Advances 9, 2023).
+``x`` is the membrane potential minus the threshold. Each class is its own search space; ``SURROGATES`` lists them by
+name. All follow the conventions of SpikingJelly's surrogate functions (Fang et al., Science Advances 9, 2023).
 """
 
 from __future__ import annotations

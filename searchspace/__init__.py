@@ -1,4 +1,4 @@
-"""What can be searched: domains, candidates, spaces and their narrowing. Knows Optuna's distributions and nothing else."""
+"""What can be searched: domains, candidates, spaces and their narrowing. Of heavy libraries it knows Optuna alone."""
 
 from spikefront.searchspace.candidate import FAMILIES, Candidate, Part, Schedule, Training, from_flat
 from spikefront.searchspace.domains import (

@@ -153,4 +153,3 @@ def _take_part(rest: dict[str, object], family: str, catalogue: Catalogue) -> Pa
     prefix = f"{family}.{name}."
     values = {key.removeprefix(prefix): rest.pop(key) for key in list(rest) if key.startswith(prefix)}
     return Part(str(name), build(options[str(name)], values, f"{family}.{name}"))
-

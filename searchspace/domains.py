@@ -7,8 +7,8 @@ A config declares each hyperparameter once::
         threshold: Annotated[float, Float(0.0, 0.2)] = 0.0
         \"\"\"Inputs at or below this value never fire.\"\"\"
 
-Default, range, documentation and validation all come from that line. A field marked ``PINNED`` has a range but is held at
-its default until somebody opens it (``--set training.batch=32,64``).
+Default, range, documentation and validation all come from that line. A field marked ``PINNED`` has a range but is held
+at its default until somebody opens it (``--set training.batch=32,64``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from optuna.distributions import BaseDistribution as Domain
@@ -27,6 +28,23 @@ from optuna.distributions import FloatDistribution as Float
 from optuna.distributions import IntDistribution as Int
 
 from spikefront.searchspace.errors import UnknownName, UsageError
+
+__all__ = [
+    "PINNED",
+    "Choice",
+    "Domain",
+    "Field",
+    "Float",
+    "Int",
+    "Value",
+    "When",
+    "build",
+    "check",
+    "contains",
+    "describe",
+    "fields_of",
+    "validate",
+]
 
 Value = bool | int | float | str
 """What a hyperparameter can be: anything that JSON, Optuna and MLflow all carry unchanged."""
@@ -72,7 +90,6 @@ class Field:
         return self.when is None or values[self.when.field] in self.when.values
 
 
-@cache
 def fields_of(config: type) -> tuple[Field, ...]:
     """Return the hyperparameters that a config dataclass declares, in order.
 
@@ -80,11 +97,16 @@ def fields_of(config: type) -> tuple[Field, ...]:
         TypeError: when ``config`` is not a dataclass, or a field has no domain or no default.
         ValueError: when a default lies outside its own domain.
     """
+    return _read_fields(config)
+
+
+@cache
+def _read_fields(config: type) -> tuple[Field, ...]:
     if not dataclasses.is_dataclass(config):
-        raise TypeError(f"{config.__qualname__} must be a dataclass of Annotated[type, domain] fields")
+        raise TypeError(f"{config!r} must be a dataclass of Annotated[type, domain] fields")
     hints = get_type_hints(config, include_extras=True)
     docs = _attribute_docs(config)
-    found = []
+    found: list[Field] = []
     for field in dataclasses.fields(config):
         marks = get_args(hints[field.name])[1:] if get_origin(hints[field.name]) is Annotated else ()
         domain = next((mark for mark in marks if isinstance(mark, Domain)), None)
@@ -109,7 +131,7 @@ def _attribute_docs(config: type) -> dict[str, str]:
         return {}
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     docs = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in pairwise(body):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)

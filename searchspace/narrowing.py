@@ -50,7 +50,9 @@ class Narrowing:
         if self.bounds is None:
             return Choice([_read(text, domain, where) for text in self.values])
         if isinstance(domain, Choice):
-            raise UsageError(f"{where}: {'..'.join(self.bounds)} is a range, but this is a choice of {describe(domain)}")
+            raise UsageError(
+                f"{where}: {'..'.join(self.bounds)} is a range, but this is a choice of {describe(domain)}"
+            )
         low, high = (_read(text, domain, where) for text in self.bounds)
         assert not isinstance(low, str) and not isinstance(high, str)
         if low > high:

@@ -212,7 +212,8 @@ class Space:
         """Make a candidate by asking for each active parameter in turn.
 
         A choice whose options depend on earlier choices is asked for under a name that says so (``neuron|coding=css``),
-        since Optuna needs the options behind one name to stay the same. Parameters with one possible value aren't asked.
+        since Optuna needs the options behind one name to stay the same. Parameters with one possible value aren't
+        asked.
         """
         flat: dict[str, Value] = {"seed": self.seed}
         chosen: dict[str, str] = {}
@@ -335,7 +336,7 @@ def _nearest(domain: Domain) -> Value:
 def _intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
     """Keep of a numeric domain what a narrowing keeps, which may be nothing."""
     if isinstance(domain, Choice):
-        kept = [value for value in domain.choices if _keeps(narrowing, value)]
+        kept = [value for value in domain.choices if isinstance(value, int) and _keeps(narrowing, value)]
         return Choice(kept) if kept else None
     assert isinstance(domain, Int)
     if narrowing.bounds is None:
@@ -345,7 +346,7 @@ def _intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
     return _int_between(domain, low, high)
 
 
-def _keeps(narrowing: Narrowing, value: Any) -> bool:
+def _keeps(narrowing: Narrowing, value: int) -> bool:
     if narrowing.bounds is None:
         return str(value) in narrowing.values
     return int(narrowing.bounds[0]) <= value <= int(narrowing.bounds[1])

@@ -1,4 +1,4 @@
-"""Small convolutional network: stages of 3x3 convolution, batch norm, spiking neurons and pooling, then a linear read-out.
+"""Small convolutional network: stages of 3x3 convolution, batch norm, neurons and pooling, then a linear read-out.
 
 Each stage doubles the channels and halves the map. ``readout = spikes`` puts spiking neurons behind the read-out too.
 """

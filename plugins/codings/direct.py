@@ -1,7 +1,7 @@
 """Direct coding: the analog input drives the first layer at every step, and that layer's neurons make the spikes.
 
-The input is constant, so the first synapse is computed once instead of T times; the op counter charges it once and reports
-the T-times convention beside it.
+The input is constant, so the first synapse is computed once instead of T times; the op counter charges it once and
+reports the T-times convention beside it.
 
 Reference: Rueckauer et al., "Conversion of continuous-valued deep networks to efficient event-driven networks for image
 classification", Frontiers in Neuroscience 11 (2017).

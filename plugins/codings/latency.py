@@ -1,8 +1,9 @@
 """Latency coding: a stronger input fires earlier, once.
 
-An input x in [0, 1] fires at step (from 0) ``round((T-1)(1-x))`` in the linear form, at ``round(T-1 - ln(a x + 1))`` with
-``a = exp(T-1) - 1`` in the logarithmic form. Both fire at step 0 for x = 1. These are the forms of SpikingJelly's latency
-encoder; we differ in that an input at or below ``threshold`` stays silent, where SpikingJelly fires at the last step.
+An input x in [0, 1] fires at step (from 0) ``round((T-1)(1-x))`` in the linear form, at ``round(T-1 - ln(a x + 1))``
+with ``a = exp(T-1) - 1`` in the logarithmic form. Both fire at step 0 for x = 1. These are the forms of SpikingJelly's
+latency encoder; we differ in that an input at or below ``threshold`` stays silent, where SpikingJelly fires at the last
+step.
 
 Reference: Thorpe, Delorme & Van Rullen, "Spike-based strategies for rapid processing", Neural Networks 14 (2001).
 """

@@ -3,8 +3,8 @@
 Bernoulli: ``s[t] = 1`` with probability x, independently at each step; the error of the mean shrinks as ``1/sqrt(T)``.
 Deterministic: ``s[t] = floor(t x + 1/2) - floor((t-1) x + 1/2)``, evenly spaced; the spike count is within 1/2 of T x.
 
-Reference: Heeger, "Poisson model of spike generation" (2000), in its one-trial-per-step form; the deterministic form is the
-rounding of the ideal count (own derivation).
+Reference: Heeger, "Poisson model of spike generation" (2000), in its one-trial-per-step form; the deterministic form is
+the rounding of the ideal count (own derivation).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Spike attention coding (SAC): one learnable coefficient per time step decides what a spike at that step is worth.
 
-Free parameters u of length T give coefficients ``a = N(u)``, and a spiking layer that fires ``s[t]`` is worth ``a[t] s[t]``.
-Rate coding (equal a) and temporal coding (decaying a) are special cases. Since ``W (a[t] s[t]) = a[t] (W s[t])``, synapses
-stay accumulate-only.
+Free parameters u of length T give coefficients ``a = N(u)``, and a spiking layer that fires ``s[t]`` is worth ``a[t]
+s[t]``. Rate coding (equal a) and temporal coding (decaying a) are special cases. Since ``W (a[t] s[t]) = a[t] (W
+s[t])``, synapses stay accumulate-only.
 
 Reference: Liu, Hu, Li, Pei & Deng, "Spike attention coding for spiking neural networks", IEEE TNNLS (2023). No code was
-released and the text was not available to us: normalisers, regularisers, initial values and scopes are **reconstructed**
-from the abstract, which says one coefficient per step, several normalisations and regularisers.
+released and the text was not available to us: normalisers, regularisers, initial values and scopes are
+**reconstructed** from the abstract, which says one coefficient per step, several normalisations and regularisers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class SACConfig:
     """What is weighted: the output over time only, or every spiking layer with coefficients of its own."""
     normaliser: Annotated[str, Choice(tuple(NORMALISERS))] = "mean1"
     """How free parameters become coefficients."""
-    temperature: Annotated[float, Float(0.1, 5.0, log=True), When("normaliser", ("softmax", "mean1", "sparsemax"))] = 1.0
+    temperature: Annotated[float, Float(0.1, 5.0, log=True), When("normaliser", ("softmax", "mean1", "sparsemax"))] = (
+        1.0
+    )
     """Divides the free parameters: near 0 one step wins, a large value makes all equal."""
     init: Annotated[str, Choice(tuple(_INITIAL))] = "uniform"
     """Coefficients at the start, before normalising: equal, or falling at each step by a tenth (linear) or by half."""

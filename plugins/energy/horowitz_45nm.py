@@ -1,7 +1,8 @@
 """Energy at 45 nm, 0.9 V, 32-bit floating point: arithmetic only.
 
-An addition costs 0.9 pJ and a multiplication 3.7 pJ, hence an accumulate (AC) 0.9 pJ and a multiply-accumulate (MAC) 4.6 pJ:
-the constants of most of the SNN literature. Memory and communication are not priced; on real hardware they dominate.
+An addition costs 0.9 pJ and a multiplication 3.7 pJ, hence an accumulate (AC) 0.9 pJ and a multiply-accumulate (MAC)
+4.6 pJ: the constants of most of the SNN literature. Memory and communication are not priced; on real hardware they
+dominate.
 
 Reference: Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014.
 """

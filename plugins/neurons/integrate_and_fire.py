@@ -1,8 +1,10 @@
 """Integrate-and-fire (IF) neuron: sums its current and never forgets.
 
-``H[t] = V[t-1] + X[t]``; it fires where H reaches the threshold, then V is set to 0 (hard reset) or loses the threshold (soft).
+``H[t] = V[t-1] + X[t]``; it fires where H reaches the threshold, then V is set to 0 (hard reset) or loses the threshold
+(soft).
 
-Reference: Lapicque (1907); discrete form and conventions as SpikingJelly's IFNode (Fang et al., Science Advances 9, 2023).
+Reference: Lapicque (1907); discrete form and conventions as SpikingJelly's IFNode (Fang et al., Science Advances 9,
+2023).
 """
 
 from __future__ import annotations

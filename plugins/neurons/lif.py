@@ -1,7 +1,7 @@
 """Leaky integrate-and-fire (LIF) neuron: its membrane potential decays with time constant tau.
 
-``H[t] = V[t-1] + (X[t] - V[t-1]) / tau`` with ``decay_input``, ``H[t] = (1 - 1/tau) V[t-1] + X[t]`` without; it fires where H
-reaches the threshold, then V is set to 0 (hard reset) or loses the threshold (soft).
+``H[t] = V[t-1] + (X[t] - V[t-1]) / tau`` with ``decay_input``, ``H[t] = (1 - 1/tau) V[t-1] + X[t]`` without; it fires
+where H reaches the threshold, then V is set to 0 (hard reset) or loses the threshold (soft).
 
 Reference: discrete form and conventions as SpikingJelly's LIFNode (Fang et al., Science Advances 9, 2023).
 """

@@ -2,8 +2,8 @@
 
 A LIF neuron (see ``lif``) whose leak ``1/tau`` is the logistic function of one learnt parameter per layer.
 
-Reference: Fang et al., "Incorporating learnable membrane time constant to enhance learning of spiking neural networks", ICCV
-2021; conventions as SpikingJelly's ParametricLIFNode.
+Reference: Fang et al., "Incorporating learnable membrane time constant to enhance learning of spiking neural networks",
+ICCV 2021; conventions as SpikingJelly's ParametricLIFNode.
 """
 
 from __future__ import annotations

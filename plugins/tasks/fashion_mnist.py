@@ -1,8 +1,8 @@
 """Fashion-MNIST: 70,000 grey images of clothes, 28x28 pixels, in 10 classes.
 
-The last sixth of the official training images (10,000) is the validation split; the official test images are the test split.
-Files are looked for in ``--data-dir``, then in the folder of Debian's package ``dataset-fashion-mnist``, then downloaded to
-the user's cache with their published checksums.
+The last sixth of the official training images (10,000) is the validation split; the official test images are the test
+split. Files are looked for in ``--data-dir``, then in the folder of Debian's package ``dataset-fashion-mnist``, then
+downloaded to the user's cache with their published checksums.
 
 Source: Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (2017). MIT licence.
 """

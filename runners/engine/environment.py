@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 WORKER_ENVIRONMENT: Final = {
-    # glibc returns freed activations of 10 to 25 MB to the kernel at every step; kept, a training step is up to twice as fast
+    # glibc returns freed activations of 10 to 25 MB to the kernel at every step; kept, a training step is up to twice
+    # as fast
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**30),
     "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
     "MALLOC_TOP_PAD_": str(256 * 2**20),

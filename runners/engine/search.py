@@ -180,7 +180,9 @@ def check_address(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UsageError(f"--address {address}: no Ray cluster answers ({reason}); start one with: ray start --head") from error
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers ({reason}); start one with: ray start --head"
+        ) from error
 
 
 @contextmanager
@@ -233,4 +235,3 @@ class _Tally:
     def trial_ended(self, number: int, state: State, *args: Any) -> None:
         self.states[state] += 1
         self._listener.trial_ended(number, state, *args)
-

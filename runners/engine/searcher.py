@@ -56,7 +56,7 @@ class StudySearcher(Searcher):
         self._weights = weights
         self._running: dict[str, _Running] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         if self._left <= 0:
             return Searcher.FINISHED
         self._left -= 1

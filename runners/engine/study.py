@@ -59,10 +59,10 @@ def _sampler(settings: SearchSettings) -> optuna.samplers.BaseSampler:
 
 
 class StudyRecord:
-    """Asks the study for candidates' trials and tells it what became of them, by these rules:
+    """Asks the study for trials and tells it what became of them.
 
-    energy and latency are told as logarithms; a vector with a missing, NaN or infinite member is FAIL, with a reason; a trial
-    that did not spend its full budget is never COMPLETE; nothing stays RUNNING.
+    The rules: energy and latency are told as logarithms; a vector with a missing, NaN or infinite member is FAIL, with
+    a reason; a trial that did not spend its full budget is never COMPLETE; nothing stays RUNNING.
     """
 
     def __init__(self, study: optuna.Study, objectives: Sequence[Objective]) -> None:
@@ -82,9 +82,7 @@ class StudyRecord:
         """Record which candidate the trial judges."""
         trial.set_user_attr("candidate", candidate.flat())
 
-    def tell(
-        self, number: int, state: State, reason: str, metrics: Mapping[str, float]
-    ) -> tuple[State, str]:
+    def tell(self, number: int, state: State, reason: str, metrics: Mapping[str, float]) -> tuple[State, str]:
         """Record the end of a trial, once, and return the state and reason that hold."""
         trial = self._running.pop(number)
         values: list[float] | None = None

@@ -64,7 +64,9 @@ class CandidateTrainable(tune.Trainable):
     _judging: Judging | None
     _failure: str
 
-    def setup(self, config: dict[str, Any], data: SharedData, settings: WorkerSettings) -> None:
+    def setup(  # type: ignore[override]  # Ray's with_parameters adds the arguments
+        self, config: dict[str, Any], data: SharedData, settings: WorkerSettings
+    ) -> None:
         torch.set_num_threads(settings.threads)
         self._settings = settings
         self._registry: Registry = load_registry(settings.plugin_dirs)

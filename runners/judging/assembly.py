@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Backbone, Between, Coding, Neuron, Registry, Signal, Site, SiteInfo
+from spikefront.plugins import Backbone, Between, Coding, Neuron, Registry, Site, SiteInfo
 from spikefront.plugins.surrogates import Surrogate
 from spikefront.searchspace import Candidate
 
@@ -80,4 +80,6 @@ def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, .
         candidate.backbone.config, input_shape=input_shape, outputs=outputs, sites=sites
     )
     # channels last is the layout in which convolutions and the neuron's elementwise steps are fastest
-    return Network(coding, backbone).to(memory_format=torch.channels_last)
+    network = Network(coding, backbone)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

@@ -1,7 +1,8 @@
 """Which outputs each input of a convolution or pooling reaches.
 
-Zero-padded windows are separable: an input reaches an output if its row does and its column does. A boolean matrix per axis
-therefore says it all, and layers without weights of their own, such as average pooling, compose by a boolean product.
+Zero-padded windows are separable: an input reaches an output if its row does and its column does. A boolean matrix per
+axis therefore says it all, and layers without weights of their own, such as average pooling, compose by a boolean
+product.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Counting the operations of a network, exactly.
 
-One pass in eval mode with forward hooks. For each synapse: the non-zero inputs times the outputs that each one reaches (edges,
-stride and groups respected), summed over time. What an edge carries is declared by the module that produced it and checked
-here against the values; it decides between accumulates and multiply-accumulates. The oracle is a brute-force loop (tests).
+One pass in eval mode with forward hooks. For each synapse: the non-zero inputs times the outputs that each one reaches
+(edges, stride and groups respected), summed over time. What an edge carries is declared by the module that produced it
+and checked here against the values; it decides between accumulates and multiply-accumulates. The oracle is a
+brute-force loop (tests).
 """
 
 from __future__ import annotations

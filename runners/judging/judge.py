@@ -87,8 +87,8 @@ class Judging:
 
         Returns:
             ``quality`` on the validation split; per sample ``energy_nj``, ``sops``, ``macs`` and ``macs_every_step``;
-            ``spike_rate`` per neuron and step; ``latency_steps``; ``parameters``; training ``loss``; ``seconds`` of this
-            epoch; and what the coding adds.
+            ``spike_rate`` per neuron and step; ``latency_steps``; ``parameters``; training ``loss``; ``seconds`` of
+            this epoch; and what the coding adds.
         """
         started = time.perf_counter()
         loss = self._trainer.epoch()

@@ -56,7 +56,7 @@ class Trainer:
             output = self.network(_prepare(self._task, self._data.inputs[index]))
             loss = self._task.loss(output, self._data.targets[index]) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._optimizer.step()
             self._decay.step()
             total += loss.detach()
@@ -85,8 +85,8 @@ def _prepare(task: Task, batch: Tensor) -> Tensor:
 def parameter_groups(network: nn.Module, lr: float) -> list[dict[str, object]]:
     """Group a network's parameters for an optimiser.
 
-    A module with an attribute ``lr_multiplier`` has its own parameters trained at that multiple of ``lr``. Weight decay acts
-    on weight matrices and kernels only, not on biases, norms and coefficients.
+    A module with an attribute ``lr_multiplier`` has its own parameters trained at that multiple of ``lr``. Weight decay
+    acts on weight matrices and kernels only, not on biases, norms and coefficients.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for module in network.modules():

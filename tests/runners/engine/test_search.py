@@ -17,7 +17,7 @@ from spikefront.runners.engine.search import SearchOutcome, run_search
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import Candidate, SearchInfo, Space, UsageError, parse_set
 
-FAILING_PLUGINS = '''
+FAILING_PLUGINS = """
 import os
 import torch
 from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
@@ -51,7 +51,7 @@ class Dies(Coding):
 def register_codings(register):
     for coding in (Raises, NotANumber, Liar, Endless, Dies):
         register(coding)
-'''
+"""
 REASONS = {
     "raises": "RuntimeError: no spikes today",
     "not-a-number": "loss is nan at epoch 1",
@@ -113,7 +113,10 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path) -> None:
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     for trial in trials:
         _, _, metrics, weights = diary.ends[trial.number]
-        assert trial.values == [metrics["quality"], pytest.approx(torch.log10(torch.tensor(metrics["energy_nj"])).item())]
+        assert trial.values == [
+            metrics["quality"],
+            pytest.approx(torch.log10(torch.tensor(metrics["energy_nj"])).item()),
+        ]
         assert trial.user_attrs["candidate"] == diary.candidates[trial.number].flat()
         assert weights is not None
     # weights are kept of the front alone
@@ -161,7 +164,10 @@ def test_time_ends_a_search_and_nothing_stays_running(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("127.0.0.1:1", r"--address 127\.0\.0\.1:1: no Ray cluster answers \(Connection refused\); start one with: ray start"),
+        (
+            "127.0.0.1:1",
+            r"--address 127\.0\.0\.1:1: no Ray cluster answers \(Connection refused\); start one with: ray start",
+        ),
         ("somewhere", r"--address 'somewhere' must read HOST:PORT"),
     ],
 )

@@ -83,7 +83,7 @@ def test_every_sampler_proposes_after_complete_failed_and_pruned_trials(tmp_path
 
 def test_a_second_search_of_one_name_is_refused(tmp_path: Path) -> None:
     create_study(settings(tmp_path), (ACCURACY, ENERGY))
-    with pytest.raises(UsageError, match="a search named 'trial-run' is already in .*; choose another --name"):
+    with pytest.raises(UsageError, match=r"a search named 'trial-run' is already in .*; choose another --name"):
         create_study(settings(tmp_path), (ACCURACY, ENERGY))
 
 
@@ -111,7 +111,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, more: dict[str,
 
 
 def test_unknown_sampler_and_bad_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownName, match="unknown sampler 'tpee'. Did you mean 'tpe'"):
+    with pytest.raises(UnknownName, match=r"unknown sampler 'tpee'. Did you mean 'tpe'"):
         settings(tmp_path, sampler="tpee")
     with pytest.raises(UsageError, match="must be a word without slashes"):
         SearchSettings("a/b", tmp_path)

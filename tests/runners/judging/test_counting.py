@@ -126,12 +126,13 @@ def brute_force(conv: nn.Conv2d, x: Tensor) -> int:
     """Count (event, tap, output channel) triples that land inside the output, one by one."""
     out = conv(x[0])
     per_group = conv.out_channels // conv.groups
+    assert not isinstance(conv.padding, str)
     (ph, pw), (sh, sw), (dh, dw) = conv.padding, conv.stride, conv.dilation
     total = 0
     for _, _, _, h, w in (x != 0).nonzero().tolist():
         for i in range(conv.kernel_size[0]):
             for j in range(conv.kernel_size[1]):
-                row, column = h + ph - i * dh, w + pw - j * dw  # type: ignore[operator]
+                row, column = h + ph - i * dh, w + pw - j * dw
                 inside = row % sh == 0 and column % sw == 0
                 if inside and 0 <= row // sh < out.shape[-2] and 0 <= column // sw < out.shape[-1]:
                     total += per_group
@@ -220,7 +221,7 @@ def test_average_pooling_folds_into_the_next_synapse() -> None:
     torch.manual_seed(0)
     x = (torch.rand(2, 3, 1, 8, 8) < 0.3).float()
     reached = 0
-    for t, b, c, h, w in x.nonzero().tolist():
+    for _, _, c, h, w in x.nonzero().tolist():
         one = torch.zeros(1, 1, 8, 8)
         one[0, c, h, w] = 1
         reached += int(torch.count_nonzero(conv(nn.functional.avg_pool2d(one, 2))))

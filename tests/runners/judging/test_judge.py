@@ -12,7 +12,14 @@ from spikefront.plugins import Registry, load_registry
 from spikefront.runners.judging.judge import judge
 from spikefront.searchspace import UnknownName, UsageError
 
-QUICK = {"task": "digits", "coding": "rate", "backbone": "mlp", "steps": 3, "training.epochs": 2, "training.subset": 256}
+QUICK = {
+    "task": "digits",
+    "coding": "rate",
+    "backbone": "mlp",
+    "steps": 3,
+    "training.epochs": 2,
+    "training.subset": 256,
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,7 @@ def test_unknown_names_and_values_outside_are_refused_in_one_line(registry: Regi
         judge({**QUICK, "coding": "latncy"}, registry=registry)
     with pytest.raises(UsageError, match=r"coding.latency.threshold: 0.9 is outside 0..0.2"):
         judge({**QUICK, "coding": "latency", "coding.latency.threshold": 0.9}, registry=registry)
-    with pytest.raises(UnknownName, match="unknown hyperparameter 'trainig.epochs'"):
+    with pytest.raises(UnknownName, match=r"unknown hyperparameter 'trainig.epochs'"):
         judge({**QUICK, "trainig.epochs": 3}, registry=registry)
 
 
