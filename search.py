@@ -223,13 +223,20 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
     check_store(options.get("tracking_uri"))
     registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
     registry.get("energy", settings.energy_model)
-    data = registry.get("task", space.task)().search_data(settings.data_dir, 1)
+    task = registry.get("task", space.task)()
     from spikefront.runners.engine.search import run_search
 
     store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
     record: dict[str, Value] = {key: str(value) for key, value in options.items()}
     record["space"] = "; ".join(map(str, narrowings)) or "whole"
-    outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record)
+    outcome = run_search(
+        settings,
+        space,
+        registry,
+        lambda: task.search_data(settings.data_dir, 1),
+        Listeners(store, LiveView()),
+        record,
+    )
     return outcome, name
 
 

@@ -98,7 +98,7 @@ def per_trial(trials: int, workers: int, with_mlflow: bool) -> tuple[float, floa
         here = os.getcwd()
         os.chdir(folder)
         try:
-            run_search(settings, space, registry, data, Listeners(*listeners))
+            run_search(settings, space, registry, lambda: data, Listeners(*listeners))
         finally:
             os.chdir(here)
     warm = trials // 10  # the first trials start actors

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from spikefront.plugins import Data, SearchData, Task, hookimpl
@@ -21,6 +19,10 @@ _SPLIT_SEED = 0
 
 
 def _split() -> tuple[Data, Data, Data]:
+    # imported here: it takes over a second, and workers get the data from the driver
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     images, labels = load_digits(return_X_y=True)
     inputs = torch.from_numpy(images).to(torch.uint8).view(-1, 1, 8, 8)
     targets = torch.from_numpy(labels).long()

@@ -11,10 +11,11 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import ray
 from ray import tune
@@ -53,9 +54,9 @@ def run_search(
     settings: SearchSettings,
     space: Space,
     registry: Registry,
-    data: SearchData,
+    load: Callable[[], SearchData],
     listener: Listener,
-    options: dict[str, Value] | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> SearchOutcome:
     """Search until the trials or the time are spent, or the user interrupts.
 
@@ -63,36 +64,53 @@ def run_search(
         settings: how to search.
         space: what to search.
         registry: plugins, as the workers will find them too.
-        data: the task's training and validation splits.
+        load: reads the task's training and validation splits; called while Ray starts.
         listener: told of every event.
         options: everything the user set, for the record.
 
     Raises:
-        UsageError: before any trial starts, when the folder is taken or the cluster can't be joined.
+        UsageError: before any trial starts, when the folder is taken, data are missing or the cluster can't be joined.
     """
+    check_address(settings.address)
+    if settings.journal.exists():
+        raise UsageError(f"a search named {settings.name!r} is already in {settings.folder}; choose another --name")
+    with RaySession(settings) as session:
+        data = load()
+        session.wait()
+        return _search(settings, space, registry, data, listener, options or {})
+
+
+def _search(
+    settings: SearchSettings,
+    space: Space,
+    registry: Registry,
+    data: SearchData,
+    listener: Listener,
+    options: Mapping[str, Value],
+) -> SearchOutcome:
     task: type[Task] = registry.get("task", space.task)
     objectives = objectives_of(task, settings)
-    check_address(settings.address)
     record = StudyRecord(create_study(settings, objectives), objectives)
     tally = _Tally(listener)
+    searcher = StudySearcher(record, space, tally, settings.trials, settings.weights.resolve())
     end = EndOfSearch(settings.time_s)
-    weights = settings.weights.resolve()
-    searcher = StudySearcher(record, space, tally, settings.trials, weights)
-    info = SearchInfo(
-        name=settings.name,
-        task=space.task,
-        quality=task.quality,
-        objectives=objectives,
-        folder=settings.folder,
-        trials=settings.trials,
-        time_s=settings.time_s,
-        options=options or {},
-        plugins=registry.versions(),
-    )
     started = time.monotonic()
-    listener.search_started(info)
+    listener.search_started(
+        SearchInfo(
+            name=settings.name,
+            task=space.task,
+            quality=task.quality,
+            objectives=objectives,
+            folder=settings.folder,
+            trials=settings.trials,
+            time_s=settings.time_s,
+            options=options,
+            plugins=registry.versions(),
+        )
+    )
     try:
-        with ray_session(settings), end.on_interrupt():
+        # Ray writes about dead workers to stdout, which is for results
+        with (settings.folder / "ray.log").open("a") as log, redirect_stdout(log), end.on_interrupt():
             _tune(settings, searcher, data, end)
     finally:
         searcher.end_all("PRUNED" if end.reason else "FAIL", end.reason or "the search broke off")
@@ -185,31 +203,47 @@ def check_address(address: str | None) -> None:
         ) from error
 
 
-@contextmanager
-def ray_session(settings: SearchSettings) -> Iterator[None]:
-    """Start Ray on this machine, or join a cluster, and leave it afterwards.
+class RaySession:
+    """Ray on this machine, or a joined cluster, for as long as the context lasts.
 
-    Raises:
-        UsageError: when the cluster does not answer.
+    It starts in the background, since that takes seconds which the driver can use; ``wait`` before using it.
     """
-    os.environ.update(DRIVER_ENVIRONMENT)
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
-    try:
-        if settings.address is None:
-            gpus = None if settings.gpus_per_trial else 0
-            os.environ.update(WORKER_ENVIRONMENT)  # inherited, so that the workers Ray starts ahead of need can be used
-            ray.init(address="local", num_cpus=settings.workers, num_gpus=gpus, include_dashboard=False, **common)
-        else:
-            ray.init(address=settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
-    except (ConnectionError, TimeoutError, ValueError) as error:
-        where = settings.address or "this machine"
-        raise UsageError(f"Ray did not start on {where}: {' '.join(str(error).split())}") from error
-    try:
-        with (settings.folder / "ray.log").open("a") as log, redirect_stdout(log):  # stdout is for results
-            yield
-    finally:
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+
+    def __enter__(self) -> Self:
+        os.environ.update(DRIVER_ENVIRONMENT)
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
+        self._started = self._executor.submit(self._start)
+        return self
+
+    def _start(self) -> None:
+        common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if self._settings.address is not None:
+            ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
+            return
+        os.environ.update(WORKER_ENVIRONMENT)  # inherited, so that the workers Ray starts ahead of need can be used
+        gpus = None if self._settings.gpus_per_trial else 0
+        # "local": a stale address in Ray's temporary folder must not make it look for a cluster
+        ray.init(address="local", num_cpus=self._settings.workers, num_gpus=gpus, include_dashboard=False, **common)
+
+    def wait(self) -> None:
+        """Return when Ray is ready.
+
+        Raises:
+            UsageError: when it did not start, or the cluster does not answer.
+        """
+        try:
+            self._started.result()
+        except (OSError, RuntimeError, ValueError) as error:
+            where = self._settings.address or "this machine"
+            raise UsageError(f"Ray did not start on {where}: {' '.join(str(error).split())}") from error
+
+    def __exit__(self, *exception: object) -> None:
+        self._executor.shutdown()
         ray.shutdown()
 
 

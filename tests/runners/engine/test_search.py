@@ -97,9 +97,11 @@ def search(
     quick = ("backbone=mlp", f"training.epochs={epochs}", "training.subset=128")
     narrowings = [parse_set(text) for text in (*quick, *narrow)]
     settings = SearchSettings("s", tmp_path / "s", workers=2, plugin_dirs=plugin_dirs, **more)  # type: ignore[arg-type]
-    data = registry.get("task", "digits")().search_data(None, 1)
+    task = registry.get("task", "digits")()
     diary = Diary()
-    outcome = run_search(settings, Space(registry, "digits", narrowings), registry, data, diary)
+    outcome = run_search(
+        settings, Space(registry, "digits", narrowings), registry, lambda: task.search_data(None, 1), diary
+    )
     storage = JournalStorage(JournalFileBackend(str(settings.journal)))
     return outcome, diary, optuna.load_study(study_name="s", storage=storage).get_trials()
 

@@ -1,0 +1,183 @@
+"""The Pareto front: who is on it, how far the others are from it, and how much of the ideal it covers.
+
+Everything is computed on ``Objective.loss``: each axis is minimised, 0 is the ideal and 1 the worst that counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import moocore
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikefront.searchspace import Objective, Value
+
+Losses = NDArray[np.float64]
+
+
+def losses(points: ArrayLike, objectives: Sequence[Objective]) -> Losses:
+    """Put points on the scale of ``Objective.loss``.
+
+    Args:
+        points: metric values, shape ``(n, m)``, columns in the order of ``objectives``.
+        objectives: the m axes.
+
+    Returns:
+        Losses, shape ``(n, m)``; 0 is the ideal, 1 the worst that counts, more and less are possible.
+
+    Raises:
+        ValueError: when the number of columns is not the number of objectives.
+    """
+    scaled = np.array(points, dtype=np.float64)
+    if scaled.size == 0:
+        return scaled.reshape(0, len(objectives))
+    if scaled.ndim != 2 or scaled.shape[1] != len(objectives):
+        raise ValueError(f"points have shape {scaled.shape}, but there are {len(objectives)} objectives")
+    for column, axis in enumerate(objectives):
+        told = np.log10(scaled[:, column]) if axis.log else scaled[:, column]
+        worst, best = axis.told(axis.worst), axis.told(axis.best)
+        scaled[:, column] = (told - best) / (worst - best)
+    return scaled
+
+
+def nondominated(losses: ArrayLike) -> NDArray[np.bool_]:
+    """Say which points no other point dominates. Points with equal values don't dominate each other.
+
+    Args:
+        losses: points to be minimised, shape ``(n, m)``.
+
+    Returns:
+        Mask of shape ``(n,)``.
+    """
+    points = np.asarray(losses, dtype=np.float64)
+    if len(points) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    return np.asarray(moocore.is_nondominated(points, keep_weakly=True), dtype=np.bool_)
+
+
+def pareto_ranks(losses: ArrayLike) -> NDArray[np.int64]:
+    """Count the fronts to be peeled off before each point is on the front: 0 on the front, 1 behind it, and so on.
+
+    Args:
+        losses: points to be minimised, shape ``(n, m)``.
+
+    Returns:
+        Ranks of shape ``(n,)``.
+    """
+    points = np.asarray(losses, dtype=np.float64)
+    if len(points) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return np.asarray(moocore.pareto_rank(points), dtype=np.int64)
+
+
+def hypervolume(points: ArrayLike, objectives: Sequence[Objective]) -> float:
+    """Return the share of the space between worst and ideal that the points dominate.
+
+    Args:
+        points: metric values, shape ``(n, m)``, columns in the order of ``objectives``.
+        objectives: the m axes.
+
+    Returns:
+        0 when nothing beats ``worst`` on every axis, 1 when a point is ideal. A point at or beyond ``worst`` on one
+        axis contributes nothing; one beyond ``best`` counts as ``best`` there.
+    """
+    return _volume(losses(points, objectives))
+
+
+def _volume(scaled: Losses) -> float:
+    inside = scaled[(scaled < 1).all(axis=1)].clip(min=0)
+    return float(moocore.hypervolume(inside, ref=[1.0] * scaled.shape[1])) if len(inside) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial that was judged.
+
+    Attributes:
+        number: the trial's number, from 0.
+        metrics: its last metrics, by name.
+        candidate: what was judged, as ``Candidate.flat`` writes it.
+    """
+
+    number: int
+    metrics: Mapping[str, float]
+    candidate: Mapping[str, Value]
+
+
+class Scoreboard:
+    """The completed trials of one search and the front among them.
+
+    Args:
+        objectives: the axes of the front.
+
+    Attributes:
+        trials: completed trials by number.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self.objectives = tuple(objectives)
+        self.trials: dict[int, Trial] = {}
+        self._losses: dict[int, Losses] = {}
+        self._front: set[int] = set()
+        self._ranks: dict[int, int] | None = {}
+
+    def add(self, trial: Trial, state: str) -> bool:
+        """Take in a trial that ended. Telling the same trial again changes nothing.
+
+        Only COMPLETE trials with a finite value on each axis (positive on a logarithmic one) enter: the others were
+        not judged at full budget, and do not compare.
+
+        Returns:
+            Whether the front changed.
+        """
+        loss = self._loss(trial.metrics) if state == "COMPLETE" else None
+        if loss is None or trial.number in self.trials:
+            return False
+        self.trials[trial.number] = trial
+        self._losses[trial.number] = loss
+        self._ranks = None
+        members = [(number, self._losses[number]) for number in self._front]
+        if any((other <= loss).all() and (other < loss).any() for _, other in members):
+            return False
+        self._front -= {number for number, other in members if (loss <= other).all() and (loss < other).any()}
+        self._front.add(trial.number)
+        return True
+
+    def _loss(self, metrics: Mapping[str, float]) -> Losses | None:
+        values = [metrics.get(axis.metric, math.nan) for axis in self.objectives]
+        for value, axis in zip(values, self.objectives, strict=True):
+            if not math.isfinite(value) or (axis.log and value <= 0):
+                return None
+        loss: Losses = losses([values], self.objectives)[0]
+        return loss
+
+    @property
+    def front(self) -> list[Trial]:
+        """The members of the front, cheapest first: in the order of the axes after quality, then by number."""
+        order = sorted(self._front, key=lambda number: (*self._losses[number][1:], number))
+        return [self.trials[number] for number in order]
+
+    @property
+    def ranks(self) -> Mapping[int, int]:
+        """Pareto rank of each completed trial by number; 0 is the front."""
+        if self._ranks is None:
+            ranks = pareto_ranks(np.stack(list(self._losses.values())))
+            self._ranks = dict(zip(self._losses, ranks.tolist(), strict=True))
+        return self._ranks
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the space between worst and ideal that the front dominates, from 0 to 1."""
+        if not self._front:
+            return 0.0
+        return _volume(np.stack([self._losses[number] for number in self._front]))
+
+    @property
+    def best(self) -> Trial | None:
+        """The completed trial that is best on the first axis, quality; the earliest of equals."""
+        best: Any = min(self._losses, key=lambda number: (self._losses[number][0], number), default=None)
+        return None if best is None else self.trials[best]

@@ -1,0 +1,145 @@
+"""MLflow runs by a key of our own, written such that each call may be repeated after half of it was done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spikefront.results.tracking import ensure_experiment, is_passing, open_client, prepare_environment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_LONGEST_VALUE: Final = 5_000
+"""MLflow takes tags of 8,000 and params of 6,000 characters; a traceback can be longer."""
+
+_TRIES_WHILE_IT_ANSWERS: Final = 5
+
+Point = tuple[int, int, Mapping[str, float]]
+"""Metrics of one moment: time in milliseconds, step, values by name."""
+
+
+class Runs:
+    """The runs of one search in one experiment. Belongs to one thread; every call may raise what MLflow raises.
+
+    Args:
+        uri: resolved tracking URI.
+        experiment: its name, or None for the one plain MLflow is active in.
+
+    Attributes:
+        ids: run ids by trial number; None stands for the search itself.
+    """
+
+    def __init__(self, uri: str, experiment: str | None) -> None:
+        self._uri = uri
+        self._name = experiment
+        self._opened: tuple[MlflowClient, str] | None = None
+        self._tried: set[int | None] = set()
+        self.ids: dict[int | None, str] = {}
+
+    def open(self) -> None:
+        """Import MLflow, open the store and find or create the experiment: 3 s for a new SQLite database."""
+        prepare_environment(self._uri)
+        from mlflow.utils.logging_utils import should_suppress_logs_in_thread
+
+        # MLflow logs each step of opening, and each error at every retry; the store's report at the end says it once.
+        should_suppress_logs_in_thread.set(True)
+        client = open_client(self._uri)
+        self._opened = client, ensure_experiment(client, self._name)
+
+    @property
+    def _client(self) -> MlflowClient:
+        return self._store[0]
+
+    @property
+    def _store(self) -> tuple[MlflowClient, str]:
+        if self._opened is None:
+            raise RuntimeError("the MLflow store is not open")
+        return self._opened
+
+    def create(self, key: int | None, name: str, tags: Mapping[str, str], at: int) -> str:
+        """Create a run unless an earlier try did, and return its id.
+
+        Args:
+            key: trial number, or None for the search.
+            name: shown by MLflow.
+            tags: its first tags.
+            at: start time in milliseconds; with the tags it identifies a run whose creation was never confirmed.
+        """
+        client, experiment = self._store
+        if key not in self.ids and key in self._tried:
+            for run in client.search_runs([experiment], f"attributes.start_time = {at}", max_results=100):
+                if tags.items() <= run.data.tags.items():
+                    self.ids[key] = run.info.run_id
+        if key not in self.ids:
+            self._tried.add(key)
+            run = client.create_run(experiment, start_time=at, tags=dict(tags), run_name=name)
+            self.ids[key] = run.info.run_id
+        return self.ids[key]
+
+    def log(
+        self,
+        run: str,
+        metrics: Sequence[Point] = (),
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write metrics, params and tags together. Too long values are cut, characters MLflow refuses become ``_``."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        named = {_name(name): str(value)[:_LONGEST_VALUE] for name, value in (params or {}).items()}
+        self._client.log_batch(
+            run,
+            metrics=[Metric(_name(n), float(v), at, step) for at, step, values in metrics for n, v in values.items()],
+            params=[Param(name, value) for name, value in named.items()],
+            tags=[RunTag(name, value[:_LONGEST_VALUE]) for name, value in (tags or {}).items()],
+        )
+
+    def end(self, run: str, status: str, at: int) -> None:
+        """Close a run with one of MLflow's statuses, at a time in milliseconds."""
+        self._client.set_terminated(run, status, end_time=at)
+
+    def add_text(self, run: str, name: str, text: str) -> None:
+        """Add an artifact from memory."""
+        self._client.log_text(run, text, name)
+
+    def add_file(self, run: str, path: Path) -> None:
+        """Add an artifact from a file, under its own name."""
+        self._client.log_artifact(run, str(path))
+
+    def shown_as_front(self) -> set[str]:
+        """Return the ids of the search's runs that the store shows as its front."""
+        client, experiment = self._store
+        wanted = f"tags.pareto = 'true' and tags.`mlflow.parentRunId` = '{self.ids[None]}'"
+        shown: set[str] = set()
+        token: str | None = None
+        while True:
+            page = client.search_runs([experiment], wanted, max_results=1000, page_token=token)
+            shown |= {run.info.run_id for run in page}
+            token = page.token
+            if not token:
+                return shown
+
+    def worth_retrying(self, error: Exception, tried: int) -> bool:
+        """Say whether a call that failed with ``error`` at its ``tried``-th try may yet succeed."""
+        if isinstance(error, ImportError):  # two threads that import at once can trip over each other
+            return tried < 3
+        if not is_passing(error):
+            return False
+        if getattr(error, "error_code", "") != "INTERNAL_ERROR" or tried < _TRIES_WHILE_IT_ANSWERS:
+            return True
+        return not self._answers()  # a store that answers, but never to this: the fault is in what is written
+
+    def _answers(self) -> bool:
+        try:
+            client, experiment = self._store
+            client.get_experiment(experiment)
+        except Exception:  # no matter why: it does not answer
+            return False
+        return True
+
+
+def _name(name: str) -> str:
+    return re.sub(r"[^\w\-. :]", "_", name)

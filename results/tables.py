@@ -1,0 +1,48 @@
+"""Prints rows for people, on stdout. Programs read csv or json."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Final
+
+from spikefront.results.units import format_energy
+
+if TYPE_CHECKING:
+    import pandas
+
+_LEFT_OUT: Final = ("search", "run_id", "spike_rate", "sops", "macs")
+"""Columns of a front that csv and json have, and for which 80 characters leave no room."""
+_WIDE: Final = 200
+"""Characters for a line that goes to a file or a pipe."""
+
+
+def print_table(frame: pandas.DataFrame) -> None:
+    """Print a table: numbers to the right with four digits, energies with their unit.
+
+    Args:
+        frame: one row each; of a front, the columns that don't fit are left out, and the search becomes the title.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False)
+    searches = list(frame["search"].unique()) if "search" in frame else []
+    title = f"front of {searches[0]}" if len(searches) == 1 else None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title, title_justify="left")
+    columns = [name for name in frame.columns if name not in _LEFT_OUT]
+    for name in columns:
+        is_text = all(isinstance(value, str) for value in frame[name])
+        table.add_column(name.removesuffix("_nj").removesuffix("_steps"), justify="left" if is_text else "right")
+    for row in frame[columns].itertuples(index=False):
+        table.add_row(*(_cell(name, value) for name, value in zip(columns, row, strict=True)))
+    console.print(table)
+
+
+def _cell(name: str, value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return ""
+    return format_energy(value) if name.endswith("_nj") else f"{value:.4g}"

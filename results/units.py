@@ -1,0 +1,63 @@
+"""Quantities with units: energies in nanojoules, durations in seconds, as people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from spikefront.searchspace import UsageError
+
+_ENERGY: Final = {"pJ": 1e-3, "nJ": 1.0, "µJ": 1e3, "mJ": 1e6, "J": 1e9}
+_MICRO: Final = {"uJ": "µJ", "\u03bcJ": "µJ"}  # ASCII, and the Greek letter beside the micro sign
+_DURATION: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_NUMBER: Final = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)"
+
+
+def parse_energy(text: str) -> float:
+    """Return an energy in nanojoules: ``500nJ``, ``2uJ``, ``2 µJ``, ``1mJ``.
+
+    Raises:
+        UsageError: when there is no number above 0 or no unit.
+    """
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*([a-zA-Zµ\u03bc]+)\s*", text)
+    unit = _MICRO.get(match[2], match[2]) if match else ""
+    if match is None or unit not in _ENERGY or not 0 < float(match[1]) < math.inf:
+        raise UsageError(f"{text!r} is no energy: give a number above 0 and a unit of pJ, nJ, uJ, mJ, J, like 500nJ")
+    return float(match[1]) * _ENERGY[unit]
+
+
+def format_energy(nanojoules: float) -> str:
+    """Write an energy with three digits and the unit that keeps it short, for example ``1.23 µJ``."""
+    unit, size = next(((u, s) for u, s in reversed(_ENERGY.items()) if nanojoules >= s * 0.9995), ("pJ", 1e-3))
+    value = nanojoules / size
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f} {unit}"
+
+
+def parse_duration(text: str) -> float:
+    """Return a duration in seconds: ``2h``, ``30m``, ``90s``, ``1h30m``.
+
+    Raises:
+        UsageError: when it has no such form, or is 0.
+    """
+    parts = re.findall(rf"{_NUMBER}\s*([dhms])", text)
+    whole = re.fullmatch(rf"(\s*{_NUMBER}\s*[dhms]\s*)+", text)
+    seconds = sum(float(number) * _DURATION[unit] for number, unit in parts) if whole else 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{text!r} is no duration: give a number above 0 and a unit of s, m, h, d, like 90s or 1h30m")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration with its two largest units, for example ``1h02m``, ``3m05s`` or ``42s``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h{minutes % 60:02d}m"
+    hours = round(seconds / 3_600)
+    return f"{hours // 24}d{hours % 24:02d}h"

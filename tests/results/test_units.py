@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikefront.results.units import format_duration, format_energy, parse_duration, parse_energy
+from spikefront.searchspace import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "nanojoules"),
+    [
+        ("500nJ", 500.0),
+        ("2uJ", 2_000.0),
+        ("2 µJ", 2_000.0),
+        ("2\u03bcJ", 2_000.0),  # the Greek letter
+        ("1mJ", 1e6),
+        ("0.5 J", 5e8),
+        ("1e3pJ", 1.0),
+        (".25nJ", 0.25),
+    ],
+)
+def test_energies_are_read_in_nanojoules(text: str, nanojoules: float) -> None:
+    assert parse_energy(text) == pytest.approx(nanojoules)
+
+
+@pytest.mark.parametrize("text", ["", "500", "nJ", "-1nJ", "0nJ", "5 kJ", "5NJ", "1e999nJ", "nannJ", "5 nJ 3"])
+def test_what_is_no_energy_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is no energy: give a number above 0 and a unit .*, like 500nJ"):
+        parse_energy(text)
+
+
+@pytest.mark.parametrize(
+    ("nanojoules", "text"),
+    [
+        (0.0, "0.00 pJ"),
+        (0.5, "500 pJ"),
+        (1.0, "1.00 nJ"),
+        (12.34, "12.3 nJ"),
+        (999.4, "999 nJ"),
+        (999.6, "1.00 µJ"),  # never 1000 nJ
+        (1_234.0, "1.23 µJ"),
+        (1e6, "1.00 mJ"),
+        (5e12, "5000 J"),
+    ],
+)
+def test_energies_are_written_with_three_digits(nanojoules: float, text: str) -> None:
+    assert format_energy(nanojoules) == text
+
+
+@given(st.floats(1e-3, 1e11))
+def test_written_energies_read_back_to_half_a_percent(nanojoules: float) -> None:
+    assert parse_energy(format_energy(nanojoules)) == pytest.approx(nanojoules, rel=0.0051)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2h", 7_200), ("30m", 1_800), ("90s", 90), ("1h30m", 5_400), ("1.5 h", 5_400), ("1d 2h", 93_600)],
+)
+def test_durations_are_read_in_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "h", "0s", "-3m", "1h-3m", "2 weeks", "1e999h"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is no duration: give a number above 0 and a unit .*, like 90s or 1h30m"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0s"), (3, "3s"), (59.7, "1m00s"), (185, "3m05s"), (3_599.6, "1h00m"), (3_720, "1h02m"), (100_000, "1d04h")],
+)
+def test_durations_are_written_with_two_units(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.integers(1, 10**6))
+def test_written_durations_read_back_nearly(seconds: int) -> None:
+    # Rounded to the second of the two units: half an hour at most from a day on, half a minute from an hour on.
+    slack = 1_800 if seconds >= 86_370 else 30 if seconds >= 3_600 else 0
+    assert abs(parse_duration(format_duration(seconds)) - seconds) <= slack
