@@ -195,9 +195,10 @@ def _typed(key: str, value: object, where: str) -> Any:
 def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[SearchOutcome, str]:
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
-    from spikefront.results.store import MlflowStore, check_store
+    from spikefront.results.store import MlflowStore, check_store, preload
     from spikefront.results.units import parse_duration
-    from spikefront.runners.engine.settings import SearchSettings, cores
+    from spikefront.runners.engine.session import RaySession
+    from spikefront.runners.engine.settings import SearchSettings, cores, refuse_taken
     from spikefront.searchspace import UnknownName
 
     for extra in options.get("objective", ()):
@@ -220,23 +221,21 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
         data_dir=options.get("data_dir"),
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
     )
+    refuse_taken(settings)
     check_store(options.get("tracking_uri"))
     registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
     registry.get("energy", settings.energy_model)
     task = registry.get("task", space.task)()
-    from spikefront.runners.engine.search import run_search
-
-    store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
     record: dict[str, Value] = {key: str(value) for key, value in options.items()}
     record["space"] = "; ".join(map(str, narrowings)) or "whole"
-    outcome = run_search(
-        settings,
-        space,
-        registry,
-        lambda: task.search_data(settings.data_dir, 1),
-        Listeners(store, LiveView()),
-        record,
-    )
+    #preload()
+    with RaySession(settings) as session:  # starts in the background; what follows is done meanwhile
+        from spikefront.runners.engine.search import run_search
+
+        data = task.search_data(settings.data_dir, 1)
+        store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
+        session.wait()
+        outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record)
     return outcome, name
 
 

@@ -85,6 +85,7 @@ def per_trial(trials: int, workers: int, with_mlflow: bool) -> tuple[float, floa
     from spikefront.results.listeners import Listeners
     from spikefront.results.store import MlflowStore
     from spikefront.runners.engine.search import run_search
+    from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings
     from spikefront.searchspace import Space, parse_set
 
@@ -98,7 +99,9 @@ def per_trial(trials: int, workers: int, with_mlflow: bool) -> tuple[float, floa
         here = os.getcwd()
         os.chdir(folder)
         try:
-            run_search(settings, space, registry, lambda: data, Listeners(*listeners))
+            with RaySession(settings) as session:
+                session.wait()
+                run_search(settings, space, registry, data, Listeners(*listeners))
         finally:
             os.chdir(here)
     warm = trials // 10  # the first trials start actors

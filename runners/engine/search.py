@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
-import ray
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from spikefront.plugins import Registry, SearchData, Task
-from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT, WORKER_ENVIRONMENT
 from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.searcher import StudySearcher, TrialErrors, weights_file
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
-from spikefront.searchspace import SearchInfo, Space, UsageError, Value
+from spikefront.searchspace import SearchInfo, Space, Value
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
-_CONNECT_TIMEOUT_S: Final = 5.0
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
 
 
@@ -54,45 +48,28 @@ def run_search(
     settings: SearchSettings,
     space: Space,
     registry: Registry,
-    load: Callable[[], SearchData],
+    data: SearchData,
     listener: Listener,
     options: Mapping[str, Value] | None = None,
 ) -> SearchOutcome:
-    """Search until the trials or the time are spent, or the user interrupts.
+    """Search until the trials or the time are spent, or the user interrupts. Call it inside a ``RaySession``.
 
     Args:
         settings: how to search.
         space: what to search.
         registry: plugins, as the workers will find them too.
-        load: reads the task's training and validation splits; called while Ray starts.
+        data: the task's training and validation splits.
         listener: told of every event.
         options: everything the user set, for the record.
 
     Raises:
-        UsageError: before any trial starts, when the folder is taken, data are missing or the cluster can't be joined.
+        UsageError: before any trial starts, when the folder is taken.
     """
-    check_address(settings.address)
-    if settings.journal.exists():
-        raise UsageError(f"a search named {settings.name!r} is already in {settings.folder}; choose another --name")
-    with RaySession(settings) as session:
-        data = load()
-        session.wait()
-        return _search(settings, space, registry, data, listener, options or {})
-
-
-def _search(
-    settings: SearchSettings,
-    space: Space,
-    registry: Registry,
-    data: SearchData,
-    listener: Listener,
-    options: Mapping[str, Value],
-) -> SearchOutcome:
     task: type[Task] = registry.get("task", space.task)
     objectives = objectives_of(task, settings)
     record = StudyRecord(create_study(settings, objectives), objectives)
     tally = _Tally(listener)
-    searcher = StudySearcher(record, space, tally, settings.trials, settings.weights.resolve())
+    searcher = StudySearcher(record, space, tally, settings.trials, settings.workers, settings.weights.resolve())
     end = EndOfSearch(settings.time_s)
     started = time.monotonic()
     listener.search_started(
@@ -104,7 +81,7 @@ def _search(
             folder=settings.folder,
             trials=settings.trials,
             time_s=settings.time_s,
-            options=options,
+            options=options or {},
             plugins=registry.versions(),
         )
     )
@@ -162,6 +139,7 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
     worker = WorkerSettings(settings.plugin_dirs, settings.energy_model, settings.weights.resolve())
     trainable = tune.with_parameters(CandidateTrainable, data=SharedData.of(data), settings=worker)
     resources = PlacementGroupFactory([{"CPU": 1, "GPU": settings.gpus_per_trial}])
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(settings.workers)  # or Tune starts one worker after another
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
@@ -181,70 +159,6 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
         ),
     )
     tuner.fit()
-
-
-def check_address(address: str | None) -> None:
-    """Find out in seconds whether a cluster answers; Ray itself would try for minutes.
-
-    Raises:
-        UsageError: when nothing listens there, or the address is none.
-    """
-    if address is None or address == "auto":
-        return
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isdigit()):
-        raise UsageError(f"--address {address!r} must read HOST:PORT (Ray's is 6379 unless set), or auto")
-    try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(
-            f"--address {address}: no Ray cluster answers ({reason}); start one with: ray start --head"
-        ) from error
-
-
-class RaySession:
-    """Ray on this machine, or a joined cluster, for as long as the context lasts.
-
-    It starts in the background, since that takes seconds which the driver can use; ``wait`` before using it.
-    """
-
-    def __init__(self, settings: SearchSettings) -> None:
-        self._settings = settings
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
-
-    def __enter__(self) -> Self:
-        os.environ.update(DRIVER_ENVIRONMENT)
-        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
-        self._started = self._executor.submit(self._start)
-        return self
-
-    def _start(self) -> None:
-        common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        if self._settings.address is not None:
-            ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
-            return
-        os.environ.update(WORKER_ENVIRONMENT)  # inherited, so that the workers Ray starts ahead of need can be used
-        gpus = None if self._settings.gpus_per_trial else 0
-        # "local": a stale address in Ray's temporary folder must not make it look for a cluster
-        ray.init(address="local", num_cpus=self._settings.workers, num_gpus=gpus, include_dashboard=False, **common)
-
-    def wait(self) -> None:
-        """Return when Ray is ready.
-
-        Raises:
-            UsageError: when it did not start, or the cluster does not answer.
-        """
-        try:
-            self._started.result()
-        except (OSError, RuntimeError, ValueError) as error:
-            where = self._settings.address or "this machine"
-            raise UsageError(f"Ray did not start on {where}: {' '.join(str(error).split())}") from error
-
-    def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown()
-        ray.shutdown()
 
 
 def _keep_front_weights(settings: SearchSettings, record: StudyRecord) -> None:

@@ -37,6 +37,7 @@ class StudySearcher(Searcher):
         space: what is searched.
         listener: who is told of each event.
         trials: how many to ask for, or None for no limit.
+        workers: how many may be in flight. None waits its turn: the sampler should know every result there is.
         weights: folder in which workers leave trained weights.
     """
 
@@ -46,6 +47,7 @@ class StudySearcher(Searcher):
         space: Space,
         listener: Listener,
         trials: int | None,
+        workers: int,
         weights: Path,
     ) -> None:
         super().__init__()
@@ -53,12 +55,15 @@ class StudySearcher(Searcher):
         self._space = space
         self._listener = listener
         self._left = math.inf if trials is None else trials
+        self._workers = workers
         self._weights = weights
         self._running: dict[str, _Running] = {}
 
     def suggest(self, trial_id: str) -> Any:
         if self._left <= 0:
             return Searcher.FINISHED
+        if len(self._running) >= self._workers:
+            return None  # Tune asks again
         self._left -= 1
         trial = self._record.ask()
         candidate = self._space.suggest(trial)

@@ -79,3 +79,9 @@ class SearchSettings:
     def weights(self) -> Path:
         """Folder of the trained weights; on a cluster, every node must see it."""
         return self.folder / "weights"
+
+
+def refuse_taken(settings: SearchSettings) -> None:
+    """Raise ``UsageError`` when the folder already holds a search."""
+    if settings.journal.exists():
+        raise UsageError(f"a search named {settings.name!r} is already in {settings.folder}; choose another --name")

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from spikefront.plugins import Task
 from spikefront.runners.engine.listener import State
-from spikefront.runners.engine.settings import SearchSettings
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective, UsageError
+from spikefront.runners.engine.settings import SearchSettings, refuse_taken
+from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -36,8 +36,7 @@ def create_study(settings: SearchSettings, objectives: Sequence[Objective]) -> o
     Raises:
         UsageError: when the folder already holds a search.
     """
-    if settings.journal.exists():
-        raise UsageError(f"a search named {settings.name!r} is already in {settings.folder}; choose another --name")
+    refuse_taken(settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.search import SearchOutcome, run_search
+from spikefront.runners.engine.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import Candidate, SearchInfo, Space, UsageError, parse_set
 
@@ -99,9 +100,11 @@ def search(
     settings = SearchSettings("s", tmp_path / "s", workers=2, plugin_dirs=plugin_dirs, **more)  # type: ignore[arg-type]
     task = registry.get("task", "digits")()
     diary = Diary()
-    outcome = run_search(
-        settings, Space(registry, "digits", narrowings), registry, lambda: task.search_data(None, 1), diary
-    )
+    space = Space(registry, "digits", narrowings)
+    with RaySession(settings) as session:
+        data = task.search_data(None, 1)
+        session.wait()
+        outcome = run_search(settings, space, registry, data, diary)
     storage = JournalStorage(JournalFileBackend(str(settings.journal)))
     return outcome, diary, optuna.load_study(study_name="s", storage=storage).get_trials()
 

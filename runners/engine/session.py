@@ -1,0 +1,87 @@
+"""Ray for the length of a search."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Self
+
+import ray
+
+from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT, WORKER_ENVIRONMENT
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.searchspace import UsageError
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+
+
+def check_address(address: str | None) -> None:
+    """Find out in seconds whether a cluster answers; Ray itself would try for minutes.
+
+    Raises:
+        UsageError: when nothing listens there, or the address is none.
+    """
+    if address is None or address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdigit()):
+        raise UsageError(f"--address {address!r} must read HOST:PORT (Ray's is 6379 unless set), or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers ({reason}); start one with: ray start --head"
+        ) from error
+
+
+class RaySession:
+    """Ray on this machine, or a joined cluster, for as long as the context lasts.
+
+    It starts in the background, since that takes seconds which the driver can use; ``wait`` before using it.
+
+    Raises:
+        UsageError: on entering, when no cluster answers at the address.
+    """
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+
+    def __enter__(self) -> Self:
+        check_address(self._settings.address)
+        os.environ.update(DRIVER_ENVIRONMENT)
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
+        self._started = self._executor.submit(self._start)
+        return self
+
+    def _start(self) -> None:
+        common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if self._settings.address is not None:
+            ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
+            return
+        os.environ.update(WORKER_ENVIRONMENT)  # inherited, so that the workers Ray starts ahead of need can be used
+        gpus = None if self._settings.gpus_per_trial else 0
+        # "local": a stale address in Ray's temporary folder must not make it look for a cluster
+        ray.init(address="local", num_cpus=self._settings.workers, num_gpus=gpus, include_dashboard=False, **common)
+
+    def wait(self) -> None:
+        """Return when Ray is ready.
+
+        Raises:
+            UsageError: when it did not start, or the cluster does not answer.
+        """
+        try:
+            self._started.result()
+        except (OSError, RuntimeError, ValueError) as error:
+            where = self._settings.address or "this machine"
+            raise UsageError(f"Ray did not start on {where}: {' '.join(str(error).split())}") from error
+
+    def __exit__(self, *exception: object) -> None:
+        self._started.exception()  # let a start that is under way come to its end
+        ray.shutdown()
+        # last: Ray's processes are tied to the thread that started them, and would be killed with it
+        self._executor.shutdown()
