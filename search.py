@@ -195,7 +195,7 @@ def _typed(key: str, value: object, where: str) -> Any:
 def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[SearchOutcome, str]:
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
-    from spikefront.results.store import MlflowStore, check_store, preload
+    from spikefront.results.store import MlflowStore, check_store
     from spikefront.results.units import parse_duration
     from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings, cores, refuse_taken
@@ -228,7 +228,6 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
     task = registry.get("task", space.task)()
     record: dict[str, Value] = {key: str(value) for key, value in options.items()}
     record["space"] = "; ".join(map(str, narrowings)) or "whole"
-    #preload()
     with RaySession(settings) as session:  # starts in the background; what follows is done meanwhile
         from spikefront.runners.engine.search import run_search
 

@@ -23,13 +23,13 @@ import pathlib, time
 from spikefront.plugins import Coding, hookimpl
 
 class Stamp(Coding):
-    """Writes down when it is first used."""
+    """Writes down when a worker builds the first candidate."""
     name = "stamp"
-    def encode(self, x):
+    def __init__(self, config=None, *, steps):
+        super().__init__(config, steps=steps)
         path = pathlib.Path(__file__).with_suffix(".stamp")
         if not path.exists():
             path.write_text(repr(time.time()))
-        return super().encode(x)
 
 @hookimpl
 def register_codings(register):
@@ -39,7 +39,7 @@ SMALL = ("backbone=mlp", "backbone.mlp.width=16", "coding=direct", "training.epo
 
 
 def seconds_to_first_trial() -> float:
-    """Return the seconds from starting the command to the first training step on a worker."""
+    """Return the seconds from starting the command until a worker builds the first candidate."""
     with tempfile.TemporaryDirectory() as folder:
         plugins = Path(folder) / "plugins"
         plugins.mkdir()

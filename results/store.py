@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +23,6 @@ __all__ = ["MlflowStore", "check_store"]
 _log = logging.getLogger(__name__)
 
 _STATUS: Final = {"COMPLETE": "FINISHED", "FAIL": "FAILED", "PRUNED": "KILLED"}
-
-
-def preload() -> None:
-    """Import MLflow in the background: it takes over a second, which the start of Ray leaves free."""
-    threading.Thread(target=lambda: import_module("mlflow.store.tracking.sqlalchemy_store"), daemon=True).start()
 
 
 class MlflowStore:
@@ -67,6 +61,7 @@ class MlflowStore:
         Raises:
             UsageError: when it can't be opened; the text says why.
         """
+        self._writer.wake()
         self._opened.wait(timeout_s)
         if self._problem:
             raise UsageError(f"MLflow store {redact(self.uri)} does not open: {self._problem}")
@@ -82,7 +77,8 @@ class MlflowStore:
         self._writer.put(f"trial {number}", partial(self._ledger.start_trial, number, self._flat[number], _now()))
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Write the metrics of an epoch."""
+        """Write the metrics of an epoch. The first one opens the store, which is heavy work, when the workers run."""
+        self._writer.wake()
         self._last[number] = (epoch, dict(metrics))
         write = partial(self._ledger.add_metrics, number, dict(metrics), epoch, _now())
         self._writer.put(f"trial {number} epoch {epoch}", write)
@@ -91,6 +87,7 @@ class MlflowStore:
         self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
         """Write how the trial ended, close its run, and bring the front's tags up to date."""
+        self._writer.wake()
         trial = Trial(number, dict(metrics), self._flat.pop(number, {}))
         epoch, known = self._last.pop(number, (0, {}))
         news = {name: value for name, value in metrics.items() if known.get(name) != value}

@@ -56,7 +56,11 @@ class Writer:
         self.lost: list[str] = []
         self.error = ""
         self._thread = threading.Thread(target=self._run, name="spikefront-mlflow", daemon=True)
-        self._thread.start()
+
+    def wake(self) -> None:
+        """Start writing; until then jobs wait. Call it as often as you like."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def put(self, label: str, do: Callable[[], None]) -> None:
         """Queue a job and return at once."""
@@ -64,6 +68,7 @@ class Writer:
 
     def close(self) -> None:
         """Wait until all is done: as long as jobs succeed, and no longer than the patience once they don't."""
+        self.wake()
         self._last_success = time.monotonic()
         self._closing.set()
         self._jobs.put(None)  # wakes the thread

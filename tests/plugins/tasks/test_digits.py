@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
 from spikefront.plugins.tasks.digits import Digits
 
 
-def test_split_is_64_16_20_percent_of_all_samples() -> None:
+def test_split_is_64_16_20_percent_of_each_class() -> None:
     data, test = Digits().search_data(None, 4), Digits().test_data(None, 4)
-    assert (len(data.train), len(data.validation), len(test)) == (1149, 288, 360)  # of 1,797
-    assert data.train.inputs.shape == (1149, 1, 8, 8)
+    counts = np.bincount(load_digits(return_X_y=True)[1])
+    tests = counts // 5
+    validations = (counts - tests) // 5
+    assert (len(data.train), len(data.validation), len(test)) == (
+        (counts - tests - validations).sum(),
+        validations.sum(),
+        tests.sum(),
+    )
+    assert len(data.train) + len(data.validation) + len(test) == 1797
+    assert data.train.inputs.shape[1:] == (1, 8, 8)
     assert data.outputs == 10
 
 
