@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
+import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +38,7 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+    markdown = "markdown"
 
 
 DEFAULT_TRIALS: Final = 24
@@ -102,8 +107,9 @@ def run_command(
 ) -> None:
     """Search a task for its accuracy/energy front and leave it in MLflow."""
     flags: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("config", "set_", "flags")}
-    outcome, search = run(config=config, narrow=set_ or (), **flags)
-    _say_outcome(outcome, search, tracking_uri)
+    options, narrowings = _asked(config, flags, set_ or ())
+    outcome, search = _search(options, narrowings)
+    _say_outcome(outcome, search, options)
 
 
 def run(
@@ -123,28 +129,41 @@ def run(
     Raises:
         UsageError: before any trial starts, when anything asked for makes no sense.
     """
-    from spikefront.searchspace import UsageError, parse_set
-
-    options, narrowings = _merge(config, {"task": task, **options})
-    narrowings += [parse_set(text) for text in narrow]
-    if options.get("epochs") is not None:
-        narrowings.append(parse_set(f"training.epochs={options['epochs']}"))
-    if not options.get("task"):
-        raise UsageError("--task is missing; see: spikefront plugins --kind task")
-    latest = {narrowing.pattern: narrowing for narrowing in narrowings}  # a flag overrides the study file
-    return _search(options, list(latest.values()))
+    return _search(*_asked(config, {"task": task, **options}, narrow))
 
 
-def _merge(config: Path | None, flags: dict[str, Any]) -> tuple[dict[str, Any], list[Narrowing]]:
+def _asked(
+    config: Path | None, flags: Mapping[str, Any], narrow: Sequence[str]
+) -> tuple[dict[str, Any], list[Narrowing]]:
     """Read the study file and let the flags that were given override it."""
-    from spikefront.searchspace import UnknownName, UsageError, parse_mapping, read_study_file
+    from spikefront.searchspace import UnknownName, UsageError, parse_set
 
     unknown = flags.keys() - _OPTIONS
     if unknown:
         raise UnknownName("option", sorted(unknown)[0], _OPTIONS)
     given = {key: value for key, value in flags.items() if value is not None}
-    if config is None:
-        return given, []
+    study, narrowings = _read_study(config) if config is not None else ({}, [])
+    if "epochs" in study:
+        narrowings.append(_epochs(study["epochs"], f"{config}: epochs"))
+    narrowings += [parse_set(text) for text in narrow]
+    if "epochs" in given:
+        narrowings.append(_epochs(given["epochs"], f"--epochs {given['epochs']}"))
+    options = {**study, **given}
+    if not options.get("task"):
+        raise UsageError("--task is missing; see: spikefront plugins --kind task")
+    latest = {narrowing.pattern: narrowing for narrowing in narrowings}  # a flag overrides the study file
+    return options, list(latest.values())
+
+
+def _epochs(number: int, source: str) -> Narrowing:
+    from spikefront.searchspace import parse_set
+
+    return replace(parse_set(f"training.epochs={number}"), source=source)
+
+
+def _read_study(config: Path) -> tuple[dict[str, Any], list[Narrowing]]:
+    from spikefront.searchspace import UnknownName, UsageError, parse_mapping, read_study_file
+
     study = read_study_file(config)
     space = study.pop("space", {})
     if not isinstance(space, dict):
@@ -153,7 +172,7 @@ def _merge(config: Path | None, flags: dict[str, Any]) -> tuple[dict[str, Any], 
         if key not in _OPTIONS:
             raise UnknownName(f"option in {config}:", key, [*_OPTIONS, "space"])
         study[key] = _typed(key, value, f"{config}: {key}")
-    return {**study, **given}, parse_mapping(space, str(config))
+    return study, parse_mapping(space, str(config))
 
 
 _OPTIONS: Final[dict[str, type]] = {
@@ -176,6 +195,7 @@ _OPTIONS: Final[dict[str, type]] = {
     "experiment": str,
 }
 """Options of a search and their types: the keys of a study file and the flags of ``run``."""
+_IN_WORDS: Final = {int: "whole number", float: "number", str: "text", Path: "path"}
 
 
 def _typed(key: str, value: object, where: str) -> Any:
@@ -187,8 +207,10 @@ def _typed(key: str, value: object, where: str) -> Any:
         return [Path(str(item)) for item in items] if key == "plugins_dir" else [str(item) for item in items]
     if kind is Path and isinstance(value, str):
         return Path(value)
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # YAML takes a name of digits for a number
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise UsageError(f"{where}: {value!r} is no {kind.__name__}")
+        raise UsageError(f"{where}: {value!r} is no {_IN_WORDS[kind]}")
     return value
 
 
@@ -222,6 +244,7 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
     )
     refuse_taken(settings)
+    _check_folder(settings.folder)
     check_store(options.get("tracking_uri"))
     registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
     registry.get("energy", settings.energy_model)
@@ -236,6 +259,15 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
         session.wait()
         outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record)
     return outcome, name
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise ``UsageError`` when the search's folder can't be made; make nothing."""
+    from spikefront.searchspace import UsageError
+
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"--folder {folder.parent}: {above} is no folder that can be written; choose another")
 
 
 def _space(
@@ -261,12 +293,15 @@ def _registry(plugin_dirs: Sequence[Path]) -> Registry:
     return registry
 
 
-def _say_outcome(outcome: SearchOutcome, search: str, tracking_uri: str | None) -> None:
+def _say_outcome(outcome: SearchOutcome, search: str, options: Mapping[str, Any]) -> None:
     done, failed = outcome.states.get("COMPLETE", 0), outcome.states.get("FAIL", 0)
-    where = f" --tracking-uri {tracking_uri}" if tracking_uri else ""
+    command = ["spikefront", "pareto", "--search", search]
+    for flag in ("tracking_uri", "experiment"):
+        if flag in options:
+            command += [f"--{flag.replace('_', '-')}", options[flag]]
     print(
         f"{search}: {outcome.reason}; {done} judged, {failed} failed, {outcome.states.get('PRUNED', 0)} stopped early, "
-        f"in {outcome.seconds:.0f} s\nfront: spikefront pareto --search {search}{where}"
+        f"in {outcome.seconds:.0f} s\nfront: {shlex.join(command)}"
     )
     if done == 0:
         sys.exit(1)
@@ -312,7 +347,10 @@ def pareto(
     """
     from spikefront.results.queries import pareto as query
     from spikefront.results.units import parse_energy
+    from spikefront.searchspace import UsageError
 
+    if min_quality is not None and not math.isfinite(min_quality):
+        raise UsageError(f"--min-quality {min_quality:g} must be a finite number, for example 0.95")
     energy = parse_energy(max_energy) if isinstance(max_energy, str) else max_energy
     return query(
         search, min_quality=min_quality, max_energy_nj=energy, tracking_uri=tracking_uri, experiment=experiment
@@ -351,7 +389,7 @@ def plugins_command(
 
 @app.command("space", epilog="Example: spikefront space --task digits --set coding=latency --set steps=4")
 def space_command(
-    task: Annotated[str, typer.Option(help="Task to search on")],
+    task: Annotated[str | None, typer.Option(help="Task to search on")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML study file")] = None,
     set_: SetOption = None,
     plugins_dir: PluginsOption = None,
@@ -361,16 +399,13 @@ def space_command(
     """Print what a search would search: each hyperparameter, its range and when it exists."""
     import pandas as pd
 
-    from spikefront.searchspace import parse_set
-
-    _, narrowings = _merge(config, {})
-    narrowings += [parse_set(text) for text in set_ or ()]
-    _, space = _space(task, narrowings, plugins_dir or ())
+    options, narrowings = _asked(config, {"task": task, "plugins_dir": plugins_dir}, set_ or ())
+    _, space = _space(options["task"], narrowings, options.get("plugins_dir", ()))
     rows = [row for row in space.rows() if row.searched or pinned]
     table = [{"name": r.name, "range": r.domain, "default": r.default, "active": r.active, "what": r.doc} for r in rows]
     _print_rows(pd.DataFrame(table), format_)
     searched = sum(row.searched for row in rows)
-    print(f"{searched} hyperparameters searched on task {task}", file=sys.stderr)
+    print(f"{searched} hyperparameters searched on task {space.task}", file=sys.stderr)
 
 
 def _print_rows(frame: pd.DataFrame, format_: Format) -> None:
@@ -379,9 +414,9 @@ def _print_rows(frame: pd.DataFrame, format_: Format) -> None:
     elif format_ is Format.csv:
         print(frame.to_csv(index=False), end="")
     else:
-        from spikefront.results.tables import print_table
+        from spikefront.results.tables import markdown, print_table
 
-        print_table(frame)
+        print_table(frame) if format_ is Format.table else print(markdown(frame), end="")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ def print_table(frame: pandas.DataFrame) -> None:
     console.print(table)
 
 
+def markdown(frame: pandas.DataFrame) -> str:
+    """Return all columns as a Markdown table."""
+    rows = [frame.columns, ["---"] * len(frame.columns), *frame.itertuples(index=False)]
+    cells = ([_cell(name, value) for name, value in zip(frame.columns, row, strict=True)] for row in rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
 def _cell(name: str, value: object) -> str:
     if not isinstance(value, float):
         return str(value)

@@ -11,6 +11,7 @@ import pytest
 
 from spikefront.plugins import hookspecs, load_registry
 from spikefront.runners.judging.judge import judge
+from spikefront.search import Format, plugins_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,3 +59,20 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
 
     assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_table_of_plugins_in_the_readme_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    plugins_command(format_=Format.markdown)
+    printed = "".join(f"{line.rsplit('|', 2)[0]}|\n" for line in capsys.readouterr().out.splitlines())
+
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("without the last column -->\n")[2]
+    assert table.partition("<!-- end of plugins -->")[0] == printed
+
+
+def test_readme_judges_a_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    block = next(block for block in python_blocks(ROOT / "README.md") if "spikefront.judge" in block)
+    exec(block, {})
+
+    first = capsys.readouterr().out.splitlines()[0].split()
+    assert 0.1 < float(first[0]) <= 1
+    assert float(first[1]) > 0

@@ -15,6 +15,10 @@ from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
 _CONNECT_TIMEOUT_S: Final = 5.0
+_TOKEN_HINT: Final = (
+    "; a cluster that asks for a token (Ray's default for new ones) needs RAY_AUTH_MODE=token here, and the token that "
+    "'ray get-auth-token' prints on its first machine"
+)
 
 
 def check_address(address: str | None) -> None:
@@ -77,8 +81,9 @@ class RaySession:
         try:
             self._started.result()
         except (OSError, RuntimeError, ValueError) as error:
-            where = self._settings.address or "this machine"
-            raise UsageError(f"Ray did not start on {where}: {' '.join(str(error).split())}") from error
+            where, reason = self._settings.address or "this machine", " ".join(str(error).split())
+            hint = "" if self._settings.address is None else _TOKEN_HINT
+            raise UsageError(f"Ray did not start on {where}: {reason}{hint}") from error
 
     def __exit__(self, *exception: object) -> None:
         self._started.exception()  # let a start that is under way come to its end
