@@ -1,0 +1,207 @@
+"""The contract of a coding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins.contracts import (
+    Between,
+    Coding,
+    Neuron,
+)
+from spikefront.plugins.registry import load_registry
+from spikefront.plugins.signal import Kind, Signal
+from spikefront.plugins.testing.base import (
+    SAMPLES,
+    SITES,
+    NumberedSites,
+    PluginContract,
+    assert_honest,
+    assert_priced,
+    sample_configs,
+)
+from spikefront.searchspace import Choice, Float, Int, fields_of
+from spikefront.searchspace.domains import contains
+
+
+class CodingContract(PluginContract):
+    """What every coding must do."""
+
+    kind = "coding"
+
+    def example_input(self, plugin: type[Coding], steps: int) -> Tensor:
+        """Return a batch in [0, 1], with both ends, of a kind that the coding takes."""
+        torch.manual_seed(0)
+        if "static" in plugin.inputs:
+            x = torch.rand(3, 1, 8, 8)
+            x[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+            return x
+        return (torch.rand(3, steps, 2, 8, 8) < 0.3).float()
+
+    def neuron(self, plugin: type[Coding]) -> type[Neuron]:
+        """Return a neuron that the coding goes with."""
+        neurons = load_registry(third_parties=False).entries["neuron"]
+        name = min(plugin.neurons or {"lif"})
+        assert name in neurons, f"override neuron(): {name!r} is not built in"
+        plugin_class: type[Neuron] = neurons[name].plugin
+        return plugin_class
+
+    def test_encodes_with_time_first(self, plugin: type[Coding]) -> None:
+        for steps in _lengths(plugin):
+            x = self.example_input(plugin, steps)
+            signal = plugin(steps=steps).encode(x)
+            assert signal.steps == steps
+            assert signal.values.shape[0] in (1, steps)
+            assert signal.values.shape[1] == len(x)
+            assert_honest(signal.values, signal.kind)
+
+    def test_keeps_dtype_and_device(self, plugin: type[Coding]) -> None:
+        steps = _length(plugin)
+        for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
+            for dtype in (torch.float32, torch.float64):
+                x = self.example_input(plugin, steps).to(device, dtype)
+                values = plugin(steps=steps).to(device, dtype).encode(x).values
+                assert (values.dtype, values.device) == (x.dtype, x.device)
+
+    def test_same_seed_gives_same_spikes(self, plugin: type[Coding]) -> None:
+        steps = _length(plugin)
+        x = self.example_input(plugin, steps)
+        assert torch.equal(_encode(plugin, x, steps, seed=1), _encode(plugin, x, steps, seed=1))
+
+    def test_one_sample_is_coded_as_in_a_batch(self, plugin: type[Coding]) -> None:
+        for config in sample_configs(plugin.Config):
+            steps = _length(plugin)
+            x = self.example_input(plugin, steps)
+            batch = _encode(plugin, x, steps, seed=1, config=config)
+            if torch.equal(batch, _encode(plugin, x, steps, seed=2, config=config)):  # not a random coding
+                alone = _encode(plugin, x[1:2], steps, seed=1, config=config)
+                torch.testing.assert_close(alone, batch[:, 1:2])
+
+    def test_gradient_reaches_the_input_unless_it_spikes(self, plugin: type[Coding]) -> None:
+        steps = _length(plugin)
+        x = self.example_input(plugin, steps).requires_grad_()
+        signal = plugin(steps=steps).encode(x)
+        if signal.kind is Kind.ANALOG:
+            (signal.decoded() * torch.rand_like(signal.decoded())).sum().backward()
+            assert x.grad is not None
+            assert x.grad.isfinite().all()
+            assert x.grad.any()
+
+    def test_modules_behind_sites_keep_the_shape_and_state_their_operations(self, plugin: type[Coding]) -> None:
+        for module, spikes, current in self._calls(plugin):
+            out = module(spikes, current)
+            assert out.values.shape == spikes.values.shape
+            assert out.steps == spikes.steps
+            assert_honest(out.values, out.kind)
+            assert out.coefficient is None or out.coefficient.shape == (spikes.steps,)
+            assert_priced(module.operations(spikes, current))
+
+    def test_gradient_reaches_every_parameter_behind_a_site(self, plugin: type[Coding]) -> None:
+        for module, spikes, current in self._calls(plugin):
+            spikes.values.requires_grad_()
+            out = module(spikes, current).decoded()
+            (out * torch.rand_like(out)).sum().backward()
+            assert spikes.values.grad is not None
+            for name, parameter in module.named_parameters():
+                assert parameter.grad is not None, name
+                assert parameter.grad.isfinite().all(), name
+
+    def test_penalty_is_a_scalar_with_a_gradient(self, plugin: type[Coding]) -> None:
+        steps = _length(plugin)
+        for config in sample_configs(plugin.Config, tighter=plugin.domains(steps)):
+            coding = plugin(config, steps=steps)
+            parts: list[Coding | Between] = [coding, *_modules(coding)]
+            for module in parts:
+                penalty = module.penalty()
+                if isinstance(penalty, Tensor):
+                    assert penalty.shape == ()
+                    assert penalty.isfinite()
+                    penalty.backward()
+                    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+                    assert gradients
+                    assert all(gradient.isfinite().all() for gradient in gradients)
+
+    def test_decodes_to_one_value_per_output(self, plugin: type[Coding]) -> None:
+        for steps in _lengths(plugin):
+            coding = plugin(steps=steps)
+            for kind in (Kind.ANALOG, Kind.BINARY):
+                values = torch.randint(0, 2, (steps, 3, 5)).float().requires_grad_()
+                output = Signal(values, steps, kind)
+                decoded = coding.decode(output)
+                assert decoded.shape == (3, 5)
+                decoded.square().sum().backward()
+                assert values.grad is not None
+                assert values.grad.isfinite().all()
+                assert_priced(coding.decode_operations(output))
+
+    def test_metrics_are_numbers_under_its_own_name(self, plugin: type[Coding]) -> None:
+        coding = plugin(steps=_length(plugin))
+        _modules(coding)
+        for name, value in coding.metrics().items():
+            assert name.startswith(f"{plugin.name}."), name
+            assert abs(value) < float("inf"), name
+
+    def test_latency_is_at_least_one_step(self, plugin: type[Coding]) -> None:
+        for steps in _lengths(plugin):
+            assert plugin(steps=steps).latency_steps(len(SITES)) >= 1
+
+    def test_domains_at_a_number_of_steps_only_tighten(self, plugin: type[Coding]) -> None:
+        full = {field.name: field.domain for field in fields_of(plugin.Config)}
+        for steps in range(plugin.steps.low, plugin.steps.high + 1):
+            for name, domain in plugin.domains(steps).items():
+                assert isinstance(domain, (Choice, Float, Int))
+                for value in domain.choices if isinstance(domain, Choice) else (domain.low, domain.high):
+                    assert contains(full[name], value), (name, steps, value)
+
+    def test_sampled_configs_run_in_a_network(self, plugin: type[Coding]) -> None:
+        mlp = load_registry(third_parties=False).get("backbone", "mlp")
+        for steps in _lengths(plugin):
+            for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
+                coding = plugin(config, steps=steps)
+                signal = coding.encode(self.example_input(plugin, steps))
+                backbone = mlp(
+                    input_shape=tuple(signal.values.shape[2:]),
+                    outputs=5,
+                    sites=NumberedSites(self.neuron(plugin), coding),
+                )
+                decoded = coding.decode(backbone(signal))
+                assert decoded.shape == (3, 5)
+                assert decoded.isfinite().all()
+
+    def _calls(self, plugin: type[Coding]) -> Iterator[tuple[Between, Signal, Signal]]:
+        """Pair the modules of sampled configs with spikes and a current, changing and constant."""
+        steps = _length(plugin)
+        kind = self.neuron(plugin).kind
+        for config in sample_configs(plugin.Config, tighter=plugin.domains(steps)):
+            coding = plugin(config, steps=steps)
+            for site in SITES:
+                module = coding.between(site)
+                shape = (site.channels, *site.size) if site.size != (1, 1) else (site.channels,)
+                if module is None:
+                    continue
+                for length in (steps, 1):
+                    values = torch.randint(-1 if kind is Kind.TERNARY else 0, 2, (steps, 3, *shape)).float()
+                    current = torch.randn(length, 3, *shape)
+                    yield module, Signal(values, steps, kind), Signal(current, steps, Kind.ANALOG)
+
+
+def _lengths(plugin: type[Coding]) -> list[int]:
+    """Fewest, some and most time steps that a coding is searched over."""
+    return sorted({plugin.steps.low, _length(plugin), min(plugin.steps.high, 32)})
+
+
+def _length(plugin: type[Coding]) -> int:
+    return min(max(plugin.steps.low, 5), plugin.steps.high)
+
+
+def _encode(plugin: type[Coding], x: Tensor, steps: int, *, seed: int, config: object = None) -> Tensor:
+    coding = plugin(config, steps=steps)
+    torch.manual_seed(seed)
+    return coding.encode(x).values
+
+
+def _modules(coding: Coding) -> list[Between]:
+    return [module for site in SITES if (module := coding.between(site)) is not None]
