@@ -103,7 +103,7 @@ def fields_of(config: type) -> tuple[Field, ...]:
 @cache
 def _read_fields(config: type) -> tuple[Field, ...]:
     if not dataclasses.is_dataclass(config):
-        raise TypeError(f"{config!r} must be a dataclass of Annotated[type, domain] fields")
+        raise TypeError(f"{config.__qualname__} must be a dataclass of Annotated[type, domain] fields")
     hints = get_type_hints(config, include_extras=True)
     docs = _attribute_docs(config)
     found: list[Field] = []
