@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Find the spiking-network codings on the accuracy/energy Pareto front.",
-    epilog="Start with: spikefront run --task digits --trials 24, then: spikefront pareto",
+    epilog="Example: spikefront run --task digits --trials 24, then: spikefront pareto",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -136,13 +136,13 @@ def _asked(
     config: Path | None, flags: Mapping[str, Any], narrow: Sequence[str]
 ) -> tuple[dict[str, Any], list[Narrowing]]:
     """Read the study file and let the flags that were given override it."""
-    from spikefront.searchspace import UnknownName, UsageError, parse_set
+    from spikefront.searchspace import OPTIONS, UnknownName, UsageError, parse_set, read_study
 
-    unknown = flags.keys() - _OPTIONS
+    unknown = flags.keys() - OPTIONS
     if unknown:
-        raise UnknownName("option", sorted(unknown)[0], _OPTIONS)
+        raise UnknownName("option", sorted(unknown)[0], OPTIONS)
     given = {key: value for key, value in flags.items() if value is not None}
-    study, narrowings = _read_study(config) if config is not None else ({}, [])
+    study, narrowings = read_study(config) if config is not None else ({}, [])
     if "epochs" in study:
         narrowings.append(_epochs(study["epochs"], f"{config}: epochs"))
     narrowings += [parse_set(text) for text in narrow]
@@ -159,59 +159,6 @@ def _epochs(number: int, source: str) -> Narrowing:
     from spikefront.searchspace import parse_set
 
     return replace(parse_set(f"training.epochs={number}"), source=source)
-
-
-def _read_study(config: Path) -> tuple[dict[str, Any], list[Narrowing]]:
-    from spikefront.searchspace import UnknownName, UsageError, parse_mapping, read_study_file
-
-    study = read_study_file(config)
-    space = study.pop("space", {})
-    if not isinstance(space, dict):
-        raise UsageError(f"{config}: space must map hyperparameters to values, not {space!r}")
-    for key, value in study.items():
-        if key not in _OPTIONS:
-            raise UnknownName(f"option in {config}:", key, [*_OPTIONS, "space"])
-        study[key] = _typed(key, value, f"{config}: {key}")
-    return study, parse_mapping(space, str(config))
-
-
-_OPTIONS: Final[dict[str, type]] = {
-    "task": str,
-    "trials": int,
-    "time": str,
-    "epochs": int,
-    "workers": int,
-    "seed": int,
-    "sampler": str,
-    "objective": list,
-    "gpus_per_trial": float,
-    "address": str,
-    "energy_model": str,
-    "data_dir": Path,
-    "plugins_dir": list,
-    "name": str,
-    "folder": Path,
-    "tracking_uri": str,
-    "experiment": str,
-}
-"""Options of a search and their types: the keys of a study file and the flags of ``run``."""
-_IN_WORDS: Final = {int: "whole number", float: "number", str: "text", Path: "path"}
-
-
-def _typed(key: str, value: object, where: str) -> Any:
-    from spikefront.searchspace import UsageError
-
-    kind = _OPTIONS[key]
-    if kind is list:
-        items = value if isinstance(value, list) else [value]
-        return [Path(str(item)) for item in items] if key == "plugins_dir" else [str(item) for item in items]
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)  # YAML takes a name of digits for a number
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise UsageError(f"{where}: {value!r} is no {_IN_WORDS[kind]}")
-    return value
 
 
 def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[SearchOutcome, str]:
@@ -410,7 +357,7 @@ def space_command(
 
 def _print_rows(frame: pd.DataFrame, format_: Format) -> None:
     if format_ is Format.json:
-        print(frame.to_json(orient="records", indent=2))
+        print(frame.to_json(orient="records", indent=2, double_precision=15))
     elif format_ is Format.csv:
         print(frame.to_csv(index=False), end="")
     else:

@@ -73,7 +73,7 @@ class Registry:
         if name in self.entries[kind]:
             return self.entries[kind][name].plugin
         self._fail_if_broken(name)
-        raise UnknownName(kind, name, self.entries[kind])
+        raise UnknownName("energy model" if kind == "energy" else kind, name, self.entries[kind])
 
     def _fail_if_broken(self, name: str) -> None:
         for source, problem in self.problems.items():
@@ -150,7 +150,7 @@ def load_registry(plugin_dirs: Sequence[Path] = (), *, third_parties: bool = Tru
         try:
             module = load()
             _register(registry, module, source, release)
-        except Exception as error:  # whatever a third party's file raises, the other plugins stay usable
+        except (Exception, SystemExit) as error:  # whatever a third party's file raises, the other plugins stay usable
             reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
             registry.problems[source] = f"plugin {source} was not loaded: {' '.join(reason.split())}"
     return registry

@@ -53,6 +53,8 @@ class LiveView:
             console = Console(file=self._stream)
             self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4)
             self._live.start()
+        else:  # the first trial may take hours to end
+            print(f"search {search.name} on {search.task} started", file=self._stream, flush=True)
 
     def trial_started(self, number: int, candidate: Candidate) -> None:
         """Count the trial as running."""

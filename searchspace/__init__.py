@@ -15,14 +15,16 @@ from spikefront.searchspace.domains import (
     validate,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
-from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set, read_study_file
+from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
 from spikefront.searchspace.objectives import ENERGY, LATENCY, Objective, SearchInfo
 from spikefront.searchspace.space import Row, SearchCatalogue, Space
+from spikefront.searchspace.study_file import OPTIONS, read_study, read_study_file
 
 __all__ = [
     "ENERGY",
     "FAMILIES",
     "LATENCY",
+    "OPTIONS",
     "PINNED",
     "Candidate",
     "Choice",
@@ -48,6 +50,7 @@ __all__ = [
     "from_flat",
     "parse_mapping",
     "parse_set",
+    "read_study",
     "read_study_file",
     "validate",
 ]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+_MOST: Final = 20
+"""Most names listed in a message."""
 
 
 class UsageError(ValueError):
@@ -21,6 +25,10 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        near = get_close_matches(name, names, n=_MOST, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+        if len(names) > _MOST:  # nobody reads a line of fifty names
+            shown, more = near or names[:_MOST], f" ({len(names)} in all)"
+        else:
+            shown, more = names, ""
+        super().__init__(f"unknown {what} {name!r}.{hint} Known: {', '.join(shown) or 'none'}{more}.")

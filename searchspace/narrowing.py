@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, describe
 from spikefront.searchspace.errors import UnknownName, UsageError
@@ -115,21 +112,3 @@ def parse_mapping(space: Mapping[str, object], source: str) -> list[Narrowing]:
             raise UsageError(f"{source}: space: {name}: {value!r} is not a value, a list of values or LOW..HIGH")
         found.append(_narrowing(str(name), ",".join(map(str, items)), source))
     return found
-
-
-def read_study_file(path: Path) -> dict[str, object]:
-    """Read a YAML study file into a plain mapping.
-
-    Raises:
-        UsageError: when the file is missing, is not YAML, or is not a mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: not readable as YAML: {reason}") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UsageError(f"{path}: a study file is a mapping of option: value, see examples/study.yaml")
-    return content

@@ -82,8 +82,12 @@ class RaySession:
             self._started.result()
         except (OSError, RuntimeError, ValueError) as error:
             where, reason = self._settings.address or "this machine", " ".join(str(error).split())
-            hint = "" if self._settings.address is None else _TOKEN_HINT
+            hint = _TOKEN_HINT if where not in ("this machine", "auto") else ""
             raise UsageError(f"Ray did not start on {where}: {reason}{hint}") from error
+        asked = self._settings.gpus_per_trial
+        if self._settings.address is None and asked > (there := ray.cluster_resources().get("GPU", 0)):
+            # Ray would wait for such a machine for ever; a cluster may still grow
+            raise UsageError(f"--gpus-per-trial {asked:g} is more than the {there:g} GPUs of this machine")
 
     def __exit__(self, *exception: object) -> None:
         self._started.exception()  # let a start that is under way come to its end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,14 +62,14 @@ class SearchSettings:
                 raise UsageError(f"{flag} {value:g} must be above 0")
         if self.trials is None and self.time_s is None:
             raise UsageError("a search needs an end: give --trials, --time, or both")
-        if self.gpus_per_trial < 0:
+        if not 0 <= self.gpus_per_trial < math.inf:
             raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g} must be 0 or more")
         if self.sampler not in SAMPLERS:
             raise UnknownName("sampler", self.sampler, SAMPLERS)
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed} must be 0 or more")
-        if not self.name or set(self.name) & set("/\\'\"\n"):
-            raise UsageError(f"--name {self.name!r} must be a word without slashes or quotes: it names a folder")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed {self.seed} must be 0 or more, and below 2**32")
+        if not self.name.strip(" .") or set(self.name) & set("/\\'\"\n"):
+            raise UsageError(f"--name {self.name!r} must be a name without slashes or quotes: it names a folder")
 
     @property
     def journal(self) -> Path:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from spikefront.plugins import Task
 from spikefront.runners.engine.listener import State
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective
+from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective, UsageError
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -37,7 +37,10 @@ def create_study(settings: SearchSettings, objectives: Sequence[Objective]) -> o
         UsageError: when the folder already holds a search.
     """
     refuse_taken(settings)
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--folder {settings.folder.parent}: {error.strerror}; choose another") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         study_name=settings.name,

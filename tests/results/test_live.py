@@ -45,6 +45,7 @@ def test_one_plain_line_for_each_trial_where_there_is_no_terminal(search: Search
     view.search_ended("all trials done")
     # 1/2 * 6/7 = 0.4286: see the hypervolume of one point in test_front.py
     assert stream.getvalue().splitlines() == [
+        "search digits-1 on digits started",
         "trial 0  done  accuracy 0.5000  energy 10.0 nJ  coding sac  hv 0.4286",
         "trial 1  failed (NaN loss)  coding rate  hv 0.4286",
         "trial 2  pruned (silent)  accuracy 0.1000  energy 2.00 µJ  hv 0.4286",

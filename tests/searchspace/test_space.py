@@ -192,7 +192,7 @@ def test_space_that_can_not_be_is_refused_in_one_line(shelf: SearchCatalogue, te
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stpes=4", r"^unknown hyperparameter in --set stpes=4: 'stpes'\. Did you mean 'steps'\? Known: backbone, "),
+        ("stpes=4", r"^unknown hyperparameter in --set stpes=4: 'stpes'\. Did you mean 'steps'\? Known: steps"),
         ("neuron.*.tau=2", r"^unknown hyperparameter in --set neuron\.\*\.tau=2: 'neuron\.\*\.tau'"),
         ("task=images", r"^unknown hyperparameter in --set task=images: 'task'"),
         ("coding=sac", r"^unknown value of --set coding=sac: coding: 'sac'\. .*Known: css, direct, frames, tcja\.$"),

@@ -180,3 +180,12 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error(tmp_path: Path, addre
     with pytest.raises(UsageError, match=message):
         search(tmp_path, trials=1, address=address)
     assert not (tmp_path / "s").exists()
+
+
+def test_more_gpus_than_there_are_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    settings = SearchSettings("s", tmp_path / "s", gpus_per_trial=torch.cuda.device_count() + 1)
+    with (
+        RaySession(settings) as session,
+        pytest.raises(UsageError, match=r"--gpus-per-trial \d is more than the \d GPUs"),
+    ):
+        session.wait()

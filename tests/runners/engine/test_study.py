@@ -102,7 +102,9 @@ def test_latency_is_an_objective_only_when_asked_for(tmp_path: Path) -> None:
         ({"time_s": 0.0}, "--time 0 must be above 0"),
         ({"trials": None}, "a search needs an end: give --trials, --time, or both"),
         ({"gpus_per_trial": -0.5}, "--gpus-per-trial -0.5 must be 0 or more"),
+        ({"gpus_per_trial": float("nan")}, "--gpus-per-trial nan must be 0 or more"),
         ({"seed": -1}, "--seed -1 must be 0 or more"),
+        ({"seed": 2**32}, "--seed 4294967296 must be 0 or more, and below 2"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, more: dict[str, object], message: str) -> None:
@@ -113,5 +115,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, more: dict[str,
 def test_unknown_sampler_and_bad_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"unknown sampler 'tpee'. Did you mean 'tpe'"):
         settings(tmp_path, sampler="tpee")
-    with pytest.raises(UsageError, match="must be a word without slashes"):
+    with pytest.raises(UsageError, match="must be a name without slashes"):
         SearchSettings("a/b", tmp_path)
+    with pytest.raises(UsageError, match=r"--name '\.\.' must be a name"):
+        SearchSettings("..", tmp_path)

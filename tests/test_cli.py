@@ -1,0 +1,421 @@
+"""Bad input to the command line is one clear line and exit code 2; help is quick; lists are complete."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from spikefront.plugins import load_registry
+from spikefront.search import main
+
+ROOT = Path(__file__).parents[1]
+STUDY = ROOT / "examples" / "study.yaml"
+
+CODING = """
+from spikefront.plugins import Coding, hookimpl
+
+class Picky(Coding):
+    '''Takes only some.'''
+    name = "picky"
+    {attribute}
+
+@hookimpl
+def register_codings(register):
+    register(Picky)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def problem(self) -> str:
+        """Return the text of the error, after checking that it is told as bad input should be."""
+        lines = [line for line in self.err.splitlines() if not line.startswith("spikefront: warning: ")]
+        assert self.code == 2
+        assert self.out == ""
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("spikefront: ")
+        return lines[0].removeprefix("spikefront: ")
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run in an empty folder, as if the user had set nothing up."""
+    before = dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    yield
+    for name in os.environ.keys() - before.keys():  # what commands set for MLflow
+        del os.environ[name]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process, which spares the start."""
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["spikefront", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Said(ended.value.code if isinstance(ended.value.code, int) else 0, said.out, said.err)
+
+    return run
+
+
+def in_new_process(*arguments: str) -> Said:
+    done = subprocess.run(
+        [sys.executable, "-m", "spikefront.search", *arguments], capture_output=True, text=True, timeout=120
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def write_plugin(folder: Path, name: str, text: str) -> str:
+    folder.mkdir()
+    (folder / name).write_text(text)
+    return str(folder)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--task digts", r"unknown task 'digts'\. Did you mean 'digits'\? Known: .*fashion-mnist"),
+        (
+            "--set coding=latncy",
+            r"unknown coding 'latncy'\. Did you mean 'latency'\? Known: .*direct, .*sac",
+        ),
+        ("--set neuron=lief", r"unknown neuron 'lief'\. Did you mean 'lif'\?"),
+        (
+            "--set neuron.lif.treshold=1",
+            r"unknown hyperparameter in --set neuron\.lif\.treshold=1: 'neuron\.lif\.treshold'\. "
+            r"Did you mean 'neuron\.lif\.threshold'\?",
+        ),
+        (
+            "--set coding.latency.threshold=0.9 --set coding=latency",
+            r"coding\.latency\.threshold: 0\.9 is outside 0\.\.0\.2; a space can be narrowed, never widened$",
+        ),
+        ("--set steps=1..4000", r"^--set steps=1\.\.4000: steps: 4000 is outside 1\.\.\d+; .* never widened$"),
+        ("--set steps=8..4", r"^--set steps=8\.\.4: steps: 8\.\.4 is reversed; write 4\.\.8$"),
+        ("--set steps", r"^--set 'steps' must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW\.\.HIGH$"),
+        ("--set coding=latency --set steps=1", r"^coding 'latency' is searched over steps 3\.\.16.*; none are kept$"),
+        ("--epochs 0", r"^--epochs 0: training\.epochs: 0 is outside 1\.\.10000"),
+        ("--trials 0", r"^--trials 0 must be above 0$"),
+        ("--workers -1", r"^--workers -1 must be above 0$"),
+        ("--seed -1", r"^--seed -1 must be "),
+        ("--gpus-per-trial -0.5", r"^--gpus-per-trial -0\.5 must be 0 or more"),
+        ("--name a/b", r"^--name 'a/b' must be a name without slashes or quotes"),
+        ("--sampler tpee", r"^unknown sampler 'tpee'\. Did you mean 'tpe'\? Known: gp, nsga2, random, tpe\.$"),
+        ("--objective latancy", r"^unknown objective 'latancy'\. Did you mean 'latency'\?"),
+        ("--energy-model horowitz", r"^unknown energy .*'horowitz'\. Did you mean 'horowitz-45nm'\?"),
+        ("--time 5parsec", r"^'5parsec' is no duration: give a number above 0 and a unit of s, m, h, d, like 90s"),
+        ("--plugins-dir nowhere", r"^--plugins-dir .*nowhere: no such folder$"),
+        ("--config nowhere.yaml", r"^nowhere\.yaml: No such file or directory$"),
+        ("--config .", r"^\.: Is a directory$"),
+        ("--address 127.0.0.1:1", r"^--address 127\.0\.0\.1:1: no Ray cluster answers .* ray start --head$"),
+        ("--address somewhere", r"^--address 'somewhere' must read HOST:PORT"),
+        ("--tracking-uri ftp://here", r"^tracking URI 'ftp://here': MLflow has no store for 'ftp'; known: .*sqlite"),
+        (
+            "--tracking-uri runs",
+            r"^tracking URI 'runs' is a folder, which MLflow no longer writes; use sqlite:///mlflow",
+        ),
+        ("--tracking-uri sqlite:///no/m.db", r"^MLflow store .*/no/m\.db: folder .*/no does not exist; create it"),
+        ("--tracking-uri sqlite:///.", r"^MLflow store .* does not open: unable to open database file; choose another"),
+        (
+            "--tracking-uri http://127.0.0.1:9",
+            r"^MLflow server http://127\.0\.0\.1:9 does not answer within 5 s; start it \(mlflow server\), or leave",
+        ),
+    ],
+)
+def test_run_says_what_is_wrong_and_leaves_nothing(command: Command, arguments: str, message: str) -> None:
+    said = command("run", "--task", "digits", *arguments.split())
+
+    assert re.search(message, said.problem())
+    assert list(Path().iterdir()) == []
+
+
+def test_run_without_a_task_says_where_tasks_are_listed(command: Command) -> None:
+    assert command("run").problem() == "--task is missing; see: spikefront plugins --kind task"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: {steps: 1..4000}", r"^s\.yaml: steps: 4000 is outside 1\.\.\d+; .* narrowed, never widened$"),
+        ("space: {steps: {low: 1}}", r"^s\.yaml: space: steps: \{'low': 1\} is not a value, a list of values or LOW"),
+        ("space: [steps]", r"^s\.yaml: space must map hyperparameters to values, not \['steps'\]$"),
+        ("trials: [1", r"^s\.yaml: not readable as YAML: .*line 1"),
+        ("trails: 5", r"^unknown option in s\.yaml: 'trails'\. Did you mean 'trials'\?"),
+        ("trials: many", r"^s\.yaml: trials: 'many' is no whole number$"),
+        ("workers: true", r"^s\.yaml: workers: True is no whole number$"),
+        ("time: 90", r"^'90' is no duration: give a number above 0 and a unit"),
+        ("epochs: 0", r"^s\.yaml: epochs: training\.epochs: 0 is outside 1\.\.10000"),
+        ("- task: digits", r"^s\.yaml: a study file is a mapping of option: value, see examples/study\.yaml$"),
+        ("", r"^s\.yaml: a study file is a mapping"),
+    ],
+)
+def test_a_mistake_in_a_study_file_is_named_with_the_file(command: Command, text: str, message: str) -> None:
+    Path("s.yaml").write_text(text)
+
+    said = command("run", "--task", "digits", "--config", "s.yaml")
+
+    assert re.search(message, said.problem())
+    assert not Path("searches").exists()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "narrow", "message"),
+    [
+        (
+            'inputs = frozenset({"events"})',
+            ["coding=picky"],
+            "coding 'picky' takes events input, but task 'digits' gives static; codings that take it: ",
+        ),
+        (
+            'neurons = frozenset({"plif"})',
+            ["coding=picky", "neuron=lif"],
+            "coding 'picky' needs neuron plif, not 'lif'",
+        ),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(
+    command: Command, tmp_path: Path, attribute: str, narrow: list[str], message: str
+) -> None:
+    folder = write_plugin(tmp_path / "mine", "picky.py", CODING.format(attribute=attribute))
+    options = [word for text in narrow for word in ("--set", text)]
+
+    said = command("run", "--task", "digits", "--plugins-dir", folder, *options)
+
+    assert said.problem().startswith(message)
+    assert not Path("searches").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise ImportError('no module\\nnamed spikes')", "ImportError: no module named spikes"),
+        ("def register(:", "SyntaxError: invalid syntax (my_coding.py, line 1)"),
+        ("name = 'my-coding'", "it registers nothing; hooks: register_codings, "),
+    ],
+)
+def test_a_broken_plugin_is_a_warning_until_it_is_named(
+    command: Command, tmp_path: Path, text: str, reason: str
+) -> None:
+    folder = write_plugin(tmp_path / "mine", "my_coding.py", text)
+    problem = f"plugin {folder}/my_coding.py was not loaded: {reason}"
+
+    unnamed = command("plugins", "--plugins-dir", folder)
+    named = command("run", "--task", "digits", "--plugins-dir", folder, "--set", "coding=my-coding")
+
+    assert unnamed.code == 0
+    assert unnamed.err.startswith(f"spikefront: warning: {problem}")
+    assert len(unnamed.err.splitlines()) == 1
+    assert named.problem().startswith(problem)
+    assert not Path("searches").exists()
+
+
+def test_a_name_that_is_taken_is_refused_and_its_search_is_kept(command: Command, tmp_path: Path) -> None:
+    journal = tmp_path / "searches" / "first" / "journal.log"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("a journal")
+
+    said = command("run", "--task", "digits", "--name", "first")
+
+    assert said.problem() == "a search named 'first' is already in searches/first; choose another --name"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [journal]
+    assert journal.read_text() == "a journal"
+
+
+def test_a_folder_that_can_not_be_made_is_refused_before_the_search(command: Command, tmp_path: Path) -> None:
+    Path("notes").write_text("mine")
+
+    said = command("run", "--task", "digits", "--folder", "notes")
+
+    assert said.problem() == f"--folder notes: {tmp_path}/notes is no folder that can be written; choose another"
+    assert Path("notes").read_text() == "mine"
+
+
+def test_missing_data_files_are_named_and_no_search_is_begun() -> None:
+    Path("data").mkdir()
+
+    said = in_new_process("run", "--task", "fashion-mnist", "--data-dir", "data")
+
+    assert said.problem() == "--data-dir data: no train-images-idx3-ubyte.gz there, nor in its folder fashion-mnist"
+    assert [path.name for path in Path().iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("pareto", r"^no search found in sqlite:///.*mlflow\.db; run: spikefront run --task digits$"),
+        ("pareto --search mine", r"^no search found in sqlite:///"),
+        ("pareto --max-energy 5bananas", r"^'5bananas' is no energy: give a number above 0 and a unit of pJ, nJ, uJ"),
+        ("pareto --min-quality nan", r"^--min-quality nan must be a finite number"),
+        ("plugins --kind codin", r"^unknown kind 'codin'\. Did you mean 'coding'\? Known: .*neuron"),
+        ("plugins --plugins-dir nowhere", r"^--plugins-dir nowhere: no such folder$"),
+        ("space --task nope", r"^unknown task 'nope'\. Known: .*digits, "),
+        ("space", r"^--task is missing; see: spikefront plugins --kind task$"),
+        ("space --task digits --set coding=spam", r"^unknown coding 'spam'"),
+    ],
+)
+def test_the_other_verbs_say_what_is_wrong_too(command: Command, arguments: str, message: str) -> None:
+    assert re.search(message, command(*arguments.split()).problem())
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", ["run --trails 5", "run --trials many", "plugins --format yaml", "rnu", "space -x"]
+)
+def test_what_is_no_command_line_at_all_is_bad_usage(command: Command, arguments: str) -> None:
+    said = command(*arguments.split())
+
+    assert said.code == 2
+    assert said.out == ""
+    assert re.search(r"^Error: ", said.err, re.MULTILINE)
+    assert "Traceback" not in said.err
+    assert "╭" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run --task digits --set coding=latncy", "unknown coding 'latncy'. Did you mean 'latency'?"),
+        ("run --task digits --trials 0", "--trials 0 must be above 0"),
+        ("pareto", "no search found in sqlite:///"),
+    ],
+)
+def test_a_process_of_its_own_says_the_same(arguments: str, message: str) -> None:
+    assert in_new_process(*arguments.split()).problem().startswith(message)
+    assert list(Path().iterdir()) == []
+
+
+# Help and lists
+
+HELP = """
+import contextlib, io, json, sys
+from spikefront.search import main
+
+found = {}
+for verb in ([], ["run"], ["pareto"], ["plugins"], ["space"]):
+    sys.argv = ["spikefront", *verb, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        try:
+            main()
+        except SystemExit as end:
+            found[" ".join(verb)] = [end.code, text.getvalue()]
+heavy = sorted({"torch", "ray", "mlflow", "optuna", "pandas", "matplotlib"} & sys.modules.keys())
+print(json.dumps({"found": found, "heavy": heavy}))
+"""
+
+
+def test_help_shows_an_example_and_imports_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, timeout=60, check=True)
+    answer = json.loads(done.stdout)
+
+    assert answer["heavy"] == []
+    assert set(answer["found"]) == {"", "run", "pareto", "plugins", "space"}
+    for verb, (code, text) in answer["found"].items():
+        assert code == 0
+        assert f"Example: spikefront {verb}" in text
+    for verb in ("run", "pareto", "plugins", "space"):
+        assert re.search(rf"^  {verb} ", answer["found"][""][1], re.MULTILINE)
+
+
+def test_the_file_itself_is_the_same_command_line(tmp_path: Path) -> None:
+    as_file = subprocess.run(
+        [sys.executable, "search.py", "run", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    as_module = in_new_process("run", "--help")
+
+    assert (as_file.returncode, as_module.code) == (0, 0)
+    usage = "Usage: search.py run [OPTIONS]\n"
+    assert as_file.stdout.partition("\n\n")[0].strip() + "\n" == usage
+    assert as_file.stdout.partition("\n\n")[2] == as_module.out.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_plugins_lists_each_registered_plugin(command: Command, form: str) -> None:
+    said = command("plugins", "--format", form)
+
+    if form == "json":
+        listed = [(row["kind"], row["name"]) for row in json.loads(said.out)]
+    elif form == "csv":
+        listed = [(row["kind"], row["name"]) for row in csv.DictReader(io.StringIO(said.out))]
+    else:
+        words = [line.split() for line in said.out.splitlines()]
+        listed = [(line[0], line[1]) for line in words if len(line) > 1 and line[0] != "kind"]
+    registered = [(kind, name) for kind, entries in load_registry().entries.items() for name in sorted(entries)]
+    assert said.code == 0
+    assert listed == registered
+    assert {("coding", "latency"), ("neuron", "lif"), ("task", "digits"), ("energy", "horowitz-45nm")} <= {*listed}
+
+
+def test_plugins_of_one_kind_lists_no_other(command: Command) -> None:
+    said = command("plugins", "--kind", "neuron", "--format", "csv")
+
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert {row["kind"] for row in rows} == {"neuron"}
+    assert {row["name"] for row in rows} >= {"if", "lif", "plif"}
+
+
+def test_space_prints_ranges_and_counts_what_is_searched(command: Command) -> None:
+    arguments = ["space", "--task", "digits", "--set", "coding=latency", "--set", "steps=4"]
+
+    table = command(*arguments)
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(command(*arguments, "--format", "csv").out))}
+    pinned = {
+        row["name"]: row for row in csv.DictReader(io.StringIO(command(*arguments, "--pinned", "--format", "csv").out))
+    }
+
+    assert table.code == 0
+    assert re.search(r"coding\.latency\.threshold +0\.\.0\.2 ", table.out)
+    assert table.err == f"{len(rows)} hyperparameters searched on task digits\n"
+    assert rows["coding.latency.curve"]["range"] == "linear, log"
+    assert {"coding", "steps"}.isdisjoint(rows)  # one value is left of each
+    assert (pinned["coding"]["range"], pinned["steps"]["range"]) == ("latency", "4")
+    assert not any(name.startswith("coding.sac") for name in pinned)
+
+
+def test_space_takes_the_example_study(command: Command) -> None:
+    said = command("space", "--task", "digits", "--config", str(STUDY), "--format", "json")
+
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    assert said.code == 0
+    assert rows["coding"]["range"] == "direct, latency, sac"
+    assert said.err.endswith(" hyperparameters searched on task digits\n")
+
+
+def test_space_reads_a_study_as_run_does(command: Command, tmp_path: Path) -> None:
+    write_plugin(tmp_path / "mine", "picky.py", CODING.format(attribute=""))
+    Path("s.yaml").write_text("task: digits\nepochs: 15\nplugins_dir: mine\nspace: {coding: [direct, picky]}\n")
+    arguments = ["space", "--config", "s.yaml", "--pinned", "--format", "csv"]
+
+    def ranges(*more: str) -> dict[str, str]:
+        rows = csv.DictReader(io.StringIO(command(*arguments, *more).out))
+        return {row["name"]: row["range"] for row in rows}
+
+    assert ranges()["coding"] == "direct, picky"
+    assert ranges()["training.epochs"] == "15"
+    assert ranges("--set", "training.epochs=2")["training.epochs"] == "2"  # a flag wins
+    assert ranges("--set", "coding=rate")["coding"] == "rate"
