@@ -70,6 +70,9 @@ def main() -> None:
             raise
         print(f"spikefront: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before the first trial; a search that runs takes Ctrl-C itself
+        print("spikefront: interrupted", file=sys.stderr)
+        sys.exit(1)
 
 
 @app.command(
