@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spikefront.results.tracking import ensure_experiment, is_passing, open_client, prepare_environment
+from spikefront.results.tracking import database_file, ensure_experiment, is_passing, open_client, prepare_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _LONGEST_VALUE: Final = 5_000
+_FEW_TAGS: Final = 2
 """MLflow takes tags of 8,000 and params of 6,000 characters; a traceback can be longer."""
 
 _TRIES_WHILE_IT_ANSWERS: Final = 5
@@ -47,6 +50,8 @@ class Runs:
         # MLflow logs each step of opening, and each error at every retry; the store's report at the end says it once.
         should_suppress_logs_in_thread.set(True)
         client = open_client(self._uri)
+        if (file := database_file(self._uri)) is not None:
+            _log_ahead(file)
         self._opened = client, ensure_experiment(client, self._name)
 
     @property
@@ -89,6 +94,10 @@ class Runs:
         """Write metrics, params and tags together. Too long values are cut, characters MLflow refuses become ``_``."""
         from mlflow.entities import Metric, Param, RunTag
 
+        if tags and len(tags) <= _FEW_TAGS and not metrics and not params:
+            for name, value in tags.items():  # on SQLite a quarter of what a batch takes
+                self._client.set_tag(run, name, value[:_LONGEST_VALUE])
+            return
         named = {_name(name): str(value)[:_LONGEST_VALUE] for name, value in (params or {}).items()}
         self._client.log_batch(
             run,
@@ -143,3 +152,10 @@ class Runs:
 
 def _name(name: str) -> str:
     return re.sub(r"[^\w\-. :]", "_", name)
+
+
+def _log_ahead(file: Path) -> None:
+    """Switch a database to write-ahead logging for good: a quarter less time per trial, and readers don't block us."""
+    # in use, or on a file system without shared memory, it stays as it is: slower, and as good
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")

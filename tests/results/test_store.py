@@ -5,12 +5,14 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +273,7 @@ def test_an_error_that_stays_while_the_store_answers_is_not_retried_for_ever() -
 
 QUIET = """
 import sys, time
+from contextlib import closing
 from pathlib import Path
 import spikefront.results
 from spikefront.results.store import MlflowStore
@@ -376,3 +379,11 @@ def test_a_server_killed_and_restarted_has_everything(
     front = client.search_runs(["0"], FRONT)
     assert {run.data.tags["trial.number"] for run in front} == {"5", "6"}
     assert "front.html" in {entry.path for entry in client.list_artifacts(parent(client).info.run_id)}
+
+
+def test_a_database_is_read_while_it_is_written(tmp_path: Path) -> None:
+    store = MlflowStore(f"sqlite:///{tmp_path}/mlflow.db")
+    store.wait_until_open()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.search_ended("")
