@@ -10,31 +10,35 @@ from spikefront.plugins.contracts import (
     NoConfig,
     Plugin,
     SearchData,
-    Site,
     SiteInfo,
     Sites,
     Task,
 )
 from spikefront.plugins.hookspecs import hookimpl, hookspec
-from spikefront.plugins.layers import AvgPool, Flatten, MaxPool, Synapse, fold
-from spikefront.plugins.operations import Counts, LayerCount, Operations
+from spikefront.plugins.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
+from spikefront.plugins.operations import Counts, Geometry, LayerCount, Operations
 from spikefront.plugins.registry import KINDS, Entry, Registry, load_registry
 from spikefront.plugins.signal import Events, Kind, Signal
+from spikefront.plugins.sites import Site, SiteFactory
 from spikefront.plugins.surrogates import SURROGATES, Surrogate
 
 __all__ = [
     "KINDS",
     "SURROGATES",
+    "Add",
     "AvgPool",
     "Backbone",
     "Between",
     "Coding",
+    "Counted",
     "Counts",
     "Data",
+    "Dropout",
     "EnergyModel",
     "Entry",
     "Events",
     "Flatten",
+    "Geometry",
     "Kind",
     "LayerCount",
     "MaxPool",
@@ -46,6 +50,7 @@ __all__ = [
     "SearchData",
     "Signal",
     "Site",
+    "SiteFactory",
     "SiteInfo",
     "Sites",
     "Surrogate",

@@ -8,11 +8,14 @@ being available to us.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from spikefront.searchspace import Choice, Float, When
 
 
 def sparsemax(u: Tensor) -> Tensor:
@@ -61,3 +64,23 @@ REGULARISERS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "early": lambda a: a.diff().clamp_min(0.0).sum(),  # coefficients should not grow with time
 }
 """Penalties by name: coefficients ``a`` ``(T,)`` to a scalar to be minimised."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionConfig:
+    """Attention regularisation: the hyperparameters of every coding that attends to time steps.
+
+    It acts on what a coding gives each step, ``(T,)``: SAC's coefficients, or the gates of GAC and TCJA, averaged over
+    everything but time. Neither GAC nor TCJA is regularised in its paper.
+    """
+
+    regulariser: Annotated[str, Choice(("none", *REGULARISERS))] = "none"
+    """Penalty on the attention that each step gets."""
+    regulariser_weight: Annotated[float, Float(1e-6, 1e-1, log=True), When("regulariser", tuple(REGULARISERS))] = 1e-3
+    """Weight of the penalty in the loss."""
+
+    def penalty(self, a: Tensor) -> Tensor | float:
+        """Return the weighted penalty on the attention ``a`` ``(T,)`` or, by channel, ``(T, C)``."""
+        if self.regulariser == "none":
+            return 0.0
+        return self.regulariser_weight * REGULARISERS[self.regulariser](a)

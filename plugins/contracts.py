@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from spikefront.plugins.layers import Counted
 from spikefront.plugins.operations import Counts, Operations
 from spikefront.plugins.signal import Kind, Signal
 from spikefront.plugins.surrogates import Surrogate
@@ -52,7 +53,8 @@ class SiteInfo:
         stage: number of the stage (what lies between two poolings), from 0.
         channels: channels, or features, of its neurons.
         size: height and width of its maps; ``(1, 1)`` for a fully connected layer.
-        last_of_stage: whether a pooling or the read-out follows.
+        last_of_stage: whether a pooling, a next stage or the read-out follows.
+        stages: stages of the whole network.
     """
 
     index: int
@@ -60,6 +62,7 @@ class SiteInfo:
     channels: int
     size: tuple[int, int]
     last_of_stage: bool
+    stages: int = 1
 
 
 class Sites(Protocol):
@@ -70,7 +73,7 @@ class Sites(Protocol):
     ) -> nn.Module: ...
 
 
-class Between(nn.Module):
+class Between(Counted):
     """A coding's module behind one spiking layer. It may own parameters."""
 
     def forward(self, spikes: Signal, current: Signal) -> Signal:
@@ -86,10 +89,6 @@ class Between(nn.Module):
         """Return the regularisation term that this module adds to the loss."""
         return 0.0
 
-    def operations(self, spikes: Signal, current: Signal) -> Operations:
-        """Return the operations of one call, summed over time and batch; no module is free, so each must say."""
-        raise TypeError(f"{type(self).__name__} must define operations(spikes, current)")
-
 
 class Coding(Plugin, nn.Module):
     """How an input becomes spikes over time, what spikes are worth, and how they become an output.
@@ -101,6 +100,10 @@ class Coding(Plugin, nn.Module):
         steps: numbers of time steps T over which it is searched.
         inputs: task input kinds that it takes.
         neurons: names of the neurons that it needs; None for any.
+        requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
+            ``backbone.*.pool``.
+        trained_by: ``bptt``: the spiking network is trained by backpropagation through time; ``conversion``: an ANN is
+            trained and turned into it (``spikefront.plugins.conversion``).
 
     Args:
         config: its ``Config``, or None for the defaults.
@@ -110,6 +113,8 @@ class Coding(Plugin, nn.Module):
     steps: ClassVar[Int] = Int(1, 8)
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
     neurons: ClassVar[frozenset[str] | None] = None
+    requires: ClassVar[Mapping[str, Domain]] = {}
+    trained_by: ClassVar[Literal["bptt", "conversion"]] = "bptt"
 
     def __init__(self, config: Any = None, *, steps: int) -> None:
         nn.Module.__init__(self)
@@ -120,6 +125,13 @@ class Coding(Plugin, nn.Module):
     def domains(cls, steps: int) -> Mapping[str, Domain]:
         """Return the hyperparameter domains that are tighter at this T, by field name."""
         return {}
+
+    def bind(self, neuron: Neuron) -> None:
+        """Meet the kind of neuron that the network is made of; called once, before any site exists."""
+
+    def encoded_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one encoded input at one step, for inputs of ``shape``."""
+        return shape
 
     def encode(self, x: Tensor) -> Signal:
         """Turn a batch of inputs into a signal.
@@ -133,7 +145,7 @@ class Coding(Plugin, nn.Module):
         return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG)
 
     def between(self, site: SiteInfo) -> Between | None:
-        """Return the module to put behind a spiking site, or None. Called once for each site."""
+        """Return the module to put behind a spiking site, or None. Called once for each site, in their order."""
         return None
 
     def decode(self, output: Signal) -> Tensor:
@@ -152,9 +164,9 @@ class Coding(Plugin, nn.Module):
         """Return what to log of the coding after each epoch, by a name that starts with the coding's."""
         return {}
 
-    def latency_steps(self, sites: int) -> int:
-        """Return the time steps from the first input to the output, through ``sites`` spiking layers."""
-        return self.time_steps
+    def latency_steps(self, delay: int) -> int:
+        """Return the time steps from the first input to the decoded output, which lags by ``delay`` steps."""
+        return self.time_steps + delay
 
 
 class Neuron(Plugin, nn.Module):
@@ -187,8 +199,20 @@ class Neuron(Plugin, nn.Module):
         """
         raise TypeError(f"{type(self).__name__} must define forward(current, steps)")
 
+    @property
+    def delay(self) -> int:
+        """Steps by which a spike lags the current that it answers to; spikes are returned aligned all the same."""
+        return 0
+
+    def step_weights(self, steps: int, like: Tensor) -> Tensor | None:
+        """Return what a spike of each step is worth, ``(T,)`` in the dtype of ``like``; None for 1 at every step."""
+        return None
+
     def update_operations(self) -> Operations:
-        """Return the operations of one neuron in one time step, whether it fires or not."""
+        """Return the operations of one neuron in one time step, whether it fires or not.
+
+        A neuron with a delay is charged for its further steps too.
+        """
         raise TypeError(f"{type(self).__name__} must define update_operations()")
 
     def spike_operations(self) -> Operations:
@@ -196,28 +220,14 @@ class Neuron(Plugin, nn.Module):
         return Operations()
 
 
-class Site(nn.Module):
-    """A spiking layer: a neuron and the coding's module behind it."""
-
-    def __init__(self, info: SiteInfo, neuron: Neuron, between: Between | None) -> None:
-        super().__init__()
-        self.info = info
-        self.neuron = neuron
-        self.between = between
-
-    def forward(self, current: Signal) -> Signal:
-        spikes = self.fire(current)
-        return spikes if self.between is None else self.between(spikes, current)
-
-    def fire(self, current: Signal) -> Signal:
-        """Return what the neurons emit, before the coding's module sees it."""
-        return Signal(self.neuron(current.decoded(), current.steps), current.steps, self.neuron.kind)
-
-
 class Backbone(Plugin, nn.Module):
     """A network of synapses and sites, from a ``Signal`` to a ``Signal`` ``(T, B, outputs)``.
 
     It never names a neuron or a coding. ``__init__`` assigns ``self.layers``.
+
+    Attributes:
+        convertible: whether, with rectifiers for neurons, it is an ANN that can be converted: its sites and synapses
+            are all that is not linear in it.
 
     Args:
         config: its ``Config``, or None for the defaults.
@@ -229,6 +239,7 @@ class Backbone(Plugin, nn.Module):
         UsageError: when the input is too small for the network.
     """
 
+    convertible: ClassVar[bool] = True
     layers: nn.Module
 
     def __init__(self, config: Any = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites) -> None:

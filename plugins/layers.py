@@ -1,16 +1,21 @@
 """Stateless layers on signals: they fold time into the batch, so T steps cost one call.
 
-Each is a module from ``Signal`` to ``Signal``; the op counter listens to these classes and to ``Site``, nothing else.
+Each is a module from ``Signal`` to ``Signal``. The op counter listens to these classes and to neurons, nothing else; a
+module of your own is counted if it is a ``Counted``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spikefront.plugins.operations import Operations, Role
 from spikefront.plugins.signal import Kind, Signal, over_time
 
 
@@ -20,33 +25,62 @@ def fold(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     return folded
 
 
+class Counted(nn.Module):
+    """A module that states its operations; the op counter asks it.
+
+    Attributes:
+        role: under which heading they are charged.
+    """
+
+    role: ClassVar[Role] = "attention"
+
+    def operations(self, *signals: Any, **_: Any) -> Operations:
+        """Return the operations of one call on these inputs, summed over time and batch.
+
+        Synapses inside are counted by themselves.
+        """
+        raise TypeError(f"{type(self).__name__} must define operations()")
+
+
 class Synapse(nn.Module):
     """A weight layer, with the batch norm that follows it.
 
     Computes ``norm(coefficient[t] * (W x[t]) + bias)``, applying the signal's coefficient on whichever side of W has
-    fewer values. In eval mode the norm is folded into the weights, as it is on hardware.
+    fewer values; one that differs by channel is applied before. In eval mode the norm is folded into the weights, as
+    it is on hardware.
 
     Shape:
-        Input: ``(T, B, ...)``, or ``(1, B, ...)`` for a constant signal. Output: the same leading axes.
+        Input: ``(T, B, ...)``, or ``(1, B, ...)`` for a constant signal. Output: the same leading axes; T steps where a
+        coefficient varies over time.
 
     Args:
         weight: an ``nn.Conv2d`` or ``nn.Linear``.
         norm: the batch norm of its output, or None.
+
+    Attributes:
+        bias_over_time: share of the bias that each step adds, ``(T,)`` or ``(1,)``; None for all of it at every step.
+            Set by the conversion of a trained network, where a step's current has a weight.
     """
+
+    bias_over_time: Tensor | None
 
     def __init__(self, weight: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None) -> None:
         super().__init__()
         self.weight = weight
         self.norm = norm
+        self.register_buffer("bias_over_time", None)
 
     def forward(self, signal: Signal) -> Signal:
         values, coefficient = signal.values, signal.coefficient
-        if coefficient is not None and self._narrows(values):
+        if coefficient is not None and (coefficient.dim() == 2 or self._narrows(signal)):
             values, coefficient = signal.decoded(), None
         return signal.current(self._transform(values, coefficient))
 
-    def _narrows(self, values: Tensor) -> bool:
+    def _narrows(self, signal: Signal) -> bool:
         """Say whether the input has fewer values than the output, so that weighting it is cheaper."""
+        assert signal.coefficient is not None
+        if len(signal.coefficient) > len(signal.values):  # a constant that is weighted over time: W x is computed once
+            return False
         if isinstance(self.weight, nn.Linear):
             return self.weight.in_features < self.weight.out_features
         return self.weight.in_channels < self.weight.out_channels
@@ -57,13 +91,15 @@ class Synapse(nn.Module):
         else:
             weight, bias = self.folded()
             norm = None
-        if coefficient is None:
+        if coefficient is None and self.bias_over_time is None:
             out = fold(values, lambda x: self._map(x, weight, bias))
-        else:  # the bias is not weighted, so it is added after the coefficient
+        else:  # the bias is not weighted as the input is, so it is added by itself
             out = fold(values, lambda x: self._map(x, weight, None))
-            out = out * over_time(coefficient, out)
+            if coefficient is not None:
+                out = out * over_time(coefficient, out)
             if bias is not None:
-                out = out + bias.view(-1, *[1] * (out.dim() - 3))
+                bias = bias.view(-1, *[1] * (out.dim() - 3))
+                out = out + (bias if self.bias_over_time is None else bias * over_time(self.bias_over_time, out))
         return out if norm is None else fold(out, norm)
 
     def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -108,11 +144,14 @@ class AvgPool(nn.Module):
     """Average pooling.
 
     Linear, so on hardware it folds into the next synapse, which is charged for the events that come into the pooling.
+
+    Args:
+        size: height and width of a window.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int | tuple[int, int]) -> None:
         super().__init__()
-        self.size = size
+        self.size = (size, size) if isinstance(size, int) else size
 
     def forward(self, signal: Signal) -> Signal:
         return signal.with_values(fold(signal.values, lambda x: F.avg_pool2d(x, self.size)))
@@ -122,7 +161,54 @@ class Flatten(nn.Module):
     """Flatten everything behind time and batch: ``(T, B, C, H, W) -> (T, B, C*H*W)``."""
 
     def forward(self, signal: Signal) -> Signal:
-        return signal.with_values(signal.values.flatten(2))
+        coefficient = signal.coefficient
+        if coefficient is not None and coefficient.dim() == 2 and coefficient.shape[1] > 1:
+            coefficient = coefficient.repeat_interleave(math.prod(signal.values.shape[3:]), dim=1)
+        return replace(signal, values=signal.values.flatten(2), coefficient=coefficient)
 
 
-__all__ = ["AvgPool", "Flatten", "Kind", "MaxPool", "Synapse", "fold"]
+class Dropout(nn.Module):
+    """Dropout with one mask for all time steps of a sample, so that a dropped neuron is silent throughout.
+
+    In training the rest is scaled by ``1 / (1 - p)``; in eval mode it does nothing.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, signal: Signal) -> Signal:
+        if not self.training or self.p == 0:
+            return signal
+        mask = F.dropout(torch.ones_like(signal.values[:1]), self.p)
+        return signal.with_values(signal.values * mask)
+
+
+class Add(Counted):
+    """Sum of two edges: a shortcut and what it goes around.
+
+    Spikes that meet stay events: the sum of two spiking edges without coefficients, or with the same one, counts
+    them. Any other sum is analog. Edges with different delays are aligned by buffering the earlier one.
+    """
+
+    role = "residual"
+
+    def forward(self, first: Signal, second: Signal) -> Signal:
+        delay = max(first.delay, second.delay)
+        if _merge(first, second):
+            return Signal(first.values + second.values, first.steps, Kind.COUNT, first.coefficient, delay)
+        return Signal(first.decoded() + second.decoded(), first.steps, Kind.ANALOG, delay=delay)
+
+    def operations(self, first: Signal, second: Signal) -> Operations:
+        """An addition per value and step, at every step once the sum varies; merging events is free."""
+        if _merge(first, second):
+            return Operations()
+        return Operations(adds=max(first.decoded().numel(), second.decoded().numel()))
+
+
+def _merge(first: Signal, second: Signal) -> bool:
+    events = (Kind.BINARY, Kind.COUNT)
+    return first.kind in events and second.kind in events and first.coefficient is second.coefficient
+
+
+__all__ = ["Add", "AvgPool", "Counted", "Dropout", "Flatten", "Kind", "MaxPool", "Synapse", "fold"]

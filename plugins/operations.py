@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Role = Literal["synapse", "neuron", "attention", "readout"]
+Role = Literal["synapse", "neuron", "attention", "residual", "readout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,29 @@ class Operations:
 
 
 @dataclass(frozen=True, slots=True)
+class Geometry:
+    """Size of a synapse, for energy models that price memory.
+
+    Attributes:
+        inputs: values that enter it, per sample and step.
+        outputs: values that leave it, per sample and step: the neurons behind.
+        channels: output channels; ``outputs`` for a fully connected layer.
+        kernel: height and width of the kernel; None for a fully connected layer.
+        stride: distance of neighbouring windows.
+        weights: words that its weights take.
+        biased: whether a bias is added, a folded batch norm's included.
+    """
+
+    inputs: int
+    outputs: int
+    channels: int
+    weights: int
+    kernel: tuple[int, int] | None = None
+    stride: tuple[int, int] = (1, 1)
+    biased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LayerCount:
     """Operations of one layer, summed over the time steps and the samples of the measuring batch.
 
@@ -36,6 +59,7 @@ class LayerCount:
         operations: additions and multiplications besides: neuron updates, coefficients, attention, read-out.
         events: non-zero inputs of a synapse, or spikes emitted by a neuron.
         sites: values an event could have stood on: inputs of a synapse or neurons, times steps and samples.
+        geometry: size of a synapse; None for other layers.
     """
 
     layer: str
@@ -46,15 +70,21 @@ class LayerCount:
     operations: Operations = Operations()
     events: int = 0
     sites: int = 0
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Operations of a network on ``samples`` inputs of ``steps`` time steps, layer by layer."""
+    """Operations of a network on ``samples`` inputs of ``steps`` time steps, layer by layer.
+
+    Attributes:
+        delay: steps by which the output lags the input, through the silent periods of the neurons on the way.
+    """
 
     samples: int
     steps: int
     layers: tuple[LayerCount, ...]
+    delay: int = 0
 
     @property
     def sops(self) -> float:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
 
     BINARY = "binary"  # {0, 1}: an accumulate per event and synapse
     TERNARY = "ternary"  # {-1, 0, 1}: an add or subtract per event and synapse
+    COUNT = "count"  # {0, 1, 2, ...}: spikes that arrive together, each an accumulate per synapse
     ANALOG = "analog"  # anything: a multiply-accumulate per non-zero value and synapse
 
 
@@ -43,8 +44,12 @@ class Signal:
             stateful module, so what is constant is computed once.
         steps: number of time steps T that the signal spans.
         kind: what ``values`` may hold.
-        coefficient: optional weight of each step, shape ``(T,)``; the edge carries ``coefficient[t] * values[t]``. It
-            commutes with a synapse, which therefore stays accumulate-only and pays one multiply per output and step.
+        coefficient: optional weight of each step, shape ``(T,)``, or of each step and channel, ``(T, C)``; the edge
+            carries ``coefficient[t] * values[t]``. Here too a leading 1 means constant over time. A synapse behind
+            such an edge stays accumulate-only: what is constant over time folds into its weights, what is not costs a
+            multiply per output and step.
+        delay: steps by which the first value lags the network's input, physically: neurons with a silent period add
+            theirs. Values are aligned by index all the same, so sums of edges need no care.
         events: set by the op counter behind average pooling; None elsewhere.
     """
 
@@ -52,6 +57,7 @@ class Signal:
     steps: int
     kind: Kind
     coefficient: Tensor | None = None
+    delay: int = 0
     events: Events | None = None
 
     def with_values(self, values: Tensor) -> Signal:
@@ -60,7 +66,16 @@ class Signal:
 
     def current(self, values: Tensor) -> Signal:
         """Return the analog signal of a synapse that this signal drove."""
-        return Signal(values, self.steps, Kind.ANALOG)
+        return Signal(values, self.steps, Kind.ANALOG, delay=self.delay)
+
+    def weighted(self, coefficient: Tensor) -> Signal:
+        """Return the same edge with a further coefficient, ``(T|1,)`` or ``(T|1, C)``."""
+        if self.coefficient is not None:
+            if self.coefficient.dim() == coefficient.dim():
+                coefficient = self.coefficient * coefficient
+            else:
+                coefficient = _by_channel(self.coefficient) * _by_channel(coefficient)
+        return replace(self, coefficient=coefficient)
 
     def decoded(self) -> Tensor:
         """Return the values with the coefficient applied, shape ``(T, B, ...)`` or ``(1, B, ...)``."""
@@ -70,5 +85,10 @@ class Signal:
 
 
 def over_time(coefficient: Tensor, values: Tensor) -> Tensor:
-    """View a per-step coefficient ``(T,)`` so that it broadcasts over ``values`` ``(T, B, ...)``."""
-    return coefficient.view(-1, *[1] * (values.dim() - 1))
+    """View a coefficient ``(T,)`` or ``(T, C)`` so that it broadcasts over ``values`` ``(T, B, C, ...)``."""
+    steps, *channels = coefficient.shape
+    return coefficient.view(steps, 1, *channels, *[1] * (values.dim() - 2 - len(channels)))
+
+
+def _by_channel(coefficient: Tensor) -> Tensor:
+    return coefficient if coefficient.dim() == 2 else coefficient.unsqueeze(1)

@@ -124,7 +124,14 @@ def _read_fields(config: type) -> tuple[Field, ...]:
 
 
 def _attribute_docs(config: type) -> dict[str, str]:
-    """Read the string below each field; Python keeps it only in the source."""
+    """Read the string below each field, inherited ones included; Python keeps it only in the source."""
+    docs = {}
+    for base in reversed(config.__mro__):
+        docs.update(_own_attribute_docs(base))
+    return docs
+
+
+def _own_attribute_docs(config: type) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
     except (OSError, TypeError):  # defined at a prompt: there is no source to read

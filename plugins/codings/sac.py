@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins import Between, Coding, Operations, Signal, SiteInfo, hookimpl
-from spikefront.plugins.attention import NORMALISERS, REGULARISERS, effective_steps, entropy
+from spikefront.plugins.attention import NORMALISERS, AttentionConfig, effective_steps, entropy
 from spikefront.plugins.signal import over_time
 from spikefront.searchspace import PINNED, Choice, Float, Int, When
 
@@ -28,7 +28,7 @@ _INITIAL: dict[str, float] = {"uniform": 0.0, "linear": 0.1, "geometric": math.l
 
 
 @dataclass(frozen=True, slots=True)
-class SACConfig:
+class SACConfig(AttentionConfig):
     """Hyperparameters of spike attention coding."""
 
     scope: Annotated[str, Choice(("readout", "layer"))] = "layer"
@@ -41,10 +41,6 @@ class SACConfig:
     """Divides the free parameters: near 0 one step wins, a large value makes all equal."""
     init: Annotated[str, Choice(tuple(_INITIAL))] = "uniform"
     """Coefficients at the start, before normalising: equal, or falling at each step by a tenth (linear) or by half."""
-    regulariser: Annotated[str, Choice(("none", *REGULARISERS))] = "none"
-    """Penalty on the coefficients."""
-    weight: Annotated[float, Float(1e-6, 1e-1, log=True), When("regulariser", tuple(REGULARISERS))] = 1e-3
-    """Weight of the penalty in the loss."""
     lr_multiplier: Annotated[float, Float(0.1, 10.0, log=True), PINNED] = 5.0
     """Learning rate of the coefficients, relative to the weights': T parameters need larger steps."""
 
@@ -65,9 +61,7 @@ class StepCoefficients(nn.Module):
         return NORMALISERS[self.config.normaliser](self.u / self.config.temperature if scaled else self.u)
 
     def penalty(self) -> Tensor | float:
-        if self.config.regulariser == "none":
-            return 0.0
-        return self.config.weight * REGULARISERS[self.config.regulariser](self())
+        return self.config.penalty(self())
 
 
 class WeightedSpikes(Between):

@@ -68,4 +68,6 @@ class BackboneContract(PluginContract):
 def _build(plugin: type[Backbone], shape: tuple[int, ...], config: object = None) -> tuple[Backbone, NumberedSites]:
     torch.manual_seed(0)
     sites = NumberedSites(load_registry(third_parties=False).get("neuron", "lif"))
-    return plugin(config, input_shape=shape, outputs=5, sites=sites), sites
+    backbone = plugin(config, input_shape=shape, outputs=5, sites=sites)
+    sites.finish()
+    return backbone, sites

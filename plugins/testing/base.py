@@ -19,12 +19,12 @@ from spikefront.plugins.contracts import (
     Coding,
     Neuron,
     Plugin,
-    Site,
     SiteInfo,
 )
 from spikefront.plugins.operations import Operations
 from spikefront.plugins.registry import Entry, Registry, load_registry
 from spikefront.plugins.signal import Kind, Signal
+from spikefront.plugins.sites import Site, SiteFactory
 from spikefront.plugins.surrogates import ATan
 from spikefront.searchspace import Domain, Part, build, fields_of, from_flat
 
@@ -32,9 +32,9 @@ SAMPLES: Final = 20
 """Configs drawn from a plugin's space."""
 
 SITES: Final = (
-    SiteInfo(0, stage=0, channels=4, size=(8, 8), last_of_stage=False),
-    SiteInfo(1, stage=0, channels=6, size=(8, 8), last_of_stage=True),
-    SiteInfo(2, stage=1, channels=16, size=(1, 1), last_of_stage=True),
+    SiteInfo(0, stage=0, channels=4, size=(8, 8), last_of_stage=False, stages=2),
+    SiteInfo(1, stage=0, channels=6, size=(8, 8), last_of_stage=True, stages=2),
+    SiteInfo(2, stage=1, channels=16, size=(1, 1), last_of_stage=True, stages=2),
 )
 """Sites that a coding is asked about."""
 
@@ -97,28 +97,22 @@ def assert_survive_fresh_process(plugins: Sequence[type[Plugin]]) -> None:
     assert cloudpickle.loads(done.stdout) == sent
 
 
-class NumberedSites:
-    """Makes real sites, numbered, and notes in which order the forward pass reaches them.
+class NumberedSites(SiteFactory):
+    """Makes real sites and notes in which order the forward pass reaches them.
 
     Attributes:
-        made: the sites, in the order they were asked for.
         reached: their numbers, in the order they were called.
     """
 
     def __init__(self, neuron: type[Neuron], coding: Coding | None = None) -> None:
-        self._neuron = neuron
-        self._coding = coding
-        self.made: list[Site] = []
+        super().__init__(lambda: neuron(surrogate=ATan()), coding)
         self.reached: list[int] = []
 
     def __call__(
         self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
     ) -> nn.Module:
-        info = SiteInfo(len(self.made), stage, channels, size, last_of_stage)
-        between = None if self._coding is None else self._coding.between(info)
-        site = Site(info, self._neuron(surrogate=ATan()), between)
+        site = super().__call__(channels, size, stage=stage, last_of_stage=last_of_stage)
         site.register_forward_pre_hook(self._note)
-        self.made.append(site)
         return site
 
     def _note(self, site: nn.Module, args: tuple[Signal]) -> None:

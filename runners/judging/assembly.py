@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Backbone, Between, Coding, Neuron, Registry, Site, SiteInfo
-from spikefront.plugins.surrogates import Surrogate
+from spikefront.plugins import Backbone, Between, Coding, Registry, Site, SiteFactory
+from spikefront.plugins.conversion import Conversion, Rectifier
 from spikefront.searchspace import Candidate
 
 
@@ -32,32 +32,9 @@ class Network(nn.Module):
         return [module for module in self.modules() if isinstance(module, Site)]
 
     @property
-    def latency_steps(self) -> int:
-        """Time steps from the first input to the output."""
-        return self.coding.latency_steps(len(self.sites))
-
-    @property
     def parameter_count(self) -> int:
         """Learnt parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-class _SiteFactory:
-    """Makes the sites of one network, numbering them."""
-
-    def __init__(self, coding: Coding, neuron: type[Neuron], config: object, surrogate: Surrogate) -> None:
-        self._coding = coding
-        self._neuron = neuron
-        self._config = config
-        self._surrogate = surrogate
-        self._count = 0
-
-    def __call__(
-        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
-    ) -> nn.Module:
-        info = SiteInfo(self._count, stage, channels, size, last_of_stage)
-        self._count += 1
-        return Site(info, self._neuron(self._config, surrogate=self._surrogate), self._coding.between(info))
 
 
 def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -75,10 +52,39 @@ def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, .
     """
     coding: Coding = registry.get("coding", candidate.coding.name)(candidate.coding.config, steps=candidate.steps)
     neuron = registry.get("neuron", candidate.neuron.name)
-    sites = _SiteFactory(coding, neuron, candidate.neuron.config, candidate.training.surrogate.config)
-    backbone: Backbone = registry.get("backbone", candidate.backbone.name)(
-        candidate.backbone.config, input_shape=input_shape, outputs=outputs, sites=sites
+    surrogate = candidate.training.surrogate.config
+    coding.bind(neuron(candidate.neuron.config, surrogate=surrogate))
+    sites = SiteFactory(
+        lambda: neuron(candidate.neuron.config, surrogate=surrogate),
+        coding,
+        coding.initial_scale if isinstance(coding, Conversion) else None,
     )
+    return _build(candidate, registry, coding.encoded_shape(input_shape), outputs, coding, sites)
+
+
+def assemble_ann(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
+    """Build the ANN twin of a candidate: the same backbone with rectifiers for neurons, in one step.
+
+    Raises:
+        UsageError: when the backbone can't take this input.
+    """
+    return _build(candidate, registry, input_shape, outputs, Coding(steps=1), SiteFactory(Rectifier))
+
+
+def _build(
+    candidate: Candidate,
+    registry: Registry,
+    shape: tuple[int, ...],
+    outputs: int,
+    coding: Coding,
+    sites: SiteFactory,
+) -> Network:
+    backbone: Backbone = registry.get("backbone", candidate.backbone.name)(
+        candidate.backbone.config, input_shape=shape, outputs=outputs, sites=sites
+    )
+    sites.finish()
+    if isinstance(coding, Conversion):
+        coding.prepare(backbone)
     # channels last is the layout in which convolutions and the neuron's elementwise steps are fastest
     network = Network(coding, backbone)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

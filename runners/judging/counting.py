@@ -18,14 +18,16 @@ from torch import Tensor, nn
 
 from spikefront.plugins import (
     AvgPool,
-    Between,
+    Counted,
     Counts,
     Events,
+    Geometry,
     Kind,
     LayerCount,
     Neuron,
     Operations,
     Signal,
+    Site,
     Synapse,
 )
 from spikefront.runners.judging.assembly import Network
@@ -54,23 +56,28 @@ def count_operations(network: Network, batch: Tensor) -> Counts:
             network(batch)
     finally:
         network.train(training)
-    return Counts(len(batch), network.coding.time_steps, tuple(counter.layers.values()))
+    return Counts(len(batch), network.coding.time_steps, tuple(counter.layers.values()), counter.delay)
 
 
 class _Counter:
     def __init__(self) -> None:
         self.layers: dict[str, LayerCount] = {}
+        self.delay = 0
+        self._inside_attention: set[str] = set()
 
     @contextmanager
     def listening(self, network: Network) -> Iterator[None]:
         hooks: list[tuple[type[nn.Module], Callable[..., Any]]] = [
             (Synapse, self._synapse),
             (Neuron, self._neuron),
-            (Between, self._between),
+            (Site, self._site),
+            (Counted, self._counted),
             (AvgPool, self._pooling),
         ]
         handles = []
         for name, module in network.named_modules():
+            if isinstance(module, Counted) and module.role == "attention":
+                self._inside_attention |= {f"{name}.{inner}" for inner, _ in module.named_modules() if inner}
             for kind, hook in hooks:
                 if isinstance(module, kind):
                     handles.append(module.register_forward_hook(_named(hook, name)))
@@ -91,29 +98,37 @@ class _Counter:
     def _synapse(self, name: str, module: Synapse, signal: Signal, current: Signal) -> None:
         check_kind(signal, name)
         events, reached = synaptic_events(module.weight, signal, current)
-        times = signal.steps if len(signal.values) == 1 else 1
         spiking = signal.kind is not Kind.ANALOG
-        outputs = current.values.numel()
         self._add(
             LayerCount(
                 name,
-                "synapse",
+                "attention" if name in self._inside_attention else "synapse",
                 sops=reached if spiking else 0,
                 macs=0 if spiking else reached,
-                macs_every_step=0 if spiking else reached * times,
-                operations=Operations(multiplies=outputs if signal.coefficient is not None else 0),
+                macs_every_step=0 if spiking else reached * _presentations(signal),
+                operations=Operations(multiplies=_weighted_steps(signal) * current.values[0].numel()),
                 events=events,
                 sites=signal.values.numel(),
+                geometry=_geometry(module, signal, current),
             )
         )
 
     def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
         fired, neurons = int(torch.count_nonzero(spikes)), spikes.numel()
-        operations = module.update_operations() * neurons + module.spike_operations() * fired
+        updates = neurons + module.delay * (neurons // len(spikes))
+        operations = module.update_operations() * updates + module.spike_operations() * fired
         self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons))
 
-    def _between(self, name: str, module: Between, spikes: Signal, current: Signal, _: Signal) -> None:
-        self._add(LayerCount(name, "attention", operations=module.operations(spikes, current)))
+    def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
+        """Charge an edge with a coefficient that ends in neurons, as a shortcut can, for weighting its values."""
+        check_kind(current, name)
+        if _weighted_steps(current):
+            operations = Operations(multiplies=int(torch.count_nonzero(current.values)))
+            self._add(LayerCount(f"{name}.coefficient", "residual", operations=operations))
+
+    def _counted(self, name: str, module: Counted, *signals: Signal) -> None:
+        operations = module.operations(*signals[:-1])
+        self._add(LayerCount(name, module.role, operations=operations))
 
     def _pooling(self, name: str, module: AvgPool, signal: Signal, pooled: Signal) -> Signal:
         """Let the events wait for the next synapse; pooling of analog values is charged here, as additions."""
@@ -122,15 +137,17 @@ class _Counter:
             added = int(torch.count_nonzero(signal.values))
             self._add(LayerCount(name, "synapse", operations=Operations(adds=added)))
             return pooled
-        events = signal.events or _events(signal.values)
+        events = signal.events or _events(signal)
         (h_in, w_in), (h_out, w_out) = signal.values.shape[-2:], pooled.values.shape[-2:]
-        rows = window_reach(h_in, h_out, kernel=module.size, stride=module.size, padding=0)
-        columns = window_reach(w_in, w_out, kernel=module.size, stride=module.size, padding=0)
+        height, width = module.size
+        rows = window_reach(h_in, h_out, kernel=height, stride=height, padding=0)
+        columns = window_reach(w_in, w_out, kernel=width, stride=width, padding=0)
         waiting = Events(events.count, compose(rows, events.rows), compose(columns, events.columns))
         return replace(pooled, events=waiting)
 
     def _readout(self, network: Network) -> Callable[[nn.Module, Any, Signal], None]:
         def hook(module: nn.Module, args: Any, output: Signal) -> None:
+            self.delay = output.delay
             self._add(LayerCount("coding.decode", "readout", operations=network.coding.decode_operations(output)))
 
         return hook
@@ -149,7 +166,8 @@ def check_kind(signal: Signal, name: str) -> None:
     if signal.events is not None or signal.kind is Kind.ANALOG:  # pooled events were checked in front of the pooling
         return
     values = signal.values.abs() if signal.kind is Kind.TERNARY else signal.values
-    wrong = (values != 0) & (values != 1)
+    counts = signal.kind is Kind.COUNT
+    wrong = (values < 0) | (values != values.round()) if counts else (values != 0) & (values != 1)
     if wrong.any():
         example = signal.values[wrong][0].item()
         raise EdgeKindError(f"the edge into {name} is declared {signal.kind} but carries {example:g}")
@@ -159,11 +177,11 @@ def synaptic_events(weight: nn.Conv2d | nn.Linear, signal: Signal, current: Sign
     """Return the non-zero inputs of a synapse and the synaptic operations that they cause, over time and batch."""
     if isinstance(weight, nn.Linear):
         if signal.events is None:
-            events = int(torch.count_nonzero(signal.values))
+            events = int(_event_numbers(signal).sum())
             return events, events * weight.out_features
         covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
         return int(signal.events.count.sum()), covered * weight.out_features
-    waiting = signal.events or _events(signal.values)
+    waiting = signal.events or _events(signal)
     (h, w), (h_out, w_out) = signal.values.shape[-2:], current.values.shape[-2:]
     rows, columns = conv_reach(weight, (h, w), (h_out, w_out))
     fan_out_rows = compose(rows, waiting.rows).sum(0)
@@ -172,10 +190,42 @@ def synaptic_events(weight: nn.Conv2d | nn.Linear, signal: Signal, current: Sign
     return int(waiting.count.sum()), reached
 
 
-def _events(values: Tensor) -> Events:
-    """Count the non-zero values of ``(T, B, C, H, W)`` by position, as reached directly."""
-    count = (values != 0).sum((0, 1)).cpu()
+def _event_numbers(signal: Signal) -> Tensor:
+    """Return how many events each value stands for."""
+    return signal.values.long() if signal.kind is Kind.COUNT else signal.values != 0
+
+
+def _events(signal: Signal) -> Events:
+    """Count the events of ``(T, B, C, H, W)`` by position, as reached directly."""
+    count = _event_numbers(signal).sum((0, 1)).cpu()
     return Events(count, torch.eye(count.shape[-2], dtype=torch.bool), torch.eye(count.shape[-1], dtype=torch.bool))
+
+
+def _presentations(signal: Signal) -> int:
+    """Return how often a constant input is presented by the T-times convention."""
+    if len(signal.values) > 1:
+        return 1
+    if signal.coefficient is not None and len(signal.coefficient) > 1:
+        return int(signal.coefficient.reshape(signal.steps, -1).any(1).sum())
+    return signal.steps
+
+
+def _weighted_steps(signal: Signal) -> int:
+    """Return the steps at which a coefficient that varies over time is anything but 0 or 1."""
+    if signal.coefficient is None or len(signal.coefficient) == 1:
+        return 0
+    by_step = signal.coefficient.reshape(signal.steps, -1)
+    return int(((by_step != 0) & (by_step != 1)).any(1).sum())
+
+
+def _geometry(module: Synapse, signal: Signal, current: Signal) -> Geometry:
+    inputs, outputs = signal.values[0, 0].numel(), current.values[0, 0].numel()
+    weight, biased = module.weight, module.folded()[1] is not None
+    words = weight.weight.numel()
+    if isinstance(weight, nn.Linear):
+        return Geometry(inputs, outputs, outputs, words, biased=biased)
+    kernel, stride = ((size[0], size[1]) for size in (weight.kernel_size, weight.stride))
+    return Geometry(inputs, outputs, weight.out_channels, words, kernel, stride, biased)
 
 
 def _weigh(events: Events, rows: Tensor, columns: Tensor) -> int:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
+from spikefront.plugins.conversion import Conversion
 from spikefront.runners.judging.assembly import Network, assemble
+from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.training import Trainer, evaluate
 from spikefront.runners.seeding import fixed_randomness, seed_everything
@@ -54,6 +56,7 @@ class Judging:
         data: the task's training and validation splits.
         energy_model: what prices the operations.
         device: where to train.
+        ann_cache: folder in which the ANNs of conversion codings are kept, so that each is trained once; None for none.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Judging:
         data: SearchData,
         energy_model: EnergyModel,
         device: torch.device | str = "cpu",
+        ann_cache: Path | None = None,
     ) -> None:
         seed_everything(candidate.seed)
         self.candidate = candidate
@@ -74,7 +78,20 @@ class Judging:
         self._measuring: Tensor = self._task.prepare(self._validation.inputs[:MEASURING_SAMPLES])
         shape = tuple(self._measuring.shape[2:] if self._task.inputs == "events" else self._measuring.shape[1:])
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
-        self._trainer = Trainer(self.network, self._task, train, candidate.training, candidate.seed)
+        self._learner: Trainer | Converter
+        if isinstance(self.network.coding, Conversion):
+            self._learner = Converter(
+                candidate,
+                self.network,
+                registry=registry,
+                task=self._task,
+                train=train,
+                shape=shape,
+                outputs=data.outputs,
+                cache=ann_cache,
+            )
+        else:
+            self._learner = Trainer(self.network, self._task, train, candidate.training, candidate.seed)
         self.counts = Counts(0, candidate.steps, ())
 
     @property
@@ -83,23 +100,35 @@ class Judging:
         return self.epochs_done >= self.candidate.training.schedule.epochs
 
     def epoch(self) -> dict[str, float]:
-        """Train for one epoch and measure.
+        """Train for one epoch and measure; a conversion coding trains its ANN for all epochs, and is done.
 
         Returns:
-            ``quality`` on the validation split; per sample ``energy_nj``, ``sops``, ``macs`` and ``macs_every_step``;
-            ``spike_rate`` per neuron and step; ``latency_steps``; ``parameters``; training ``loss``; ``seconds`` of
-            this epoch; and what the coding adds.
+            ``quality`` on the validation split; per sample ``energy_nj``, the part ``attention_nj`` that attention
+            modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step;
+            ``latency_steps``; ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding
+            ``ann_quality`` of the ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what
+            the coding adds.
         """
         started = time.perf_counter()
-        loss = self._trainer.epoch()
-        self.epochs_done += 1
+        learner, more = self._learner, {}
+        if isinstance(learner, Converter):
+            loss = learner.run()
+            self.epochs_done = self.candidate.training.schedule.epochs
+            more["ann_quality"] = evaluate(learner.ann, self._task, self._validation)
+            more["ann_trained"] = float(learner.trained_here)
+        else:
+            loss = learner.epoch()
+            self.epochs_done += 1
         quality = evaluate(self.network, self._task, self._validation)
         with fixed_randomness(_MEASURING_SEED):
             self.counts = count_operations(self.network, self._measuring)
+        by_layer = self._energy_model.layer_energy_nj(self.counts)
+        attention = (by_layer[layer.layer] for layer in self.counts.layers if layer.role == "attention")
         return {
             "quality": quality,
-            "energy_nj": self._energy_model.energy_nj(self.counts),
-            "latency_steps": float(self.network.latency_steps),
+            "energy_nj": sum(by_layer.values()),
+            "attention_nj": sum(attention),
+            "latency_steps": float(self.network.coding.latency_steps(self.counts.delay)),
             "sops": self.counts.sops,
             "macs": self.counts.macs,
             "macs_every_step": self.counts.macs_every_step,
@@ -107,6 +136,7 @@ class Judging:
             "parameters": float(self.network.parameter_count),
             "loss": loss,
             "seconds": time.perf_counter() - started,
+            **more,
             **self.network.coding.metrics(),
         }
 
@@ -123,6 +153,7 @@ def judge(
     data_dir: Path | None = None,
     energy_model: str = "horowitz-45nm",
     device: torch.device | str = "cpu",
+    ann_cache: Path | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Judgement:
     """Judge one candidate from start to end, in this process.
@@ -134,6 +165,7 @@ def judge(
         data_dir: where to look for data files.
         energy_model: name of the energy model.
         device: where to train.
+        ann_cache: folder in which the ANNs of conversion codings are kept for further candidates; None for none.
         on_epoch: called with the epoch, from 1, and its metrics.
 
     Raises:
@@ -151,7 +183,7 @@ def judge(
     model: EnergyModel = registry.get("energy", energy_model)()
     task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
     data = data or task.search_data(data_dir, candidate.steps)
-    judging = Judging(candidate, registry=registry, data=data, energy_model=model, device=device)
+    judging = Judging(candidate, registry=registry, data=data, energy_model=model, device=device, ann_cache=ann_cache)
     history = []
     while not judging.finished:
         history.append(judging.epoch())

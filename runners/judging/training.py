@@ -53,7 +53,7 @@ class Trainer:
         total = torch.zeros((), device=self._data.inputs.device)
         steps = 0
         for index in self._batches():
-            output = self.network(_prepare(self._task, self._data.inputs[index]))
+            output = self.network(prepared(self._task, self._data.inputs[index]))
             loss = self._task.loss(output, self._data.targets[index]) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -77,7 +77,8 @@ def _subset(available: int, schedule: Schedule) -> Tensor:
     return torch.randperm(available, generator=torch.Generator().manual_seed(_SUBSET_SEED))[: schedule.subset]
 
 
-def _prepare(task: Task, batch: Tensor) -> Tensor:
+def prepared(task: Task, batch: Tensor) -> Tensor:
+    """Return a batch of raw inputs ready for the network, in the layout in which it is fastest."""
     x = task.prepare(batch)
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
@@ -104,5 +105,5 @@ def evaluate(network: Network, task: Task, data: Data) -> float:
     """Return the quality on a split; a random code is drawn from a fixed seed."""
     network.eval()
     with fixed_randomness(_EVALUATION_SEED):
-        outputs = [network(_prepare(task, batch)) for batch in data.inputs.split(_EVALUATION_BATCH)]
+        outputs = [network(prepared(task, batch)) for batch in data.inputs.split(_EVALUATION_BATCH)]
     return task.score(torch.cat(outputs), data.targets)

@@ -66,7 +66,7 @@ def test_coding_that_overrides_nothing_is_direct() -> None:
     assert torch.equal(signal.values, x.unsqueeze(0))
     assert coding.between(INFO) is None
     assert coding.penalty() == 0
-    assert coding.latency_steps(3) == 4
+    assert coding.latency_steps(delay=3) == 4 + 3
 
 
 def test_output_is_averaged_over_time_with_its_coefficient() -> None:
@@ -103,7 +103,7 @@ class BareModel(EnergyModel):
         ),
         (lambda: Copy(surrogate=ATan()).update_operations(), r"^Copy must define update_operations\(\)$"),
         (lambda: Between()(CURRENT, CURRENT), r"^Between must define forward\(spikes, current\)$"),
-        (lambda: Between.operations(Halve(), CURRENT, CURRENT), r"^Halve must define operations\(spikes, current\)$"),
+        (lambda: Between.operations(Halve(), CURRENT, CURRENT), r"^Halve must define operations\(\)$"),
         (lambda: BareTask().search_data(None, 4), r"^BareTask must define search_data\(data_dir, steps\)$"),
         (lambda: BareTask().test_data(None, 4), r"^BareTask must define test_data\(data_dir, steps\)$"),
         (lambda: BareModel().energy_nj(Counts(1, 1, ())), r"^BareModel must define layer_energy_nj\(counts\)$"),

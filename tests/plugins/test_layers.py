@@ -129,7 +129,7 @@ def test_max_pooling_behind_average_pooling_is_refused() -> None:
     with pytest.raises(
         ValueError, match="max pooling behind average pooling has no op count: put a spiking site between"
     ):
-        MaxPool(2)(Signal(torch.zeros(1, 1, 1, 2, 2), 1, Kind.BINARY, None, events))
+        MaxPool(2)(Signal(torch.zeros(1, 1, 1, 2, 2), 1, Kind.BINARY, events=events))
 
 
 def test_average_pooling_takes_the_mean_and_keeps_the_coefficient() -> None:

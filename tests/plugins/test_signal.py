@@ -25,7 +25,7 @@ def test_without_coefficient_values_are_what_they_are() -> None:
 
 def test_other_values_stay_on_the_same_edge() -> None:
     events = Events(torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2, dtype=torch.bool))
-    signal = Signal(torch.ones(2, 1, 3), 2, Kind.TERNARY, torch.ones(2), events)
+    signal = Signal(torch.ones(2, 1, 3), 2, Kind.TERNARY, torch.ones(2), events=events)
     other = signal.with_values(torch.zeros(2, 1, 5))
     assert (other.steps, other.kind, other.coefficient, other.events) == (2, Kind.TERNARY, signal.coefficient, events)
 

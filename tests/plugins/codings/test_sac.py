@@ -123,7 +123,12 @@ def test_weighted_readout_costs_a_multiplication_per_value() -> None:
 def test_penalty_is_weighted_wherever_the_coefficients_are(regulariser: str) -> None:
     a = NORMALISERS["sigmoid"](torch.tensor([1.0, 0.5, 0.25]))
     expected = 0.05 * REGULARISERS[regulariser](a)
-    config: dict[str, Any] = {"regulariser": regulariser, "weight": 0.05, "normaliser": "sigmoid", "init": "geometric"}
+    config: dict[str, Any] = {
+        "regulariser": regulariser,
+        "regulariser_weight": 0.05,
+        "normaliser": "sigmoid",
+        "init": "geometric",
+    }
     for penalty in (readout(3, **config).penalty(), layer(3, **config).penalty()):
         assert isinstance(penalty, Tensor)
         torch.testing.assert_close(penalty, expected)

@@ -1,0 +1,134 @@
+"""From a trained ANN to a spiking network, and the ANN trained once for all candidates that convert it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from spikefront.plugins import Data, Registry, Task
+from spikefront.plugins.conversion import Conversion
+from spikefront.runners.judging.assembly import Network, assemble_ann
+from spikefront.runners.judging.training import Trainer, prepared
+from spikefront.runners.seeding import seed_everything
+from spikefront.searchspace import Candidate
+
+CALIBRATION_SAMPLES = 512
+"""Training samples on which activations are measured: the first ones of the training set."""
+
+
+class Converter:
+    """Turns a candidate's ANN into its spiking network.
+
+    Args:
+        candidate: whose network it is.
+        network: the spiking network, assembled; its weights and scales are written.
+        registry: where plugins are looked up.
+        task: the task.
+        train: the training split, on the network's device.
+        shape: shape of one input.
+        outputs: number of outputs.
+        cache: folder in which trained ANNs are kept for other candidates; None for none.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        network: Network,
+        *,
+        registry: Registry,
+        task: Task,
+        train: Data,
+        shape: tuple[int, ...],
+        outputs: int,
+        cache: Path | None,
+    ) -> None:
+        self._candidate = candidate
+        self._network = network
+        self._task = task
+        self._train = train
+        self._cache = cache
+        seed_everything(candidate.seed)  # the ANN does not depend on what converts it
+        self.ann = assemble_ann(candidate, registry, shape, outputs).to(train.inputs.device)
+        self.trained_here = False
+
+    def run(self) -> float:
+        """Train the ANN, or read it from the cache, then convert it.
+
+        Returns:
+            The last epoch's training loss of the ANN.
+        """
+        trained = self._trained()
+        self.ann.load_state_dict(trained["state"])
+        self._convert()
+        loss: float = trained["loss"]
+        return loss
+
+    def _trained(self) -> dict[str, Any]:
+        if self._cache is None:
+            return self._fit()
+        self._cache.mkdir(parents=True, exist_ok=True)
+        path = self._cache / f"{ann_key(self._candidate, self._train)}.pt"
+        with FileLock(path.with_suffix(".lock")):  # who comes second waits for the one who trains it
+            if not path.exists():
+                trained = self._fit()
+                torch.save(trained, path.with_suffix(".part"))
+                os.replace(path.with_suffix(".part"), path)
+                return trained
+        stored: dict[str, Any] = torch.load(path, weights_only=True, map_location=self._train.inputs.device)
+        return stored
+
+    def _fit(self) -> dict[str, Any]:
+        training = self._candidate.training
+        trainer = Trainer(self.ann, self._task, self._train, training, self._candidate.seed)
+        loss = 0.0
+        for _ in range(training.schedule.epochs):
+            loss = trainer.epoch()
+        self.trained_here = True
+        return {"state": self.ann.state_dict(), "loss": loss}
+
+    @torch.no_grad()
+    def _convert(self) -> None:
+        coding = self._network.coding
+        assert isinstance(coding, Conversion)
+        wrong = self._network.backbone.load_state_dict(self.ann.backbone.state_dict(), strict=False)
+        assert not wrong.unexpected_keys
+        self.ann.eval()
+        for activations, site in zip(self._activations(), self._network.sites, strict=True):
+            assert site.scale is not None
+            coding.calibrate(site.scale, activations)
+
+    def _activations(self) -> list[Tensor]:
+        """Return what each site of the ANN puts out on the calibration set, ``(B, C, ...)``."""
+        seen: list[Tensor] = []
+        hooks = [
+            site.register_forward_hook(lambda module, args, out: seen.append(out.values[0])) for site in self.ann.sites
+        ]
+        self.ann(prepared(self._task, self._train.inputs[:CALIBRATION_SAMPLES]))
+        for hook in hooks:
+            hook.remove()
+        return seen
+
+
+def ann_key(candidate: Candidate, train: Data) -> str:
+    """Name the ANN behind a candidate: what its training depends on, and nothing of how it is converted."""
+    flat: Mapping[str, Any] = candidate.flat()
+    kept = {
+        name: value
+        for name, value in flat.items()
+        if name.partition(".")[0] in ("task", "backbone", "training", "seed")
+        and not name.startswith("training.surrogate")
+    }
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    some = slice(None, None, max(1, len(train) // 64))
+    for tensor in (train.inputs, train.targets):
+        digest.update(f"{tuple(tensor.shape)}".encode())
+        digest.update(tensor[some].cpu().numpy().tobytes())
+    return f"{candidate.backbone.name}-{digest.hexdigest()[:16]}"
