@@ -13,6 +13,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,7 @@ from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin, Task
 from spikefront.plugins.optimizers import OPTIMIZERS
 from spikefront.plugins.surrogates import SURROGATES
-from spikefront.searchspace import Candidate, Domain, Int, UnknownName, UsageError, fields_of
+from spikefront.searchspace import DEFAULTS, Candidate, Domain, Int, Part, UnknownName, UsageError, check, fields_of
 
 KINDS: Final[dict[str, tuple[str, type[Plugin]]]] = {
     "coding": ("register_codings", Coding),
@@ -94,10 +95,28 @@ class Registry:
         domain: Int = self.get("coding", coding).steps
         return domain
 
-    def domains(self, family: str, name: str, steps: int) -> Mapping[str, Domain]:
-        """Return the domains that are tighter at this T; only codings have such."""
-        tighter: Mapping[str, Domain] = self.get("coding", name).domains(steps) if family == "coding" else {}
-        return tighter
+    def default(self, family: str, coding: str) -> str | None:
+        """Return what a candidate with this coding is made of where it does not say."""
+        needed: frozenset[str] | None = self.get("coding", coding).neurons
+        if family == "neuron" and needed is not None and DEFAULTS[family] not in needed:
+            return min(needed)
+        return DEFAULTS.get(family)
+
+    def applies(self, family: str, coding: str) -> bool:
+        """Say whether a family makes a difference to a coding: an ANN that is converted needs no surrogate."""
+        return family != "training.surrogate" or self.get("coding", coding).trained_by == "bptt"
+
+    def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
+        """Return the domains of a plugin that are tighter beside this coding at this T, by field."""
+        plugin: type[Coding] = self.get("coding", coding)
+        if family == "coding":
+            return plugin.domains(steps)
+        found: dict[str, Domain] = {}
+        for hyperparameter in fields_of(self.options(family)[name]) if plugin.requires else ():
+            for pattern, domain in plugin.requires.items():
+                if fnmatchcase(f"{family}.{name}.{hyperparameter.name}", pattern):
+                    found[hyperparameter.name] = domain
+        return found
 
     def problem(self, chosen: Mapping[str, str]) -> str | None:
         """Say why these names can't be one network; None when they can."""
@@ -113,6 +132,13 @@ class Registry:
             return (
                 f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
             )
+        backbone = self.get("backbone", chosen["backbone"])
+        if coding.trained_by == "conversion" and not backbone.convertible:
+            able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.convertible)
+            return (
+                f"coding {coding.name!r} converts an ANN, which backbone {backbone.name!r} can't be; "
+                f"backbones that can: {', '.join(able)}"
+            )
         return None
 
     def refuse(self, candidate: Candidate) -> None:
@@ -127,6 +153,12 @@ class Registry:
         )
         if problem is not None:
             raise UsageError(problem)
+        coding = candidate.coding.name
+        for family in ("coding", "neuron", "backbone"):
+            part: Part = getattr(candidate, family)
+            for name, domain in self.domains(family, part.name, coding, candidate.steps).items():
+                where = f"{family}.{part.name}.{name} (coding {coding!r} at {candidate.steps} steps)"
+                check(domain, getattr(part.config, name), where)
 
     def versions(self) -> dict[str, str]:
         """Return ``kind.name -> version`` of every plugin, to compare two machines by."""

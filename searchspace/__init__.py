@@ -1,6 +1,6 @@
 """What can be searched: domains, candidates, spaces and their narrowing. Of heavy libraries it knows Optuna alone."""
 
-from spikefront.searchspace.candidate import FAMILIES, Candidate, Part, Schedule, Training, from_flat
+from spikefront.searchspace.candidate import DEFAULTS, FAMILIES, Candidate, Part, Schedule, Training, from_flat
 from spikefront.searchspace.domains import (
     PINNED,
     Choice,
@@ -10,6 +10,8 @@ from spikefront.searchspace.domains import (
     Value,
     When,
     build,
+    check,
+    contains,
     describe,
     fields_of,
     validate,
@@ -21,6 +23,7 @@ from spikefront.searchspace.space import Row, SearchCatalogue, Space
 from spikefront.searchspace.study_file import OPTIONS, read_study, read_study_file
 
 __all__ = [
+    "DEFAULTS",
     "ENERGY",
     "FAMILIES",
     "LATENCY",
@@ -45,6 +48,8 @@ __all__ = [
     "Value",
     "When",
     "build",
+    "check",
+    "contains",
     "describe",
     "fields_of",
     "from_flat",

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
-from spikefront.searchspace.domains import PINNED, Choice, Int, Value, build, fields_of
+from spikefront.searchspace.domains import (
+    PINNED,
+    Choice,
+    Domain,
+    Int,
+    Value,
+    build,
+    contains,
+    fields_of,
+    nearest,
+)
 from spikefront.searchspace.errors import UnknownName, UsageError
 
 FAMILIES: Final = ("task", "coding", "neuron", "backbone", "training.optimizer", "training.surrogate")
@@ -26,6 +36,14 @@ class Catalogue(Protocol):
 
     def options(self, family: str) -> Mapping[str, type]:
         """Return the config dataclass of each name in ``family``."""
+        ...
+
+    def default(self, family: str, coding: str) -> str | None:
+        """Return the name taken in ``family`` beside ``coding`` where a candidate does not say; None if it must."""
+        ...
+
+    def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
+        """Return the hyperparameter domains of a plugin that are tighter beside ``coding`` at this T, by field."""
         ...
 
 
@@ -114,7 +132,9 @@ def _part(candidate: Candidate, family: str) -> Part:
 
 
 def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
-    """Read a candidate back from its flat form. Missing hyperparameters take their defaults.
+    """Read a candidate back from its flat form.
+
+    What is missing takes its default, or the value nearest to it that the coding allows.
 
     Args:
         flat: hyperparameters by flat name, as ``Candidate.flat`` writes them. ``task`` and ``coding`` are required.
@@ -125,13 +145,16 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         UsageError: for a value outside its range, or a missing choice.
     """
     rest = dict(flat)
-    parts = {family: _take_part(rest, family, catalogue) for family in FAMILIES}
-    schedule_names = [field.name for field in fields_of(Schedule)]
-    schedule = {name: rest.pop(f"training.{name}") for name in schedule_names if f"training.{name}" in rest}
     steps, seed = rest.pop("steps", 4), rest.pop("seed", 0)
     for name, value, least in (("steps", steps, 1), ("seed", seed, 0)):
         if type(value) is not int or value < least:
             raise UsageError(f"{name}: {value!r} is not a whole number of at least {least}")
+    assert isinstance(steps, int) and isinstance(seed, int)
+    parts: dict[str, Part] = {}
+    for family in FAMILIES:
+        parts[family] = _take_part(rest, family, catalogue, steps, parts.get("coding"))
+    schedule_names = [field.name for field in fields_of(Schedule)]
+    schedule = {name: rest.pop(f"training.{name}") for name in schedule_names if f"training.{name}" in rest}
     if rest:
         raise UnknownName("hyperparameter", next(iter(rest)), flat.keys() - rest.keys())
     training = Training(
@@ -139,17 +162,22 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         parts.pop("training.surrogate"),
         build(Schedule, schedule, "training"),
     )
-    assert isinstance(steps, int) and isinstance(seed, int)
     return Candidate(**parts, training=training, steps=steps, seed=seed)
 
 
-def _take_part(rest: dict[str, object], family: str, catalogue: Catalogue) -> Part:
+def _take_part(rest: dict[str, object], family: str, catalogue: Catalogue, steps: int, coding: Part | None) -> Part:
     options = catalogue.options(family)
-    name = rest.pop(family, DEFAULTS.get(family))
+    name = rest.pop(family, catalogue.default(family, coding.name) if coding else None)
     if name is None:
         raise UsageError(f"a candidate needs a {family}: one of {', '.join(sorted(options))}")
     if name not in options:
         raise UnknownName(family, str(name), options)
+    name = str(name)
     prefix = f"{family}.{name}."
     values = {key.removeprefix(prefix): rest.pop(key) for key in list(rest) if key.startswith(prefix)}
-    return Part(str(name), build(options[str(name)], values, f"{family}.{name}"))
+    if family == "coding" or coding is not None:
+        tighter = catalogue.domains(family, name, coding.name if coding else name, steps)
+        for field in fields_of(options[name]):
+            if field.name in tighter and not contains(tighter[field.name], field.default):
+                values.setdefault(field.name, nearest(tighter[field.name]))
+    return Part(name, build(options[name], values, f"{family}.{name}"))

@@ -43,6 +43,7 @@ __all__ = [
     "contains",
     "describe",
     "fields_of",
+    "nearest",
     "validate",
 ]
 
@@ -161,6 +162,16 @@ def contains(domain: Domain, value: object) -> bool:
     if isinstance(domain, Int):
         return isinstance(value, int) and (value - domain.low) % domain.step == 0
     return True
+
+
+def nearest(domain: Domain) -> Value:
+    """Return a value of the domain for a default that lies outside it: the lowest, which is also the cheapest T."""
+    if isinstance(domain, Choice):
+        first = domain.choices[0]
+        assert first is not None
+        return first
+    assert isinstance(domain, (Int, Float))
+    return domain.low
 
 
 def check(domain: Domain, value: object, where: str) -> None:

@@ -16,9 +16,21 @@ from spikefront.searchspace.candidate import (
     Schedule,
     from_flat,
 )
-from spikefront.searchspace.domains import Choice, Domain, Field, Float, Int, Value, contains, describe, fields_of
+from spikefront.searchspace.domains import (
+    Choice,
+    Domain,
+    Field,
+    Float,
+    Int,
+    Value,
+    contains,
+    describe,
+    fields_of,
+    nearest,
+)
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.narrowing import Narrowing
+from spikefront.searchspace.overlaps import intersect, members, overlap
 
 _JOINT = FAMILIES[:4]  # these must go together; optimiser and surrogate go with anything
 
@@ -45,8 +57,8 @@ class SearchCatalogue(Catalogue, Protocol):
         """Return the numbers of time steps over which ``coding`` is searched."""
         ...
 
-    def domains(self, family: str, name: str, steps: int) -> Mapping[str, Domain]:
-        """Return the hyperparameter domains of a plugin that are tighter at this T."""
+    def applies(self, family: str, coding: str) -> bool:
+        """Say whether a family of choices makes a difference to ``coding``."""
         ...
 
 
@@ -108,7 +120,7 @@ class Space:
         domain: Domain = self._catalogue.steps(coding)
         for narrowing in self._narrowings:
             if narrowing.matches("steps"):
-                kept = _intersect(narrowing, domain)
+                kept = intersect(narrowing, domain)
                 if kept is None:
                     return None
                 domain = kept
@@ -137,7 +149,21 @@ class Space:
         coding = chosen["coding"]
         if self._steps[coding] is None:
             return f"coding {coding!r} is searched over steps {describe(self._catalogue.steps(coding))}; none are kept"
-        return self._catalogue.problem(chosen)
+        return self._catalogue.problem(chosen) or self._clash(chosen)
+
+    def _clash(self, chosen: Mapping[str, str]) -> str | None:
+        """Say which hyperparameter was narrowed to values that the coding can't live with."""
+        coding = chosen["coding"]
+        steps = min(members(self._steps[coding]))
+        for family in _JOINT[2:]:
+            needed = self._catalogue.domains(family, chosen[family], coding, steps)
+            for field in fields_of(self._catalogue.options(family)[chosen[family]]):
+                name = f"{family}.{chosen[family]}.{field.name}"
+                if field.name in needed and self._is_narrowed(name):
+                    kept = self._narrow(name, field.domain)
+                    if overlap(kept, needed[field.name]) is None:
+                        return f"coding {coding!r} needs {name} {describe(needed[field.name])}, not {describe(kept)}"
+        return None
 
     def _allowed(self, family: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
         if family not in _JOINT:
@@ -178,33 +204,38 @@ class Space:
 
     def _domain_of(self, name: str, field: Field, tighter: Domain | None = None) -> Domain:
         """Domain searched for one field: its own, narrowed; a pinned one is its default until it is narrowed."""
-        if field.pinned and not self._is_narrowed(name):
-            return Choice([field.default])
         domain = self._narrow(name, field.domain)
-        if tighter is None:
-            return domain
-        kept = _overlap(domain, tighter)
-        assert kept is not None  # _check_domains refused it
-        return kept
+        if tighter is not None:
+            kept = overlap(domain, tighter)
+            assert kept is not None  # _problem or _check_domains refused it
+            domain = kept
+        if field.pinned and not self._is_narrowed(name):
+            return Choice([field.default if contains(domain, field.default) else nearest(domain)])
+        return domain
 
     def _check_domains(self) -> None:
         """Refuse a narrowing that widens, or leaves a hyperparameter nothing at some T that is kept."""
         for field in fields_of(Schedule):
             self._narrow(f"training.{field.name}", field.domain)
-        every_step = {steps for coding in self._allowed("coding", {}) for steps in _members(self._steps[coding])}
         for family in FAMILIES:
             for name in self._allowed(family, {}):
-                kept_steps = _members(self._steps[name]) if family == "coding" else every_step
                 for field in fields_of(self._catalogue.options(family)[name]):
-                    flat_name = f"{family}.{name}.{field.name}"
-                    domain = self._narrow(flat_name, field.domain)
-                    for steps in sorted(kept_steps) if self._is_narrowed(flat_name) else ():
-                        tighter = self._catalogue.domains(family, name, steps).get(field.name, domain)
-                        if _overlap(domain, tighter) is None:
-                            raise UsageError(
-                                f"{flat_name}: {describe(domain)} is outside {describe(tighter)}, its range at "
-                                f"{steps} steps; narrow steps too"
-                            )
+                    self._narrow(f"{family}.{name}.{field.name}", field.domain)
+        for coding in self._allowed("coding", {}):
+            for steps in sorted(members(self._steps[coding])):
+                self._check_coding(coding, steps)
+
+    def _check_coding(self, coding: str, steps: int) -> None:
+        tighter = self._catalogue.domains("coding", coding, coding, steps)
+        for field in fields_of(self._catalogue.options("coding")[coding]):
+            name = f"coding.{coding}.{field.name}"
+            if field.name in tighter and self._is_narrowed(name):
+                domain = self._narrow(name, field.domain)
+                if overlap(domain, tighter[field.name]) is None:
+                    raise UsageError(
+                        f"{name}: {describe(domain)} is outside {describe(tighter[field.name])}, its range at "
+                        f"{steps} steps; narrow steps too"
+                    )
 
     # Walking
 
@@ -218,11 +249,15 @@ class Space:
         flat: dict[str, Value] = {"seed": self.seed}
         chosen: dict[str, str] = {}
         for family in FAMILIES:
+            if family not in _JOINT and not self._catalogue.applies(family, chosen["coding"]):
+                continue  # from_flat takes the default
             flat[family] = chosen[family] = str(self._choose(family, chosen, ask))
             if family == "coding":
                 flat["steps"] = self._ask_steps(chosen["coding"], ask)
+            tighter: Mapping[str, Domain] = {}
             steps = flat.get("steps")
-            tighter = self._catalogue.domains(family, chosen[family], steps) if isinstance(steps, int) else {}
+            if isinstance(steps, int):
+                tighter = self._catalogue.domains(family, chosen[family], chosen["coding"], steps)
             values: dict[str, Value] = {}
             for field in fields_of(self._catalogue.options(family)[chosen[family]]):
                 name = f"{family}.{chosen[family]}.{field.name}"
@@ -231,7 +266,8 @@ class Space:
                     continue
                 domain = self._domain_of(name, field, tighter.get(field.name))
                 varies = field.name in tighter and isinstance(domain, Choice)
-                values[field.name] = _ask(ask, f"{name}|steps={steps}" if varies else name, domain, field.default)
+                condition = f"|steps={steps}" if family == "coding" else f"|coding={chosen['coding']}"
+                values[field.name] = _ask(ask, name + condition if varies else name, domain, field.default)
                 flat[name] = values[field.name]
         for field in fields_of(Schedule):
             name = f"training.{field.name}"
@@ -270,7 +306,7 @@ class Space:
 
         def ask(name: str, domain: Domain, default: Value) -> Value:
             value = choices.get(name.partition("|")[0], default)
-            return value if contains(domain, value) else _nearest(domain)
+            return value if contains(domain, value) else nearest(domain)
 
         candidate = self.walk(ask)
         flat = candidate.flat()
@@ -310,7 +346,7 @@ def _default_of(family: str, names: Sequence[str]) -> str:
 
 
 def _ask(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
-    return _nearest(domain) if domain.single() else ask(name, domain, default)
+    return nearest(domain) if domain.single() else ask(name, domain, default)
 
 
 def _suggest(trial: Trial, name: str, domain: Domain) -> Value:
@@ -321,60 +357,3 @@ def _suggest(trial: Trial, name: str, domain: Domain) -> Value:
         return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
     assert isinstance(domain, Float)
     return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-
-
-def _nearest(domain: Domain) -> Value:
-    """A value of the domain for a default that was narrowed away: the lowest, which is also the cheapest T."""
-    if isinstance(domain, Choice):
-        first = domain.choices[0]
-        assert first is not None
-        return first
-    assert isinstance(domain, (Int, Float))
-    return domain.low
-
-
-def _intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
-    """Keep of a numeric domain what a narrowing keeps, which may be nothing."""
-    if isinstance(domain, Choice):
-        kept = [value for value in domain.choices if isinstance(value, int) and _keeps(narrowing, value)]
-        return Choice(kept) if kept else None
-    assert isinstance(domain, Int)
-    if narrowing.bounds is None:
-        kept = [int(text) for text in narrowing.values if contains(domain, int(text))]
-        return Choice(kept) if kept else None
-    low, high = max(domain.low, int(narrowing.bounds[0])), min(domain.high, int(narrowing.bounds[1]))
-    return _int_between(domain, low, high)
-
-
-def _keeps(narrowing: Narrowing, value: int) -> bool:
-    if narrowing.bounds is None:
-        return str(value) in narrowing.values
-    return int(narrowing.bounds[0]) <= value <= int(narrowing.bounds[1])
-
-
-def _overlap(domain: Domain, tighter: Domain) -> Domain | None:
-    """Keep of a narrowed domain what the plugin allows at this T, which may be nothing."""
-    if isinstance(domain, Choice):
-        kept = [choice for choice in domain.choices if contains(tighter, choice)]
-        return Choice(kept) if kept else None
-    if isinstance(tighter, Choice):
-        return _overlap(tighter, domain)
-    assert isinstance(domain, (Int, Float)) and isinstance(tighter, (Int, Float))
-    low, high = max(domain.low, tighter.low), min(domain.high, tighter.high)
-    if isinstance(domain, Int):
-        return _int_between(domain, int(low), int(high))
-    return Float(low, high, log=domain.log) if low <= high else None
-
-
-def _members(domain: Domain | None) -> Iterable[int]:
-    """List the steps that a domain of steps holds."""
-    if isinstance(domain, Choice):
-        return [int(choice) for choice in domain.choices if isinstance(choice, int)]
-    return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Int) else ()
-
-
-def _int_between(domain: Int, low: int, high: int) -> Int | None:
-    """Keep the members of ``domain`` from ``low``, which is not below its own, to ``high``."""
-    low += (domain.low - low) % domain.step
-    high -= (high - low) % domain.step
-    return Int(low, high, log=domain.log, step=domain.step) if low <= high else None

@@ -192,7 +192,7 @@ def test_options_are_the_configs_of_a_family() -> None:
     assert {"adam", "sgd"} <= registry.options("training.optimizer").keys()
     assert {"atan", "sigmoid"} <= registry.options("training.surrogate").keys()
     assert registry.steps("latency") == registry.get("coding", "latency").steps
-    assert registry.domains("neuron", "lif", 4) == {}
+    assert registry.domains("neuron", "lif", "direct", 4) == {}
 
 
 NEEDY = """

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from hypothesis import settings
 
-from spikefront.searchspace import PINNED, Choice, Domain, Float, Int, When
+from spikefront.searchspace import DEFAULTS, PINNED, Choice, Domain, Float, Int, When
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 settings.load_profile("unhurried")
@@ -88,7 +88,15 @@ class Shelf:
     def steps(self, coding: str) -> Int:
         return self._steps[coding]
 
-    def domains(self, family: str, name: str, steps: int) -> Mapping[str, Domain]:
+    def default(self, family: str, coding: str) -> str | None:
+        return "tsa" if (family, coding) == ("neuron", "css") else DEFAULTS.get(family)
+
+    def applies(self, family: str, coding: str) -> bool:
+        return family != "training.surrogate" or coding != "css"
+
+    def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
+        if coding == "frames" and (family, name) == ("neuron", "if"):
+            return {"reset": Choice(("soft",)), "threshold": Float(0.3, 1.0), "detach": Choice((False,))}
         if name != "tcja":
             return {}
         return {"kernel": Choice([tap for tap in (1, 3, 5, 7) if tap <= steps]), "reach": Int(1, steps)}
