@@ -52,6 +52,15 @@ class Rectifier(Neuron):
         return Operations(adds=1)  # the comparison
 
 
+class Activations(Coding):
+    """What the ANN's edges carry: real numbers, in one step."""
+
+    name = "activations"
+
+    def __init__(self) -> None:
+        super().__init__(None, steps=1)
+
+
 class Conversion(Coding):
     """A coding that a trained ANN is converted to.
 
@@ -125,4 +134,4 @@ class Conversion(Coding):
         scale.copy_(torch.where(largest > 0, largest, 1.0).unsqueeze(0) / self.full_scale())  # 1 for what never fires
 
 
-__all__ = ["Conversion", "ConversionConfig", "Rectifier"]
+__all__ = ["Activations", "Conversion", "ConversionConfig", "Rectifier"]

@@ -1,12 +1,14 @@
 """The membrane equation of integrate-and-fire neurons over all time steps, with an analytical backward pass.
 
-One step, from rest at 0::
+One step, from a given start, by default rest at 0::
 
     H[t] = V[t-1] + leak * (X[t] - V[t-1])     with decay_input
     H[t] = (1 - leak) * V[t-1] + X[t]          without
     S[t] = 1 if H[t] >= threshold else 0
-    V[t] = H[t] * (1 - S[t])                   hard reset
+    V[t] = H[t] * (1 - |S[t]|)                 hard reset
     V[t] = H[t] - threshold * S[t]             soft reset
+
+A ternary neuron also fires S[t] = -1 where H[t] <= -threshold.
 
 The forms, their order of rounding and the tie at the threshold (it fires) are those of SpikingJelly (Fang et al.,
 Science Advances 9, 2023), whose spikes this reproduces bit for bit. What differs is speed: no autograd graph per step,
@@ -15,6 +17,7 @@ no copies of a constant current, and the layout of the current (channels last, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,11 +31,13 @@ def integrate_and_fire(
     steps: int,
     *,
     leak: float | Tensor,
-    threshold: float,
+    threshold: float | Sequence[float],
     surrogate: Surrogate,
     hard_reset: bool = True,
     decay_input: bool = False,
     detach_reset: bool = True,
+    ternary: bool = False,
+    start: float = 0.0,
 ) -> Tensor:
     """Drive neurons with a current and return their spikes.
 
@@ -41,17 +46,21 @@ def integrate_and_fire(
         steps: number of time steps T.
         leak: share of the membrane potential lost in a step, in [0, 1]: ``1/tau``; 0 for a perfect integrator. A tensor
             with one element is learnt.
-        threshold: membrane potential at which a neuron fires, above 0.
-        surrogate: derivative of the step function at ``H - threshold``.
+        threshold: membrane potential at which a neuron fires, above 0; T of them if it changes from step to step.
+        surrogate: derivative of the step function at ``H - threshold``; a ternary neuron's spike is the difference of
+            two step functions, so its derivative adds that at ``-H - threshold``.
         hard_reset: whether a spike sets V to 0, rather than subtracting the threshold.
         decay_input: whether the leak also scales the current.
         detach_reset: whether the gradient ignores the reset.
+        ternary: whether a neuron also fires, negatively, at minus the threshold.
+        start: membrane potential V before the first step.
 
     Returns:
-        Spikes in {0, 1}, shape ``(T, B, ...)``, dtype and layout of ``current``.
+        Spikes in {0, 1}, or {-1, 0, 1} if ternary, shape ``(T, B, ...)``, dtype and layout of ``current``.
     """
+    thresholds = tuple(threshold) if isinstance(threshold, Sequence) else (threshold,) * steps
     spikes: Tensor = _IntegrateAndFire.apply(  # type: ignore[no-untyped-call]
-        current, leak, steps, threshold, surrogate, hard_reset, decay_input, detach_reset
+        current, leak, steps, thresholds, surrogate, hard_reset, decay_input, detach_reset, ternary, start
     )
     return spikes
 
@@ -63,48 +72,56 @@ class _IntegrateAndFire(torch.autograd.Function):
         current: Tensor,
         leak: float | Tensor,
         steps: int,
-        threshold: float,
+        thresholds: tuple[float, ...],
         surrogate: Surrogate,
         hard_reset: bool,
         decay_input: bool,
         detach_reset: bool,
+        ternary: bool,
+        start: float,
     ) -> Tensor:
-        potential = _empty_over_time(current, steps)  # H, before the reset
+        potential = empty_over_time(current, steps)  # H, before the reset
         spikes = torch.empty_like(potential)
-        before: Tensor | None = None  # V of the step before
+        before = torch.full_like(current[0], start) if start else None  # V of the step before
         for t in range(steps):
             x = current[t if len(current) > 1 else 0]
-            h = _charge(x, before, leak, decay_input, out=potential[t])
-            s = torch.ge(h, threshold, out=spikes[t])
+            h = charge(x, before, leak, decay_input, out=potential[t])
+            s = torch.ge(h, thresholds[t], out=spikes[t])
+            if ternary:
+                s.sub_(torch.le(h, -thresholds[t]).to(s.dtype))
             if t < steps - 1:
-                before = torch.addcmul(h, h, s, value=-1) if hard_reset else torch.sub(h, s, alpha=threshold)
+                before = _reset(h, s, thresholds[t], hard_reset, ternary)
         ctx.save_for_backward(current, potential, spikes, leak if isinstance(leak, Tensor) else None)
-        ctx.rule = (leak, threshold, surrogate, hard_reset, decay_input, detach_reset)
+        ctx.rule = (leak, thresholds, surrogate, hard_reset, decay_input, detach_reset, ternary, start)
         return spikes
 
     @staticmethod
     def backward(ctx: Any, grad_spikes: Tensor) -> tuple[Tensor | None, ...]:
         current, potential, spikes, learnt_leak = ctx.saved_tensors
-        leak, threshold, surrogate, hard_reset, decay_input, detach_reset = ctx.rule
+        leak, thresholds, surrogate, hard_reset, decay_input, detach_reset, ternary, start = ctx.rule
         constant = len(current) == 1
         gain = leak if decay_input else 1.0
         grad_current = torch.zeros_like(current) if constant else torch.empty_like(current)
         grad_leak = torch.zeros_like(learnt_leak) if learnt_leak is not None and ctx.needs_input_grad[1] else None
         grad_v: Tensor | None = None  # gradient of V[t]
         for t in reversed(range(len(potential))):
-            h, s = potential[t], spikes[t]
-            slope = surrogate(h - threshold)
-            through_reset = None if detach_reset else _reset_slope(h, slope, threshold, hard_reset)
+            h, s, threshold = potential[t], spikes[t], thresholds[t]
+            slope, size_slope = _slopes(h, threshold, surrogate, ternary)
+            # share of -dV/dH that goes through the spike
+            through_reset = None if detach_reset else h * size_slope if hard_reset else slope * threshold
             grad_h = slope.mul_(grad_spikes[t])
             if grad_v is not None:
                 grad_h.add_(grad_v)
                 if hard_reset:
-                    grad_h.addcmul_(grad_v, s, value=-1)
+                    grad_h.addcmul_(grad_v, s.abs() if ternary else s, value=-1)
                 if through_reset is not None:
                     grad_h.addcmul_(grad_v, through_reset, value=-1)
             x = current[0 if constant else t]
             if grad_leak is not None:
-                grad_leak += _leak_gradient(grad_h, x, potential, spikes, t, threshold, hard_reset, decay_input)
+                v: Tensor | float = start
+                if t > 0:
+                    v = _reset(potential[t - 1], spikes[t - 1], thresholds[t - 1], hard_reset, ternary)
+                grad_leak += (grad_h * (x - v)).sum() if decay_input else (grad_h * v).sum().neg()
             if constant:
                 grad_current[0].add_(grad_h)
             else:
@@ -112,10 +129,10 @@ class _IntegrateAndFire(torch.autograd.Function):
             grad_v = grad_h.mul_(1 - leak)
         if constant:
             grad_current.mul_(gain)
-        return grad_current, grad_leak, None, None, None, None, None, None
+        return grad_current, grad_leak, *[None] * 8
 
 
-def _empty_over_time(current: Tensor, steps: int) -> Tensor:
+def empty_over_time(current: Tensor, steps: int) -> Tensor:
     """Allocate ``(steps, B, ...)`` in the layout of ``current``; another one would cost a transposing copy per step."""
     first = current[0]
     if current.dim() > 2 and first.is_contiguous(memory_format=torch.contiguous_format) is False:
@@ -126,7 +143,16 @@ def _empty_over_time(current: Tensor, steps: int) -> Tensor:
     return current.new_empty([steps, *first.shape])
 
 
-def _charge(x: Tensor, before: Tensor | None, leak: float | Tensor, decay_input: bool, out: Tensor) -> Tensor:
+def charge(x: Tensor, before: Tensor | None, leak: float | Tensor, decay_input: bool, out: Tensor) -> Tensor:
+    """Write H into ``out`` and return it.
+
+    Args:
+        x: current of one step.
+        before: V of the step before; None for 0 everywhere.
+        leak: share of ``before`` that is lost.
+        decay_input: whether the leak also scales the current.
+        out: where H goes, of the shape of ``x``.
+    """
     if before is None:  # V = 0
         return torch.mul(x, leak, out=out) if decay_input else out.copy_(x)
     if decay_input:
@@ -138,23 +164,16 @@ def _charge(x: Tensor, before: Tensor | None, leak: float | Tensor, decay_input:
     return torch.add(before, x, out=out)
 
 
-def _reset_slope(h: Tensor, slope: Tensor, threshold: float, hard_reset: bool) -> Tensor:
-    """Return the share of -dV/dH that goes through the spike: ``H dS/dH`` (hard), ``threshold dS/dH`` (soft)."""
-    return h * slope if hard_reset else slope * threshold
+def _reset(h: Tensor, s: Tensor, threshold: float, hard_reset: bool, ternary: bool) -> Tensor:
+    if hard_reset:
+        return torch.addcmul(h, h, s.abs() if ternary else s, value=-1)
+    return torch.sub(h, s, alpha=threshold)
 
 
-def _leak_gradient(
-    grad_h: Tensor,
-    x: Tensor,
-    potential: Tensor,
-    spikes: Tensor,
-    t: int,
-    threshold: float,
-    hard_reset: bool,
-    decay_input: bool,
-) -> Tensor:
-    if t == 0:
-        return (grad_h * x).sum() if decay_input else grad_h.new_zeros(())
-    h, s = potential[t - 1], spikes[t - 1]
-    before = h - h * s if hard_reset else h - threshold * s
-    return (grad_h * (x - before if decay_input else -before)).sum()
+def _slopes(h: Tensor, threshold: float, surrogate: Surrogate, ternary: bool) -> tuple[Tensor, Tensor]:
+    """Return the surrogates of dS/dH and d|S|/dH."""
+    upper = surrogate(h - threshold)
+    if not ternary:
+        return upper, upper
+    lower = surrogate(-h - threshold)
+    return upper + lower, upper - lower

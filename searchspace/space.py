@@ -128,7 +128,7 @@ class Space:
 
     def _combine(self) -> list[dict[str, str]]:
         """Enumerate the names that go together, refusing what the user named but can't have."""
-        first_problem: dict[tuple[str, str], str] = {}
+        problems: dict[tuple[str, str], tuple[int, str]] = {}  # the most specific for each name
         good = []
         for names in product(*(self._names[family] for family in _JOINT)):
             chosen = dict(zip(_JOINT, names, strict=True))
@@ -137,19 +137,24 @@ class Space:
                 good.append(chosen)
             else:
                 for item in chosen.items():
-                    first_problem.setdefault(item, problem)
+                    if problem[0] > problems.get(item, (-1, ""))[0]:
+                        problems[item] = problem
         for family in _JOINT:
             if self._is_narrowed(family) or not good:
                 for name in self._names[family]:
                     if not any(chosen[family] == name for chosen in good):
-                        raise UsageError(first_problem[family, name])
+                        raise UsageError(problems[family, name][1])
         return good
 
-    def _problem(self, chosen: Mapping[str, str]) -> str | None:
+    def _problem(self, chosen: Mapping[str, str]) -> tuple[int, str] | None:
+        """Say why these names can't be one network, and how specific that is."""
         coding = chosen["coding"]
         if self._steps[coding] is None:
-            return f"coding {coding!r} is searched over steps {describe(self._catalogue.steps(coding))}; none are kept"
-        return self._catalogue.problem(chosen) or self._clash(chosen)
+            domain = describe(self._catalogue.steps(coding))
+            return 0, f"coding {coding!r} is searched over steps {domain}; none are kept"
+        if (problem := self._catalogue.problem(chosen)) is not None:
+            return 1, problem
+        return None if (clash := self._clash(chosen)) is None else (2, clash)
 
     def _clash(self, chosen: Mapping[str, str]) -> str | None:
         """Say which hyperparameter was narrowed to values that the coding can't live with."""
@@ -311,7 +316,9 @@ class Space:
         candidate = self.walk(ask)
         flat = candidate.flat()
         if any(flat[family] != name for family, name in choices.items()):
-            raise UsageError(self._problem({family: str(flat[family]) for family in _JOINT} | choices))
+            problem = self._problem({family: str(flat[family]) for family in _JOINT} | choices)
+            assert problem is not None
+            raise UsageError(problem[1])
         return candidate
 
     # Describing

@@ -1,7 +1,7 @@
 """Integrate-and-fire (IF) neuron: sums its current and never forgets.
 
 ``H[t] = V[t-1] + X[t]``; it fires where H reaches the threshold, then V is set to 0 (hard reset) or loses the threshold
-(soft).
+(soft). It may start above rest: from half the threshold, the spike count is the rounded rather than the floored sum.
 
 Reference: Lapicque (1907); discrete form and conventions as SpikingJelly's IFNode (Fang et al., Science Advances 9,
 2023).
@@ -30,6 +30,8 @@ class IFConfig:
     """After a spike: set the membrane potential to 0, or subtract the threshold."""
     detach_reset: Annotated[bool, Choice((True, False)), PINNED] = True
     """Whether the gradient ignores the reset."""
+    start: Annotated[float, Float(0.0, 0.9), PINNED] = 0.0
+    """Membrane potential before the first step, as a share of the threshold."""
 
 
 class IF(Neuron):
@@ -48,6 +50,7 @@ class IF(Neuron):
             surrogate=self.surrogate,
             hard_reset=self.config.reset == "hard",
             detach_reset=self.config.detach_reset,
+            start=self.config.start * self.config.threshold,
         )
 
     def update_operations(self) -> Operations:

@@ -136,7 +136,8 @@ class EndOfSearch(tune.Stopper):
 
 
 def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, end: EndOfSearch) -> None:
-    worker = WorkerSettings(settings.plugin_dirs, settings.energy_model, settings.weights.resolve())
+    weights, anns = settings.weights.resolve(), settings.anns.resolve()
+    worker = WorkerSettings(settings.plugin_dirs, settings.energy_model, weights, anns)
     trainable = tune.with_parameters(CandidateTrainable, data=SharedData.of(data), settings=worker)
     resources = PlacementGroupFactory([{"CPU": 1, "GPU": settings.gpus_per_trial}])
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(settings.workers)  # or Tune starts one worker after another

@@ -81,6 +81,11 @@ class SearchSettings:
         """Folder of the trained weights; on a cluster, every node must see it."""
         return self.folder / "weights"
 
+    @property
+    def anns(self) -> Path:
+        """Folder of the ANNs that conversion codings share: each is trained once."""
+        return self.folder / "anns"
+
 
 def refuse_taken(settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the folder already holds a search."""

@@ -50,11 +50,17 @@ def _as_tensor(array: Array) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker needs besides data and candidates."""
+    """What a worker needs besides data and candidates.
+
+    Attributes:
+        weights: folder in which trained weights are left.
+        anns: folder of the ANNs that conversion codings share.
+    """
 
     plugin_dirs: tuple[Path, ...]
     energy_model: str
     weights: Path
+    anns: Path
     threads: int = 1
 
 
@@ -88,6 +94,7 @@ class CandidateTrainable(tune.Trainable):
                 data=self._data,
                 energy_model=self._energy_model,
                 device="cuda" if torch.cuda.is_available() else "cpu",
+                ann_cache=self._settings.anns,
             )
         except Exception as error:  # a plugin may raise anything; the search goes on
             self._failure = _one_line(error)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins import Backbone, Between, Coding, Registry, Site, SiteFactory
-from spikefront.plugins.conversion import Conversion, Rectifier
+from spikefront.plugins.conversion import Activations, Conversion, Rectifier
 from spikefront.searchspace import Candidate
 
 
@@ -68,7 +68,7 @@ def assemble_ann(candidate: Candidate, registry: Registry, input_shape: tuple[in
     Raises:
         UsageError: when the backbone can't take this input.
     """
-    return _build(candidate, registry, input_shape, outputs, Coding(steps=1), SiteFactory(Rectifier))
+    return _build(candidate, registry, input_shape, outputs, Activations(), SiteFactory(Rectifier))
 
 
 def _build(

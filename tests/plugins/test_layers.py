@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikefront.plugins import AvgPool, Events, Flatten, Kind, MaxPool, Signal, Synapse, fold
+from spikefront.plugins import Add, AvgPool, Dropout, Events, Flatten, Kind, MaxPool, Operations, Signal, Synapse, fold
 
 
 def binary(*shape: int) -> Tensor:
@@ -141,3 +141,93 @@ def test_average_pooling_takes_the_mean_and_keeps_the_coefficient() -> None:
 
 def test_flatten_leaves_time_and_batch() -> None:
     assert Flatten()(Signal(torch.zeros(2, 3, 4, 5, 6), 2, Kind.BINARY)).values.shape == (2, 3, 120)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 6), (6, 2)], ids=["widening", "narrowing"])
+def test_coefficient_by_channel_is_a_set_of_weights_per_step(inputs: int, outputs: int) -> None:
+    synapse, a, spikes = conv(inputs, outputs), torch.rand(4, inputs), binary(4, 3, inputs, 5, 5)
+    ours = synapse(Signal(spikes, 4, Kind.BINARY, a)).values
+    for t in range(4):
+        weight = synapse.weight.weight * a[t].view(1, -1, 1, 1)
+        theirs = F.conv2d(spikes[t], weight, synapse.weight.bias, stride=2, padding=1)
+        torch.testing.assert_close(ours[t], theirs, rtol=0, atol=1e-5)
+
+
+def test_flatten_spreads_a_coefficient_by_channel() -> None:
+    a, values = torch.rand(2, 3), torch.rand(2, 4, 3, 5, 5)
+    signal = Signal(values, 2, Kind.BINARY, a)
+    torch.testing.assert_close(Flatten()(signal).decoded(), signal.decoded().flatten(2))
+    constant = Signal(values, 2, Kind.BINARY, torch.rand(1, 1))
+    torch.testing.assert_close(Flatten()(constant).decoded(), constant.decoded().flatten(2))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 6), (6, 2)], ids=["widening", "narrowing"])
+def test_constant_with_a_coefficient_over_time_goes_through_the_weights_once(inputs: int, outputs: int) -> None:
+    synapse, calls = linear(inputs, outputs), []
+    plain = synapse._map
+    synapse._map = lambda values, *rest: calls.append(len(values)) or plain(values, *rest)  # type: ignore[func-returns-value, method-assign]
+    a, x = torch.tensor([2.0, 0.0, 0.5]), torch.rand(1, 4, inputs)
+    current = synapse(Signal(x, 3, Kind.ANALOG, a))
+    assert calls == [4]  # the batch, not three times the batch
+    expected = F.linear(x * a.view(3, 1, 1), synapse.weight.weight, synapse.weight.bias)
+    torch.testing.assert_close(current.values, expected)
+
+
+def test_bias_is_shared_out_over_time() -> None:
+    synapse = conv(2, 3, norm=True).eval()
+    assert synapse.norm is not None
+    synapse.norm.running_mean = torch.rand(3)
+    weight, bias = synapse.folded()
+    assert bias is not None
+    shares = torch.tensor([2.0, 0.0, -1.0])
+    synapse.bias_over_time = shares
+    x = torch.rand(3, 4, 2, 5, 5)
+    ours = synapse(Signal(x, 3, Kind.ANALOG)).values
+    for t in range(3):
+        theirs = F.conv2d(x[t], weight, bias * shares[t], stride=2, padding=1)
+        torch.testing.assert_close(ours[t], theirs)
+    assert synapse(Signal(x[:1], 3, Kind.ANALOG)).values.shape[0] == 3  # the bias varies, if not the input
+
+
+def test_dropout_drops_a_neuron_at_every_step_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(0.25)(Signal(torch.ones(4, 50, 200), 4, Kind.BINARY)).values
+    assert (dropped == dropped[0]).all()
+    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_dropout_does_nothing_in_eval_mode() -> None:
+    signal = Signal(binary(4, 2, 3), 4, Kind.BINARY)
+    assert Dropout(0.5).eval()(signal) is signal
+
+
+def test_spikes_that_meet_are_counted() -> None:
+    first, second = (Signal(binary(2, 3, 4), 2, Kind.BINARY, delay=delay) for delay in (1, 4))
+    out = Add()(first, second)
+    assert (out.kind, out.coefficient, out.delay) == (Kind.COUNT, None, 4)
+    assert set(out.values.unique().tolist()) <= {0.0, 1.0, 2.0}
+    assert Add()(out, first).kind is Kind.COUNT
+    assert Add().operations(first, second) == Operations()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Signal(torch.rand(1, 2, 3), 4, Kind.ANALOG), Signal(torch.rand(4, 2, 3), 4, Kind.ANALOG)),
+        (Signal(binary(4, 2, 3), 4, Kind.BINARY), Signal(torch.rand(4, 2, 3), 4, Kind.ANALOG)),
+        (Signal(binary(4, 2, 3), 4, Kind.BINARY, torch.rand(4)), Signal(binary(4, 2, 3), 4, Kind.BINARY)),
+        (Signal(binary(4, 2, 3), 4, Kind.TERNARY), Signal(binary(4, 2, 3), 4, Kind.BINARY)),
+    ],
+    ids=["currents", "spikes and current", "weighted spikes", "signed spikes"],
+)
+def test_other_sums_are_analog_and_cost_an_addition_per_value_and_step(first: Signal, second: Signal) -> None:
+    out = Add()(first, second)
+    torch.testing.assert_close(out.decoded(), first.decoded() + second.decoded())
+    assert out.kind is Kind.ANALOG
+    assert Add().operations(first, second) == Operations(adds=4 * 2 * 3)
+
+
+def test_sum_of_constants_stays_constant() -> None:
+    constant = Signal(torch.rand(1, 2, 3), 4, Kind.ANALOG)
+    assert Add()(constant, constant).values.shape[0] == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from spikefront.plugins import Events, Kind, Signal
@@ -38,3 +39,26 @@ def test_current_is_analog_and_leaves_coefficient_and_events_behind() -> None:
 
 def test_over_time_broadcasts_over_any_shape() -> None:
     assert over_time(torch.ones(3), torch.ones(3, 2, 4, 5, 6)).shape == (3, 1, 1, 1, 1)
+
+
+def test_coefficient_by_channel_weights_each_step_and_channel() -> None:
+    values = torch.rand(3, 2, 4, 5, 6)
+    a = torch.rand(3, 4)
+    decoded = Signal(values, 3, Kind.BINARY, a).decoded()
+    for t in range(3):
+        for c in range(4):
+            torch.testing.assert_close(decoded[t, :, c], a[t, c] * values[t, :, c])
+
+
+@pytest.mark.parametrize("first", [(3,), (1,), (3, 4), (1, 4), (1, 1)])
+@pytest.mark.parametrize("second", [(3,), (1,), (3, 4), (1, 4), (1, 1)])
+def test_coefficients_multiply(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    values, a, b = torch.rand(3, 2, 4, 5), torch.rand(first), torch.rand(second)
+    once = Signal(values, 3, Kind.BINARY, a).decoded()
+    expected = Signal(once, 3, Kind.ANALOG, b).decoded()
+    torch.testing.assert_close(Signal(values, 3, Kind.BINARY).weighted(a).weighted(b).decoded(), expected)
+
+
+def test_delay_stays_with_the_signal() -> None:
+    signal = Signal(torch.ones(2, 1, 3), 2, Kind.BINARY, delay=3)
+    assert (signal.current(signal.values).delay, signal.with_values(signal.values).delay) == (3, 3)

@@ -142,6 +142,30 @@ def test_neuron_follows_from_the_coding_that_needs_it(shelf: SearchCatalogue) ->
     assert {candidate.backbone.name for candidate in found} == {"convnet", "vgg"}
 
 
+def test_coding_holds_other_parts_to_what_it_can_live_with(shelf: SearchCatalogue) -> None:
+    found = candidates(space(shelf, "neuron=if", task="gestures"), 40)
+    configs = [candidate.neuron.config for candidate in found]
+    assert {config.reset for config in configs} == {"soft"}
+    assert all(0.3 <= config.threshold <= 1.0 for config in configs)
+    assert {config.detach for config in configs} == {False}  # pinned, but its default can't be had
+    assert space(shelf, task="gestures").default(neuron="if").neuron.config.reset == "soft"
+    assert {c.neuron.config.reset for c in candidates(space(shelf, "neuron=if"), 40)} == {"soft", "hard"}
+
+
+def test_coding_is_left_out_where_what_it_needs_was_narrowed_away(shelf: SearchCatalogue) -> None:
+    kept = candidates(space(shelf, "neuron.if.reset=hard", task="gestures"), 20)
+    assert {candidate.neuron.name for candidate in kept} == {"lif", "tsa"}
+    with pytest.raises(UsageError, match=r"^coding 'frames' needs neuron\.if\.threshold 0\.3\.\.1, not 1\.5\.\.2$"):
+        space(shelf, "neuron=if", "neuron.if.threshold=1.5..2.0", task="gestures")
+
+
+def test_family_that_makes_no_difference_is_not_asked_for(shelf: SearchCatalogue) -> None:
+    opened = space(shelf, "training.surrogate=sigmoid")
+    for candidate in candidates(opened, 40):
+        expected = "atan" if candidate.coding.name == "css" else "sigmoid"
+        assert candidate.training.surrogate.name == expected
+
+
 def test_pinned_parameter_stays_until_it_is_opened(shelf: SearchCatalogue) -> None:
     schedules = [candidate.training.schedule for candidate in candidates(space(shelf), 20)]
     assert {(schedule.batch, schedule.epochs) for schedule in schedules} == {(64, 15)}

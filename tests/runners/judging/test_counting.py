@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikefront.plugins import (
+    Add,
     AvgPool,
     Backbone,
     Between,
     Coding,
     Flatten,
+    Geometry,
     Kind,
     MaxPool,
     Operations,
@@ -25,6 +27,7 @@ from spikefront.plugins import (
     Synapse,
 )
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
+from spikefront.plugins.neurons.tsa import TSA, TSAConfig
 from spikefront.plugins.surrogates import ATan
 from spikefront.runners.judging.assembly import Network
 from spikefront.runners.judging.counting import EdgeKindError, count_operations
@@ -292,3 +295,100 @@ def test_counting_leaves_the_network_as_it_was() -> None:
     count_operations(network, torch.zeros(2, 1))
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_spikes_that_arrive_together_are_an_accumulate_each() -> None:
+    x = torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])
+    assert count(Given(x, Kind.COUNT), Synapse(nn.Linear(4, 5)), batch=1) == {"0": (6 * 5, 0)}
+    maps = torch.zeros(1, 1, 1, 4, 4)
+    maps[..., 0, 0] = 3  # a corner: 4 of the 9 taps of a padded 3x3 kernel
+    assert count(Given(maps, Kind.COUNT), Synapse(nn.Conv2d(1, 2, 3, padding=1)), batch=1) == {"0": (3 * 4 * 2, 0)}
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5])
+def test_counts_are_whole_and_not_negative(value: float) -> None:
+    with pytest.raises(EdgeKindError, match=f"is declared count but carries {value:g}"):
+        count(Given(torch.full((1, 1, 4), value), Kind.COUNT), Synapse(nn.Linear(4, 2)), batch=1)
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "steps"),
+    [((0.5, 0.25, 0.125), 3), ((2.0, 0.0, 1.0), 1), ((0.5,), 0), (((0.5, 0.1),), 0), (((0.5, 0.1), (1, 1), (0, 2)), 2)],
+    ids=["all", "neither 0 nor 1", "constant", "constant by channel", "by channel"],
+)
+def test_coefficient_costs_a_multiply_per_output_at_the_steps_that_it_weights(
+    coefficient: tuple[object, ...], steps: int
+) -> None:
+    weighted = Given(torch.ones(3, 2, 2), Kind.BINARY, torch.tensor(coefficient))
+    counts = count_operations(Network(weighted, Chain(Synapse(nn.Linear(2, 7)))), torch.zeros(2, 1))
+    assert counts.layers[0].operations == Operations(multiplies=steps * 2 * 7)
+    assert (counts.layers[0].sops, counts.layers[0].macs) == (3 * 2 * 2 * 7, 0)
+
+
+def test_constant_that_is_presented_once_is_charged_once_by_either_convention() -> None:
+    once = Given(torch.rand(1, 2, 4), Kind.ANALOG, torch.tensor([2.0, 0.0, 0.0]))
+    (layer,) = count_operations(Network(once, Chain(Synapse(nn.Linear(4, 5)))), torch.zeros(2, 1)).layers[:1]
+    assert (layer.macs, layer.macs_every_step) == (2 * 4 * 5, 2 * 4 * 5)
+
+
+def test_weighted_edge_into_neurons_costs_a_multiply_per_event() -> None:
+    x = torch.tensor([[[1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0]]])
+    coding = Given(x, Kind.BINARY, torch.tensor([0.5, 0.25]))
+    counts = count_operations(Network(coding, Chain(lif())), torch.zeros(1, 1))
+    assert [c.operations for c in counts.layers if c.role == "residual"] == [Operations(multiplies=3)]
+
+
+def test_neuron_with_a_delay_is_charged_for_its_silent_steps() -> None:
+    site = Site(SiteInfo(0, 0, 5, (1, 1), True), TSA(TSAConfig(silent_period=2), surrogate=ATan()), None)
+    counts = count_operations(Network(Given(torch.zeros(3, 1, 5), Kind.ANALOG), Chain(site)), torch.zeros(1, 1))
+    neuron = next(c for c in counts.layers if c.role == "neuron")
+    assert neuron.operations == site.neuron.update_operations() * ((3 + 2) * 5)
+    assert counts.delay == 2
+
+
+def test_delay_is_that_of_the_longest_way() -> None:
+    class Fork(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sites = nn.ModuleList(
+                Site(SiteInfo(i, 0, 5, (1, 1), True), TSA(TSAConfig(silent_period=1), surrogate=ATan()), None)
+                for i in range(3)
+            )
+            self.add = Add()
+
+        def forward(self, signal: Signal) -> Signal:
+            long: Signal = self.sites[1](self.sites[0](signal))
+            out: Signal = self.add(self.sites[2](signal), long)
+            return out
+
+    counts = count_operations(Network(Given(torch.ones(3, 1, 5), Kind.ANALOG), Chain(Fork())), torch.zeros(1, 1))
+    assert counts.delay == 2
+
+
+def test_synapses_inside_attention_are_charged_to_it() -> None:
+    class Gate(Between):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Synapse(nn.Linear(5, 5, bias=False))
+
+        def forward(self, spikes: Signal, current: Signal) -> Signal:
+            return Signal(spikes.values * self.inner(current).values.sigmoid(), spikes.steps, Kind.ANALOG)
+
+        def operations(self, spikes: Signal, current: Signal) -> Operations:
+            return Operations(multiplies=1)
+
+    site = Site(SiteInfo(0, 0, 5, (1, 1), True), LIF(surrogate=ATan()), Gate())
+    network = Network(Given(torch.full((1, 2, 5), 3.0), Kind.ANALOG, steps=4), Chain(site))
+    attention = [c for c in count_operations(network, torch.zeros(2, 1)).layers if c.role == "attention"]
+    assert [(c.macs, c.operations.multiplies) for c in attention] == [(2 * 5 * 5, 0), (0, 1)]
+
+
+def test_geometry_is_that_of_the_synapse() -> None:
+    coding = Given(torch.ones(2, 3, 4, 8, 8), Kind.BINARY)
+    layer = Synapse(nn.Conv2d(4, 6, (3, 5), stride=2, padding=1), nn.BatchNorm2d(6))
+    counts = count_operations(
+        Network(coding, Chain(layer, Flatten(), Synapse(nn.Linear(72, 7, bias=False)))), torch.zeros(3, 1)
+    )
+    first, second = (c.geometry for c in counts.layers if c.role == "synapse")
+    assert first == Geometry(4 * 64, 6 * 4 * 3, 6, 6 * 4 * 15, (3, 5), (2, 2), True)
+    assert second == Geometry(72, 7, 7, 72 * 7)
