@@ -4,10 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install search test test-all lint format bench clean
+.PHONY: help install search test test-all lint format bench bench-science clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with spikefront and the tools of development
 
@@ -33,6 +33,9 @@ format: $(STAMP) ## mend style and format where a tool can
 
 bench: $(STAMP) ## run all benchmarks
 	$(BIN)/python benchmarks/run_all.py
+
+bench-science: $(STAMP) ## compare the codings on Fashion-MNIST, into docs/science.md
+	$(BIN)/python benchmarks/science.py
 
 clean: ## remove .venv, builds and caches; searches and their results stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

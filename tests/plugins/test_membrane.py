@@ -30,26 +30,35 @@ def sigmoid_primitive(x: Tensor) -> Tensor:
     return torch.sigmoid(4 * x)
 
 
+def fired(x: Tensor, primitive: Callable[[Tensor], Tensor]) -> Tensor:
+    smooth = primitive(x)
+    return (x >= 0).to(x.dtype) + (smooth - smooth.detach())
+
+
 def reference(
     current: Tensor,
     steps: int,
     *,
     leak: float | Tensor,
-    threshold: float,
+    thresholds: list[float],
     primitive: Callable[[Tensor], Tensor],
     hard_reset: bool,
     decay_input: bool,
     detach_reset: bool,
+    ternary: bool = False,
+    start: float = 0.0,
 ) -> Tensor:
     """The membrane equation step by step, its gradient by autograd through the primitive of the surrogate."""
-    v = torch.zeros_like(current[0])
+    v = torch.full_like(current[0], start)
     spikes = []
-    for t in range(steps):
+    for t, threshold in zip(range(steps), thresholds, strict=True):
         x = current[t] if len(current) > 1 else current[0]
         h = v + leak * (x - v) if decay_input else (1 - leak) * v + x
-        smooth = primitive(h - threshold)
-        s = (h >= threshold).to(h.dtype) + (smooth - smooth.detach())
-        reset = s.detach() if detach_reset else s
+        upper, lower = fired(h - threshold, primitive), fired(-h - threshold, primitive) if ternary else 0
+        s, size = upper - lower, upper + lower
+        reset = size if hard_reset else s
+        if detach_reset:
+            reset = reset.detach()
         v = h * (1 - reset) if hard_reset else h - threshold * reset
         spikes.append(s)
     return torch.stack(spikes)
@@ -60,15 +69,26 @@ def reference(
 @pytest.mark.parametrize(
     "primitive", [(ATan(2.0), atan_primitive), (Sigmoid(4.0), sigmoid_primitive)], ids=["atan", "sigmoid"]
 )
-def test_spikes_and_gradients_equal_autograd_step_by_step(rule: dict[str, bool], length: int, primitive: Any) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"ternary": True}, {"start": 0.4}, {"threshold": [0.8, 0.4, 0.2] * 2}],
+    ids=["plain", "ternary", "start", "thresholds"],
+)
+def test_spikes_and_gradients_equal_autograd_step_by_step(
+    rule: dict[str, bool], length: int, primitive: Any, more: dict[str, Any]
+) -> None:
     torch.manual_seed(0)
     surrogate, smooth = primitive
+    arguments = {"threshold": 0.7, **rule, **more}
+    threshold = arguments["threshold"]
+    expected = {**rule, **more, "thresholds": threshold if isinstance(threshold, list) else [threshold] * 6}
+    expected.pop("threshold", None)
     current = (2 * torch.randn(length, 3, 40, dtype=torch.float64)).requires_grad_()
     leak = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(6, 3, 40, dtype=torch.float64)
-    ours = integrate_and_fire(current, 6, leak=leak, threshold=0.7, surrogate=surrogate, **rule)
-    theirs = reference(current, 6, leak=leak, threshold=0.7, primitive=smooth, **rule)
-    assert ours.any()
+    ours = integrate_and_fire(current, 6, leak=leak, surrogate=surrogate, **arguments)
+    theirs = reference(current, 6, leak=leak, primitive=smooth, **expected)
+    assert ours.unique().tolist() == ([-1, 0, 1] if arguments.get("ternary") else [0, 1])
     assert torch.equal(ours, theirs)
     torch.testing.assert_close(
         torch.autograd.grad((ours * weight).sum(), (current, leak)),
@@ -112,6 +132,32 @@ def test_tie_at_the_threshold_fires() -> None:
     below = math.nextafter(1.0, 0.0) - 1e-7  # the next smaller float32
     assert fire([1.0], leak=0.0) == [1]
     assert fire([below], leak=0.0) == [0]
+
+
+def test_tie_at_minus_the_threshold_fires_negatively() -> None:
+    assert fire([-1.0, 1.0], leak=0.0, ternary=True) == [-1, 1]
+    assert fire([-1.0 + 1e-6], leak=0.0, ternary=True) == [0]
+
+
+def test_hand_computed_ternary_neuron() -> None:
+    # hard: H = -1.5 (fires, V = 0), .75, 1.5 (V = 0), -.5   soft: H = -1.5 (V = -.5), .25, 1 (V = 0), -.5
+    assert fire([-1.5, 0.75, 0.75, -0.5], leak=0.0, ternary=True, hard_reset=True) == [-1, 0, 1, 0]
+    assert fire([-1.5, 0.75, 0.75, -0.5], leak=0.0, ternary=True, hard_reset=False) == [-1, 0, 1, 0]
+    # H = -1.75 (hard: V = 0; soft: V = -.75), then hard: -.5; soft: -1.25
+    assert fire([-1.75, -0.5], leak=0.0, ternary=True, hard_reset=True) == [-1, 0]
+    assert fire([-1.75, -0.5], leak=0.0, ternary=True, hard_reset=False) == [-1, -1]
+
+
+def test_start_is_charge_already_there() -> None:
+    assert fire([0.5, 0.5], leak=0.0, start=0.5) == [1, 0]
+    assert fire([0.5, 0.5], leak=0.0, start=0.25) == [0, 1]
+    assert fire([0.5, 0.5], leak=0.5, start=0.5) == [0, 0]  # it leaks: H = .25 + .5, .375 + .5
+
+
+def test_threshold_may_change_from_step_to_step() -> None:
+    x = torch.tensor([0.75, 0.0, 0.0]).view(-1, 1, 1)
+    spikes = integrate_and_fire(x, 3, leak=0.0, threshold=[0.5, 0.5, 0.25], surrogate=ATan(), hard_reset=False)
+    assert spikes.flatten().tolist() == [1, 0, 1]  # V = .25, .25, 0
 
 
 def test_silent_step_between_two_leaves_the_potential_to_decay() -> None:
