@@ -162,12 +162,13 @@ def main() -> None:
     budget = Budget(arguments.epochs, arguments.samples, arguments.validation)
     started = time.perf_counter()
     results = measure(budget, range(arguments.seeds), arguments.workers)
+    minutes = (time.perf_counter() - started) / 60
+    command = " ".join(["python", "benchmarks/science.py", *sys.argv[1:]])
     text = (
-        f"`{' '.join(['python', 'benchmarks/science.py', *sys.argv[1:]])}`: {platform.machine()}, "
-        f"{arguments.workers} processes of one thread, torch {torch.__version__}, "
-        f"{(time.perf_counter() - started) / 60:.0f} minutes. {budget.samples:,} training images, {budget.epochs} epochs, "
-        f"accuracy on {budget.validation:,} validation images: mean ± standard deviation over seeds "
-        f"0..{arguments.seeds - 1}. Energy: horowitz-45nm.\n\n"
+        f"`{command}`: {platform.machine()}, {arguments.workers} processes of one thread, torch {torch.__version__}, "
+        f"{minutes:.0f} minutes. {budget.samples:,} training images, {budget.epochs} epochs, accuracy on "
+        f"{budget.validation:,} validation images: mean ± standard deviation over seeds 0..{arguments.seeds - 1}. "
+        f"Energy: horowitz-45nm.\n\n"
         f"Trained at T = {STEPS} (css: its ANN is trained, then converted):\n\n{table(results, 'trained')}\n"
         f"Converted from the same ANN, per seed:\n\n{table(results, 'converted')}\n"
     )

@@ -10,27 +10,24 @@ Reference: Horowitz, "Computing's energy problem (and what we can do about it)",
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from spikefront.plugins import Counts, EnergyModel, hookimpl
-
-ADD_PJ: Final = 0.9
-MULTIPLY_PJ: Final = 3.7
-MAC_PJ: Final = ADD_PJ + MULTIPLY_PJ
+from spikefront.plugins.profiles import FLOAT32_45NM as PRICES
 
 
 class Horowitz45nm(EnergyModel):
     """32-bit floating-point arithmetic at 45 nm; memory not priced."""
 
     name = "horowitz-45nm"
-    technology = "45 nm, 0.9 V, float32"
-    source = "Horowitz, ISSCC 2014"
+    technology = PRICES.technology
+    source = PRICES.source
 
     def layer_energy_nj(self, counts: Counts) -> dict[str, float]:
         energies = {}
         for layer in counts.layers:
             adds = layer.sops + layer.operations.adds
-            picojoules = ADD_PJ * adds + MAC_PJ * layer.macs + MULTIPLY_PJ * layer.operations.multiplies
+            multiplies = layer.operations.multiplies
+            picojoules = PRICES.add_pj * adds + PRICES.mac_pj * layer.macs + PRICES.multiply_pj * multiplies
             energies[layer.layer] = picojoules / 1000 / counts.samples
         return energies
 

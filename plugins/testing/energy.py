@@ -6,14 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from spikefront.plugins.contracts import (
-    EnergyModel,
-)
-from spikefront.plugins.operations import Counts, LayerCount, Operations
-from spikefront.plugins.testing.base import (
-    PluginContract,
-    sample_configs,
-)
+from spikefront.plugins.contracts import EnergyModel
+from spikefront.plugins.operations import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins.testing.base import PluginContract, sample_configs
 
 
 class EnergyModelContract(PluginContract):
@@ -26,43 +21,60 @@ class EnergyModelContract(PluginContract):
         assert plugin.source
 
     def test_nothing_done_costs_nothing(self, plugin: type[EnergyModel]) -> None:
-        assert plugin().energy_nj(_counts(0)) == 0
+        idle = tuple(LayerCount(layer.layer, layer.role) for layer in _counts().layers)
+        assert plugin().energy_nj(replace(_counts(), layers=idle)) == 0
 
-    def test_energy_is_linear_in_the_counts(self, plugin: type[EnergyModel]) -> None:
+    def test_energy_is_that_of_one_sample_however_many_were_measured(self, plugin: type[EnergyModel]) -> None:
         for config in sample_configs(plugin.Config):
-            once = plugin(config).energy_nj(_counts(1))
+            once = plugin(config).energy_nj(_counts())
             assert once > 0
-            assert plugin(config).energy_nj(_counts(10)) == pytest.approx(10 * once)
+            assert plugin(config).energy_nj(_counts(batches=10)) == pytest.approx(once)
 
-    def test_energy_is_per_sample(self, plugin: type[EnergyModel]) -> None:
-        counts = _counts(1)
-        twice = replace(counts, samples=2 * counts.samples)
-        assert plugin().energy_nj(twice) == pytest.approx(plugin().energy_nj(counts) / 2)
+    def test_more_events_cost_more(self, plugin: type[EnergyModel]) -> None:
+        for config in sample_configs(plugin.Config):
+            assert plugin(config).energy_nj(_counts(activity=3)) > plugin(config).energy_nj(_counts())
 
     def test_energy_is_the_sum_of_the_layers(self, plugin: type[EnergyModel]) -> None:
-        layers = plugin().layer_energy_nj(_counts(1))
-        assert set(layers) == {layer.layer for layer in _counts(1).layers}
+        layers = plugin().layer_energy_nj(_counts())
+        assert set(layers) == {layer.layer for layer in _counts().layers}
         assert min(layers.values()) >= 0
-        assert plugin().energy_nj(_counts(1)) == pytest.approx(sum(layers.values()))
+        assert plugin().energy_nj(_counts()) == pytest.approx(sum(layers.values()))
 
 
-def _counts(times: int) -> Counts:
-    """Return the counts of a synapse and a neuron, ``times`` over."""
-    synapse = LayerCount(
-        layer="layers.0",
-        role="synapse",
-        sops=1200 * times,
-        macs=70 * times,
-        macs_every_step=210 * times,
-        operations=Operations(adds=5.0, multiplies=3.0) * times,
-        events=20 * times,
-        sites=64 * times,
+def _counts(*, batches: int = 1, activity: int = 1) -> Counts:
+    """Return the counts of a small network that sees a constant analog input.
+
+    Args:
+        batches: how often the four samples were measured.
+        activity: how many times over each non-zero value came.
+    """
+    samples, steps = 4 * batches, 3
+    often = samples * activity
+    conv = LayerCount(
+        "layers.0",
+        "synapse",
+        macs=90 * often,
+        macs_every_step=270 * often,
+        events=5 * often,
+        sites=25 * samples,
+        geometry=Geometry(inputs=25, outputs=18, channels=2, weights=18, kernel=(3, 3), biased=True),
     )
-    neuron = LayerCount(
-        layer="layers.1",
-        role="neuron",
-        operations=Operations(adds=96.0, multiplies=48.0) * times,
-        events=9 * times,
-        sites=48 * times,
+    neurons = LayerCount(
+        "layers.1.neuron",
+        "neuron",
+        operations=Operations(adds=2, multiplies=1) * (18 * steps * samples),
+        events=6 * often,
+        sites=18 * steps * samples,
     )
-    return Counts(samples=4, steps=3, layers=(synapse, neuron))
+    linear = LayerCount(
+        "layers.2",
+        "synapse",
+        sops=60 * often,
+        operations=Operations(multiplies=10 * steps * samples),
+        events=6 * often,
+        sites=18 * steps * samples,
+        geometry=Geometry(inputs=18, outputs=10, channels=10, weights=180),
+    )
+    attention = LayerCount("layers.1.between", "attention", operations=Operations(adds=40, multiplies=20) * samples)
+    readout = LayerCount("coding.decode", "readout", operations=Operations(adds=10 * steps * samples))
+    return Counts(samples, steps, (conv, neurons, attention, linear, readout))

@@ -114,7 +114,9 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path) -> None:
     assert outcome.states == {"COMPLETE": 6}
     assert diary.reason == outcome.reason == "all trials done"
     assert sorted(diary.ends) == list(range(6))
-    assert all(epochs == [1, 2] for epochs in diary.epochs.values())
+    for number, epochs in diary.epochs.items():
+        converted = "ann_quality" in diary.ends[number][2]  # its ANN is trained in one go
+        assert epochs == ([2] if converted else [1, 2])
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     for trial in trials:
         _, _, metrics, weights = diary.ends[trial.number]
@@ -129,6 +131,16 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "s" / "weights").iterdir()} == front
     state = torch.load(tmp_path / "s" / "weights" / min(front), weights_only=True)
     assert "backbone.layers.1.weight.weight" in state
+
+
+def test_conversions_on_one_node_share_one_training(tmp_path: Path) -> None:
+    fixed = ("backbone.mlp.width=32", "backbone.mlp.depth=2", "training.optimizer.adam.lr=0.002")
+    outcome, diary, _ = search(tmp_path, "coding=css,rate-conversion,phase-conversion", *fixed, trials=8)
+    assert outcome.states == {"COMPLETE": 8}
+    assert sum(metrics["ann_trained"] for _, _, metrics, _ in diary.ends.values()) == 1
+    assert len({metrics["ann_quality"] for _, _, metrics, _ in diary.ends.values()}) == 1
+    assert len({candidate.steps for candidate in diary.candidates.values()}) > 1
+    assert len(list((tmp_path / "s" / "anns").glob("*.pt"))) == 1
 
 
 def _front(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:

@@ -1,92 +1,19 @@
-"""Bad input to the command line is one clear line and exit code 2; help is quick; lists are complete."""
+"""Bad input to the command line is one clear line and exit code 2; help is quick."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from spikefront.plugins import load_registry
-from spikefront.search import main
+ROOT = Path(__file__).parents[2]
 
-ROOT = Path(__file__).parents[1]
-STUDY = ROOT / "examples" / "study.yaml"
-
-CODING = """
-from spikefront.plugins import Coding, hookimpl
-
-class Picky(Coding):
-    '''Takes only some.'''
-    name = "picky"
-    {attribute}
-
-@hookimpl
-def register_codings(register):
-    register(Picky)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    def problem(self) -> str:
-        """Return the text of the error, after checking that it is told as bad input should be."""
-        lines = [line for line in self.err.splitlines() if not line.startswith("spikefront: warning: ")]
-        assert self.code == 2
-        assert self.out == ""
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("spikefront: ")
-        return lines[0].removeprefix("spikefront: ")
-
-
-Command = Callable[..., Said]
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run in an empty folder, as if the user had set nothing up."""
-    before = dict(os.environ)
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-    yield
-    for name in os.environ.keys() - before.keys():  # what commands set for MLflow
-        del os.environ[name]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command line in this process, which spares the start."""
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["spikefront", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Said(ended.value.code if isinstance(ended.value.code, int) else 0, said.out, said.err)
-
-    return run
-
-
-def in_new_process(*arguments: str) -> Said:
-    done = subprocess.run(
-        [sys.executable, "-m", "spikefront.search", *arguments], capture_output=True, text=True, timeout=120
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
+Command = Callable[..., Any]
 
 
 def write_plugin(folder: Path, name: str, text: str) -> str:
@@ -200,9 +127,9 @@ def test_a_mistake_in_a_study_file_is_named_with_the_file(command: Command, text
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(
-    command: Command, tmp_path: Path, attribute: str, narrow: list[str], message: str
+    command: Command, picky_coding: str, tmp_path: Path, attribute: str, narrow: list[str], message: str
 ) -> None:
-    folder = write_plugin(tmp_path / "mine", "picky.py", CODING.format(attribute=attribute))
+    folder = write_plugin(tmp_path / "mine", "picky.py", picky_coding.format(attribute=attribute))
     options = [word for text in narrow for word in ("--set", text)]
 
     said = command("run", "--task", "digits", "--plugins-dir", folder, *options)
@@ -256,7 +183,7 @@ def test_a_folder_that_can_not_be_made_is_refused_before_the_search(command: Com
     assert Path("notes").read_text() == "mine"
 
 
-def test_missing_data_files_are_named_and_no_search_is_begun() -> None:
+def test_missing_data_files_are_named_and_no_search_is_begun(in_new_process: Command) -> None:
     Path("data").mkdir()
 
     said = in_new_process("run", "--task", "fashion-mnist", "--data-dir", "data")
@@ -305,7 +232,7 @@ def test_what_is_no_command_line_at_all_is_bad_usage(command: Command, arguments
         ("pareto", "no search found in sqlite:///"),
     ],
 )
-def test_a_process_of_its_own_says_the_same(arguments: str, message: str) -> None:
+def test_a_process_of_its_own_says_the_same(in_new_process: Command, arguments: str, message: str) -> None:
     assert in_new_process(*arguments.split()).problem().startswith(message)
     assert list(Path().iterdir()) == []
 
@@ -342,7 +269,7 @@ def test_help_shows_an_example_and_imports_nothing_heavy() -> None:
         assert re.search(rf"^  {verb} ", answer["found"][""][1], re.MULTILINE)
 
 
-def test_the_file_itself_is_the_same_command_line(tmp_path: Path) -> None:
+def test_the_file_itself_is_the_same_command_line(in_new_process: Command) -> None:
     as_file = subprocess.run(
         [sys.executable, "search.py", "run", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
@@ -352,70 +279,3 @@ def test_the_file_itself_is_the_same_command_line(tmp_path: Path) -> None:
     usage = "Usage: search.py run [OPTIONS]\n"
     assert as_file.stdout.partition("\n\n")[0].strip() + "\n" == usage
     assert as_file.stdout.partition("\n\n")[2] == as_module.out.partition("\n\n")[2]
-
-
-@pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_plugins_lists_each_registered_plugin(command: Command, form: str) -> None:
-    said = command("plugins", "--format", form)
-
-    if form == "json":
-        listed = [(row["kind"], row["name"]) for row in json.loads(said.out)]
-    elif form == "csv":
-        listed = [(row["kind"], row["name"]) for row in csv.DictReader(io.StringIO(said.out))]
-    else:
-        words = [line.split() for line in said.out.splitlines()]
-        listed = [(line[0], line[1]) for line in words if len(line) > 1 and line[0] != "kind"]
-    registered = [(kind, name) for kind, entries in load_registry().entries.items() for name in sorted(entries)]
-    assert said.code == 0
-    assert listed == registered
-    assert {("coding", "latency"), ("neuron", "lif"), ("task", "digits"), ("energy", "horowitz-45nm")} <= {*listed}
-
-
-def test_plugins_of_one_kind_lists_no_other(command: Command) -> None:
-    said = command("plugins", "--kind", "neuron", "--format", "csv")
-
-    rows = list(csv.DictReader(io.StringIO(said.out)))
-    assert {row["kind"] for row in rows} == {"neuron"}
-    assert {row["name"] for row in rows} >= {"if", "lif", "plif"}
-
-
-def test_space_prints_ranges_and_counts_what_is_searched(command: Command) -> None:
-    arguments = ["space", "--task", "digits", "--set", "coding=latency", "--set", "steps=4"]
-
-    table = command(*arguments)
-    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(command(*arguments, "--format", "csv").out))}
-    pinned = {
-        row["name"]: row for row in csv.DictReader(io.StringIO(command(*arguments, "--pinned", "--format", "csv").out))
-    }
-
-    assert table.code == 0
-    assert re.search(r"coding\.latency\.threshold +0\.\.0\.2 ", table.out)
-    assert table.err == f"{len(rows)} hyperparameters searched on task digits\n"
-    assert rows["coding.latency.curve"]["range"] == "linear, log"
-    assert {"coding", "steps"}.isdisjoint(rows)  # one value is left of each
-    assert (pinned["coding"]["range"], pinned["steps"]["range"]) == ("latency", "4")
-    assert not any(name.startswith("coding.sac") for name in pinned)
-
-
-def test_space_takes_the_example_study(command: Command) -> None:
-    said = command("space", "--task", "digits", "--config", str(STUDY), "--format", "json")
-
-    rows = {row["name"]: row for row in json.loads(said.out)}
-    assert said.code == 0
-    assert rows["coding"]["range"] == "direct, latency, sac"
-    assert said.err.endswith(" hyperparameters searched on task digits\n")
-
-
-def test_space_reads_a_study_as_run_does(command: Command, tmp_path: Path) -> None:
-    write_plugin(tmp_path / "mine", "picky.py", CODING.format(attribute=""))
-    Path("s.yaml").write_text("task: digits\nepochs: 15\nplugins_dir: mine\nspace: {coding: [direct, picky]}\n")
-    arguments = ["space", "--config", "s.yaml", "--pinned", "--format", "csv"]
-
-    def ranges(*more: str) -> dict[str, str]:
-        rows = csv.DictReader(io.StringIO(command(*arguments, *more).out))
-        return {row["name"]: row["range"] for row in rows}
-
-    assert ranges()["coding"] == "direct, picky"
-    assert ranges()["training.epochs"] == "15"
-    assert ranges("--set", "training.epochs=2")["training.epochs"] == "2"  # a flag wins
-    assert ranges("--set", "coding=rate")["coding"] == "rate"

@@ -1,0 +1,155 @@
+"""Gated attention coding (GAC): the first layer's spikes pass a gate made of the current that drove them.
+
+With F the current ``(T, B, C, H, W)`` and S the spikes::
+
+    A_T  = M2 ReLU(M1 mean F) + M2 ReLU(M1 max F)    a number per step and sample; M1: T -> T/r, M2: T/r -> T
+    A_SC = K2 * ReLU(K1 * F)                         k x k convolutions, the same at every step
+    Y    = sigmoid(A_T A_SC) S                       an analog value in (0, 1) wherever there was a spike
+
+No weights have biases, and the two parts no sigmoid of their own. A static image gives a constant F, so A_SC is
+computed once and A_T is ``|mean F| p + |max F| q`` with p and q set by the signs alone: what varies over time is
+learnt, not read off the image.
+
+Reference: Qiu et al., "Gated attention coding for training high-performance and efficient spiking neural networks",
+AAAI (2024; arXiv 2308.06582), and its released code, which this follows; T is an argument here, where they fix it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, Synapse, hookimpl
+from spikefront.plugins.attention import AttentionConfig
+from spikefront.searchspace import Choice, Domain, Int, UsageError
+
+_RATIOS: Final = (1, 2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class GACConfig(AttentionConfig):
+    """Hyperparameters of gated attention coding."""
+
+    kernel_size: Annotated[int, Choice((1, 2, 3, 4, 5, 7))] = 4
+    """Height and width of the gate's kernels; an even one shifts each convolution by half a pixel."""
+    time_ratio: Annotated[int, Choice(_RATIOS)] = 2
+    """Time steps per hidden unit of the temporal attention, at most T."""
+    channel_ratio: Annotated[int, Choice((1, 2, 4, 8))] = 1
+    """Channels per hidden channel of the gate's convolutions."""
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution without bias that keeps the size of the map; an even kernel's odd zero goes behind."""
+
+    def __init__(self, channels: int, out: int, kernel: int) -> None:
+        super().__init__(channels, out, kernel, padding="same", bias=False)  # read by the op counter
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        size = self.kernel_size[0]
+        # what torch does itself for padding="same", but it warns about the copy
+        padded = input if size % 2 else F.pad(input, (0, 1, 0, 1))
+        return F.conv2d(padded, weight, bias, padding=(size - 1) // 2)
+
+
+class TemporalAttention(nn.Module):
+    """A_T: one attention per step and sample, from the mean and the maximum of each step's maps.
+
+    Shape:
+        Input: maps ``(T, B, C, H, W)``, or ``(1, B, C, H, W)`` when constant. Output: ``(T, B)``.
+    """
+
+    def __init__(self, steps: int, ratio: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(steps, max(1, steps // ratio), bias=False)
+        self.excite = nn.Linear(self.squeeze.out_features, steps, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        pooled = torch.stack((maps.mean((2, 3, 4)), maps.amax((2, 3, 4))))
+        pooled = pooled.expand(-1, self.squeeze.in_features, -1).transpose(1, 2)  # (2, B, T)
+        hidden = self.squeeze(pooled).relu().sum(0)  # M2 is linear: one product with the sum replaces two
+        out: Tensor = self.excite(hidden).T
+        return out.contiguous()  # its layout decides that of all products with maps: time outside the batch
+
+    def operations(self, values: int, steps: int, samples: int) -> Operations:
+        """Return the operations on ``values`` numbers, ``steps`` of them different in time, of ``samples`` samples."""
+        pooled, hidden, outputs = steps * samples, self.squeeze.out_features, self.excite.out_features
+        mlp = 2 * pooled * hidden + samples * hidden * outputs  # for a constant, the rows of M1 are summed beforehand
+        # sums and comparisons of the poolings, both rectifiers, the sum of the branches; divisions of the mean
+        return Operations(adds=2 * values + mlp + 3 * samples * hidden, multiplies=pooled + mlp)
+
+
+class Gate(Between):
+    """The gated attention unit. Fully connected neurons are maps of one pixel."""
+
+    def __init__(self, config: GACConfig, steps: int, site: SiteInfo) -> None:
+        super().__init__()
+        self.config = config
+        self.hidden = max(1, site.channels // config.channel_ratio)
+        kernel = 1 if site.size == (1, 1) else config.kernel_size  # the other taps would only see padding
+        self.temporal = TemporalAttention(steps, config.time_ratio)
+        self.squeeze = Synapse(SameConv2d(site.channels, self.hidden, kernel))
+        self.excite = Synapse(SameConv2d(self.hidden, site.channels, kernel))
+        self.attention: Tensor | None = None  # of the last training batch, until penalty() takes it
+
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        maps = current.current(_maps(current.decoded()))
+        a_t = self.temporal(maps.values)[..., None, None, None]
+        hidden = self.squeeze(maps)
+        a_sc = self.excite(hidden.with_values(hidden.values.relu())).values
+        gate = (a_t * a_sc).sigmoid()
+        if self.training and self.config.regulariser != "none":
+            self.attention = gate.mean((1, 2, 3, 4))
+        # the first gate of a changing current waits for the last step's maps
+        delay = spikes.delay + len(maps.values) - 1
+        return replace(spikes, values=spikes.values * gate.view_as(spikes.values), kind=Kind.ANALOG, delay=delay)
+
+    def penalty(self) -> Tensor | float:
+        attention, self.attention = self.attention, None
+        return 0.0 if attention is None else self.config.penalty(attention)
+
+    def operations(self, spikes: Signal, current: Signal) -> Operations:
+        """Everything but the convolutions, which are counted by themselves.
+
+        The gate is only needed where there was a spike: two multiplications there, and a sigmoid, which on hardware is
+        a table of line segments: a multiplication and an addition.
+        """
+        maps = _maps(current.decoded())
+        rectified = maps.numel() // maps.shape[2] * self.hidden
+        fired = int(torch.count_nonzero(spikes.values))
+        rest = Operations(adds=rectified + fired, multiplies=3 * fired)
+        return self.temporal.operations(maps.numel(), *maps.shape[:2]) + rest
+
+
+def _maps(values: Tensor) -> Tensor:
+    return values if values.dim() == 5 else values[..., None, None]
+
+
+class GAC(Coding):
+    """Direct coding whose first spikes pass an attention gate over time, channels and space."""
+
+    name = "gac"
+    Config = GACConfig
+    config: GACConfig
+    steps = Int(2, 8)  # one step leaves nothing to attend to in time
+
+    def __init__(self, config: GACConfig | None = None, *, steps: int) -> None:
+        super().__init__(config, steps=steps)
+        if self.config.time_ratio > steps:
+            raise UsageError(f"coding.gac.time_ratio: {self.config.time_ratio} is more than the {steps} time steps")
+
+    @classmethod
+    def domains(cls, steps: int) -> Mapping[str, Domain]:
+        return {"time_ratio": Choice(tuple(ratio for ratio in _RATIOS if ratio <= steps))}
+
+    def between(self, site: SiteInfo) -> Between | None:
+        return Gate(self.config, self.time_steps, site) if site.index == 0 else None
+
+
+@hookimpl
+def register_codings(register: Callable[[type[Coding]], None]) -> None:
+    register(GAC)

@@ -1,0 +1,87 @@
+"""The lists that the command line prints are complete."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikefront.plugins import KINDS, load_registry
+
+ROOT = Path(__file__).parents[2]
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_plugins_lists_each_registered_plugin(command: Command, form: str) -> None:
+    said = command("plugins", "--format", form)
+
+    if form == "json":
+        listed = [(row["kind"], row["name"]) for row in json.loads(said.out)]
+    elif form == "csv":
+        listed = [(row["kind"], row["name"]) for row in csv.DictReader(io.StringIO(said.out))]
+    else:
+        words = [line.split() for line in said.out.splitlines()]
+        listed = [(line[0], line[1]) for line in words if line and line[0] in KINDS]  # not what a long text wraps to
+    registered = [(kind, name) for kind, entries in load_registry().entries.items() for name in sorted(entries)]
+    assert said.code == 0
+    assert listed == registered
+    assert {("coding", "latency"), ("neuron", "lif"), ("task", "digits"), ("energy", "horowitz-45nm")} <= {*listed}
+
+
+def test_plugins_of_one_kind_lists_no_other(command: Command) -> None:
+    said = command("plugins", "--kind", "neuron", "--format", "csv")
+
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert {row["kind"] for row in rows} == {"neuron"}
+    assert {row["name"] for row in rows} >= {"if", "lif", "plif"}
+
+
+def test_space_prints_ranges_and_counts_what_is_searched(command: Command) -> None:
+    arguments = ["space", "--task", "digits", "--set", "coding=latency", "--set", "steps=4"]
+
+    table = command(*arguments)
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(command(*arguments, "--format", "csv").out))}
+    pinned = {
+        row["name"]: row for row in csv.DictReader(io.StringIO(command(*arguments, "--pinned", "--format", "csv").out))
+    }
+
+    assert table.code == 0
+    assert re.search(r"coding\.latency\.threshold +0\.\.0\.2 ", table.out)
+    assert table.err == f"{len(rows)} hyperparameters searched on task digits\n"
+    assert rows["coding.latency.curve"]["range"] == "linear, log"
+    assert {"coding", "steps"}.isdisjoint(rows)  # one value is left of each
+    assert (pinned["coding"]["range"], pinned["steps"]["range"]) == ("latency", "4")
+    assert not any(name.startswith("coding.sac") for name in pinned)
+
+
+def test_space_takes_the_example_study(command: Command) -> None:
+    said = command("space", "--task", "digits", "--config", str(ROOT / "examples" / "study.yaml"), "--format", "json")
+
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    assert said.code == 0
+    assert rows["coding"]["range"] == "direct, latency, sac"
+    assert said.err.endswith(" hyperparameters searched on task digits\n")
+
+
+def test_space_reads_a_study_as_run_does(command: Command, tmp_path: Path, picky_coding: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "picky.py").write_text(picky_coding.format(attribute=""))
+    Path("s.yaml").write_text("task: digits\nepochs: 15\nplugins_dir: mine\nspace: {coding: [direct, picky]}\n")
+    arguments = ["space", "--config", "s.yaml", "--pinned", "--format", "csv"]
+
+    def ranges(*more: str) -> dict[str, str]:
+        rows = csv.DictReader(io.StringIO(command(*arguments, *more).out))
+        return {row["name"]: row["range"] for row in rows}
+
+    assert ranges()["coding"] == "direct, picky"
+    assert ranges()["training.epochs"] == "15"
+    assert ranges("--set", "training.epochs=2")["training.epochs"] == "2"  # a flag wins
+    assert ranges("--set", "coding=rate")["coding"] == "rate"
