@@ -153,8 +153,8 @@ class Coding(Plugin, nn.Module):
         return output.decoded().mean(0)
 
     def decode_operations(self, output: Signal) -> Operations:
-        """Return the operations of one ``decode``; the default sums over time."""
-        return Operations(adds=output.values.numel())
+        """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""
+        return Operations(output.values.numel(), output.weighted_steps() * output.values[0].numel())
 
     def penalty(self) -> Tensor | float:
         """Return the regularisation term of the coding's own parameters."""

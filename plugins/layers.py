@@ -189,11 +189,16 @@ class Add(Counted):
 
     Spikes that meet stay events: the sum of two spiking edges without coefficients, or with the same one, counts
     them. Any other sum is analog. Edges with different delays are aligned by buffering the earlier one.
+
+    Raises:
+        ValueError: behind average pooling, where values are no spikes any more.
     """
 
     role = "residual"
 
     def forward(self, first: Signal, second: Signal) -> Signal:
+        if first.events is not None or second.events is not None:
+            raise ValueError("a sum behind average pooling has no op count: put a spiking site between them")
         delay = max(first.delay, second.delay)
         if _merge(first, second):
             return Signal(first.values + second.values, first.steps, Kind.COUNT, first.coefficient, delay)

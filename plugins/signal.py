@@ -83,6 +83,13 @@ class Signal:
             return self.values
         return self.values * over_time(self.coefficient, self.values)
 
+    def weighted_steps(self) -> int:
+        """Return at how many steps a coefficient that varies over time is anything but 0 or 1."""
+        if self.coefficient is None or len(self.coefficient) == 1:
+            return 0
+        by_step = self.coefficient.reshape(self.steps, -1)
+        return int(((by_step != 0) & (by_step != 1)).any(1).sum())
+
 
 def over_time(coefficient: Tensor, values: Tensor) -> Tensor:
     """View a coefficient ``(T,)`` or ``(T, C)`` so that it broadcasts over ``values`` ``(T, B, C, ...)``."""

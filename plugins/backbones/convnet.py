@@ -54,7 +54,7 @@ class ConvNet(Backbone):
             channels = out
         layers += [Flatten(), Synapse(nn.Linear(channels * height * width, outputs))]
         if self.config.readout == "spikes":
-            layers.append(sites(outputs, stage=self.config.stages, last_of_stage=True))
+            layers.append(sites(outputs, stage=self.config.stages))
         self.layers = nn.Sequential(*layers)
 
 

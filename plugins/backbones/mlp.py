@@ -48,7 +48,7 @@ class MLP(Backbone):
             features = width
         layers.append(Synapse(nn.Linear(features, outputs)))
         if self.config.readout == "spikes":
-            layers.append(sites(outputs, stage=1, last_of_stage=True))
+            layers.append(sites(outputs, stage=1))
         self.layers = nn.Sequential(*layers)
 
 

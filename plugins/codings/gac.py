@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, Synapse, hookimpl
-from spikefront.plugins.attention import AttentionConfig
+from spikefront.plugins.attention import AttentionConfig, Gate
 from spikefront.searchspace import Choice, Domain, Int, UsageError
 
 _RATIOS: Final = (1, 2, 4)
@@ -83,18 +83,16 @@ class TemporalAttention(nn.Module):
         return Operations(adds=2 * values + mlp + 3 * samples * hidden, multiplies=pooled + mlp)
 
 
-class Gate(Between):
+class GatedAttention(Gate):
     """The gated attention unit. Fully connected neurons are maps of one pixel."""
 
     def __init__(self, config: GACConfig, steps: int, site: SiteInfo) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.hidden = max(1, site.channels // config.channel_ratio)
         kernel = 1 if site.size == (1, 1) else config.kernel_size  # the other taps would only see padding
         self.temporal = TemporalAttention(steps, config.time_ratio)
         self.squeeze = Synapse(SameConv2d(site.channels, self.hidden, kernel))
         self.excite = Synapse(SameConv2d(self.hidden, site.channels, kernel))
-        self.attention: Tensor | None = None  # of the last training batch, until penalty() takes it
 
     def forward(self, spikes: Signal, current: Signal) -> Signal:
         maps = current.current(_maps(current.decoded()))
@@ -102,15 +100,10 @@ class Gate(Between):
         hidden = self.squeeze(maps)
         a_sc = self.excite(hidden.with_values(hidden.values.relu())).values
         gate = (a_t * a_sc).sigmoid()
-        if self.training and self.config.regulariser != "none":
-            self.attention = gate.mean((1, 2, 3, 4))
+        self.attend(gate.mean((1, 2, 3, 4)))
         # the first gate of a changing current waits for the last step's maps
         delay = spikes.delay + len(maps.values) - 1
         return replace(spikes, values=spikes.values * gate.view_as(spikes.values), kind=Kind.ANALOG, delay=delay)
-
-    def penalty(self) -> Tensor | float:
-        attention, self.attention = self.attention, None
-        return 0.0 if attention is None else self.config.penalty(attention)
 
     def operations(self, spikes: Signal, current: Signal) -> Operations:
         """Everything but the convolutions, which are counted by themselves.
@@ -147,7 +140,7 @@ class GAC(Coding):
         return {"time_ratio": Choice(tuple(ratio for ratio in _RATIOS if ratio <= steps))}
 
     def between(self, site: SiteInfo) -> Between | None:
-        return Gate(self.config, self.time_steps, site) if site.index == 0 else None
+        return GatedAttention(self.config, self.time_steps, site) if site.index == 0 else None
 
 
 @hookimpl

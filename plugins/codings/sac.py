@@ -2,11 +2,12 @@
 
 Free parameters u of length T give coefficients ``a = N(u)``, and a spiking layer that fires ``s[t]`` is worth ``a[t]
 s[t]``. Rate coding (equal a) and temporal coding (decaying a) are special cases. Since ``W (a[t] s[t]) = a[t] (W
-s[t])``, synapses stay accumulate-only.
+s[t])``, synapses stay accumulate-only; by channel, ``a[t, c]`` folds into one set of weights per step.
 
 Reference: Liu, Hu, Li, Pei & Deng, "Spike attention coding for spiking neural networks", IEEE TNNLS (2023). No code was
-released and the text was not available to us: normalisers, regularisers, initial values and scopes are
+released and the text was not available to us: normalisers, regularisers, initial values, presets and scopes are
 **reconstructed** from the abstract, which says one coefficient per step, several normalisations and regularisers.
+docs/sac.md has the equations.
 """
 
 from __future__ import annotations
@@ -14,75 +15,107 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Between, Coding, Operations, Signal, SiteInfo, hookimpl
-from spikefront.plugins.attention import NORMALISERS, AttentionConfig, effective_steps, entropy
-from spikefront.plugins.signal import over_time
+from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, hookimpl
+from spikefront.plugins.attention import (
+    NORMALISERS,
+    PRESETS,
+    AttentionConfig,
+    effective_steps,
+    effective_steps_l2,
+    entropy,
+    first_spikes,
+)
 from spikefront.searchspace import PINNED, Choice, Float, Int, When
 
-_INITIAL: dict[str, float] = {"uniform": 0.0, "linear": 0.1, "geometric": math.log(2)}
+_INITIAL: Final = {"uniform": 0.0, "linear": 0.1, "geometric": math.log(2)}
+_TEMPERED: Final = ("softmax", "mean1", "sparsemax")
 
 
 @dataclass(frozen=True, slots=True)
 class SACConfig(AttentionConfig):
-    """Hyperparameters of spike attention coding."""
+    """Hyperparameters of spike attention coding. Beside a preset, regularisation and temperature have no effect."""
 
-    scope: Annotated[str, Choice(("readout", "layer"))] = "layer"
-    """What is weighted: the output over time only, or every spiking layer with coefficients of its own."""
-    normaliser: Annotated[str, Choice(tuple(NORMALISERS))] = "mean1"
+    scope: Annotated[str, Choice(("readout", "input", "layer", "channel"))] = "layer"
+    """What is weighted: the output, the constant input, or every spiking layer, with a vector each or per channel."""
+    preset: Annotated[str, Choice(("learned", *PRESETS)), PINNED] = "learned"
+    """Coefficients: learnt, or held at those of a known code."""
+    tau: Annotated[float, Float(0.5, 16.0, log=True), PINNED, When("preset", ("ttfs-exp",))] = 2.0
+    """Time constant by which the coefficients of ttfs-exp decay, in steps."""
+    normaliser: Annotated[str, Choice(tuple(NORMALISERS)), When("preset", ("learned",))] = "mean1"
     """How free parameters become coefficients."""
-    temperature: Annotated[float, Float(0.1, 5.0, log=True), When("normaliser", ("softmax", "mean1", "sparsemax"))] = (
-        1.0
-    )
+    temperature: Annotated[float, Float(0.1, 5.0, log=True), When("normaliser", _TEMPERED)] = 1.0
     """Divides the free parameters: near 0 one step wins, a large value makes all equal."""
-    init: Annotated[str, Choice(tuple(_INITIAL))] = "uniform"
+    init: Annotated[str, Choice(tuple(_INITIAL)), When("preset", ("learned",))] = "uniform"
     """Coefficients at the start, before normalising: equal, or falling at each step by a tenth (linear) or by half."""
-    lr_multiplier: Annotated[float, Float(0.1, 10.0, log=True), PINNED] = 5.0
+    lr_multiplier: Annotated[float, Float(0.1, 10.0, log=True), PINNED, When("preset", ("learned",))] = 5.0
     """Learning rate of the coefficients, relative to the weights': T parameters need larger steps."""
 
 
 class StepCoefficients(nn.Module):
-    """T learnable coefficients; calling it returns them, shape ``(T,)``."""
+    """Coefficients of T steps, learnt or fixed: ``(T,)``, or ``(T, C)`` if learnt for C ``channels``."""
 
-    def __init__(self, config: SACConfig, steps: int) -> None:
+    fixed: Tensor | None
+
+    def __init__(self, config: SACConfig, steps: int, channels: int | None = None) -> None:
         super().__init__()
         self.config = config
         self.lr_multiplier = config.lr_multiplier
-        exponent = -_INITIAL[config.init] * torch.arange(steps, dtype=torch.float32)
-        # softmax takes the exponential itself; without it, a vector that grew negative would not decay
-        self.u = nn.Parameter(exponent if config.normaliser in ("softmax", "mean1") else exponent.exp())
+        self.shape = (steps,) if channels is None else (steps, channels)
+        t = torch.arange(1, steps + 1, dtype=torch.float32)
+        learned = config.preset == "learned"
+        self.register_buffer("fixed", None if learned else PRESETS[config.preset](t, config.tau))
+        if learned:
+            exponent = -_INITIAL[config.init] * (t - 1)
+            # softmax takes the exponential itself; without it, a vector that grew negative would not decay
+            start = exponent if config.normaliser in ("softmax", "mean1") else exponent.exp()
+            # flat for channels too: weight decay, which would pull towards equal steps, spares vectors only
+            self.u = nn.Parameter(start.repeat_interleave(channels or 1))
 
     def forward(self) -> Tensor:
-        scaled = self.config.normaliser in ("softmax", "mean1", "sparsemax")
-        return NORMALISERS[self.config.normaliser](self.u / self.config.temperature if scaled else self.u)
+        if self.fixed is not None:
+            return self.fixed
+        u, normaliser = self.u.view(self.shape), self.config.normaliser
+        return NORMALISERS[normaliser](u / self.config.temperature if normaliser in _TEMPERED else u)
+
+    def weigh(self, signal: Signal) -> Signal:
+        """Attach the coefficients to an edge; beside a ttfs preset only first spikes pass."""
+        return (first_spikes(signal) if self._masks(signal) else signal).weighted(self())
+
+    def looks(self, signal: Signal) -> int:
+        """Return the spikes of an edge that have to be looked at, whether they are the first."""
+        return int(torch.count_nonzero(signal.values)) if self._masks(signal) else 0
+
+    def _masks(self, signal: Signal) -> bool:
+        return self.config.preset.startswith("ttfs") and signal.kind is not Kind.ANALOG
 
     def penalty(self) -> Tensor | float:
-        return self.config.penalty(self())
+        return 0.0 if self.fixed is not None else self.config.penalty(self())
 
 
 class WeightedSpikes(Between):
-    """Attaches the coefficients to a layer's spikes; the synapse behind applies them where that is cheapest."""
+    """Attaches coefficients to a layer's spikes; the synapse behind applies them where that is cheapest."""
 
-    def __init__(self, config: SACConfig, steps: int) -> None:
+    def __init__(self, config: SACConfig, steps: int, channels: int | None) -> None:
         super().__init__()
-        self.coefficients = StepCoefficients(config, steps)
+        self.coefficients = StepCoefficients(config, steps, channels)
 
     def forward(self, spikes: Signal, current: Signal) -> Signal:
-        return Signal(spikes.values, spikes.steps, spikes.kind, self.coefficients())
+        return self.coefficients.weigh(spikes)
 
     def penalty(self) -> Tensor | float:
         return self.coefficients.penalty()
 
     def operations(self, spikes: Signal, current: Signal) -> Operations:
-        return Operations()  # the multiply is charged to the synapse that the edge ends in
+        return Operations(adds=self.coefficients.looks(spikes))  # weighting is charged to the synapse behind
 
 
 class SAC(Coding):
-    """Learnable weight per time step, on the read-out or behind every spiking layer (reconstructed)."""
+    """Learnable weight per time step, on the input, the read-out or every spiking layer (reconstructed)."""
 
     name = "sac"
     Config = SACConfig
@@ -91,35 +124,42 @@ class SAC(Coding):
 
     def __init__(self, config: SACConfig | None = None, *, steps: int) -> None:
         super().__init__(config, steps=steps)
-        self.readout = StepCoefficients(self.config, steps) if self.config.scope == "readout" else None
+        scope = self.config.scope
+        self.input = StepCoefficients(self.config, steps) if scope == "input" else None
+        self.readout = StepCoefficients(self.config, steps) if scope == "readout" else None
         self.layers: list[WeightedSpikes] = []  # for metrics; the sites own them
 
+    def encode(self, x: Tensor) -> Signal:
+        constant = super().encode(x)
+        return constant if self.input is None else self.input.weigh(constant)
+
     def between(self, site: SiteInfo) -> Between | None:
-        if self.config.scope == "readout":
+        if self.config.scope not in ("layer", "channel"):
             return None
-        self.layers.append(WeightedSpikes(self.config, self.time_steps))
+        channels = site.channels if self.config.scope == "channel" else None
+        self.layers.append(WeightedSpikes(self.config, self.time_steps, channels))
         return self.layers[-1]
 
     def decode(self, output: Signal) -> Tensor:
         if self.readout is None:
             return super().decode(output)
-        values = output.decoded()
-        return (values * over_time(self.readout(), values)).sum(0)
+        values = self.readout.weigh(output).decoded()
+        return values.expand(self.time_steps, *values.shape[1:]).sum(0)
 
     def decode_operations(self, output: Signal) -> Operations:
-        count = output.values.numel()
-        return Operations(adds=count, multiplies=0 if self.readout is None else count)
+        if self.readout is None:
+            return super().decode_operations(output)
+        return super().decode_operations(self.readout.weigh(output)) + Operations(adds=self.readout.looks(output))
 
     def penalty(self) -> Tensor | float:
-        return 0.0 if self.readout is None else self.readout.penalty()
+        return sum((own.penalty() for own in (self.input, self.readout) if own is not None), start=0.0)
 
     @torch.no_grad()
     def metrics(self) -> Mapping[str, float]:
-        vectors = [layer.coefficients() for layer in self.layers] if self.readout is None else [self.readout()]
-        return {
-            "sac.effective_steps": float(torch.stack([effective_steps(a) for a in vectors]).mean()),
-            "sac.entropy": float(torch.stack([entropy(a) for a in vectors]).mean()),
-        }
+        own = [self.input, self.readout, *(layer.coefficients for layer in self.layers)]
+        vectors = [(a := item()).expand(self.time_steps, *a.shape[1:]) for item in own if item is not None]
+        numbers = {"effective_steps": effective_steps, "effective_steps_l2": effective_steps_l2, "entropy": entropy}
+        return {f"sac.{name}": float(torch.stack([of(a) for a in vectors]).mean()) for name, of in numbers.items()}
 
 
 @hookimpl

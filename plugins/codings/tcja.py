@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, hookimpl
-from spikefront.plugins.attention import AttentionConfig
+from spikefront.plugins.attention import AttentionConfig, Gate
 from spikefront.searchspace import Choice, Domain, Int, UsageError, When
 
 _K_TIME: Final = (1, 2, 3, 4)
@@ -44,7 +44,7 @@ class TCJAConfig(AttentionConfig):
     k_channel: Annotated[int, Choice((1, 2, 3, 4, 5, 7)), When("fusion", ("product", "sum", "channel"))] = 2
     """Kernel along channels; a layer of C channels takes at most C - 1 (and at least 1)."""
     positions: Annotated[str, Choice(("last-two", "last", "first", "all"))] = "last-two"
-    """At the end of which stages it acts; neurons at the read-out are a stage of their own."""
+    """At the end of which stages it acts."""
 
 
 class SameConv1d(nn.Conv1d):
@@ -64,7 +64,7 @@ class SameConv1d(nn.Conv1d):
         return self.in_channels * self.out_channels * valid
 
 
-class JointAttention(Between):
+class JointAttention(Gate):
     """The gate behind one layer. Fully connected neurons are maps of one pixel.
 
     Attributes:
@@ -72,18 +72,16 @@ class JointAttention(Between):
     """
 
     def __init__(self, config: TCJAConfig, steps: int, channels: int) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
+        self.fusion = config.fusion
         k_channel = max(1, min(config.k_channel, channels - 1))
         self.along_time = None if config.fusion == "channel" else SameConv1d(channels, config.k_time)
         self.along_channels = None if config.fusion == "time" else SameConv1d(steps, k_channel)
         self.lag = config.k_time // 2 if config.fusion == "time" else steps - 1
-        self.attention: Tensor | None = None  # of the last training batch, until penalty() takes it
 
     def forward(self, spikes: Signal, current: Signal) -> Signal:
         gate = self.gate(spikes)
-        if self.training and self.config.regulariser != "none":
-            self.attention = gate.mean((1, 2))
+        self.attend(gate.mean((1, 2)))
         # spikes first: the layout of the product is theirs
         values = spikes.values * gate.view(*gate.shape, *[1] * (spikes.values.dim() - 3))
         return replace(spikes, values=values, kind=Kind.ANALOG, delay=spikes.delay + self.lag)
@@ -96,11 +94,7 @@ class JointAttention(Between):
             parts.append(self.along_time(z.permute(1, 2, 0)).permute(2, 0, 1))  # as (B, C, T)
         if self.along_channels is not None:
             parts.append(self.along_channels(z.transpose(0, 1)).transpose(0, 1))  # as (B, T, C)
-        return reduce(add if self.config.fusion == "sum" else mul, parts).sigmoid()
-
-    def penalty(self) -> Tensor | float:
-        attention, self.attention = self.attention, None
-        return 0.0 if attention is None else self.config.penalty(attention)
+        return reduce(add if self.fusion == "sum" else mul, parts).sigmoid()
 
     def operations(self, spikes: Signal, current: Signal) -> Operations:
         """An addition per spike for the mean, whose division folds into the weights; convolutions; fusion and sigmoid.
@@ -112,7 +106,7 @@ class JointAttention(Between):
         macs = 0 if self.along_time is None else samples * self.along_time.multiplies(steps)
         macs += 0 if self.along_channels is None else samples * self.along_channels.multiplies(channels)
         weighted = 0 if spikes.coefficient is None else gates
-        products, sums = gates * (self.config.fusion == "product"), gates * (self.config.fusion == "sum")
+        products, sums = gates * (self.fusion == "product"), gates * (self.fusion == "sum")
         return Operations(adds=fired + macs + sums + gates, multiplies=weighted + macs + products + gates + fired)
 
 

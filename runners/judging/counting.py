@@ -106,7 +106,7 @@ class _Counter:
                 sops=reached if spiking else 0,
                 macs=0 if spiking else reached,
                 macs_every_step=0 if spiking else reached * _presentations(signal),
-                operations=Operations(multiplies=_weighted_steps(signal) * current.values[0].numel()),
+                operations=Operations(multiplies=signal.weighted_steps() * current.values[0].numel()),
                 events=events,
                 sites=signal.values.numel(),
                 geometry=_geometry(module, signal, current),
@@ -122,7 +122,7 @@ class _Counter:
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
         """Charge an edge with a coefficient that ends in neurons, as a shortcut can, for weighting its values."""
         check_kind(current, name)
-        if _weighted_steps(current):
+        if current.weighted_steps():
             operations = Operations(multiplies=int(torch.count_nonzero(current.values)))
             self._add(LayerCount(f"{name}.coefficient", "residual", operations=operations))
 
@@ -210,18 +210,11 @@ def _presentations(signal: Signal) -> int:
     return signal.steps
 
 
-def _weighted_steps(signal: Signal) -> int:
-    """Return the steps at which a coefficient that varies over time is anything but 0 or 1."""
-    if signal.coefficient is None or len(signal.coefficient) == 1:
-        return 0
-    by_step = signal.coefficient.reshape(signal.steps, -1)
-    return int(((by_step != 0) & (by_step != 1)).any(1).sum())
-
-
 def _geometry(module: Synapse, signal: Signal, current: Signal) -> Geometry:
     inputs, outputs = signal.values[0, 0].numel(), current.values[0, 0].numel()
     weight, biased = module.weight, module.folded()[1] is not None
-    words = weight.weight.numel()
+    by_step = signal.coefficient is not None and signal.coefficient.dim() == 2 and len(signal.coefficient) > 1
+    words = weight.weight.numel() * (signal.steps if by_step else 1)  # a set of weights per step
     if isinstance(weight, nn.Linear):
         return Geometry(inputs, outputs, outputs, words, biased=biased)
     kernel, stride = ((size[0], size[1]) for size in (weight.kernel_size, weight.stride))

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikefront.plugins.attention import NORMALISERS, REGULARISERS, effective_steps, entropy, sparsemax
+from spikefront.plugins.attention import (
+    NORMALISERS,
+    REGULARISERS,
+    effective_steps,
+    effective_steps_l2,
+    entropy,
+    sparsemax,
+)
 
 SIMPLEX = ("softmax", "sum1", "sparsemax")
 
@@ -34,7 +41,7 @@ def project(u: Tensor) -> Tensor:
 def test_simplex_normaliser_is_positive_and_sums_to_1(name: str, u: Tensor) -> None:
     a = NORMALISERS[name](u)
     assert (a >= 0).all()
-    assert a.sum().item() == pytest.approx(1, abs=2e-5 if name == "sum1" else 1e-6)
+    assert a.sum().item() == pytest.approx(1, abs=1e-6)
 
 
 def test_mean1_sums_to_the_number_of_steps(u: Tensor) -> None:
@@ -84,6 +91,7 @@ def test_effective_steps_and_entropy_keep_their_range(name: str, u: Tensor) -> N
     a = NORMALISERS[name](u)
     assert -1e-6 <= entropy(a) <= math.log(len(u)) + 1e-6
     assert 1 - 1e-6 <= effective_steps(a) <= len(u) * (1 + 1e-6)
+    assert 1 - 1e-6 <= effective_steps_l2(a) <= effective_steps(a) * (1 + 1e-5)
 
 
 def test_effective_steps_count_equal_coefficients() -> None:
@@ -91,6 +99,9 @@ def test_effective_steps_count_equal_coefficients() -> None:
     assert effective_steps(torch.tensor([0.0, 0.7, 0.7, 0.0])).item() == pytest.approx(2)
     assert effective_steps(torch.tensor([0.0, 1.0, 0.0])).item() == 1
     assert entropy(torch.tensor([0.5, 0.25, 0.25])).item() == pytest.approx(1.5 * math.log(2))
+    assert effective_steps_l2(torch.full((8,), 3.0)).item() == pytest.approx(8)
+    assert effective_steps_l2(torch.tensor([0.0, 1.0, 0.0])).item() == 1
+    assert effective_steps_l2(torch.tensor([2.0, -1.0, 1.0])).item() == pytest.approx(1 / (1 / 4 + 1 / 16 + 1 / 16))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +110,8 @@ def test_effective_steps_count_equal_coefficients() -> None:
         ("spread", [0.5, 0.5], [1.0, 0.0]),
         ("concentrate", [1.0, 0.0], [0.5, 0.5]),
         ("uniform", [0.5, 0.5], [0.9, 0.1]),
+        ("geometric", [2 / 3, 1 / 3], [0.5, 0.5]),
+        ("one-hot", [1.0, 0.0], [0.0, 1.0]),
         ("l1", [0.1, -0.1], [1.0, -1.0]),
         ("smooth", [0.5, 0.5], [0.0, 1.0]),
         ("early", [1.0, 0.0], [0.0, 1.0]),
@@ -109,13 +122,26 @@ def test_penalty_prefers_what_its_name_says(name: str, better: list[float], wors
 
 
 def test_each_penalty_is_compared_above() -> None:
-    assert set(REGULARISERS) == {"spread", "concentrate", "uniform", "l1", "smooth", "early"}
+    assert set(REGULARISERS) == {
+        "spread",
+        "concentrate",
+        "uniform",
+        "geometric",
+        "one-hot",
+        "l1",
+        "smooth",
+        "early",
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "a", "value"),
     [
         ("uniform", [1.0, 2.0, 1.0], 1 / 9 + 4 / 9 + 1 / 9),  # the mean is 4/3
+        ("geometric", [4.0, 2.0, 1.0], 0.0),
+        ("geometric", [1.0, 2.0, 4.0], 9.0 + 9.0),  # from 4, 2, 1, which has the same sum
+        ("one-hot", [3.0, 0.0, 0.0], 0.0),
+        ("one-hot", [1.0, 2.0, 1.0], 9.0 + 4.0 + 1.0),  # from 4, 0, 0
         ("l1", [1.0, -2.0, 0.5], 3.5),
         ("smooth", [1.0, 2.0, 0.5], 1.0 + 2.25),
         ("early", [1.0, 2.0, 0.5, 1.0], 1.0 + 0.5),
@@ -133,3 +159,19 @@ def test_penalty_is_finite_with_a_finite_gradient_at_exact_zeros(name: str) -> N
     REGULARISERS[name](a).backward()
     assert a.grad is not None
     assert a.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", sorted(NORMALISERS))
+def test_channels_are_normalised_each_by_itself(name: str) -> None:
+    u = 2 * torch.randn(6, 5)
+    by_channel = torch.stack([NORMALISERS[name](channel) for channel in u.T], dim=1)
+    torch.testing.assert_close(NORMALISERS[name](u), by_channel)
+
+
+@pytest.mark.parametrize("name", [*sorted(REGULARISERS), "entropy", "effective_steps", "effective_steps_l2"])
+def test_number_of_several_channels_is_the_mean_of_theirs(name: str) -> None:
+    functions = {"entropy": entropy, "effective_steps": effective_steps, "effective_steps_l2": effective_steps_l2}
+    function = (REGULARISERS | functions)[name]
+    a = torch.randn(6, 5)
+    assert function(a).shape == ()
+    torch.testing.assert_close(function(a), torch.stack([function(channel) for channel in a.T]).mean())

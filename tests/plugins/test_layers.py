@@ -231,3 +231,10 @@ def test_other_sums_are_analog_and_cost_an_addition_per_value_and_step(first: Si
 def test_sum_of_constants_stays_constant() -> None:
     constant = Signal(torch.rand(1, 2, 3), 4, Kind.ANALOG)
     assert Add()(constant, constant).values.shape[0] == 1
+
+
+def test_sum_behind_average_pooling_is_refused() -> None:
+    events = Events(torch.zeros(1, 2, 2), torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool))
+    pooled = Signal(torch.zeros(1, 1, 1, 2, 2), 1, Kind.BINARY, events=events)
+    with pytest.raises(ValueError, match="^a sum behind average pooling has no op count: put a spiking site between"):
+        Add()(pooled, pooled)

@@ -56,7 +56,7 @@ def test_config_chooses_the_pooling(pool: str, layer: type) -> None:
 
 def test_readout_of_spikes_adds_a_site() -> None:
     _, infos = build(ConvNetConfig(stages=2, readout="spikes"), (1, 8, 8))
-    assert infos[-1] == SiteInfo(2, 2, 10, (1, 1), True)
+    assert infos[-1] == SiteInfo(2, 2, 10, (1, 1), False)
 
 
 def test_input_that_is_no_image_is_refused() -> None:

@@ -28,6 +28,6 @@ def test_sites_follow_the_hidden_layers() -> None:
 
 def test_readout_of_spikes_adds_a_site() -> None:
     mlp, infos = build(MLPConfig(width=16, readout="spikes"))
-    assert infos[-1] == SiteInfo(1, 1, 10, (1, 1), True)
+    assert infos[-1] == SiteInfo(1, 1, 10, (1, 1), False)
     assert isinstance(mlp.layers, nn.Sequential)
     assert not isinstance(mlp.layers[-1], Synapse)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Kind, Operations, Signal, SiteInfo, fold, load_registry
 from spikefront.plugins.attention import REGULARISERS
-from spikefront.plugins.codings.gac import GAC, GACConfig, Gate, SameConv2d
+from spikefront.plugins.codings.gac import GAC, GACConfig, GatedAttention, SameConv2d
 from spikefront.runners.judging.assembly import Network, assemble
 from spikefront.runners.judging.counting import count_operations
 from spikefront.searchspace import Choice, UsageError, from_flat
@@ -19,10 +19,10 @@ from spikefront.searchspace import Choice, UsageError, from_flat
 KERNELS = (1, 2, 3, 4, 5, 7)
 
 
-def gate(steps: int, channels: int, size: tuple[int, int] = (6, 5), **config: Any) -> Gate:
+def gate(steps: int, channels: int, size: tuple[int, int] = (6, 5), **config: Any) -> GatedAttention:
     site = SiteInfo(0, stage=0, channels=channels, size=size, last_of_stage=False)
     module = GAC(GACConfig(**config), steps=steps).between(site)
-    assert isinstance(module, Gate)
+    assert isinstance(module, GatedAttention)
     return module
 
 
@@ -33,7 +33,7 @@ def signals(steps: int, *shape: int, constant: bool, dtype: torch.dtype = torch.
     return Signal(spikes, steps, Kind.BINARY), Signal(current, steps, Kind.ANALOG)
 
 
-def run(module: Gate, spikes: Signal, current: Signal) -> Signal:
+def run(module: GatedAttention, spikes: Signal, current: Signal) -> Signal:
     out: Signal = module(spikes, current)
     return out
 
@@ -92,7 +92,7 @@ def conv(x: Tensor, weight: Tensor) -> tuple[Tensor, int, int]:
     return out, taps, padded
 
 
-def reference(module: Gate, spikes: Signal, current: Signal) -> tuple[Tensor, Tally]:
+def reference(module: GatedAttention, spikes: Signal, current: Signal) -> tuple[Tensor, Tally]:
     """Follow the equations one scalar at a time; the tally leaves out the convolutions."""
     tally, out = Tally(), torch.zeros_like(spikes.values)
     m1, m2 = module.temporal.squeeze.weight.tolist(), module.temporal.excite.weight.tolist()
@@ -274,14 +274,14 @@ def test_penalty_is_on_the_mean_gate_of_the_last_training_batch_once(regulariser
     assert module.penalty() == 0
 
 
-def small_network(**config: Any) -> tuple[Network, Gate]:
+def small_network(**config: Any) -> tuple[Network, GatedAttention]:
     flat = {"task": "digits", "coding": "gac", "neuron": "lif", "backbone": "convnet", "steps": 4}
     flat |= {"backbone.convnet.width": 4, "backbone.convnet.stages": 1}
     flat |= {f"coding.gac.{name}": value for name, value in config.items()}
     registry = load_registry(third_parties=False)
     network = assemble(from_flat(flat, registry), registry, (1, 8, 8), 10).eval()
     module = network.sites[0].between
-    assert isinstance(module, Gate)
+    assert isinstance(module, GatedAttention)
     return network, module
 
 

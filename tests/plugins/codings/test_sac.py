@@ -1,27 +1,46 @@
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from spikefront.plugins import Kind, Operations, Signal, SiteInfo
+from spikefront.plugins import Kind, Operations, Signal, SiteFactory, SiteInfo, Synapse
 from spikefront.plugins.attention import NORMALISERS, REGULARISERS
-from spikefront.plugins.codings.sac import SAC, SACConfig, WeightedSpikes
+from spikefront.plugins.backbones.convnet import ConvNet
+from spikefront.plugins.backbones.mlp import MLP
+from spikefront.plugins.codings.sac import SAC, SACConfig, StepCoefficients, WeightedSpikes
+from spikefront.plugins.neurons.lif import LIF
+from spikefront.plugins.surrogates import ATan
+from spikefront.runners.judging.assembly import Network
+from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.training import parameter_groups
 
 SITE = SiteInfo(0, stage=0, channels=3, size=(1, 1), last_of_stage=True)
+PRESETS = ("rate", "count", "phase", "ttfs-linear", "ttfs-exp", "first", "last")
 
 
 def readout(steps: int, **config: Any) -> SAC:
     return SAC(SACConfig(scope="readout", **config), steps=steps)
 
 
-def layer(steps: int, **config: Any) -> WeightedSpikes:
-    module = SAC(SACConfig(scope="layer", **config), steps=steps).between(SITE)
+def layer(steps: int, scope: str = "layer", **config: Any) -> WeightedSpikes:
+    module = SAC(SACConfig(scope=scope, **config), steps=steps).between(SITE)
     assert isinstance(module, WeightedSpikes)
     return module
+
+
+def drawn(module: nn.Module, seed: int = 0) -> None:
+    """Set the free parameters to random numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
 
 
 def levels(coding: SAC) -> Tensor:
@@ -58,7 +77,7 @@ def test_geometric_coefficients_tell_all_spike_trains_apart(steps: int) -> None:
 
 @pytest.mark.parametrize("normaliser", sorted(NORMALISERS))
 @pytest.mark.parametrize("init", ["linear", "geometric"])
-def test_preset_starts_positive_and_falls_with_time(normaliser: str, init: str) -> None:
+def test_initial_value_starts_positive_and_falls_with_time(normaliser: str, init: str) -> None:
     a = layer(16, normaliser=normaliser, init=init).coefficients().detach()
     assert (a >= 0).all()
     assert (a[0] > a[1:]).all()
@@ -67,13 +86,13 @@ def test_preset_starts_positive_and_falls_with_time(normaliser: str, init: str) 
 
 
 @pytest.mark.parametrize("normaliser", ["none", "l2", "softmax", "mean1"])
-def test_geometric_preset_halves_at_each_step(normaliser: str) -> None:
+def test_geometric_start_halves_at_each_step(normaliser: str) -> None:
     a = layer(8, normaliser=normaliser, init="geometric").coefficients().detach()
     torch.testing.assert_close(a[1:] / a[:-1], torch.full((7,), 0.5))
 
 
 @pytest.mark.parametrize("normaliser", sorted(NORMALISERS))
-def test_uniform_preset_starts_equal(normaliser: str) -> None:
+def test_uniform_start_is_equal(normaliser: str) -> None:
     a = layer(8, normaliser=normaliser, init="uniform").coefficients().detach()
     torch.testing.assert_close(a, a[:1].expand(8))
     assert a[0] > 0
@@ -115,8 +134,12 @@ def test_spikes_stay_spikes_with_a_coefficient_beside_them() -> None:
 
 def test_weighted_readout_costs_a_multiplication_per_value() -> None:
     output = Signal(torch.rand(4, 2, 5), 4, Kind.ANALOG)
-    assert readout(4).decode_operations(output) == Operations(adds=40, multiplies=40)
+    assert readout(4, init="linear").decode_operations(output) == Operations(adds=40, multiplies=40)
     assert SAC(steps=4).decode_operations(output) == Operations(adds=40)
+    weighted = Signal(torch.ones(4, 2, 5), 4, Kind.BINARY, torch.tensor([0.5, 1.0, 0.0, 2.0]))  # a layer's own
+    assert SAC(steps=4).decode_operations(weighted) == Operations(adds=40, multiplies=20)
+    weighted = Signal(torch.ones(4, 2, 5), 4, Kind.BINARY, torch.full((4, 5), 0.5))
+    assert SAC(steps=4).decode_operations(weighted) == Operations(adds=40, multiplies=40)
 
 
 @pytest.mark.parametrize("regulariser", sorted(REGULARISERS))
@@ -142,3 +165,264 @@ def test_metrics_say_how_many_steps_count() -> None:
     assert uniform.metrics()["sac.effective_steps"] == pytest.approx(8)
     sharp = readout(8, normaliser="softmax", init="geometric", temperature=0.1)
     assert sharp.metrics()["sac.effective_steps"] == pytest.approx(1, abs=0.05)
+
+
+def test_metrics_are_means_over_layers_and_hold_for_equal_presets() -> None:
+    coding = SAC(SACConfig(scope="channel", normaliser="softmax"), steps=8)
+    first, second = coding.between(SITE), coding.between(SITE)
+    assert isinstance(first, WeightedSpikes)
+    assert isinstance(second, WeightedSpikes)
+    with torch.no_grad():
+        second.coefficients.u.view(8, 3)[0] = 50.0  # one step each
+    metrics = coding.metrics()
+    assert metrics["sac.effective_steps"] == pytest.approx((8 + 1) / 2)
+    assert metrics["sac.effective_steps_l2"] == pytest.approx((8 + 1) / 2)
+    assert metrics["sac.entropy"] == pytest.approx(math.log(8) / 2)
+    assert readout(8, preset="rate").metrics()["sac.effective_steps_l2"] == pytest.approx(8)
+
+
+# Numeric oracles: they hold for any parameters
+
+parameters = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=8)
+
+
+@given(u=parameters)
+def test_simplex_read_out_stays_in_0_1_and_mean_1_in_0_t(u: list[float]) -> None:
+    steps = len(u)
+    spikes = torch.randint(0, 2, (steps, 4, 10)).float()
+    output = Signal(torch.cat((spikes, torch.ones(steps, 1, 10)), dim=1), steps, Kind.BINARY)
+    for normaliser, largest in (("softmax", 1), ("sum1", 1), ("sparsemax", 1), ("mean1", steps)):
+        coding = readout(steps, normaliser=normaliser)
+        assert coding.readout is not None
+        coding.readout.u.data = torch.tensor(u)
+        decoded = coding.decode(output)
+        assert decoded.min() >= 0
+        torch.testing.assert_close(decoded[-1], torch.full((10,), float(largest)))  # all fire: the largest value
+        assert (decoded <= decoded[-1] * (1 + 1e-6)).all()
+
+
+@given(u=parameters)
+def test_l2_read_out_is_at_most_the_root_of_t(u: list[float]) -> None:
+    steps = len(u)
+    coding = readout(steps, normaliser="l2")
+    assert coding.readout is not None
+    coding.readout.u.data = torch.tensor(u)
+    output = Signal(torch.randint(0, 2, (steps, 4, 10)).float(), steps, Kind.BINARY)
+    assert coding.decode(output).abs().max() <= math.sqrt(steps) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("steps", [2, 4, 6])
+def test_generic_coefficients_tell_all_spike_trains_apart(steps: int) -> None:
+    coding = readout(steps, normaliser="none")
+    assert coding.readout is not None
+    coding.readout.u.data = torch.tensor([2, 3, 5, 7, 11, 13]).sqrt()[:steps]  # linearly independent over the integers
+    assert len(levels(coding)) == 2**steps
+
+
+@pytest.mark.parametrize(("preset", "expected"), [("rate", 5), ("count", 5), ("phase", 16), ("first", 2), ("last", 2)])
+def test_preset_has_the_levels_of_its_code(preset: str, expected: int) -> None:
+    found = levels(readout(4, preset=preset))
+    assert len(found) == expected
+    step = {"rate": 1 / 4, "count": 1.0, "phase": 1 / 16}.get(preset, 1.0)
+    torch.testing.assert_close(found, step * torch.arange(expected), rtol=0, atol=2e-5)
+
+
+@given(u=parameters, target=st.floats(-2, 2))
+def test_softmax_gradient_sums_to_0_over_time(u: list[float], target: float) -> None:
+    coding = readout(len(u), normaliser="softmax")
+    assert coding.readout is not None
+    coding.readout.u.data = torch.tensor(u)
+    spikes = Signal(torch.randint(0, 2, (len(u), 4, 3)).float(), len(u), Kind.BINARY)
+    (coding.decode(spikes) - target).square().sum().backward()
+    assert coding.readout.u.grad is not None
+    assert coding.readout.u.grad.sum().item() == pytest.approx(0, abs=1e-4)
+
+
+def test_channel_scope_learns_a_vector_per_channel_and_decay_spares_it() -> None:
+    module = layer(6, "channel", lr_multiplier=3.0)
+    assert sum(parameter.numel() for parameter in module.parameters()) == 6 * 3
+    assert module.coefficients().shape == (6, 3)
+    (group,) = parameter_groups(module, lr=0.1)
+    assert group["weight_decay"] == 0
+    assert group["lr"] == pytest.approx(0.3)
+
+
+# The forward pass, against loops
+
+
+@pytest.mark.parametrize("weight", [nn.Linear(3, 5), nn.Linear(3, 2), nn.Conv2d(3, 4, 3), nn.Conv2d(3, 2, 3)], ids=str)
+@pytest.mark.parametrize("scope", ["layer", "channel", "input"])
+def test_coefficients_before_the_weights_equal_coefficients_after(scope: str, weight: nn.Linear | nn.Conv2d) -> None:
+    steps, shape = 5, (3, 6, 6) if isinstance(weight, nn.Conv2d) else (3,)
+    coding = SAC(SACConfig(scope=scope, normaliser="tanh"), steps=steps)
+    if scope == "input":
+        drawn(coding)
+        assert coding.input is not None
+        x = torch.rand(2, *shape)
+        edge, a = coding.encode(x), coding.input().unsqueeze(1).expand(steps, 3)
+        assert len(edge.values) == 1  # W x is computed once
+        values = x.expand(steps, *x.shape)
+    else:
+        module = layer(steps, scope, normaliser="tanh")
+        drawn(module)
+        values = torch.randint(0, 2, (steps, 2, *shape)).float()
+        spikes = Signal(values, steps, Kind.BINARY)
+        edge, a = module(spikes, spikes), module.coefficients().view(steps, -1).expand(steps, 3)
+    out = Synapse(weight)(edge).values
+    expected = torch.empty_like(out)
+    for t in range(steps):  # one set of weights per step, on unweighted values
+        kernel = weight.weight * a[t].view(1, 3, *[1] * (weight.weight.dim() - 2))
+        if isinstance(weight, nn.Conv2d):
+            expected[t] = nn.functional.conv2d(values[t], kernel, weight.bias)
+        else:
+            expected[t] = nn.functional.linear(values[t], kernel, weight.bias)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+
+
+def test_read_out_is_the_weighted_sum_of_a_loop() -> None:
+    coding = readout(6, normaliser="sum1", init="linear")
+    u = [math.exp(-0.1 * t) for t in range(6)]
+    positive = [math.log1p(math.exp(value)) for value in u]
+    values = torch.randn(6, 2, 3)
+    for b, k in product(range(2), range(3)):
+        expected = sum(positive[t] / sum(positive) * values[t, b, k].item() for t in range(6))
+        assert coding.decode(Signal(values, 6, Kind.ANALOG))[b, k].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_constant_output_counts_at_every_step() -> None:
+    values = torch.randn(1, 2, 3)
+    for config in ({"preset": "count"}, {"normaliser": "mean1"}):
+        torch.testing.assert_close(readout(5, **config).decode(Signal(values, 5, Kind.ANALOG)), 5 * values[0])
+
+
+def test_coefficients_keep_what_the_edge_already_weighs() -> None:
+    module = layer(4, init="geometric", normaliser="none")
+    spikes = Signal(torch.ones(4, 2, 3), 4, Kind.BINARY, torch.tensor([1.0, 2.0, 4.0, 8.0]))
+    torch.testing.assert_close(module(spikes, spikes).decoded(), torch.ones(4, 2, 3))  # 2^t 2^-t
+
+
+# Presets
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("rate", [1 / 4] * 4),
+        ("count", [1.0] * 4),
+        ("phase", [1 / 2, 1 / 4, 1 / 8, 1 / 16]),
+        ("ttfs-linear", [1.0, 3 / 4, 2 / 4, 1 / 4]),
+        ("ttfs-exp", [1.0, math.exp(-1 / 3), math.exp(-2 / 3), math.exp(-1)]),
+        ("first", [1.0, 0.0, 0.0, 0.0]),
+        ("last", [0.0, 0.0, 0.0, 1.0]),
+    ],
+)
+def test_preset_is_what_its_code_says_and_learns_nothing(preset: str, expected: list[float]) -> None:
+    one_spike_each = torch.eye(4).unsqueeze(1)  # neuron t fires at step t only
+    for scope in ("layer", "channel"):
+        module = layer(4, scope, preset=preset, tau=3.0)
+        assert not list(module.parameters())
+        edge = Signal(one_spike_each, 4, Kind.BINARY)
+        assert torch.diagonal(module(edge, edge).decoded()[:, 0]).tolist() == pytest.approx(expected)
+    coding = readout(4, preset=preset, tau=3.0, regulariser="early", regulariser_weight=0.1)
+    assert coding.decode(Signal(one_spike_each, 4, Kind.BINARY))[0].tolist() == pytest.approx(expected)
+    assert coding.penalty() == 0
+
+
+def test_preset_at_the_input_weights_the_constant() -> None:
+    x = torch.rand(2, 3)
+    edge = SAC(SACConfig(scope="input", preset="ttfs-linear"), steps=2).encode(x)
+    torch.testing.assert_close(edge.decoded(), torch.stack((x, x / 2)))
+
+
+@pytest.mark.parametrize("kind", [Kind.BINARY, Kind.TERNARY])
+def test_ttfs_lets_only_first_spikes_through_and_looks_at_each(kind: Kind) -> None:
+    values = torch.tensor([[0.0, 1, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0]]).unsqueeze(1)
+    if kind is Kind.TERNARY:
+        values = values * torch.tensor([1.0, -1, 1, -1]).view(4, 1, 1)
+    values.requires_grad_()
+    spikes = Signal(values, 4, kind)
+    first = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]]).unsqueeze(1)
+    module = layer(4, preset="ttfs-linear")
+    out = module(spikes, spikes)
+    assert torch.equal(out.values, first * values)
+    assert out.kind is kind
+    assert module.operations(spikes, spikes) == Operations(adds=5)
+    assert layer(4, preset="phase").operations(spikes, spikes) == Operations()
+    out.values.sum().backward()  # until a neuron has fired, a spike would make a difference
+    assert values.grad is not None
+    assert values.grad[:, 0].tolist() == [[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 1]]
+
+
+def test_ttfs_read_out_masks_spikes_and_not_currents() -> None:
+    coding = readout(2, preset="ttfs-linear")
+    ones = torch.ones(2, 1, 1)
+    assert coding.decode(Signal(ones, 2, Kind.BINARY)).item() == 1
+    assert coding.decode(Signal(ones, 2, Kind.ANALOG)).item() == 1.5
+    assert coding.decode_operations(Signal(ones, 2, Kind.BINARY)) == Operations(adds=2 + 2, multiplies=1)
+    assert coding.decode_operations(Signal(ones, 2, Kind.ANALOG)) == Operations(adds=2, multiplies=1)
+
+
+@pytest.mark.parametrize("preset", ["rate", "count"])
+def test_equal_presets_fold_into_the_weights(preset: str) -> None:
+    output = Signal(torch.rand(4, 2, 5), 4, Kind.ANALOG)
+    assert readout(4, preset=preset).decode_operations(output) == Operations(adds=40)
+
+
+# Operations of a network
+
+
+def network(coding: SAC, *, conv: bool) -> Network:
+    sites = SiteFactory(lambda: LIF(surrogate=ATan()), coding)
+    backbone = (ConvNet if conv else MLP)(input_shape=(1, 8, 8), outputs=4, sites=sites)
+    sites.finish()
+    torch.manual_seed(0)
+    for module in (*coding.modules(), *backbone.modules()):
+        if isinstance(module, StepCoefficients) and module.fixed is None:
+            nn.init.uniform_(module.u)
+    net = Network(coding, backbone)
+    with torch.no_grad():
+        for _ in range(20):  # until the running statistics make neurons fire
+            net(torch.rand(16, 1, 8, 8))
+    return net
+
+
+@pytest.mark.parametrize("conv", [False, True], ids=["mlp", "convnet"])
+@pytest.mark.parametrize("scope", ["layer", "channel", "input", "readout"])
+def test_synapses_behind_weighted_spikes_stay_accumulate_only(scope: str, conv: bool) -> None:
+    net = network(SAC(SACConfig(scope=scope), steps=4), conv=conv)
+    counts = count_operations(net, torch.rand(3, 1, 8, 8))
+    first, *behind = (layer for layer in counts.layers if layer.role == "synapse" and layer.geometry is not None)
+    assert first.macs > 0  # the input is analog
+    assert first.macs_every_step == 4 * first.macs  # and constant
+    assert all(layer.macs == 0 for layer in behind)
+    assert sum(layer.sops for layer in behind) > 0
+    for layer_count in behind:
+        assert layer_count.geometry is not None
+        weighted = 4 * 3 * layer_count.geometry.outputs  # steps, samples
+        assert layer_count.operations.multiplies == (weighted if scope in ("layer", "channel") else 0)
+    assert first.geometry is not None
+    assert first.operations.multiplies == (4 * 3 * first.geometry.outputs if scope == "input" else 0)
+    assert counts.layers[-1].operations.multiplies == (4 * 3 * 4 if scope == "readout" else 0)
+
+
+def test_free_presets_cost_what_plain_spikes_cost() -> None:
+    x = torch.rand(3, 1, 8, 8)
+    nets = [network(SAC(SACConfig(scope="layer", preset=preset), steps=4), conv=False) for preset in ("count", "rate")]
+    nets[1].backbone.load_state_dict(nets[0].backbone.state_dict() | _fixed(nets[1]))
+    plain, rate = (count_operations(net, x) for net in nets)
+    assert plain.sops == rate.sops > 0
+    assert sum(layer.operations.multiplies for layer in plain.layers if layer.role == "synapse") == 0
+    assert sum(layer.operations.multiplies for layer in rate.layers if layer.role == "synapse") == 0
+
+
+def _fixed(net: Network) -> dict[str, Tensor]:
+    return {name: value for name, value in net.backbone.state_dict().items() if name.endswith("fixed")}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("scope", ["layer", "channel", "input", "readout"])
+def test_each_preset_trains_the_weights_of_a_network(scope: str, preset: str) -> None:
+    net = network(SAC(SACConfig(scope=scope, preset=preset), steps=4), conv=False)
+    net(torch.rand(3, 1, 8, 8)).square().sum().backward()
+    gradients = [parameter.grad for parameter in net.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)

@@ -62,7 +62,9 @@ def test_long_codes_give_the_outputs_of_the_ann(
 ) -> None:
     """Batch norm, biases, average pooling and residual sums all included; with d = 2 no digit comes too early."""
     more = {"coding.css.input": presented, "coding.css.granularity": granularity, "neuron.tsa.silent_period": 2}
-    for steps, tolerance in ((6, 0.35), (20, 1e-3)):
+    # where a channel's scale is small, single digits can ask for more than a neuron can pass on, whatever T
+    floor = 1e-2 if (backbone, granularity) == ("ms-resnet", "channel") else 1e-4
+    for steps, tolerance in ((6, 0.1), (20, floor)):
         spiking, ann = outputs(converted(registry, data, coding="css", backbone=backbone, steps=steps, **more))
         error = (spiking - ann).abs().amax() / ann.std()
         assert error < tolerance, (steps, float(error))

@@ -1,0 +1,83 @@
+"""Phase coding: an input's binary digits, one per step, each worth its place value.
+
+With period K, step t (from 0) carries digit ``k = 1 + t mod K`` of x, and a spike is worth ``2^-k`` at the synapse that
+receives it: ``x = sum over k of 2^-k s[k]`` to within ``2^-K`` in every whole period. The weights are a coefficient of
+the input edge, so that synapse stays accumulate-only; layers behind it have plain neurons.
+
+Reference: Kim, Kim, Huh, Lee & Choi, "Deep neural networks with weighted spikes", Neurocomputing 311 (2018); the digits
+are those of SpikingJelly's weighted phase encoder. We differ in that x above ``1 - 2^-K`` is clamped to it instead of
+refused, and that the neurons behind do not weight their own spikes (``phase-conversion`` does that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins.neurons.phase import phase_weights
+from spikefront.searchspace import PINNED, Choice, Int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCodingConfig:
+    """Hyperparameters of phase coding."""
+
+    period: Annotated[int, Int(2, 8)] = 8
+    """Binary digits K before they repeat; at most T are used."""
+    rounding: Annotated[str, Choice(("down", "nearest")), PINNED] = "down"
+    """Which K-digit number stands for an input: the one at or below it, or the nearest."""
+
+
+def phase(x: Tensor, *, steps: int, period: int, rounding: str = "down") -> Tensor:
+    """Encode ``x`` as binary digits, the highest first.
+
+    Args:
+        x: intensities in [0, 1], any shape ``(*)``; above ``1 - 2^-period`` they are clamped to it.
+        steps: number of time steps T, at least 1; a last period may be cut short.
+        period: binary digits K, at least 1.
+        rounding: ``down`` or ``nearest`` multiple of ``2^-period``.
+
+    Returns:
+        Spikes in {0, 1}, shape ``(T, *)``, dtype and device of ``x``.
+
+    Example:
+        >>> phase(torch.tensor([0.75, 0.25]), steps=3, period=3)
+        tensor([[1., 0.],
+                [1., 1.],
+                [0., 0.]])
+    """
+    scaled = x * 2**period  # exact: floats are binary
+    level = (scaled.floor() if rounding == "down" else scaled.round()).clamp(0, 2**period - 1)
+    below = torch.arange(period - 1, -1, -1, device=x.device, dtype=torch.int32).view(-1, *[1] * x.dim())
+    # shifts, since powers of floats are inexact on some devices
+    digits: Tensor = ((level.to(torch.int32) >> below) & 1).to(x.dtype)
+    return digits[torch.arange(steps, device=x.device) % period]
+
+
+class PhaseCoding(Coding):
+    """Binary digits of the input, weighted by their place values where they arrive."""
+
+    name = "phase"
+    Config = PhaseCodingConfig
+    config: PhaseCodingConfig
+    steps = Int(2, 16, log=True)
+    weights: Tensor
+
+    def __init__(self, config: PhaseCodingConfig | None = None, *, steps: int) -> None:
+        super().__init__(config, steps=steps)
+        self.period = min(self.config.period, steps)
+        self.register_buffer("weights", torch.tensor(phase_weights(steps, self.period)), persistent=False)
+
+    def encode(self, x: Tensor) -> Signal:
+        digits = phase(x, steps=self.time_steps, period=self.period, rounding=self.config.rounding)
+        return Signal(digits, self.time_steps, Kind.BINARY, self.weights)
+
+
+@hookimpl
+def register_codings(register: Callable[[type[Coding]], None]) -> None:
+    register(PhaseCoding)

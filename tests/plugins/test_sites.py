@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Between, Coding, Kind, Neuron, Operations, Signal, Site, SiteFactory, SiteInfo
+from spikefront.plugins.surrogates import ATan
+
+INFO = SiteInfo(0, stage=0, channels=3, size=(2, 2), last_of_stage=True)
+
+
+class Weighted(Neuron):
+    """Fires where the current is at least 1, two steps late, with digits for spikes."""
+
+    name = "weighted"
+
+    @property
+    def delay(self) -> int:
+        return 2
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return (current.expand(steps, *current.shape[1:]) >= 1).to(current.dtype)
+
+    def step_weights(self, steps: int, like: Tensor) -> Tensor | None:
+        return 2.0 ** -torch.arange(1.0, steps + 1).to(like)
+
+    def update_operations(self) -> Operations:
+        return Operations(adds=1)
+
+
+def site(scale: Tensor | None = None, between: Between | None = None) -> Site:
+    return Site(INFO, Weighted(surrogate=ATan()), between, scale)
+
+
+def test_spikes_carry_the_neurons_weights_and_lag_by_its_delay() -> None:
+    out = site()(Signal(torch.ones(1, 5, 3, 2, 2), 4, Kind.ANALOG, delay=3))
+    assert (out.kind, out.steps, out.delay) == (Kind.BINARY, 4, 5)
+    assert out.decoded()[:, 0, 0, 0, 0].tolist() == [0.5, 0.25, 0.125, 0.0625]
+
+
+def test_scale_moves_the_threshold_and_what_a_spike_is_worth() -> None:
+    current = torch.tensor([0.9, 1.1, 2.1]).view(1, 1, 3, 1, 1).expand(2, 1, 3, 2, 2)
+    by_layer = site(torch.full((1, 1), 2.0))(Signal(current, 2, Kind.ANALOG)).decoded()
+    by_channel = site(torch.tensor([[0.5, 2.0, 2.0]]))(Signal(current, 2, Kind.ANALOG)).decoded()
+    assert by_layer[0, 0, :, 0, 0].tolist() == [0, 0, 1]  # 2, at weight 1/2
+    assert by_channel[0, 0, :, 0, 0].tolist() == [0.25, 0, 1]
+
+
+def test_module_behind_sees_spikes_and_the_current_that_drove_them() -> None:
+    seen: list[tuple[Signal, Signal]] = []
+
+    class Note(Between):
+        def forward(self, spikes: Signal, current: Signal) -> Signal:
+            seen.append((spikes, current))
+            return spikes
+
+    current = Signal(torch.randn(4, 5, 3, 2, 2), 4, Kind.ANALOG)
+    out = site(between=Note())(current)
+    assert seen == [(out, current)]
+
+
+def test_factory_numbers_sites_and_tells_each_how_many_stages_there_are() -> None:
+    asked: list[SiteInfo] = []
+
+    class Curious(Coding):
+        name = "curious"
+
+        def between(self, site: SiteInfo) -> Between | None:
+            asked.append(site)
+            return Between() if site.index == 1 else None
+
+    sites = SiteFactory(lambda: Weighted(surrogate=ATan()), Curious(steps=2), lambda info: torch.ones(1, info.channels))
+    sites(3, (4, 4), stage=0, last_of_stage=True)
+    sites(5, (2, 2), stage=1, last_of_stage=True)
+    sites(7, stage=2)  # the read-out ends no stage
+    assert asked == []
+    sites.finish()
+    assert [(info.index, info.stage, info.stages, info.channels) for info in asked] == [
+        (0, 0, 2, 3),
+        (1, 1, 2, 5),
+        (2, 2, 2, 7),
+    ]
+    assert [made.between is None for made in sites.made] == [True, False, True]
+    assert [tuple(made.scale.shape) for made in sites.made if made.scale is not None] == [(1, 3), (1, 5), (1, 7)]
+
+
+def test_scale_is_saved_with_the_weights() -> None:
+    assert "scale" in site(torch.ones(1, 3)).state_dict()
+    assert "scale" not in site().state_dict()
