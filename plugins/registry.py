@@ -128,16 +128,16 @@ class Registry:
                 f"coding {coding.name!r} takes {' or '.join(sorted(coding.inputs))} input, but task {task.name!r} "
                 f"gives {task.inputs}; codings that take it: {', '.join(takers) or 'none'}"
             )
-        if coding.neurons is not None and chosen["neuron"] not in coding.neurons:
-            return (
-                f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
-            )
         backbone = self.get("backbone", chosen["backbone"])
         if coding.trained_by == "conversion" and not backbone.convertible:
             able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.convertible)
             return (
                 f"coding {coding.name!r} converts an ANN, which backbone {backbone.name!r} can't be; "
                 f"backbones that can: {', '.join(able)}"
+            )
+        if coding.neurons is not None and chosen["neuron"] not in coding.neurons:
+            return (
+                f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
             )
         return None
 

@@ -196,6 +196,11 @@ def test_network_is_loaded_from_its_weights_alone(registry: Registry, data: Sear
     [
         (["coding=css", "neuron=lif"], "coding 'css' needs neuron tsa, not 'lif'"),
         (
+            ["coding=css", "backbone=spiking-transformer"],
+            "coding 'css' converts an ANN, which backbone 'spiking-transformer' can't be; "
+            "backbones that can: convnet, mlp, ms-resnet, vgg",
+        ),
+        (
             ["coding=rate-conversion", "neuron.if.reset=hard"],
             "coding 'rate-conversion' needs neuron.if.reset soft, not hard",
         ),
