@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -105,14 +104,22 @@ def run_command(
     plugins_dir: PluginsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the search  [default: task, date and time]")] = None,
     folder: Annotated[Path | None, typer.Option(help="Folder of all searches  [default: searches]")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Go on with a search; budgets count from its start")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Resume although plugins or the space have changed")] = False,
     tracking_uri: TrackingOption = None,
     experiment: Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")] = None,
 ) -> None:
     """Search a task for its accuracy/energy front and leave it in MLflow."""
-    flags: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("config", "set_", "flags")}
-    options, narrowings = _asked(config, flags, set_ or ())
-    outcome, search = _search(options, narrowings)
-    _say_outcome(outcome, search, options)
+    apart = ("config", "set_", "flags", "resume", "force", "apart")
+    flags: dict[str, Any] = {key: value for key, value in locals().items() if key not in apart}
+    if resume is None:
+        asked = _asked(config, flags, set_ or ())
+    else:
+        asked = _asked_before(resume, flags, config is not None or bool(set_))
+    outcome, search = _search(*asked, resume=resume is not None, force=force)
+    _say_outcome(outcome, search, asked[0])
 
 
 def run(
@@ -138,37 +145,33 @@ def run(
 def _asked(
     config: Path | None, flags: Mapping[str, Any], narrow: Sequence[str]
 ) -> tuple[dict[str, Any], list[Narrowing]]:
-    """Read the study file and let the flags that were given override it."""
-    from spikefront.searchspace import OPTIONS, UnknownName, UsageError, parse_set, read_study
+    from spikefront.searchspace import read_asked
 
-    unknown = flags.keys() - OPTIONS
-    if unknown:
-        raise UnknownName("option", sorted(unknown)[0], OPTIONS)
+    return read_asked(config, flags, narrow)
+
+
+def _asked_before(name: str, flags: Mapping[str, Any], narrowed: bool) -> tuple[dict[str, Any], list[Narrowing]]:
+    """Read what was asked of a search when it began, and let the flags that were given override it."""
+    from spikefront.runners.engine.journal import read_attributes
+    from spikefront.runners.engine.resume import options_of
+    from spikefront.searchspace import UsageError
+
+    if narrowed:
+        raise UsageError("--resume goes on with the space that was asked for first; leave --set and --config out")
     given = {key: value for key, value in flags.items() if value is not None}
-    study, narrowings = read_study(config) if config is not None else ({}, [])
-    if "epochs" in study:
-        narrowings.append(_epochs(study["epochs"], f"{config}: epochs"))
-    narrowings += [parse_set(text) for text in narrow]
-    if "epochs" in given:
-        narrowings.append(_epochs(given["epochs"], f"--epochs {given['epochs']}"))
-    options = {**study, **given}
-    if not options.get("task"):
-        raise UsageError("--task is missing; see: spikefront plugins --kind task")
-    latest = {narrowing.pattern: narrowing for narrowing in narrowings}  # a flag overrides the study file
-    return options, list(latest.values())
+    kept = read_attributes(given.get("folder", Path("searches")) / name)["search"]
+    return options_of(kept, {**given, "name": name})
 
 
-def _epochs(number: int, source: str) -> Narrowing:
-    from spikefront.searchspace import parse_set
-
-    return replace(parse_set(f"training.epochs={number}"), source=source)
-
-
-def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[SearchOutcome, str]:
+def _search(
+    options: dict[str, Any], narrowings: list[Narrowing], *, resume: bool = False, force: bool = False
+) -> tuple[SearchOutcome, str]:
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
     from spikefront.results.store import MlflowStore, check_store
     from spikefront.results.units import parse_duration
+    from spikefront.runners.engine.journal import read_attributes
+    from spikefront.runners.engine.resume import about, refuse_changed
     from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings, cores, refuse_taken
     from spikefront.searchspace import UnknownName
@@ -192,8 +195,10 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
         energy_model=options.get("energy_model", "horowitz-45nm"),
         data_dir=options.get("data_dir"),
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
+        resume=resume,
     )
-    refuse_taken(settings)
+    if not resume:
+        refuse_taken(settings)
     _check_folder(settings.folder)
     check_store(options.get("tracking_uri"))
     registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
@@ -201,13 +206,16 @@ def _search(options: dict[str, Any], narrowings: list[Narrowing]) -> tuple[Searc
     task = registry.get("task", space.task)()
     record: dict[str, Value] = {key: str(value) for key, value in options.items()}
     record["space"] = "; ".join(map(str, narrowings)) or "whole"
+    kept = about({**options, "name": name}, narrowings, registry, space)
+    if resume and not force:
+        refuse_changed(read_attributes(settings.folder)["search"], registry, space)
     with RaySession(settings) as session:  # starts in the background; what follows is done meanwhile
         from spikefront.runners.engine.search import run_search
 
         data = task.search_data(settings.data_dir, 1)
         store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
         session.wait()
-        outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record)
+        outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record, kept)
     return outcome, name
 
 
@@ -253,6 +261,10 @@ def _say_outcome(outcome: SearchOutcome, search: str, options: Mapping[str, Any]
         f"{search}: {outcome.reason}; {done} judged, {failed} failed, {outcome.states.get('PRUNED', 0)} stopped early, "
         f"in {outcome.seconds:.0f} s\nfront: {shlex.join(command)}"
     )
+    if outcome.reason != "all trials done":
+        again = ["spikefront", "run", "--resume", search]
+        again += ["--folder", str(options["folder"])] if "folder" in options else []
+        print(f"go on: {shlex.join(again)}")
     if done == 0:
         sys.exit(1)
 

@@ -38,6 +38,7 @@ class LiveView:
         self._board = Scoreboard(())
         self._running: dict[int, Mapping[str, Value]] = {}
         self._ended: Counter[str] = Counter()
+        self._before = 0  # trials that ended before the search was resumed
         self._live: Live | None = None
         self._lock = threading.Lock()  # rich draws from a thread of its own
 
@@ -46,6 +47,11 @@ class LiveView:
         self._search = search
         self._board = Scoreboard(search.objectives)
         self._started = self._clock()
+        for trial in search.earlier or ():
+            if not trial.again:
+                self._ended[trial.state] += 1
+                self._board.add(Trial(trial.number, trial.metrics, trial.candidate), trial.state)
+        self._before = self._ended.total()
         if self._stream.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -54,7 +60,8 @@ class LiveView:
             self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4)
             self._live.start()
         else:  # the first trial may take hours to end
-            print(f"search {search.name} on {search.task} started", file=self._stream, flush=True)
+            how = "started" if search.earlier is None else f"resumed: {self._counts()}; {self._standing()}"
+            print(f"search {search.name} on {search.task} {how}", file=self._stream, flush=True)
 
     def trial_started(self, number: int, candidate: Candidate) -> None:
         """Count the trial as running."""
@@ -121,7 +128,7 @@ class LiveView:
             left.append(self._search.time_s - elapsed)
         ended = self._ended.total()
         if self._search.trials is not None and ended:
-            left.append(elapsed / ended * (self._search.trials - ended))
+            left.append(elapsed / max(1, ended - self._before) * (self._search.trials - ended))
         return max(0.0, min(left)) if left else None
 
     def _render(self) -> RenderableType:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spikefront.results.tracking import database_file, ensure_experiment, is_passing, open_client, prepare_environment
+from spikefront.results.tracking import (
+    database_file,
+    ensure_experiment,
+    is_passing,
+    open_client,
+    prepare_environment,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 _LONGEST_VALUE: Final = 5_000
 _FEW_TAGS: Final = 2
@@ -84,6 +92,39 @@ class Runs:
             self.ids[key] = run.info.run_id
         return self.ids[key]
 
+    def adopt(self, search: str) -> dict[int, Mapping[str, str]]:
+        """Take over the runs that an earlier process wrote for a search, and open the search's own again.
+
+        Returns:
+            The tags of each trial's run, by trial number. ``ids`` holds the runs found; of two with one number, which
+            a process that died in between can leave, the second is deleted.
+        """
+        client, experiment = self._store
+        wanted = f"tags.search = {quoted(search)} and tags.`spikefront.role` = 'search'"
+        parents = client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
+        if not parents:
+            return {}
+        self.ids[None] = parents[0].info.run_id
+        client.update_run(self.ids[None], status="RUNNING")
+        found: dict[int, Mapping[str, str]] = {}
+        for run in self._pages(f"tags.`mlflow.parentRunId` = '{self.ids[None]}'", "attributes.start_time ASC"):
+            number = int(run.data.tags["trial.number"])
+            if number in found:
+                client.delete_run(run.info.run_id)
+            else:
+                self.ids[number], found[number] = run.info.run_id, run.data.tags
+        return found
+
+    def _pages(self, wanted: str, order: str) -> Iterator[Run]:
+        client, experiment = self._store
+        token: str | None = None
+        while True:
+            page = client.search_runs([experiment], wanted, max_results=1000, page_token=token, order_by=[order])
+            yield from page
+            token = page.token
+            if not token:
+                return
+
     def log(
         self,
         run: str,
@@ -120,16 +161,8 @@ class Runs:
 
     def shown_as_front(self) -> set[str]:
         """Return the ids of the search's runs that the store shows as its front."""
-        client, experiment = self._store
         wanted = f"tags.pareto = 'true' and tags.`mlflow.parentRunId` = '{self.ids[None]}'"
-        shown: set[str] = set()
-        token: str | None = None
-        while True:
-            page = client.search_runs([experiment], wanted, max_results=1000, page_token=token)
-            shown |= {run.info.run_id for run in page}
-            token = page.token
-            if not token:
-                return shown
+        return {run.info.run_id for run in self._pages(wanted, "attributes.start_time ASC")}
 
     def worth_retrying(self, error: Exception, tried: int) -> bool:
         """Say whether a call that failed with ``error`` at its ``tried``-th try may yet succeed."""

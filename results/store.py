@@ -16,7 +16,7 @@ from spikefront.results.front import Scoreboard, Trial
 from spikefront.results.runs import Point, Runs
 from spikefront.results.tracking import check_store, is_passing, redact
 from spikefront.results.writer import Job, Writer
-from spikefront.searchspace import Candidate, SearchInfo, UsageError, Value
+from spikefront.searchspace import Candidate, EarlierTrial, SearchInfo, UsageError, Value
 
 __all__ = ["MlflowStore", "check_store"]
 
@@ -154,9 +154,26 @@ class _Ledger:
     def start_search(self, search: SearchInfo, at: int) -> None:
         self._search = search
         self._board = Scoreboard(search.objectives)
-        tags = {"search": search.name, "task": search.task, "spikefront.role": "search"}
-        run = self._runs.create(None, search.name, tags, at)
-        self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
+        kept = {} if search.earlier is None else self._runs.adopt(search.name)
+        if None not in self._runs.ids:
+            tags = {"search": search.name, "task": search.task, "spikefront.role": "search"}
+            run = self._runs.create(None, search.name, tags, at)
+            self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
+        for earlier in search.earlier or ():
+            self._catch_up(earlier, kept.get(earlier.number, {}), at)
+
+    def _catch_up(self, earlier: EarlierTrial, tags: Mapping[str, str], at: int) -> None:
+        """Write what the store does not hold of a trial that ended under an earlier driver."""
+        number, trial = earlier.number, Trial(earlier.number, earlier.metrics, earlier.candidate)
+        if tags.get("trial.state") != earlier.state:
+            if number not in self._runs.ids:
+                self.start_trial(number, earlier.candidate, at)
+            self._pending[number] = _Pending(earlier.candidate)
+            self.end_trial(trial, earlier.state, earlier.reason, earlier.metrics, earlier.epoch, None, at)
+            return
+        self._add_to_board(trial, earlier.state, None, at)
+        if number in self._board.ranks:
+            self._marked[number] = int(tags.get("pareto.rank", -1))  # those that are wrong are set right in time
 
     def start_trial(self, number: int, flat: Mapping[str, Value], at: int) -> None:
         tags = {

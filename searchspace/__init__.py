@@ -18,9 +18,9 @@ from spikefront.searchspace.domains import (
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
-from spikefront.searchspace.objectives import ENERGY, LATENCY, Objective, SearchInfo
+from spikefront.searchspace.objectives import ENERGY, LATENCY, EarlierTrial, Objective, SearchInfo
 from spikefront.searchspace.space import Row, SearchCatalogue, Space
-from spikefront.searchspace.study_file import OPTIONS, read_study, read_study_file
+from spikefront.searchspace.study_file import OPTIONS, read_asked, read_options, read_study, read_study_file
 
 __all__ = [
     "DEFAULTS",
@@ -32,6 +32,7 @@ __all__ = [
     "Candidate",
     "Choice",
     "Domain",
+    "EarlierTrial",
     "Float",
     "Int",
     "Narrowing",
@@ -55,6 +56,8 @@ __all__ = [
     "from_flat",
     "parse_mapping",
     "parse_set",
+    "read_asked",
+    "read_options",
     "read_study",
     "read_study_file",
     "validate",

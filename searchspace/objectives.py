@@ -47,6 +47,29 @@ LATENCY: Final = Objective("latency_steps", maximize=False, worst=64.0, best=1.0
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierTrial:
+    """A trial that ended before the search was resumed.
+
+    Attributes:
+        number: its number, from 0.
+        candidate: flat form of its candidate; empty if its driver died before it was chosen.
+        state: COMPLETE, FAIL or PRUNED.
+        reason: why it failed or was stopped.
+        metrics: its last metrics.
+        epoch: the epoch that they belong to.
+        again: whether it was broken off and is judged again under another number.
+    """
+
+    number: int
+    candidate: Mapping[str, Value]
+    state: str
+    reason: str
+    metrics: Mapping[str, float]
+    epoch: int
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SearchInfo:
     """What a search tells whoever listens, when it starts.
 
@@ -60,6 +83,7 @@ class SearchInfo:
         time_s: seconds asked for, or None.
         options: all settings, for the record.
         plugins: version of each plugin by ``kind.name``.
+        earlier: trials that ended before this driver started; None for a new search.
     """
 
     name: str
@@ -71,3 +95,4 @@ class SearchInfo:
     time_s: float | None
     options: Mapping[str, Value]
     plugins: Mapping[str, str]
+    earlier: tuple[EarlierTrial, ...] | None = None

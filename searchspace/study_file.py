@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from spikefront.searchspace.errors import UnknownName, UsageError
-from spikefront.searchspace.narrowing import Narrowing, parse_mapping
+from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
 
 OPTIONS: Final[dict[str, type]] = {
     "task": str,
@@ -47,11 +49,24 @@ def read_study(config: Path) -> tuple[dict[str, Any], list[Narrowing]]:
     space = study.pop("space", {})
     if not isinstance(space, dict):
         raise UsageError(f"{config}: space must map hyperparameters to values, not {space!r}")
-    for key, value in study.items():
+    return read_options(study, str(config)), parse_mapping(space, str(config))
+
+
+def read_options(values: Mapping[str, object], source: str) -> dict[str, Any]:
+    """Read options of a search from plain values.
+
+    Args:
+        values: plain values by option.
+        source: what to name in messages.
+
+    Raises:
+        UnknownName: for an option that does not exist.
+        UsageError: for a value of the wrong type.
+    """
+    for key in values:
         if key not in OPTIONS:
-            raise UnknownName(f"option in {config}:", key, [*OPTIONS, "space"])
-        study[key] = _typed(key, value, f"{config}: {key}")
-    return study, parse_mapping(space, str(config))
+            raise UnknownName(f"option in {source}:", key, [*OPTIONS, "space"])
+    return {key: _typed(key, value, f"{source}: {key}") for key, value in values.items()}
 
 
 def _typed(key: str, value: object, where: str) -> Any:
@@ -84,3 +99,41 @@ def read_study_file(path: Path) -> dict[str, object]:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise UsageError(f"{path}: a study file is a mapping of option: value, see examples/study.yaml")
     return content
+
+
+def read_asked(
+    config: Path | None, flags: Mapping[str, Any], narrow: Sequence[str]
+) -> tuple[dict[str, Any], list[Narrowing]]:
+    """Read what is asked of a search: a study file, and flags that override it.
+
+    Args:
+        config: the study file, or None.
+        flags: options by name; None is not given.
+        narrow: narrowings, each ``NAME=VALUES``.
+
+    Returns:
+        The options, and the narrowings of the space; ``epochs`` is among both.
+
+    Raises:
+        UnknownName: for an option that does not exist.
+        UsageError: for a value that makes no sense, or when no task is named.
+    """
+    unknown = flags.keys() - OPTIONS
+    if unknown:
+        raise UnknownName("option", sorted(unknown)[0], OPTIONS)
+    given = {key: value for key, value in flags.items() if value is not None}
+    study, narrowings = read_study(config) if config is not None else ({}, [])
+    if "epochs" in study:
+        narrowings.append(_epochs(study["epochs"], f"{config}: epochs"))
+    narrowings += [parse_set(text) for text in narrow]
+    if "epochs" in given:
+        narrowings.append(_epochs(given["epochs"], f"--epochs {given['epochs']}"))
+    options = {**study, **given}
+    if not options.get("task"):
+        raise UsageError("--task is missing; see: spikefront plugins --kind task")
+    latest = {narrowing.pattern: narrowing for narrowing in narrowings}  # a flag overrides the study file
+    return options, list(latest.values())
+
+
+def _epochs(number: int, source: str) -> Narrowing:
+    return replace(parse_set(f"training.epochs={number}"), source=source)

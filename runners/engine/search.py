@@ -14,16 +14,18 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Final
 
+import optuna
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from spikefront.plugins import Registry, SearchData, Task
+from spikefront.runners.engine.journal import DriverLock
 from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.searcher import StudySearcher, TrialErrors, weights_file
-from spikefront.runners.engine.settings import SearchSettings
-from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of
+from spikefront.runners.engine.settings import SearchSettings, refuse_taken
+from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
-from spikefront.searchspace import SearchInfo, Space, Value
+from spikefront.searchspace import Objective, SearchInfo, Space, UsageError, Value
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
@@ -51,29 +53,33 @@ def run_search(
     data: SearchData,
     listener: Listener,
     options: Mapping[str, Value] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> SearchOutcome:
     """Search until the trials or the time are spent, or the user interrupts. Call it inside a ``RaySession``.
 
     Args:
-        settings: how to search.
+        settings: how to search, and whether to go on with a search that was begun before.
         space: what to search.
         registry: plugins, as the workers will find them too.
         data: the task's training and validation splits.
         listener: told of every event.
         options: everything the user set, for the record.
+        about: what to keep in the journal of a new search, for resuming it.
 
     Raises:
-        UsageError: before any trial starts, when the folder is taken.
+        UsageError: before any trial starts, when the folder is taken, or another driver runs the search.
     """
-    task: type[Task] = registry.get("task", space.task)
-    objectives = objectives_of(task, settings)
-    record = StudyRecord(create_study(settings, objectives), objectives)
-    tally = _Tally(listener)
-    searcher = StudySearcher(record, space, tally, settings.trials, settings.workers, settings.weights.resolve())
-    end = EndOfSearch(settings.time_s)
     started = time.monotonic()
-    listener.search_started(
-        SearchInfo(
+    lock = _lock(settings)
+    try:
+        task: type[Task] = registry.get("task", space.task)
+        objectives = objectives_of(task, settings)
+        record = StudyRecord(_study(settings, objectives, about), objectives)
+        earlier = None
+        if settings.resume:
+            record.take_up()
+            earlier = record.earlier
+        info = SearchInfo(
             name=settings.name,
             task=space.task,
             quality=task.quality,
@@ -83,8 +89,44 @@ def run_search(
             time_s=settings.time_s,
             options=options or {},
             plugins=registry.versions(),
+            earlier=earlier,
         )
+        return _run(settings, space, data, record, info, listener, started)
+    finally:
+        lock.release()
+
+
+def _lock(settings: SearchSettings) -> DriverLock:
+    if not settings.resume:
+        refuse_taken(settings)
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--folder {settings.folder.parent}: {error.strerror}; choose another") from error
+    return DriverLock(settings.folder)
+
+
+def _study(
+    settings: SearchSettings, objectives: tuple[Objective, ...], about: Mapping[str, Any] | None
+) -> optuna.Study:
+    return reopen_study(settings) if settings.resume else create_study(settings, objectives, about)
+
+
+def _run(
+    settings: SearchSettings,
+    space: Space,
+    data: SearchData,
+    record: StudyRecord,
+    info: SearchInfo,
+    listener: Listener,
+    started: float,
+) -> SearchOutcome:
+    tally = _Tally(listener)
+    end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(record.study))
+    searcher = StudySearcher(
+        record, space, tally, trials_left(settings, info), settings.workers, settings.weights.resolve(), end.break_off
     )
+    listener.search_started(info)
     try:
         # Ray writes about dead workers to stdout, which is for results
         with (settings.folder / "ray.log").open("a") as log, redirect_stdout(log), end.on_interrupt():
@@ -95,6 +137,13 @@ def run_search(
         shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
         listener.search_ended(end.reason or "all trials done")
     return SearchOutcome(dict(tally.states), end.reason or "all trials done", time.monotonic() - started)
+
+
+def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
+    """Return how many trials of the budget are left, of which those that are judged again count once."""
+    if settings.trials is None:
+        return None
+    return max(0, settings.trials - sum(not trial.again for trial in info.earlier or ()))
 
 
 class EndOfSearch(tune.Stopper):
@@ -110,6 +159,10 @@ class EndOfSearch(tune.Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
+
+    def break_off(self, reason: str) -> None:
+        """End the search because nothing more can be kept."""
+        self.reason = self.reason or f"broken off: {reason}"
 
     def stop_all(self) -> bool:
         if not self.reason and time.monotonic() >= self._deadline:
@@ -145,7 +198,7 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            num_samples=-1 if settings.trials is None else settings.trials,
+            num_samples=-1,  # the searcher knows when it is done
             reuse_actors=True,
             trial_name_creator=lambda trial: f"trial-{trial.config['number']:05d}",
             trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:05d}",

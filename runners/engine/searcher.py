@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from spikefront.runners.engine.journal import JournalError
 from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.study import StudyRecord
 from spikefront.searchspace import Candidate, Space
@@ -39,6 +42,7 @@ class StudySearcher(Searcher):
         trials: how many to ask for, or None for no limit.
         workers: how many may be in flight. None waits its turn: the sampler should know every result there is.
         weights: folder in which workers leave trained weights.
+        on_broken: called with the reason when the journal can't be written, after which nothing more is kept.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class StudySearcher(Searcher):
         trials: int | None,
         workers: int,
         weights: Path,
+        on_broken: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._record = record
@@ -57,17 +62,25 @@ class StudySearcher(Searcher):
         self._left = math.inf if trials is None else trials
         self._workers = workers
         self._weights = weights
+        self._on_broken = on_broken
+        self._broken = False
         self._running: dict[str, _Running] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        if self._left <= 0:
+        if self._left <= 0 or self._broken:
             return Searcher.FINISHED
         if len(self._running) >= self._workers:
             return None  # Tune asks again
         self._left -= 1
-        trial = self._record.ask()
-        candidate = self._space.suggest(trial)
-        self._record.chosen(trial, candidate)
+        try:
+            trial = self._record.ask()
+            candidate = self._space.suggest(trial)
+            self._record.chosen(trial, candidate)
+        except JournalError as error:
+            self._break_off(error)
+            return Searcher.FINISHED
+        if "retry_of" in trial.user_attrs:
+            self._inherit_checkpoint(trial.user_attrs["retry_of"], trial.number)
         self._running[trial_id] = _Running(trial.number, candidate, {})
         self._listener.trial_started(trial.number, candidate)
         return {"number": trial.number, "candidate": candidate.flat()}
@@ -99,15 +112,31 @@ class StudySearcher(Searcher):
         """Record that a trial failed for good."""
         self._end(trial_id, "FAIL", reason)
 
+    def _break_off(self, error: JournalError) -> None:
+        self._broken = True
+        self._on_broken(str(error.strerror))
+
+    def _inherit_checkpoint(self, before: int, number: int) -> None:
+        """Let a trial that is judged again go on where the one before it was."""
+        with suppress(FileNotFoundError):
+            os.replace(checkpoint_file(self._weights, before), checkpoint_file(self._weights, number))
+
     def end_all(self, state: State, reason: str) -> None:
         """Record what is still in flight, of which Tune says nothing; nothing stays running when a search ends."""
         for trial_id, running in list(self._running.items()):
             budget = running.candidate.training.schedule.epochs
-            self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {budget}")
+            self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {budget}", again=True)
 
-    def _end(self, trial_id: str, state: State, reason: str) -> None:
+    def _end(self, trial_id: str, state: State, reason: str, again: bool = False) -> None:
         running = self._running.pop(trial_id)
-        state, reason = self._record.tell(running.number, state, reason, running.metrics)
+        if self._broken:
+            return  # in the journal it runs, and is judged again when the search is resumed
+        try:
+            told = self._record.tell(running.number, state, reason, running.metrics, running.epoch, again)
+        except JournalError as error:
+            self._break_off(error)
+            return
+        state, reason = told
         weights = weights_file(self._weights, running.number)
         kept = weights if state == "COMPLETE" and weights.exists() else None
         self._listener.trial_ended(running.number, state, reason, running.metrics, kept)
@@ -150,6 +179,11 @@ def describe_error(error: BaseException | None) -> str:
 def weights_file(folder: Path, number: int) -> Path:
     """Return where the weights of a trial lie."""
     return folder / f"trial-{number:05d}.pt"
+
+
+def checkpoint_file(weights: Path, number: int) -> Path:
+    """Return where a trial that runs keeps its checkpoint."""
+    return weights.parent / "checkpoints" / f"trial-{number:05d}.pt"
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:

@@ -37,6 +37,7 @@ class SearchSettings:
         energy_model: name of the plugin that prices operations.
         data_dir: where the user keeps data.
         plugin_dirs: folders with loose plugin files.
+        resume: whether to go on with the search that is in the folder; ``trials`` and ``time_s`` count from its start.
 
     Raises:
         UsageError: when a value makes no sense.
@@ -55,6 +56,7 @@ class SearchSettings:
     energy_model: str = "horowitz-45nm"
     data_dir: Path | None = None
     plugin_dirs: tuple[Path, ...] = ()
+    resume: bool = False
 
     def __post_init__(self) -> None:
         for flag, value in (("--trials", self.trials), ("--time", self.time_s), ("--workers", self.workers)):
@@ -90,4 +92,7 @@ class SearchSettings:
 def refuse_taken(settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the folder already holds a search."""
     if settings.journal.exists():
-        raise UsageError(f"a search named {settings.name!r} is already in {settings.folder}; choose another --name")
+        raise UsageError(
+            f"a search named {settings.name!r} is already in {settings.folder}; choose another --name, "
+            f"or go on with it: --resume {settings.name}"
+        )

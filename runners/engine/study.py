@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Final
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Final
 
+import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from spikefront.plugins import Task
+from spikefront.runners.engine.journal import open_journal
 from spikefront.runners.engine.listener import State
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective, UsageError
+from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -30,34 +32,73 @@ def objectives_of(task: type[Task], settings: SearchSettings) -> tuple[Objective
     return (quality, ENERGY, LATENCY) if settings.latency_objective else (quality, ENERGY)
 
 
-def create_study(settings: SearchSettings, objectives: Sequence[Objective]) -> optuna.Study:
-    """Create the study of a new search.
+def create_study(
+    settings: SearchSettings, objectives: Sequence[Objective], about: Mapping[str, Any] | None = None
+) -> optuna.Study:
+    """Create the study of a new search; call it under the ``DriverLock``.
+
+    Args:
+        settings: how to search.
+        objectives: the axes of the front.
+        about: what to keep in the journal, so that the search can be resumed.
 
     Raises:
         UsageError: when the folder already holds a search.
     """
     refuse_taken(settings)
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--folder {settings.folder.parent}: {error.strerror}; choose another") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name=settings.name,
-        storage=JournalStorage(JournalFileBackend(str(settings.journal))),
-        sampler=_sampler(settings),
+        storage=open_journal(settings.folder),
+        sampler=_sampler(settings.sampler, settings.seed),
         directions=["maximize" if objective.maximize else "minimize" for objective in objectives],
     )
+    study.set_user_attr("search", dict(about or {}))
+    _begin_session(study)
+    return study
 
 
-def _sampler(settings: SearchSettings) -> optuna.samplers.BaseSampler:
-    if settings.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=settings.seed)
-    if settings.sampler == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=settings.seed)
-    if settings.sampler == "gp":
-        return optuna.samplers.GPSampler(seed=settings.seed)
-    return optuna.samplers.TPESampler(seed=settings.seed)
+def reopen_study(settings: SearchSettings) -> optuna.Study:
+    """Open the study of a search that was begun before; call it under the ``DriverLock``."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_journal(settings.folder)
+    study = optuna.load_study(study_name=settings.name, storage=storage)
+    # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
+    seed = int(np.random.SeedSequence((settings.seed, len(study.trials))).generate_state(1)[0])
+    study.sampler = _sampler(settings.sampler, seed)
+    _begin_session(study)
+    return study
+
+
+def _begin_session(study: optuna.Study) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+    study.set_user_attr("sessions", [*study.user_attrs.get("sessions", []), now])
+
+
+def spent_s(study: optuna.Study) -> float:
+    """Return the seconds that earlier drivers searched: each from its start to the last trial that it ended."""
+    starts = [datetime.fromisoformat(text) for text in study.user_attrs["sessions"]]
+    ends = [trial.datetime_complete for trial in study.get_trials(deepcopy=False) if trial.datetime_complete]
+    total = 0.0
+    for start, following in pairwise(starts):
+        total += max(
+            ((end - start).total_seconds() for end in map(_naive, ends) if start <= end < following), default=0
+        )
+    return total
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "nsga2":
+        return optuna.samplers.NSGAIISampler(seed=seed)
+    if name == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
 
 
 class StudyRecord:
@@ -84,8 +125,19 @@ class StudyRecord:
         """Record which candidate the trial judges."""
         trial.set_user_attr("candidate", candidate.flat())
 
-    def tell(self, number: int, state: State, reason: str, metrics: Mapping[str, float]) -> tuple[State, str]:
-        """Record the end of a trial, once, and return the state and reason that hold."""
+    def tell(
+        self, number: int, state: State, reason: str, metrics: Mapping[str, float], epoch: int = 0, again: bool = False
+    ) -> tuple[State, str]:
+        """Record the end of a trial, once, and return the state and reason that hold.
+
+        Args:
+            number: the trial's number.
+            state: how it ended.
+            reason: why, unless it was judged.
+            metrics: its last metrics.
+            epoch: the epoch that they belong to.
+            again: whether it was broken off by the end of the search, so that resuming judges it again.
+        """
         trial = self._running.pop(number)
         values: list[float] | None = None
         if state == "COMPLETE":
@@ -94,9 +146,46 @@ class StudyRecord:
             except ValueError as error:
                 state, reason = "FAIL", str(error)
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
-        trial.set_user_attr("outcome", {"reason": reason, "metrics": finite})
+        outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again}
+        trial.set_user_attr("outcome", outcome)
         self.study.tell(trial, values, _STATES[state], skip_if_finished=False)
         return state, reason
+
+    def take_up(self) -> None:
+        """Settle what an earlier driver left: finish what had been judged, queue again what had not."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._settle(trial)
+        trials = self.study.get_trials(deepcopy=False)
+        queued = {trial.user_attrs.get("retry_of") for trial in trials}
+        for trial in trials:
+            if trial.user_attrs.get("outcome", {}).get("again") and trial.number not in queued:
+                self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+
+    def _settle(self, trial: optuna.trial.FrozenTrial) -> None:
+        """Tell of a trial that was running when its driver died."""
+        self._running[trial.number] = optuna.Trial(self.study, trial._trial_id)
+        outcome = trial.user_attrs.get("outcome")
+        if outcome is not None:  # the driver died between the two records of its end
+            self.tell(trial.number, outcome["state"], outcome["reason"], outcome["metrics"], outcome["epoch"])
+        else:
+            self.tell(trial.number, "FAIL", "the driver died; judged again under another number", {}, again=True)
+
+    @property
+    def earlier(self) -> tuple[EarlierTrial, ...]:
+        """Trials that have ended, in the order of their numbers."""
+        return tuple(
+            EarlierTrial(
+                number=trial.number,
+                candidate=trial.user_attrs.get("candidate", {}),
+                state=trial.user_attrs["outcome"]["state"],
+                reason=trial.user_attrs["outcome"]["reason"],
+                metrics=trial.user_attrs["outcome"]["metrics"],
+                epoch=trial.user_attrs["outcome"]["epoch"],
+                again=trial.user_attrs["outcome"]["again"],
+            )
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state.is_finished()
+        )
 
     @property
     def running(self) -> tuple[int, ...]:

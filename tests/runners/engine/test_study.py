@@ -44,7 +44,8 @@ def test_a_finite_vector_is_complete_and_in_the_journal(record: StudyRecord, tmp
     assert record.tell(trial.number, "COMPLETE", "", GOOD) == ("COMPLETE", "")
     (frozen,) = reopened(tmp_path)
     assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.9, 3.0])
-    assert frozen.user_attrs["outcome"] == {"reason": "", "metrics": GOOD}
+    expected = {"state": "COMPLETE", "reason": "", "metrics": GOOD, "epoch": 0, "again": False}
+    assert frozen.user_attrs["outcome"] == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""MLflow after the driver died: each trial that ended is there once, as the journal has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from spikefront.results.live import LiveView
+from spikefront.results.store import MlflowStore
+from spikefront.results.tracking import resolve_uri
+from spikefront.searchspace import Candidate, EarlierTrial, SearchInfo
+
+Search = Callable[..., SearchInfo]
+Make = Callable[..., Candidate]
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def metrics(quality: float, energy: float) -> dict[str, float]:
+    return {"quality": quality, "energy_nj": energy}
+
+
+def ended(number: int, candidate: Candidate, quality: float, energy: float) -> EarlierTrial:
+    return EarlierTrial(number, candidate.flat(), "COMPLETE", "", metrics(quality, energy), 2, False)
+
+
+def first_driver(search: SearchInfo, candidate: Candidate) -> None:
+    """Write two whole trials and the start of a third, then vanish: no end of the search is told."""
+    store = MlflowStore()
+    store.search_started(search)
+    for number, (quality, energy) in enumerate([(0.9, 500.0), (0.8, 100.0)]):
+        store.trial_started(number, candidate)
+        store.epoch_ended(number, 2, metrics(quality, energy))
+        store.trial_ended(number, "COMPLETE", "", metrics(quality, energy), None)
+    store.trial_started(2, candidate)
+    store.epoch_ended(2, 1, metrics(0.3, 50.0))
+    store._writer.close()  # what was queued is written; what follows a kill is not
+
+
+def runs() -> dict[int | None, Run]:
+    found = MlflowClient().search_runs(["0"], order_by=["attributes.start_time ASC"])
+    by_number = {int(run.data.tags["trial.number"]) if "trial.number" in run.data.tags else None: run for run in found}
+    assert len(by_number) == len(found), "no trial has two runs"
+    return by_number
+
+
+def resume(search: SearchInfo, *earlier: EarlierTrial) -> MlflowStore:
+    mlflow.set_tracking_uri(resolve_uri())
+    store = MlflowStore()
+    store.search_started(replace(search, earlier=earlier))
+    return store
+
+
+def test_missing_and_half_written_trials_are_caught_up(search: Search, candidate: Make) -> None:
+    info = search()
+    first_driver(info, candidate())
+    whole = [ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0)]
+    lost = [ended(2, candidate(), 0.7, 50.0), ended(3, candidate("sac"), 0.95, 400.0)]
+    died = EarlierTrial(4, {}, "FAIL", "the driver died; judged again under another number", {}, 0, True)
+    store = resume(info, *whole, *lost, died)
+    store.trial_started(5, candidate())
+    store.trial_ended(5, "COMPLETE", "", metrics(0.75, 60.0), None)
+    store.search_ended("all trials done")
+
+    found = runs()
+    assert sorted(number for number in found if number is not None) == [0, 1, 2, 3, 4, 5]
+    states = {number: run.data.tags["trial.state"] for number, run in found.items() if number is not None}
+    assert states == {0: "COMPLETE", 1: "COMPLETE", 2: "COMPLETE", 3: "COMPLETE", 4: "FAIL", 5: "COMPLETE"}
+    assert all(run.info.status == ("FAILED" if number == 4 else "FINISHED") for number, run in found.items())
+    assert found[3].data.params["coding"] == "sac"
+    assert found[3].data.metrics == {"quality": 0.95, "accuracy": 0.95, "energy_nj": 400.0}
+    assert found[2].data.metrics["quality"] == 0.7
+    assert found[4].data.tags["trial.reason"] == died.reason
+    front = {number for number, run in found.items() if run.data.tags.get("pareto") == "true"}
+    assert front == {1, 2, 3, 5}  # trial 3 beats trial 0, which the first driver had on the front
+    assert found[0].data.tags["pareto.rank"] == "1"
+
+
+def test_resuming_again_changes_nothing(search: Search, candidate: Make) -> None:
+    info = search()
+    first_driver(info, candidate())
+    earlier = [ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0), ended(2, candidate(), 0.7, 50.0)]
+    for _ in range(2):
+        resume(info, *earlier).search_ended("all trials done")
+    found = runs()
+    assert len(found) == 4
+    assert {run.data.tags["pareto"] for number, run in found.items() if number is not None} == {"true"}
+
+
+def test_second_run_of_a_trial_is_deleted(search: Search, candidate: Make) -> None:
+    info = search()
+    first_driver(info, candidate())
+    tags = runs()[1].data.tags
+    MlflowClient().create_run("0", tags={name: tags[name] for name in ("search", "trial.number", "mlflow.parentRunId")})
+    resume(info, ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0)).search_ended("all trials done")
+    assert runs()[1].data.metrics["quality"] == 0.8
+
+
+def test_search_that_mlflow_has_never_seen_is_written_whole(search: Search, candidate: Make) -> None:
+    resume(search(), ended(0, candidate(), 0.9, 500.0)).search_ended("all trials done")
+    found = runs()
+    assert found[0].data.params["coding"] == "direct"
+    assert found[None].data.params["seed"] == "3"
+
+
+def test_display_counts_what_ended_before(search: Search, candidate: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    view = LiveView()
+    again = EarlierTrial(1, {}, "FAIL", "the driver died", {}, 0, True)
+    view.search_started(replace(search(), earlier=(ended(0, candidate(), 0.9, 500.0), again)))
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "search digits-1 on digits resumed: 1 of 10 trials done; best accuracy 0.9000, 1 on the front"
+    )
