@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from spikefront.plugins import Registry
     from spikefront.runners.engine.search import SearchOutcome
+    from spikefront.runners.engine.settings import Limits
     from spikefront.searchspace import Narrowing, Space, Value
 
 app = typer.Typer(
@@ -95,6 +96,14 @@ def run_command(
     objective: Annotated[
         list[str] | None, typer.Option(help="Objective besides quality and energy: latency (time steps); repeatable")
     ] = None,
+    max_energy: Annotated[
+        str | None, typer.Option(metavar="ENERGY", help="Prefer candidates that cost no more per sample: 500nJ, 2uJ")
+    ] = None,
+    max_latency: Annotated[float | None, typer.Option(help="Prefer candidates that take no more time steps")] = None,
+    max_params: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Prefer candidates with no more parameters: 20000, 100k")
+    ] = None,
+    min_quality: Annotated[float | None, typer.Option(help="Prefer candidates that are at least as good")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of one trial; 0.25 lets four share one")] = None,
     address: Annotated[
         str | None, typer.Option(help="Existing Ray cluster, host:port or auto  [default: none]")
@@ -115,7 +124,9 @@ def run_command(
     apart = ("config", "set_", "flags", "resume", "force", "apart")
     flags: dict[str, Any] = {key: value for key, value in locals().items() if key not in apart}
     if resume is None:
-        asked = _asked(config, flags, set_ or ())
+        from spikefront.searchspace import read_asked
+
+        asked = read_asked(config, flags, set_ or ())
     else:
         asked = _asked_before(resume, flags, config is not None or bool(set_))
     outcome, search = _search(*asked, resume=resume is not None, force=force)
@@ -139,15 +150,9 @@ def run(
     Raises:
         UsageError: before any trial starts, when anything asked for makes no sense.
     """
-    return _search(*_asked(config, {"task": task, **options}, narrow))
-
-
-def _asked(
-    config: Path | None, flags: Mapping[str, Any], narrow: Sequence[str]
-) -> tuple[dict[str, Any], list[Narrowing]]:
     from spikefront.searchspace import read_asked
 
-    return read_asked(config, flags, narrow)
+    return _search(*read_asked(config, {"task": task, **options}, narrow))
 
 
 def _asked_before(name: str, flags: Mapping[str, Any], narrowed: bool) -> tuple[dict[str, Any], list[Narrowing]]:
@@ -195,6 +200,7 @@ def _search(
         energy_model=options.get("energy_model", "horowitz-45nm"),
         data_dir=options.get("data_dir"),
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
+        limits=_limits(options),
         resume=resume,
     )
     if not resume:
@@ -217,6 +223,18 @@ def _search(
         session.wait()
         outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record, kept)
     return outcome, name
+
+
+def _limits(options: Mapping[str, Any]) -> Limits:
+    from spikefront.results.units import parse_count, parse_energy
+    from spikefront.runners.engine.settings import Limits
+
+    return Limits(
+        max_energy_nj=parse_energy(options["max_energy"]) if "max_energy" in options else None,
+        max_latency_steps=options.get("max_latency"),
+        max_parameters=parse_count(options["max_params"]) if "max_params" in options else None,
+        min_quality=options.get("min_quality"),
+    )
 
 
 def _check_folder(folder: Path) -> None:
@@ -361,7 +379,9 @@ def space_command(
     """Print what a search would search: each hyperparameter, its range and when it exists."""
     import pandas as pd
 
-    options, narrowings = _asked(config, {"task": task, "plugins_dir": plugins_dir}, set_ or ())
+    from spikefront.searchspace import read_asked
+
+    options, narrowings = read_asked(config, {"task": task, "plugins_dir": plugins_dir}, set_ or ())
     _, space = _space(options["task"], narrowings, options.get("plugins_dir", ()))
     rows = [row for row in space.rows() if row.searched or pinned]
     table = [{"name": r.name, "range": r.domain, "default": r.default, "active": r.active, "what": r.doc} for r in rows]
@@ -371,14 +391,9 @@ def space_command(
 
 
 def _print_rows(frame: pd.DataFrame, format_: Format) -> None:
-    if format_ is Format.json:
-        print(frame.to_json(orient="records", indent=2, double_precision=15))
-    elif format_ is Format.csv:
-        print(frame.to_csv(index=False), end="")
-    else:
-        from spikefront.results.tables import markdown, print_table
+    from spikefront.results.tables import print_rows
 
-        print_table(frame) if format_ is Format.table else print(markdown(frame), end="")
+    print_rows(frame, format_.value)
 
 
 if __name__ == "__main__":

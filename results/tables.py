@@ -53,3 +53,15 @@ def _cell(name: str, value: object) -> str:
     if math.isnan(value):
         return ""
     return format_energy(value) if name.endswith("_nj") else f"{value:.4g}"
+
+
+def print_rows(frame: pandas.DataFrame, form: str) -> None:
+    """Print rows to stdout as ``table``, ``json``, ``csv`` or ``markdown``."""
+    if form == "json":
+        print(frame.to_json(orient="records", indent=2, double_precision=15))
+    elif form == "csv":
+        print(frame.to_csv(index=False), end="")
+    elif form == "markdown":
+        print(markdown(frame), end="")
+    else:
+        print_table(frame)

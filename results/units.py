@@ -11,6 +11,7 @@ from spikefront.searchspace import UsageError
 _ENERGY: Final = {"pJ": 1e-3, "nJ": 1.0, "µJ": 1e3, "mJ": 1e6, "J": 1e9}
 _MICRO: Final = {"uJ": "µJ", "\u03bcJ": "µJ"}  # ASCII, and the Greek letter beside the micro sign
 _DURATION: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_COUNT: Final = {"": 1.0, "k": 1e3, "M": 1e6}
 _NUMBER: Final = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)"
 
 
@@ -33,6 +34,19 @@ def format_energy(nanojoules: float) -> str:
     value = nanojoules / size
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{digits}f} {unit}"
+
+
+def parse_count(text: str) -> float:
+    """Return a number of things: ``100k``, ``1.5M``, ``20000``.
+
+    Raises:
+        UsageError: when it has no such form, or is 0.
+    """
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*([kM]?)\s*", text)
+    number = float(match[1]) * _COUNT[match[2]] if match else 0.0
+    if not 0 < number < math.inf:
+        raise UsageError(f"{text!r} is no count: give a number above 0, with k or M if you like: 20000, 100k, 1.5M")
+    return number
 
 
 def parse_duration(text: str) -> float:

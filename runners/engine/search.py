@@ -74,7 +74,7 @@ def run_search(
     try:
         task: type[Task] = registry.get("task", space.task)
         objectives = objectives_of(task, settings)
-        record = StudyRecord(_study(settings, objectives, about), objectives)
+        record = StudyRecord(_study(settings, objectives, about), objectives, settings.limits)
         earlier = None
         if settings.resume:
             record.take_up()

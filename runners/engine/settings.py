@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -17,6 +18,40 @@ SAMPLERS: Final[tuple[str, ...]] = get_args(SamplerName)
 def cores() -> int:
     """Return the processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a candidate should keep to; the sampler learns to prefer those that do.
+
+    Attributes:
+        max_energy_nj: energy per sample, in nanojoules.
+        max_latency_steps: time steps to the output.
+        max_parameters: learnt parameters.
+        min_quality: quality on the validation split.
+    """
+
+    max_energy_nj: float | None = None
+    max_latency_steps: float | None = None
+    max_parameters: float | None = None
+    min_quality: float | None = None
+
+    def violations(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return how far each limit is overstepped, 0 or less where it is kept.
+
+        Energy, latency and parameters are compared by the logarithm of their ratio to the limit: one scale for all.
+        """
+        found = {}
+        for metric in ("energy_nj", "latency_steps", "parameters"):
+            limit = getattr(self, f"max_{metric}")
+            if limit is not None:
+                found[metric] = math.log10(max(metrics[metric], 1e-9) / limit)
+        if self.min_quality is not None:
+            found["quality"] = self.min_quality - metrics["quality"]
+        return found
+
+
+NO_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +72,7 @@ class SearchSettings:
         energy_model: name of the plugin that prices operations.
         data_dir: where the user keeps data.
         plugin_dirs: folders with loose plugin files.
+        limits: what candidates should keep to.
         resume: whether to go on with the search that is in the folder; ``trials`` and ``time_s`` count from its start.
 
     Raises:
@@ -56,6 +92,7 @@ class SearchSettings:
     energy_model: str = "horowitz-45nm"
     data_dir: Path | None = None
     plugin_dirs: tuple[Path, ...] = ()
+    limits: Limits = NO_LIMITS
     resume: bool = False
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from spikefront.plugins import Task
 from spikefront.runners.engine.journal import open_journal
 from spikefront.runners.engine.listener import State
-from spikefront.runners.engine.settings import SearchSettings, refuse_taken
+from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, refuse_taken
 from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective
 
 _STATES: Final[dict[State, TrialState]] = {
@@ -108,9 +108,10 @@ class StudyRecord:
     a reason; a trial that did not spend its full budget is never COMPLETE; nothing stays RUNNING.
     """
 
-    def __init__(self, study: optuna.Study, objectives: Sequence[Objective]) -> None:
+    def __init__(self, study: optuna.Study, objectives: Sequence[Objective], limits: Limits = NO_LIMITS) -> None:
         self.study = study
         self.objectives = tuple(objectives)
+        self._limits = limits
         self._running: dict[int, optuna.Trial] = {}
 
     def ask(self) -> optuna.Trial:
@@ -147,6 +148,9 @@ class StudyRecord:
                 state, reason = "FAIL", str(error)
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
         outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again}
+        if values is not None:
+            for name, violation in self._limits.violations(metrics).items():
+                trial.set_constraint(name, violation)
         trial.set_user_attr("outcome", outcome)
         self.study.tell(trial, values, _STATES[state], skip_if_finished=False)
         return state, reason

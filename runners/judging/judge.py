@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -104,10 +107,10 @@ class Judging:
 
         Returns:
             ``quality`` on the validation split; per sample ``energy_nj``, the part ``attention_nj`` that attention
-            modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step;
-            ``latency_steps``; ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding
-            ``ann_quality`` of the ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what
-            the coding adds.
+            modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that
+            of the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
+            ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the
+            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what the coding adds.
         """
         started = time.perf_counter()
         learner, more = self._learner, {}
@@ -123,6 +126,7 @@ class Judging:
         with fixed_randomness(_MEASURING_SEED):
             self.counts = count_operations(self.network, self._measuring)
         by_layer = self._energy_model.layer_energy_nj(self.counts)
+        rates = self.counts.layer_rates.values()
         attention = (by_layer[layer.layer] for layer in self.counts.layers if layer.role == "attention")
         return {
             "quality": quality,
@@ -133,12 +137,60 @@ class Judging:
             "macs": self.counts.macs,
             "macs_every_step": self.counts.macs_every_step,
             "spike_rate": self.counts.spike_rate,
+            "min_layer_rate": min(rates, default=0.0),
+            "max_layer_rate": max(rates, default=0.0),
             "parameters": float(self.network.parameter_count),
             "loss": loss,
             "seconds": time.perf_counter() - started,
             **more,
             **self.network.coding.metrics(),
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the further epochs depend on, for ``restore`` by a judging of the same candidate.
+
+        Plain values and tensors, which share memory with what goes on training: save it before the next epoch. Saved,
+        it can be read with ``torch.load(weights_only=True)``. Empty for a conversion coding, which has but one epoch.
+        """
+        if isinstance(self._learner, Converter):
+            return {}
+        return {"epochs_done": self.epochs_done, "trainer": self._learner.state(), "random": _random_state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as the judging that ``state`` was taken of: the same numbers, on the same number of threads.
+
+        Args:
+            state: what ``state`` returned there, whose tensors are taken over. One that does not fit raises, of
+                whatever type, and leaves this judging unusable.
+        """
+        if not state:
+            return
+        assert isinstance(self._learner, Trainer)
+        self._learner.restore(state["trainer"])
+        self.epochs_done = state["epochs_done"]
+        _set_random_state(state["random"])
+
+
+def _random_state() -> dict[str, Any]:
+    """Return the states of all generators that ``seed_everything`` seeds, as plain values and tensors."""
+    numpy_state: Any = np.random.get_state(legacy=False)
+    key = torch.from_numpy(numpy_state["state"]["key"].astype(np.int64))
+    return {
+        "python": random.getstate(),
+        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key}},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    """Set all generators to what ``_random_state`` returned."""
+    random.setstate(state["python"])
+    key = state["numpy"]["state"]["key"].numpy().astype(np.uint32)
+    np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": key}})
+    torch.set_rng_state(state["torch"])
+    for device, there in enumerate(state["cuda"][: torch.cuda.device_count()]):  # it may go on where there are fewer
+        torch.cuda.set_rng_state(there, device)
 
 
 def _on_device(data: Data, device: torch.device | str) -> Data:

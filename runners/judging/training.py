@@ -7,7 +7,8 @@ transformed per sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,22 @@ class Trainer:
             total += loss.detach()
             steps += 1
         return float(total / steps)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that training changes, for ``restore``; it shares memory with what goes on training."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "decay": self._decay.state_dict(),
+            "order": self._order.get_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from the state of a trainer of the same candidate, whose tensors are taken over."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._decay.load_state_dict(state["decay"])
+        self._order.set_state(state["order"])
 
     def _batches(self) -> Iterator[Tensor]:
         order = self._samples[torch.randperm(len(self._samples), generator=self._order)]

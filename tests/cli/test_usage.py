@@ -170,7 +170,9 @@ def test_a_name_that_is_taken_is_refused_and_its_search_is_kept(command: Command
 
     said = command("run", "--task", "digits", "--name", "first")
 
-    assert said.problem() == "a search named 'first' is already in searches/first; choose another --name"
+    assert said.problem() == (
+        "a search named 'first' is already in searches/first; choose another --name, or go on with it: --resume first"
+    )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [journal]
     assert journal.read_text() == "a journal"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikefront.results.units import format_duration, format_energy, parse_duration, parse_energy
+from spikefront.results.units import format_duration, format_energy, parse_count, parse_duration, parse_energy
 from spikefront.searchspace import UsageError
 
 
@@ -81,3 +81,14 @@ def test_written_durations_read_back_nearly(seconds: int) -> None:
     # Rounded to the second of the two units: half an hour at most from a day on, half a minute from an hour on.
     slack = 1_800 if seconds >= 86_370 else 30 if seconds >= 3_600 else 0
     assert abs(parse_duration(format_duration(seconds)) - seconds) <= slack
+
+
+@pytest.mark.parametrize(("text", "number"), [("100k", 1e5), ("1.5M", 1.5e6), ("20000", 2e4), (" 3 k ", 3e3)])
+def test_counts_are_read(text: str, number: float) -> None:
+    assert parse_count(text) == pytest.approx(number)
+
+
+@pytest.mark.parametrize("text", ["", "k", "0", "-3", "5G", "nan", "1e999"])
+def test_other_counts_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no count: give a number above 0"):
+        parse_count(text)

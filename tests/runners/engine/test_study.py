@@ -12,9 +12,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.settings import SearchSettings
+from spikefront.runners.engine.settings import Limits, SearchSettings
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, told_values
-from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, UnknownName, UsageError
+from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, UnknownName, UsageError, parse_set
 
 ACCURACY = Objective("quality", maximize=True, worst=0.0, best=1.0)
 GOOD = {"quality": 0.9, "energy_nj": 1000.0, "latency_steps": 4.0}
@@ -120,3 +120,30 @@ def test_unknown_sampler_and_bad_name_are_refused(tmp_path: Path) -> None:
         SearchSettings("a/b", tmp_path)
     with pytest.raises(UsageError, match=r"--name '\.\.' must be a name"):
         SearchSettings("..", tmp_path)
+
+
+def test_limits_are_constraints_by_how_far_they_are_overstepped() -> None:
+    limits = Limits(max_energy_nj=100.0, max_latency_steps=8.0, max_parameters=1e4, min_quality=0.8)
+    metrics = {**GOOD, "latency_steps": 8.0, "parameters": 100.0}
+    assert limits.violations(metrics) == pytest.approx(
+        {"energy_nj": 1.0, "latency_steps": 0.0, "parameters": -2.0, "quality": -0.1}
+    )
+    assert Limits().violations(metrics) == {}
+
+
+def test_limits_steer_the_sampler(tmp_path: Path) -> None:
+    """Candidates cost 10^steps nJ; few of a random start keep to 10 uJ, most of the later ones do."""
+    space = Space(load_registry(third_parties=False), "digits", [parse_set("coding=direct")])
+    limits = Limits(max_energy_nj=1e2)
+    record = StudyRecord(create_study(settings(tmp_path), (ACCURACY, ENERGY)), (ACCURACY, ENERGY), limits)
+    kept = []
+    for number in range(60):
+        trial = record.ask()
+        candidate = space.suggest(trial)
+        energy = 10.0**candidate.steps
+        record.tell(number, "COMPLETE", "", {"quality": candidate.steps / 10, "energy_nj": energy})
+        kept.append(energy <= 1e2)
+    assert sum(kept[-30:]) >= 20
+    assert sum(kept[:10]) <= 5
+    feasible = [trial.number for trial in reopened(tmp_path) if max(trial.constraints.values()) <= 0]
+    assert feasible == [number for number, is_kept in enumerate(kept) if is_kept]

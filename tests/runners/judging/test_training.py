@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -67,6 +68,19 @@ def test_coefficients_get_their_own_learning_rate_and_only_matrices_decay() -> N
     groups = parameter_groups(nn.Sequential(nn.Linear(2, 2), attention), lr=0.1)
     found = [(group["lr"], group.get("weight_decay"), len(group["params"])) for group in groups]  # type: ignore[arg-type]
     assert found == [(0.1, None, 1), (0.1, 0.0, 1), (0.5, 0.0, 1)]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_restored_trainer_keeps_momentum_schedule_and_order(registry: Registry, optimizer: str) -> None:
+    chosen = candidate(registry, training__optimizer=optimizer, training__epochs=4, training__batch=10)
+    whole = trainer(registry, chosen)
+    losses = [whole.epoch() for _ in range(2)]
+    state = copy.deepcopy(whole.state())
+    losses += [whole.epoch() for _ in range(2)]
+    second = trainer(registry, chosen)
+    second.restore(state)
+    assert [second.epoch() for _ in range(2)] == losses[2:]
+    assert second._optimizer.param_groups[0]["lr"] == whole._optimizer.param_groups[0]["lr"]
 
 
 def test_training_lowers_the_loss(registry: Registry) -> None:
