@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,6 +103,14 @@ def run_command(
         str | None, typer.Option(metavar="COUNT", help="Prefer candidates with no more parameters: 20000, 100k")
     ] = None,
     min_quality: Annotated[float | None, typer.Option(help="Prefer candidates that are at least as good")] = None,
+    early_stopping: Annotated[
+        bool | None,
+        typer.Option("--early-stopping/--no-early-stopping", help="Stop trials that are behind  [default: yes]"),
+    ] = None,
+    rungs: Annotated[
+        str | None, typer.Option(help="Shares of the epochs at which trials are compared  [default: 0.15,0.45]")
+    ] = None,
+    reduction: Annotated[int | None, typer.Option(help="About one in this many goes on there  [default: 3]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of one trial; 0.25 lets four share one")] = None,
     address: Annotated[
         str | None, typer.Option(help="Existing Ray cluster, host:port or auto  [default: none]")
@@ -174,11 +181,11 @@ def _search(
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
     from spikefront.results.store import MlflowStore, check_store
-    from spikefront.results.units import parse_duration
+    from spikefront.results.units import parse_duration, parse_shares
     from spikefront.runners.engine.journal import read_attributes
     from spikefront.runners.engine.resume import about, refuse_changed
     from spikefront.runners.engine.session import RaySession
-    from spikefront.runners.engine.settings import SearchSettings, cores, refuse_taken
+    from spikefront.runners.engine.settings import SearchSettings, check_folder, cores, refuse_taken
     from spikefront.searchspace import UnknownName
 
     for extra in options.get("objective", ()):
@@ -201,11 +208,14 @@ def _search(
         data_dir=options.get("data_dir"),
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
         limits=_limits(options),
+        early_stopping=options.get("early_stopping", True),
+        rungs=parse_shares(options["rungs"]) if "rungs" in options else None,
+        reduction=options.get("reduction", 3),
         resume=resume,
     )
     if not resume:
         refuse_taken(settings)
-    _check_folder(settings.folder)
+    check_folder(settings.folder)
     check_store(options.get("tracking_uri"))
     registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
     registry.get("energy", settings.energy_model)
@@ -235,15 +245,6 @@ def _limits(options: Mapping[str, Any]) -> Limits:
         max_parameters=parse_count(options["max_params"]) if "max_params" in options else None,
         min_quality=options.get("min_quality"),
     )
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise ``UsageError`` when the search's folder can't be made; make nothing."""
-    from spikefront.searchspace import UsageError
-
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UsageError(f"--folder {folder.parent}: {above} is no folder that can be written; choose another")
 
 
 def _space(

@@ -49,6 +49,21 @@ def parse_count(text: str) -> float:
     return number
 
 
+def parse_shares(text: str) -> tuple[float, ...]:
+    """Return shares between 0 and 1: ``0.15,0.45`` or ``15%,45%``.
+
+    Raises:
+        UsageError: when it has no such form.
+    """
+    shares = []
+    for part in text.split(","):
+        match = re.fullmatch(rf"\s*{_NUMBER}\s*(%?)\s*", part)
+        shares.append(float(match[1]) / (100 if match[2] else 1) if match else math.nan)
+    if not all(0 < share < 1 for share in shares):
+        raise UsageError(f"{text!r} is no list of shares: give numbers between 0 and 1, like 0.15,0.45")
+    return tuple(shares)
+
+
 def parse_duration(text: str) -> float:
     """Return a duration in seconds: ``2h``, ``30m``, ``90s``, ``1h30m``.
 

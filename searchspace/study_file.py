@@ -25,6 +25,9 @@ OPTIONS: Final[dict[str, type]] = {
     "max_latency": float,
     "max_params": str,
     "min_quality": float,
+    "early_stopping": bool,
+    "rungs": str,
+    "reduction": int,
     "gpus_per_trial": float,
     "address": str,
     "energy_model": str,
@@ -36,7 +39,7 @@ OPTIONS: Final[dict[str, type]] = {
     "experiment": str,
 }
 """Options of a search and their types: the keys of a study file and the flags of ``run``."""
-_IN_WORDS: Final = {int: "whole number", float: "number", str: "text", Path: "path"}
+_IN_WORDS: Final = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false"}
 
 
 def read_study(config: Path) -> tuple[dict[str, Any], list[Narrowing]]:
@@ -82,6 +85,8 @@ def _typed(key: str, value: object, where: str) -> Any:
         return Path(value)
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # YAML takes a name of digits for a number
+    if kind is bool and isinstance(value, bool):
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
         raise UsageError(f"{where}: {value!r} is no {_IN_WORDS[kind]}")
     return value

@@ -12,16 +12,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import optuna
+import torch
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from spikefront.plugins import Registry, SearchData, Task
+from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
 from spikefront.runners.engine.journal import DriverLock
 from spikefront.runners.engine.listener import Listener, State
-from spikefront.runners.engine.searcher import StudySearcher, TrialErrors, weights_file
+from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors, weights_file
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
@@ -91,7 +93,8 @@ def run_search(
             plugins=registry.versions(),
             earlier=earlier,
         )
-        return _run(settings, space, data, record, info, listener, started)
+        stopping = _early_stopping(settings, record, task(), data) if settings.early_stopping else None
+        return _run(settings, space, data, record, info, listener, stopping, started)
     finally:
         lock.release()
 
@@ -119,13 +122,13 @@ def _run(
     record: StudyRecord,
     info: SearchInfo,
     listener: Listener,
+    stopping: EarlyStopping | None,
     started: float,
 ) -> SearchOutcome:
     tally = _Tally(listener)
     end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(record.study))
-    searcher = StudySearcher(
-        record, space, tally, trials_left(settings, info), settings.workers, settings.weights.resolve(), end.break_off
-    )
+    left, weights = trials_left(settings, info), settings.weights.resolve()
+    searcher = StudySearcher(record, space, tally, left, settings.workers, weights, end.break_off, stopping)
     listener.search_started(info)
     try:
         # Ray writes about dead workers to stdout, which is for results
@@ -137,6 +140,23 @@ def _run(
         shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
         listener.search_ended(end.reason or "all trials done")
     return SearchOutcome(dict(tally.states), end.reason or "all trials done", time.monotonic() - started)
+
+
+def _early_stopping(settings: SearchSettings, record: StudyRecord, task: Task, data: SearchData) -> EarlyStopping:
+    rungs = Rungs(
+        record.objectives,
+        rung_shares(reduction=settings.reduction) if settings.rungs is None else settings.rungs,
+        settings.reduction,
+    )
+    rungs.restore(cast(list[RungRecord], record.rungs()))
+    return EarlyStopping(rungs, chance_quality(task, data), task.best_quality)
+
+
+def chance_quality(task: Task, data: SearchData) -> float:
+    """Return the quality of the best output that is the same for every sample."""
+    targets, outputs = data.validation.targets, torch.eye(data.outputs)
+    scores = [task.score(outputs[k].expand(len(targets), -1), targets) for k in range(data.outputs)]
+    return max(scores) if task.maximize else min(scores)
 
 
 def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
@@ -198,6 +218,7 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=HalvingScheduler(searcher.decide) if settings.early_stopping else None,
             num_samples=-1,  # the searcher knows when it is done
             reuse_actors=True,
             trial_name_creator=lambda trial: f"trial-{trial.config['number']:05d}",

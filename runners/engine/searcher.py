@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from spikefront.runners.engine.halving import Rungs, dead_reason
 from spikefront.runners.engine.journal import JournalError
 from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.study import StudyRecord
@@ -30,6 +31,26 @@ class _Running:
     candidate: Candidate
     metrics: dict[str, float]
     epoch: int = 0
+    history: dict[int, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> int:
+        return self.candidate.training.schedule.epochs
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStopping:
+    """When a trial is stopped.
+
+    Attributes:
+        rungs: where trials are compared with each other.
+        chance: quality of the best constant output.
+        best: the best possible quality.
+    """
+
+    rungs: Rungs
+    chance: float
+    best: float
 
 
 class StudySearcher(Searcher):
@@ -43,6 +64,7 @@ class StudySearcher(Searcher):
         workers: how many may be in flight. None waits its turn: the sampler should know every result there is.
         weights: folder in which workers leave trained weights.
         on_broken: called with the reason when the journal can't be written, after which nothing more is kept.
+        stopping: when trials are stopped early; None for never.
     """
 
     def __init__(
@@ -54,6 +76,7 @@ class StudySearcher(Searcher):
         workers: int,
         weights: Path,
         on_broken: Callable[[str], None],
+        stopping: EarlyStopping | None = None,
     ) -> None:
         super().__init__()
         self._record = record
@@ -63,6 +86,8 @@ class StudySearcher(Searcher):
         self._workers = workers
         self._weights = weights
         self._on_broken = on_broken
+        self._stopping = stopping
+        self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
         self._broken = False
         self._running: dict[str, _Running] = {}
 
@@ -88,10 +113,29 @@ class StudySearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         running = self._running[trial_id]
         epoch = int(result.get("epoch", 0))
-        if epoch > running.epoch:  # a trial that lost its worker starts again and repeats epochs
+        if epoch > running.epoch:  # a trial that lost its worker may repeat an epoch
             running.epoch = epoch
-            running.metrics = _metrics(result)
+            running.metrics = running.history[epoch] = _metrics(result)
             self._listener.epoch_ended(running.number, epoch, running.metrics)
+
+    def decide(self, trial_id: str, result: dict[str, Any]) -> str | None:
+        """Say why a trial is stopped after this epoch, or None: it goes on."""
+        running, stopping = self._running[trial_id], self._stopping
+        if stopping is None or result.get(FAILURE):
+            return None
+        self.on_trial_result(trial_id, result)
+        number, epoch, budget = running.number, running.epoch, running.budget
+        reason = dead_reason(running.history, epoch, budget, chance=stopping.chance, best=stopping.best)
+        if reason is None and epoch in stopping.rungs.rung_epochs(budget):
+            coding = running.candidate.coding.name
+            reason = stopping.rungs.decide(number, coding, epoch, budget, running.metrics)
+            try:
+                self._record.note_rungs(number, stopping.rungs.state(number))
+            except JournalError as error:
+                self._break_off(error)
+        if reason is not None:
+            self._stopped[trial_id] = reason
+        return reason
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
@@ -102,9 +146,10 @@ class StudySearcher(Searcher):
             return
         self.on_trial_result(trial_id, result)
         running = self._running[trial_id]
-        budget = running.candidate.training.schedule.epochs
-        if running.epoch < budget:
-            self._end(trial_id, "FAIL", f"ended by itself at epoch {running.epoch} of {budget}")
+        if trial_id in self._stopped:
+            self._end(trial_id, "PRUNED", self._stopped.pop(trial_id))
+        elif running.epoch < running.budget:
+            self._end(trial_id, "FAIL", f"ended by itself at epoch {running.epoch} of {running.budget}")
         else:
             self._end(trial_id, "COMPLETE", "")
 
@@ -124,8 +169,7 @@ class StudySearcher(Searcher):
     def end_all(self, state: State, reason: str) -> None:
         """Record what is still in flight, of which Tune says nothing; nothing stays running when a search ends."""
         for trial_id, running in list(self._running.items()):
-            budget = running.candidate.training.schedule.epochs
-            self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {budget}", again=True)
+            self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {running.budget}", again=True)
 
     def _end(self, trial_id: str, state: State, reason: str, again: bool = False) -> None:
         running = self._running.pop(trial_id)
@@ -137,6 +181,8 @@ class StudySearcher(Searcher):
             self._break_off(error)
             return
         state, reason = told
+        if not again:
+            checkpoint_file(self._weights, running.number).unlink(missing_ok=True)
         weights = weights_file(self._weights, running.number)
         kept = weights if state == "COMPLETE" and weights.exists() else None
         self._listener.trial_ended(running.number, state, reason, running.metrics, kept)

@@ -73,6 +73,9 @@ class SearchSettings:
         data_dir: where the user keeps data.
         plugin_dirs: folders with loose plugin files.
         limits: what candidates should keep to.
+        early_stopping: whether trials that are behind, silent or saturated are stopped before their last epoch.
+        rungs: shares of a trial's epochs at which it is compared; None for the default.
+        reduction: at each of them about one in this many goes on.
         resume: whether to go on with the search that is in the folder; ``trials`` and ``time_s`` count from its start.
 
     Raises:
@@ -93,6 +96,9 @@ class SearchSettings:
     data_dir: Path | None = None
     plugin_dirs: tuple[Path, ...] = ()
     limits: Limits = NO_LIMITS
+    early_stopping: bool = True
+    rungs: tuple[float, ...] | None = None
+    reduction: int = 3
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -133,3 +139,10 @@ def refuse_taken(settings: SearchSettings) -> None:
             f"a search named {settings.name!r} is already in {settings.folder}; choose another --name, "
             f"or go on with it: --resume {settings.name}"
         )
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ``UsageError`` when the search's folder can't be made; make nothing."""
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"--folder {folder.parent}: {above} is no folder that can be written; choose another")

@@ -174,6 +174,22 @@ class StudyRecord:
         else:
             self.tell(trial.number, "FAIL", "the driver died; judged again under another number", {}, again=True)
 
+    def note_rungs(self, number: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what early stopping knows of a running trial."""
+        self._running[number].set_user_attr("rungs", list(records))
+
+    def rungs(self) -> list[dict[str, Any]]:
+        """Return what was kept by ``note_rungs``; of a trial that is judged again under its new number."""
+        trials = self.study.get_trials(deepcopy=False)
+        again = {trial.user_attrs["retry_of"]: trial.number for trial in trials if "retry_of" in trial.user_attrs}
+        records = []
+        for trial in trials:
+            number = trial.number
+            while number in again:
+                number = again[number]
+            records += [{**record, "number": number} for record in trial.user_attrs.get("rungs", ())]
+        return records
+
     @property
     def earlier(self) -> tuple[EarlierTrial, ...]:
         """Trials that have ended, in the order of their numbers."""
