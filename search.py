@@ -103,10 +103,10 @@ def run_command(
         str | None, typer.Option(metavar="COUNT", help="Prefer candidates with no more parameters: 20000, 100k")
     ] = None,
     min_quality: Annotated[float | None, typer.Option(help="Prefer candidates that are at least as good")] = None,
-    early_stopping: Annotated[
-        bool | None,
-        typer.Option("--early-stopping/--no-early-stopping", help="Stop trials that are behind  [default: yes]"),
+    priors: Annotated[
+        bool | None, typer.Option(help="Begin with defaults and published settings  [default: yes]")
     ] = None,
+    early_stopping: Annotated[bool | None, typer.Option(help="Stop trials that fall behind  [default: yes]")] = None,
     rungs: Annotated[
         str | None, typer.Option(help="Shares of the epochs at which trials are compared  [default: 0.15,0.45]")
     ] = None,
@@ -207,6 +207,7 @@ def _search(
         energy_model=options.get("energy_model", "horowitz-45nm"),
         data_dir=options.get("data_dir"),
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
+        priors=options.get("priors", True),
         limits=_limits(options),
         early_stopping=options.get("early_stopping", True),
         rungs=parse_shares(options["rungs"]) if "rungs" in options else None,
@@ -271,19 +272,16 @@ def _registry(plugin_dirs: Sequence[Path]) -> Registry:
 
 
 def _say_outcome(outcome: SearchOutcome, search: str, options: Mapping[str, Any]) -> None:
-    done, failed = outcome.states.get("COMPLETE", 0), outcome.states.get("FAIL", 0)
+    done, failed, stopped = (outcome.states.get(state, 0) for state in ("COMPLETE", "FAIL", "PRUNED"))
     command = ["spikefront", "pareto", "--search", search]
     for flag in ("tracking_uri", "experiment"):
         if flag in options:
             command += [f"--{flag.replace('_', '-')}", options[flag]]
-    print(
-        f"{search}: {outcome.reason}; {done} judged, {failed} failed, {outcome.states.get('PRUNED', 0)} stopped early, "
-        f"in {outcome.seconds:.0f} s\nfront: {shlex.join(command)}"
-    )
+    ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
+    print(f"{search}: {outcome.reason}; {ended}\nfront: {shlex.join(command)}")
     if outcome.reason != "all trials done":
-        again = ["spikefront", "run", "--resume", search]
-        again += ["--folder", str(options["folder"])] if "folder" in options else []
-        print(f"go on: {shlex.join(again)}")
+        where = ["--folder", str(options["folder"])] if "folder" in options else []
+        print(f"go on: {shlex.join(['spikefront', 'run', '--resume', search, *where])}")
     if done == 0:
         sys.exit(1)
 

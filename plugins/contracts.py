@@ -5,7 +5,7 @@ Time is the leading axis everywhere: activations are ``(T, B, ...)``. No module 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -17,7 +17,7 @@ from spikefront.plugins.layers import Counted
 from spikefront.plugins.operations import Counts, Operations
 from spikefront.plugins.signal import Kind, Signal
 from spikefront.plugins.surrogates import Surrogate
-from spikefront.searchspace import Domain, Int, validate
+from spikefront.searchspace import Domain, Int, Value, validate
 
 InputKind = Literal["static", "events"]
 
@@ -102,6 +102,7 @@ class Coding(Plugin, nn.Module):
         neurons: names of the neurons that it needs; None for any.
         requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
             ``backbone.*.pool``.
+        published: settings that publications used with it, as parts of flat candidates; a search tries them early.
         trained_by: ``bptt``: the spiking network is trained by backpropagation through time; ``conversion``: an ANN is
             trained and turned into it (``spikefront.plugins.conversion``).
 
@@ -114,6 +115,7 @@ class Coding(Plugin, nn.Module):
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
     neurons: ClassVar[frozenset[str] | None] = None
     requires: ClassVar[Mapping[str, Domain]] = {}
+    published: ClassVar[Sequence[Mapping[str, Value]]] = ()
     trained_by: ClassVar[Literal["bptt", "conversion"]] = "bptt"
 
     def __init__(self, config: Any = None, *, steps: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 Role = Literal["synapse", "neuron", "attention", "residual", "readout"]
@@ -72,6 +72,18 @@ class LayerCount:
     sites: int = 0
     geometry: Geometry | None = None
 
+    def __add__(self, other: LayerCount) -> LayerCount:
+        """Return the counts of one layer on both of two batches."""
+        return replace(
+            self,
+            sops=self.sops + other.sops,
+            macs=self.macs + other.macs,
+            macs_every_step=self.macs_every_step + other.macs_every_step,
+            operations=self.operations + other.operations,
+            events=self.events + other.events,
+            sites=self.sites + other.sites,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -110,6 +122,11 @@ class Counts:
     def layer_rates(self) -> dict[str, float]:
         """Spikes per neuron and time step of each spiking layer."""
         return {layer.layer: _rate([layer]) for layer in self.layers if layer.role == "neuron"}
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return the counts of both batches, which the same network has seen."""
+        layers = zip(self.layers, other.layers, strict=True)
+        return replace(self, samples=self.samples + other.samples, layers=tuple(one + more for one, more in layers))
 
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers for JSON."""

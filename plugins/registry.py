@@ -25,7 +25,18 @@ from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin, Task
 from spikefront.plugins.optimizers import OPTIMIZERS
 from spikefront.plugins.surrogates import SURROGATES
-from spikefront.searchspace import DEFAULTS, Candidate, Domain, Int, Part, UnknownName, UsageError, check, fields_of
+from spikefront.searchspace import (
+    DEFAULTS,
+    Candidate,
+    Domain,
+    Int,
+    Part,
+    UnknownName,
+    UsageError,
+    Value,
+    check,
+    fields_of,
+)
 
 KINDS: Final[dict[str, tuple[str, type[Plugin]]]] = {
     "coding": ("register_codings", Coding),
@@ -105,6 +116,11 @@ class Registry:
     def applies(self, family: str, coding: str) -> bool:
         """Say whether a family makes a difference to a coding: an ANN that is converted needs no surrogate."""
         return family != "training.surrogate" or self.get("coding", coding).trained_by == "bptt"
+
+    def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
+        """Return the settings that publications used with a coding."""
+        settings: Sequence[Mapping[str, Value]] = self.get("coding", coding).published
+        return settings
 
     def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
         """Return the domains of a plugin that are tighter beside this coding at this T, by field."""

@@ -61,6 +61,10 @@ class SearchCatalogue(Catalogue, Protocol):
         """Say whether a family of choices makes a difference to ``coding``."""
         ...
 
+    def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
+        """Return settings that publications used with ``coding``: parts of flat candidates."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -309,17 +313,33 @@ class Space:
             if name not in self._allowed(family, {}):
                 raise UsageError(f"{family} {name!r} is not in this space: {', '.join(self._allowed(family, {}))}")
 
-        def ask(name: str, domain: Domain, default: Value) -> Value:
-            value = choices.get(name.partition("|")[0], default)
-            return value if contains(domain, value) else nearest(domain)
-
-        candidate = self.walk(ask)
+        candidate = self.walk(_answering(choices, {}))
         flat = candidate.flat()
         if any(flat[family] != name for family, name in choices.items()):
             problem = self._problem({family: str(flat[family]) for family in _JOINT} | choices)
             assert problem is not None
             raise UsageError(problem[1])
         return candidate
+
+    def priors(self) -> list[dict[str, Value]]:
+        """Return what a search tries first: each coding's defaults, then the settings its publication used.
+
+        Returns:
+            For each candidate the answers to what ``suggest`` asks a trial, by the names it asks under. Settings that
+            were narrowed away take the nearest value that is left; a candidate that comes up twice is left out.
+        """
+        found: list[dict[str, Value]] = []
+        seen: set[Candidate] = set()
+        codings = self._allowed("coding", {})
+        settings: list[dict[str, Value]] = [{"coding": coding} for coding in codings]
+        settings += [{**more, "coding": coding} for coding in codings for more in self._catalogue.published(coding)]
+        for wanted in settings:
+            asked: dict[str, Value] = {}
+            candidate = self.walk(_answering(wanted, asked))
+            if candidate not in seen:
+                seen.add(candidate)
+                found.append(asked)
+        return found
 
     # Describing
 
@@ -350,6 +370,17 @@ class Space:
 
 def _default_of(family: str, names: Sequence[str]) -> str:
     return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]
+
+
+def _answering(wanted: Mapping[str, Value], asked: dict[str, Value]) -> Ask:
+    """Answer with what is wanted, or else the default, and note what was asked."""
+
+    def ask(name: str, domain: Domain, default: Value) -> Value:
+        value = wanted.get(name.partition("|")[0], default)
+        asked[name] = value if contains(domain, value) else default if contains(domain, default) else nearest(domain)
+        return asked[name]
+
+    return ask
 
 
 def _ask(ask: Ask, name: str, domain: Domain, default: Value) -> Value:

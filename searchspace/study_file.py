@@ -25,6 +25,7 @@ OPTIONS: Final[dict[str, type]] = {
     "max_latency": float,
     "max_params": str,
     "min_quality": float,
+    "priors": bool,
     "early_stopping": bool,
     "rungs": str,
     "reduction": int,

@@ -41,6 +41,7 @@ class CSS(Conversion):
     Config = CSSConfig
     config: CSSConfig
     steps = Int(3, 12)
+    published = ({"steps": 8, "backbone": "ms-resnet"}, {"steps": 8, "backbone": "vgg"})
     neurons: ClassVar[frozenset[str] | None] = frozenset({"tsa"})
     requires: ClassVar[Mapping[str, Domain]] = {**Conversion.requires, "neuron.tsa.relu": Choice((True,))}
 

@@ -129,6 +129,17 @@ class GAC(Coding):
     Config = GACConfig
     config: GACConfig
     steps = Int(2, 8)  # one step leaves nothing to attend to in time
+    published = (
+        # CIFAR; theirs decays by half per step and takes the current in whole, as tau 2 with twice the current does
+        {
+            "steps": 4,
+            "backbone": "ms-resnet",
+            "neuron": "lif",
+            "neuron.lif.tau": 2.0,
+            "neuron.lif.threshold": 0.5,
+            "training.surrogate": "triangle",
+        },
+    )
 
     def __init__(self, config: GACConfig | None = None, *, steps: int) -> None:
         super().__init__(config, steps=steps)

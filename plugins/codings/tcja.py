@@ -120,6 +120,17 @@ class TCJA(Coding):
     name = "tcja"
     Config = TCJAConfig
     config: TCJAConfig
+    published = (
+        {  # DVS128 Gesture, with the steps of a static image
+            "steps": 8,
+            "backbone": "vgg",
+            "neuron": "lif",
+            "neuron.lif.tau": 2.0,
+            "neuron.lif.threshold": 1.0,
+            "coding.tcja.k_time": 4,
+            "coding.tcja.k_channel": 4,
+        },
+    )
     steps = Int(3, 16, log=True)  # below 3, k_time < T leaves a kernel of one step, which sees no time
 
     def __init__(self, config: TCJAConfig | None = None, *, steps: int) -> None:

@@ -81,6 +81,8 @@ def run_search(
         if settings.resume:
             record.take_up()
             earlier = record.earlier
+        elif settings.priors:
+            record.begin_with(space.priors())
         info = SearchInfo(
             name=settings.name,
             task=space.task,

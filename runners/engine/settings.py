@@ -72,6 +72,7 @@ class SearchSettings:
         energy_model: name of the plugin that prices operations.
         data_dir: where the user keeps data.
         plugin_dirs: folders with loose plugin files.
+        priors: whether the first candidates are each coding's defaults and published settings.
         limits: what candidates should keep to.
         early_stopping: whether trials that are behind, silent or saturated are stopped before their last epoch.
         rungs: shares of a trial's epochs at which it is compared; None for the default.
@@ -95,6 +96,7 @@ class SearchSettings:
     energy_model: str = "horowitz-45nm"
     data_dir: Path | None = None
     plugin_dirs: tuple[Path, ...] = ()
+    priors: bool = True
     limits: Limits = NO_LIMITS
     early_stopping: bool = True
     rungs: tuple[float, ...] | None = None

@@ -17,7 +17,7 @@ from spikefront.plugins import Task
 from spikefront.runners.engine.journal import open_journal
 from spikefront.runners.engine.listener import State
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, refuse_taken
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective
+from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective, Value
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -154,6 +154,11 @@ class StudyRecord:
         trial.set_user_attr("outcome", outcome)
         self.study.tell(trial, values, _STATES[state], skip_if_finished=False)
         return state, reason
+
+    def begin_with(self, answers: Sequence[Mapping[str, Value]]) -> None:
+        """Queue candidates to be judged before any that the sampler proposes."""
+        for one in answers:
+            self.study.enqueue_trial(dict(one), user_attrs={"prior": True})
 
     def take_up(self) -> None:
         """Settle what an earlier driver left: finish what had been judged, queue again what had not."""

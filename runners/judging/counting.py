@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -32,6 +34,7 @@ from spikefront.plugins import (
 )
 from spikefront.runners.judging.assembly import Network
 from spikefront.runners.judging.connections import compose, conv_reach, window_reach
+from spikefront.runners.judging.training import affordable
 
 
 class EdgeKindError(ValueError):
@@ -48,14 +51,20 @@ def count_operations(network: Network, batch: Tensor) -> Counts:
     Raises:
         EdgeKindError: when a binary or ternary edge carries anything else.
     """
-    counter = _Counter()
     training = network.training
     network.eval()
     try:
-        with torch.no_grad(), counter.listening(network):
-            network(batch)
+        with torch.no_grad():
+            parts = [_count(network, part) for part in batch.split(affordable(network.coding.time_steps))]
     finally:
         network.train(training)
+    return reduce(add, parts)
+
+
+def _count(network: Network, batch: Tensor) -> Counts:
+    counter = _Counter()
+    with counter.listening(network):
+        network(batch)
     return Counts(len(batch), network.coding.time_steps, tuple(counter.layers.values()), counter.delay)
 
 

@@ -18,7 +18,7 @@ from spikefront.runners.judging.assembly import Network
 from spikefront.runners.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training
 
-_EVALUATION_BATCH = 512
+_SAMPLE_STEPS_AT_ONCE = 4096
 _EVALUATION_SEED = 20_231
 _SUBSET_SEED = 20_232
 
@@ -117,10 +117,16 @@ def parameter_groups(network: nn.Module, lr: float) -> list[dict[str, object]]:
     ]
 
 
+def affordable(steps: int) -> int:
+    """Return how many samples of ``steps`` time steps fit into one forward pass: memory grows with their product."""
+    return max(1, _SAMPLE_STEPS_AT_ONCE // steps)
+
+
 @torch.no_grad()
 def evaluate(network: Network, task: Task, data: Data) -> float:
     """Return the quality on a split; a random code is drawn from a fixed seed."""
     network.eval()
+    batches = data.inputs.split(affordable(network.coding.time_steps))
     with fixed_randomness(_EVALUATION_SEED):
-        outputs = [network(prepared(task, batch)) for batch in data.inputs.split(_EVALUATION_BATCH)]
+        outputs = [network(prepared(task, batch)) for batch in batches]
     return task.score(torch.cat(outputs), data.targets)

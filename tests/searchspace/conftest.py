@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import pytest
 from hypothesis import settings
 
-from spikefront.searchspace import DEFAULTS, PINNED, Choice, Domain, Float, Int, When
+from spikefront.searchspace import DEFAULTS, PINNED, Choice, Domain, Float, Int, Value, When
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 settings.load_profile("unhurried")
@@ -84,6 +84,9 @@ class Shelf:
         if (chosen["neuron"], chosen["backbone"]) in (("tsa", "mlp"), ("if", "vgg")):
             return f"neuron {chosen['neuron']!r} can't live in backbone {chosen['backbone']!r}"
         return None
+
+    def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
+        return ({"steps": 8, "coding.tcja.kernel": 7, "backbone": "vgg"}, {}) if coding == "tcja" else ()
 
     def steps(self, coding: str) -> Int:
         return self._steps[coding]
