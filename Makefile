@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install search test test-all lint format bench bench-science clean
+.PHONY: help install search test test-all lint format bench bench-science chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(STAMP) ## run all benchmarks
 
 bench-science: $(STAMP) ## compare the codings on Fashion-MNIST, into docs/science.md
 	$(BIN)/python benchmarks/science.py
+
+chaos: $(STAMP) ## kill the driver of a real search 20 times, at random moments
+	SPIKEFRONT_KILLS=20 $(BIN)/pytest tests/chaos
 
 clean: ## remove .venv, builds and caches; searches and their results stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -134,9 +134,14 @@ class SearchSettings:
         return self.folder / "anns"
 
 
+def has_begun(journal: Path) -> bool:
+    """Say whether a journal says what is searched; a driver that died before it wrote that leaves nothing to keep."""
+    return journal.exists() and b'"user_attr":{"search":' in journal.read_bytes()
+
+
 def refuse_taken(settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the folder already holds a search."""
-    if settings.journal.exists():
+    if has_begun(settings.journal):
         raise UsageError(
             f"a search named {settings.name!r} is already in {settings.folder}; choose another --name, "
             f"or go on with it: --resume {settings.name}"

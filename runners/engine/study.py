@@ -46,6 +46,7 @@ def create_study(
         UsageError: when the folder already holds a search.
     """
     refuse_taken(settings)
+    settings.journal.unlink(missing_ok=True)  # of a driver that died at once
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=settings.name,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from spikefront.plugins import Registry, load_registry
@@ -224,6 +225,15 @@ def test_attributes_are_read_without_the_study(tmp_path: Path, space: Space) -> 
     open_journal(tmp_path / "t")
     with pytest.raises(UsageError, match="does not say what was searched"):
         read_attributes(tmp_path / "t")
+
+
+def test_search_whose_driver_died_at_once_begins_anew(tmp_path: Path, space: Space) -> None:
+    (tmp_path / "s").mkdir()
+    open_journal(tmp_path / "s").create_new_study([StudyDirection.MAXIMIZE], "s")
+    record = begin(tmp_path, space, ended=1, running=0)
+    assert [trial.number for trial in record.study.trials] == [0]
+    with pytest.raises(UsageError, match=r"--resume s$"):
+        create_study(search_settings(tmp_path), OBJECTIVES)
 
 
 def test_options_come_back_as_they_were_and_budgets_may_change(registry: Registry, space: Space) -> None:
