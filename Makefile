@@ -12,7 +12,7 @@ help: ## list the targets
 install: $(STAMP) ## make .venv with spikefront and the tools of development
 
 search: $(STAMP) ## search a small space on the digits data, then print the front
-	$(BIN)/spikefront run --task digits --trials 24
+	$(BIN)/spikefront run --task digits --trials 24 --set backbone=mlp,convnet
 	$(BIN)/spikefront pareto
 
 test: $(STAMP) ## run the quick tests

@@ -207,7 +207,7 @@ def _search(
         energy_model=options.get("energy_model", "horowitz-45nm"),
         data_dir=options.get("data_dir"),
         plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
-        priors=options.get("priors", True),
+        priors=options.get("priors", False),
         limits=_limits(options),
         early_stopping=options.get("early_stopping", True),
         rungs=parse_shares(options["rungs"]) if "rungs" in options else None,

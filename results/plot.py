@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7F7F7F", "#8A5CC2")
 """Okabe and Ito's palette, told apart by colour-blind readers; mid tones, legible on white and on black."""
-_MARKERS: Final = "osD^vPX*"
+_MARKERS: Final = "osD^vPX*>"
 _INK: Final = "#4a4a4b"
 """Colour of text and lines. An unusual value, so that ``svg`` finds it again."""
 
@@ -68,12 +68,17 @@ def _draw_points(axes: Axes, board: Scoreboard, across: Objective) -> None:
     front = {trial.number for trial in board.front}
     codings = sorted({str(trial.candidate.get("coding", "")) for trial in board.trials.values()})
     for index, coding in enumerate(codings):
-        looks: dict[str, Any] = {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
+        looks = look(index)
         mine = [trial for trial in board.trials.values() if str(trial.candidate.get("coding", "")) == coding]
         behind = [_place(trial, across, board.objectives[0]) for trial in mine if trial.number not in front]
         members = [_place(trial, across, board.objectives[0]) for trial in mine if trial.number in front]
         axes.plot(*_columns(behind), **looks, ls="", ms=4.5, alpha=0.3, mew=0, zorder=2)
         axes.plot(*_columns(members), **looks, ls="", ms=8, mec="white", mew=0.8, zorder=4, label=coding or "front")
+
+
+def look(index: int) -> dict[str, Any]:
+    """Return colour and marker of the coding at this place; 72 of them differ, since 8 and 9 share no divisor."""
+    return {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
 
 
 def _columns(places: list[tuple[float, float]]) -> tuple[list[float], list[float]]:

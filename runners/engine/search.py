@@ -30,6 +30,7 @@ from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, 
 from spikefront.searchspace import Objective, SearchInfo, Space, UsageError, Value
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
+_PRIOR_SHARE: Final = 2 / 3  # of the trials; the rest is the sampler's, however few there are
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
 
 
@@ -82,7 +83,9 @@ def run_search(
             record.take_up()
             earlier = record.earlier
         elif settings.priors:
-            record.begin_with(space.priors())
+            priors = space.priors()
+            room = len(priors) if settings.trials is None else math.ceil(_PRIOR_SHARE * settings.trials)
+            record.begin_with(priors[:room])
         info = SearchInfo(
             name=settings.name,
             task=space.task,

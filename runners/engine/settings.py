@@ -96,7 +96,7 @@ class SearchSettings:
     energy_model: str = "horowitz-45nm"
     data_dir: Path | None = None
     plugin_dirs: tuple[Path, ...] = ()
-    priors: bool = True
+    priors: bool = False
     limits: Limits = NO_LIMITS
     early_stopping: bool = True
     rungs: tuple[float, ...] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -97,7 +98,8 @@ def search(
     registry = load_registry(plugin_dirs, third_parties=False)
     quick = ("backbone=mlp", f"training.epochs={epochs}", "training.subset=128")
     narrowings = [parse_set(text) for text in (*quick, *narrow)]
-    settings = SearchSettings("s", tmp_path / "s", workers=2, plugin_dirs=plugin_dirs, **more)  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"workers": 2, "plugin_dirs": plugin_dirs, "early_stopping": False, **more}
+    settings = SearchSettings("s", tmp_path / "s", **asked)
     task = registry.get("task", "digits")()
     diary = Diary()
     space = Space(registry, "digits", narrowings)
@@ -141,6 +143,23 @@ def test_conversions_on_one_node_share_one_training(tmp_path: Path) -> None:
     assert len({metrics["ann_quality"] for _, _, metrics, _ in diary.ends.values()}) == 1
     assert len({candidate.steps for candidate in diary.candidates.values()}) > 1
     assert len(list((tmp_path / "s" / "anns").glob("*.pt"))) == 1
+
+
+def test_trials_that_fall_behind_are_stopped_and_told_as_pruned(tmp_path: Path) -> None:
+    narrowed = ("coding=direct", "neuron=lif")
+    outcome, diary, trials = search(tmp_path, *narrowed, epochs=7, trials=10, early_stopping=True)
+    assert sum(outcome.states.values()) == 10
+    stopped = {number: reason for number, (state, reason, _, _) in diary.ends.items() if state == "PRUNED"}
+    assert stopped
+    assert all(reason.startswith("stopped at ") for reason in stopped.values())
+    for number in stopped:
+        assert diary.epochs[number] == list(range(1, len(diary.epochs[number]) + 1))
+        assert len(diary.epochs[number]) < 7
+        assert trials[number].state is TrialState.PRUNED
+    at_rungs = [record for trial in trials for record in trial.user_attrs.get("rungs", [])]
+    assert {record["number"] for record in at_rungs} <= set(range(10))
+    assert len(at_rungs) >= 10 - len(stopped)
+    assert list((tmp_path / "s" / "checkpoints").glob("*")) == []
 
 
 def _front(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
