@@ -135,8 +135,14 @@ class SearchSettings:
 
 
 def has_begun(journal: Path) -> bool:
-    """Say whether a journal says what is searched; a driver that died before it wrote that leaves nothing to keep."""
-    return journal.exists() and b'"user_attr":{"search":' in journal.read_bytes()
+    """Say whether a journal holds more than the first record, after which it says what is searched.
+
+    Of a driver that died before that there is nothing to keep. Any other file is somebody's, and stays.
+    """
+    if not journal.exists():
+        return False
+    content, first = journal.read_bytes(), b'{"op_code":0'
+    return content.count(b"\n") > 1 or content[: len(first)] != first[: len(content)]
 
 
 def refuse_taken(settings: SearchSettings) -> None:
