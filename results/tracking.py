@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -167,7 +168,22 @@ def open_client(uri: str) -> MlflowClient:
     prepare_environment(uri)
     from mlflow import MlflowClient
 
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        _create_database(file)
     return MlflowClient(tracking_uri=uri)
+
+
+def _create_database(file: Path) -> None:
+    """Make a database under another name first: MLflow can't open one whose making was killed halfway."""
+    from mlflow import MlflowClient
+
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.new")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    with suppress(FileExistsError):  # another process was faster
+        os.link(unfinished, file)
+    unfinished.unlink()
 
 
 def find_experiment(client: MlflowClient, name: str | None) -> str | None:

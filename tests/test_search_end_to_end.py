@@ -126,7 +126,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     folder = tmp_path_factory.mktemp("e2e")
     (folder / "mine").mkdir()
     (folder / "mine" / "raises.py").write_text(RAISES)
-    asked = "--trials 5 --epochs 2 --set training.subset=256 --workers 2 --name e2e --set backbone=mlp"
+    asked = (
+        "--trials 5 --epochs 2 --no-early-stopping --set training.subset=256 --workers 2 --name e2e --set backbone=mlp"
+    )
     spaces = "--set coding=direct,latency,raises --set training.optimizer.adam.lr=0.01 --seed 0"
     done = spikefront(folder, "run", "--task", "digits", "--plugins-dir", "mine", *asked.split(), *spaces.split())
     assert done.returncode == 0, done.stderr
@@ -263,7 +265,8 @@ def test_ctrl_c_ends_a_search_cleanly_and_says_how_to_see_what_it_found(tmp_path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "raises.py").write_text(RAISES)
     (tmp_path / "study.yaml").write_text("task: digits\nexperiment: my nets\nplugins_dir: mine\ntrials: 40\n")
-    asked = "--config study.yaml --workers 2 --set training.epochs=5000 --set backbone=mlp --set coding=direct,raises"
+    asked = "--config study.yaml --workers 2 --no-early-stopping"
+    asked += " --set training.epochs=5000 --set backbone=mlp --set coding=direct,raises"
     command = [sys.executable, "-m", "spikefront.search", "run", *asked.split(), "--name", "cut short"]
     with (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
@@ -293,7 +296,8 @@ def test_ctrl_c_ends_a_search_cleanly_and_says_how_to_see_what_it_found(tmp_path
     assert process.returncode == 1  # nothing was judged
     assert re.fullmatch(
         rf"cut short: interrupted; 0 judged, {len(failed)} failed, {len(stopped)} stopped early, in \d+ s\n"
-        r"front: spikefront pareto --search 'cut short' --experiment 'my nets'\n",
+        r"front: spikefront pareto --search 'cut short' --experiment 'my nets'\n"
+        r"go on: spikefront run --resume 'cut short'\n",
         out,
     )
     assert "Traceback" not in (tmp_path / "err").read_text()

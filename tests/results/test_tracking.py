@@ -3,6 +3,8 @@ from __future__ import annotations
 import http.server
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -144,3 +146,15 @@ def test_quotes_for_the_filter_language() -> None:
     assert quoted("it's") == '"it\'s"'
     with pytest.raises(UsageError, match="can't be looked up in MLflow: it holds both"):
         quoted("'\"")
+
+
+def test_database_whose_making_was_killed_is_made_anew(tmp_path: Path) -> None:
+    script = "from spikefront.results.tracking import open_client, resolve_uri; open_client(resolve_uri())"
+    maker = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("mlflow.db.*.new")):
+        assert maker.poll() is None
+        time.sleep(0.01)
+    maker.kill()
+    maker.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert open_client(resolve_uri()).search_experiments()[0].name == "Default"

@@ -266,7 +266,7 @@ def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(tmp_path: Path
     (plugins / "dies_once.py").write_text(DIES_ONCE)
     registry = load_registry((plugins,), third_parties=False)
     quick = ("coding=dies-once", "backbone=mlp", "training.epochs=4", "training.subset=128", "training.batch=64")
-    settings = SearchSettings("s", tmp_path / "s", trials=1, plugin_dirs=(plugins,))
+    settings = SearchSettings("s", tmp_path / "s", trials=1, plugin_dirs=(plugins,), early_stopping=False)
     found = Ends()
     with RaySession(settings) as session:
         session.wait()
