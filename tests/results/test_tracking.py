@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from spikefront.results.tracking import check_store, quoted, redact, resolve_uri
+from spikefront.results.tracking import check_store, open_client, quoted, redact, resolve_uri
 from spikefront.searchspace import UsageError
 
 
