@@ -16,8 +16,8 @@ from typing import Final
 
 from spikefront.results.front import Scoreboard, Trial
 from spikefront.results.tracking import redact
-from spikefront.results.units import format_energy
 from spikefront.searchspace import SearchInfo
+from spikefront.searchspace.units import format_energy
 
 _COLUMNS: Final = ("trial", "quality", "energy", "latency", "coding", "neuron", "backbone")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from spikefront.results.front import Scoreboard, Trial
-from spikefront.results.units import format_duration, format_energy
 from spikefront.searchspace import Candidate, SearchInfo, Value
+from spikefront.searchspace.units import format_duration, format_energy
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

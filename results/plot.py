@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from spikefront.results.front import Scoreboard, Trial, losses, nondominated
+from spikefront.results.front import Scoreboard, Trial
 from spikefront.searchspace import ENERGY, Objective
+from spikefront.searchspace.pareto import losses, nondominated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

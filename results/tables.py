@@ -6,7 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Final
 
-from spikefront.results.units import format_energy
+from spikefront.searchspace.units import format_energy
 
 if TYPE_CHECKING:
     import pandas

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Protocol
+from typing import Protocol
 
+from spikefront.searchspace.asking import Ask, Trial, answering, suggested_by, unless_single
 from spikefront.searchspace.candidate import (
     DEFAULTS,
     FAMILIES,
@@ -20,7 +21,6 @@ from spikefront.searchspace.domains import (
     Choice,
     Domain,
     Field,
-    Float,
     Int,
     Value,
     contains,
@@ -33,17 +33,6 @@ from spikefront.searchspace.narrowing import Narrowing
 from spikefront.searchspace.overlaps import intersect, members, overlap
 
 _JOINT = FAMILIES[:4]  # these must go together; optimiser and surrogate go with anything
-
-Ask = Callable[[str, Domain, Value], Value]
-"""Chooses a value: takes the parameter's name, its domain and its default."""
-
-
-class Trial(Protocol):
-    """What a space needs of an Optuna trial."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
 class SearchCatalogue(Catalogue, Protocol):
@@ -276,11 +265,11 @@ class Space:
                 domain = self._domain_of(name, field, tighter.get(field.name))
                 varies = field.name in tighter and isinstance(domain, Choice)
                 condition = f"|steps={steps}" if family == "coding" else f"|coding={chosen['coding']}"
-                values[field.name] = _ask(ask, name + condition if varies else name, domain, field.default)
+                values[field.name] = unless_single(ask, name + condition if varies else name, domain, field.default)
                 flat[name] = values[field.name]
         for field in fields_of(Schedule):
             name = f"training.{field.name}"
-            flat[name] = _ask(ask, name, self._domain_of(name, field), field.default)
+            flat[name] = unless_single(ask, name, self._domain_of(name, field), field.default)
         return from_flat(flat, self._catalogue)
 
     def _choose(self, family: str, chosen: Mapping[str, str], ask: Ask) -> Value:
@@ -288,18 +277,18 @@ class Space:
         name = family
         if allowed != self._allowed(family, {}):
             name += "|" + ",".join(f"{key}={chosen[key]}" for key in _JOINT[1:] if key in chosen)
-        return _ask(ask, name, Choice(allowed), _default_of(family, allowed))
+        return unless_single(ask, name, Choice(allowed), _default_of(family, allowed))
 
     def _ask_steps(self, coding: str, ask: Ask) -> Value:
         domain = self._steps[coding]
         assert domain is not None
         # Optuna needs the options and the scale behind one name to stay the same; a range on a log scale is shared
         name = "steps" if isinstance(domain, Int) and domain.log else f"steps|coding={coding}"
-        return _ask(ask, name, domain, 4)
+        return unless_single(ask, name, domain, 4)
 
     def suggest(self, trial: Trial) -> Candidate:
         """Let an Optuna trial choose a candidate."""
-        return self.walk(lambda name, domain, _: _suggest(trial, name, domain))
+        return self.walk(suggested_by(trial))
 
     def default(self, **choices: str) -> Candidate:
         """Return the candidate of all defaults, with some choices fixed by family (``coding="sac"``).
@@ -313,7 +302,7 @@ class Space:
             if name not in self._allowed(family, {}):
                 raise UsageError(f"{family} {name!r} is not in this space: {', '.join(self._allowed(family, {}))}")
 
-        candidate = self.walk(_answering(choices, {}))
+        candidate = self.walk(answering(choices, {}))
         flat = candidate.flat()
         if any(flat[family] != name for family, name in choices.items()):
             problem = self._problem({family: str(flat[family]) for family in _JOINT} | choices)
@@ -322,21 +311,29 @@ class Space:
         return candidate
 
     def priors(self) -> list[dict[str, Value]]:
-        """Return what a search tries first: each coding's defaults, then the settings its publication used.
-
-        Returns:
-            For each candidate the answers to what ``suggest`` asks a trial, by the names it asks under. Settings that
-            were narrowed away take the nearest value that is left; a candidate that comes up twice is left out.
-        """
-        found: list[dict[str, Value]] = []
-        seen: set[Candidate] = set()
+        """Return each coding's defaults, then the settings its publication used, as ``answers``."""
         codings = self._allowed("coding", {})
         settings: list[dict[str, Value]] = [{"coding": coding} for coding in codings]
         settings += [{**more, "coding": coding} for coding in codings for more in self._catalogue.published(coding)]
+        return self.answers(settings)
+
+    def answers(self, settings: Iterable[Mapping[str, Value]]) -> list[dict[str, Value]]:
+        """Return what a trial must answer to ``suggest`` to become each of some candidates.
+
+        Args:
+            settings: what is wanted, as parts of flat candidates. What is not said takes its default, and what was
+                narrowed away the nearest value that is left. One with a coding that is not in this space, or that comes
+                to a candidate that was there before, is left out.
+
+        Returns:
+            For each candidate the answers, by the names that are asked for.
+        """
+        found: list[dict[str, Value]] = []
+        seen: set[Candidate] = set()
         for wanted in settings:
             asked: dict[str, Value] = {}
-            candidate = self.walk(_answering(wanted, asked))
-            if candidate not in seen:
+            candidate = self.walk(answering(wanted, asked))
+            if candidate not in seen and wanted.get("coding", candidate.coding.name) == candidate.coding.name:
                 seen.add(candidate)
                 found.append(asked)
         return found
@@ -370,28 +367,3 @@ class Space:
 
 def _default_of(family: str, names: Sequence[str]) -> str:
     return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]
-
-
-def _answering(wanted: Mapping[str, Value], asked: dict[str, Value]) -> Ask:
-    """Answer with what is wanted, or else the default, and note what was asked."""
-
-    def ask(name: str, domain: Domain, default: Value) -> Value:
-        value = wanted.get(name.partition("|")[0], default)
-        asked[name] = value if contains(domain, value) else default if contains(domain, default) else nearest(domain)
-        return asked[name]
-
-    return ask
-
-
-def _ask(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
-    return nearest(domain) if domain.single() else ask(name, domain, default)
-
-
-def _suggest(trial: Trial, name: str, domain: Domain) -> Value:
-    if isinstance(domain, Choice):
-        value: Value = trial.suggest_categorical(name, domain.choices)
-        return value
-    if isinstance(domain, Int):
-        return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    assert isinstance(domain, Float)
-    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)

@@ -25,10 +25,15 @@ OPTIONS: Final[dict[str, type]] = {
     "max_latency": float,
     "max_params": str,
     "min_quality": float,
+    "target_hypervolume": float,
     "priors": bool,
+    "from": str,
+    "cost_aware": bool,
     "early_stopping": bool,
     "rungs": str,
     "reduction": int,
+    "tell_stopped": str,
+    "epoch_timeout": str,
     "gpus_per_trial": float,
     "address": str,
     "energy_model": str,
@@ -128,10 +133,10 @@ def read_asked(
         UnknownName: for an option that does not exist.
         UsageError: for a value that makes no sense, or when no task is named.
     """
-    unknown = flags.keys() - OPTIONS
+    given = {key.rstrip("_"): value for key, value in flags.items() if value is not None}  # Python's own word: from_
+    unknown = given.keys() - OPTIONS
     if unknown:
         raise UnknownName("option", sorted(unknown)[0], OPTIONS)
-    given = {key: value for key, value in flags.items() if value is not None}
     study, narrowings = read_study(config) if config is not None else ({}, [])
     if "epochs" in study:
         narrowings.append(_epochs(study["epochs"], f"{config}: epochs"))

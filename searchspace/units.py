@@ -6,7 +6,7 @@ import math
 import re
 from typing import Final
 
-from spikefront.searchspace import UsageError
+from spikefront.searchspace.errors import UsageError
 
 _ENERGY: Final = {"pJ": 1e-3, "nJ": 1.0, "µJ": 1e3, "mJ": 1e6, "J": 1e9}
 _MICRO: Final = {"uJ": "µJ", "\u03bcJ": "µJ"}  # ASCII, and the Greek letter beside the micro sign

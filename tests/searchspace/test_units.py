@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikefront.results.units import format_duration, format_energy, parse_count, parse_duration, parse_energy
 from spikefront.searchspace import UsageError
+from spikefront.searchspace.units import format_duration, format_energy, parse_count, parse_duration, parse_energy
 
 
 @pytest.mark.parametrize(

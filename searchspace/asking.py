@@ -1,0 +1,50 @@
+"""Who chooses the values of a candidate while a space is walked: an Optuna trial, or settings that somebody wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
+
+Ask = Callable[[str, Domain, Value], Value]
+"""Chooses a value: takes the parameter's name, its domain and its default."""
+
+
+class Trial(Protocol):
+    """What a space needs of an Optuna trial."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+def suggested_by(trial: Trial) -> Ask:
+    """Answer with what a trial suggests."""
+
+    def ask(name: str, domain: Domain, default: Value) -> Value:
+        if isinstance(domain, Choice):
+            value: Value = trial.suggest_categorical(name, domain.choices)
+            return value
+        if isinstance(domain, Int):
+            return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
+        assert isinstance(domain, Float)
+        return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+
+    return ask
+
+
+def answering(wanted: Mapping[str, Value], asked: dict[str, Value]) -> Ask:
+    """Answer with what is wanted, or else the default, and note in ``asked`` what was asked."""
+
+    def ask(name: str, domain: Domain, default: Value) -> Value:
+        value = wanted.get(name.partition("|")[0], default)
+        asked[name] = value if contains(domain, value) else default if contains(domain, default) else nearest(domain)
+        return asked[name]
+
+    return ask
+
+
+def unless_single(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
+    """Ask, unless there is but one answer."""
+    return nearest(domain) if domain.single() else ask(name, domain, default)
