@@ -1,9 +1,11 @@
 """What the engine costs: time from the command to the first trial, per trial, and in MLflow per trial.
 
-Run: python benchmarks/engine_overhead.py [--trials 100] [--workers 2]
+Run: python benchmarks/engine_overhead.py [--trials 1000] [--workers 2]
 
 The candidates are as small as they get (one epoch, 32 samples), so what is measured is Ray Tune, Optuna, the journal
-and MLflow. The bound is the same candidates judged one after another in a plain loop in one process.
+and MLflow. The bound is the same candidates judged one after another in a plain loop in one process. Overhead is wall
+time per trial without judging; it is also given for the first and the last hundred trials, between which it should not
+grow.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,8 @@ class Stamp(Coding):
 def register_codings(register):
     register(Stamp)
 '''
+BOUND_S = 0.25
+HUNDRED, WARM = 100, 20
 SMALL = ("backbone=mlp", "backbone.mlp.width=16", "coding=direct", "training.epochs=1", "training.subset=32")
 
 
@@ -76,11 +81,31 @@ class Clock:
 
     def trial_ended(self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Any) -> None:
         self.ends.append(time.perf_counter())
-        self.judged.append(metrics["seconds"])
+        self.judged.append(metrics.get("seconds", 0.0))
 
 
-def per_trial(trials: int, workers: int, with_mlflow: bool) -> tuple[float, float]:
-    """Return wall seconds per trial in steady state, and judging seconds per trial divided by the workers."""
+@dataclass(frozen=True)
+class PerTrial:
+    """Seconds per trial over a stretch of a search: of the wall clock, and of judging divided by the workers."""
+
+    wall: float
+    judging: float
+
+    @property
+    def overhead(self) -> float:
+        """What is not judging."""
+        return self.wall - self.judging
+
+
+def stretch(clock: Clock, workers: int, first: int, last: int) -> PerTrial:
+    """Average over the trials that ended as number ``first`` to ``last``."""
+    wall = (clock.ends[last] - clock.ends[first]) / (last - first)
+    judged = clock.judged[first + 1 : last + 1]
+    return PerTrial(wall, sum(judged) / len(judged) / workers)
+
+
+def search_clock(trials: int, workers: int, with_mlflow: bool) -> Clock:
+    """Search, and return when each trial ended."""
     from spikefront.plugins import load_registry
     from spikefront.results.listeners import Listeners
     from spikefront.results.store import MlflowStore
@@ -104,9 +129,7 @@ def per_trial(trials: int, workers: int, with_mlflow: bool) -> tuple[float, floa
                 run_search(settings, space, registry, data, Listeners(*listeners))
         finally:
             os.chdir(here)
-    warm = trials // 10  # the first trials start actors
-    wall = (clock.ends[-1] - clock.ends[warm]) / (len(clock.ends) - 1 - warm)
-    return wall, sum(clock.judged) / len(clock.judged) / workers
+    return clock
 
 
 def plain_loop(trials: int) -> float:
@@ -130,22 +153,37 @@ def plain_loop(trials: int) -> float:
     return (time.perf_counter() - started) / trials
 
 
+def report(trials: int, workers: int, with_mlflow: bool) -> None:
+    """Measure a search and print its overhead."""
+    name = "with MLflow on SQLite" if with_mlflow else "without MLflow"
+    print(f"per trial, {trials} trials, {workers} workers, {name}:", flush=True)
+    clock = search_clock(trials, workers, with_mlflow)
+    warm, end = min(WARM, trials // 10), trials - 1  # the first trials start actors
+    found = stretch(clock, workers, warm, end)
+    print(
+        f"  {found.wall:.3f} s wall, of which judging {found.judging:.3f} s: "
+        f"overhead {found.overhead:.3f} s (bound {BOUND_S} s)",
+        flush=True,
+    )
+    if trials >= 3 * HUNDRED:
+        first, last = stretch(clock, workers, warm, warm + HUNDRED), stretch(clock, workers, end - HUNDRED, end)
+        print(f"  overhead of the first hundred {first.overhead:.3f} s, of the last {last.overhead:.3f} s", flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, default=1000, help="with MLflow; a tenth of it is run without")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--starts", type=int, default=3, help="how often the start is measured")
     arguments = parser.parse_args()
-    firsts = sorted(seconds_to_first_trial() for _ in range(3))
-    print(f"command to first trial: {firsts[1]:.1f} s (median of 3, {firsts[0]:.1f}-{firsts[2]:.1f}; bound 8 s)")
-    loop = plain_loop(arguments.trials)
-    for with_mlflow in (False, True):
-        wall, judging = per_trial(arguments.trials, arguments.workers, with_mlflow)
-        name = "with MLflow" if with_mlflow else "without MLflow"
-        print(
-            f"per trial, {arguments.workers} workers, {name}: {wall:.3f} s wall, of which judging {judging:.3f} s: "
-            f"overhead {wall - judging:.3f} s (bound 0.25 s); plain loop in one process {loop:.3f} s"
-        )
+    firsts = sorted(seconds_to_first_trial() for _ in range(arguments.starts))
+    spread = f"median of {len(firsts)}, {firsts[0]:.1f}-{firsts[-1]:.1f}"
+    print(f"command to first trial: {firsts[len(firsts) // 2]:.1f} s ({spread}; bound 8 s)", flush=True)
+    few = max(20, arguments.trials // 10)
+    print(f"plain loop in one process: {plain_loop(few):.3f} s per trial", flush=True)
+    report(few, arguments.workers, with_mlflow=False)
+    report(arguments.trials, arguments.workers, with_mlflow=True)
 
 
 if __name__ == "__main__":

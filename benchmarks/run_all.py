@@ -1,10 +1,11 @@
 """Run all benchmarks and print their figures, with the machine that they were taken on.
 
-Run: python benchmarks/run_all.py
+Run: python benchmarks/run_all.py [--only sampler.py resume.py]
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -15,6 +16,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HELP_BOUND_S = 0.6
+SCRIPTS = (
+    "training_step.py",
+    "sampler.py",
+    "engine_overhead.py",
+    "mlflow_store.py",
+    "resume.py",
+    "many_workers.py",
+)
 
 
 def seconds_for_help() -> float:
@@ -29,11 +38,19 @@ def seconds_for_help() -> float:
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, metavar="SCRIPT", help=", ".join(SCRIPTS)
+    )
+    arguments = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load {load:.1f}")
     print(f"spikefront --help: {seconds_for_help():.2f} s (median of 7; bound {HELP_BOUND_S} s)", flush=True)
-    for script in ("training_step.py", "engine_overhead.py", "mlflow_store.py"):
+    for script in arguments.only:
+        started = time.perf_counter()
+        print(f"\n{script}, load {os.getloadavg()[0]:.1f}", flush=True)
         subprocess.run([sys.executable, str(HERE / script)], check=True)
+        print(f"{script} took {time.perf_counter() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
