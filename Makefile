@@ -37,8 +37,8 @@ bench: $(STAMP) ## run all benchmarks
 bench-science: $(STAMP) ## compare the codings on Fashion-MNIST, into docs/science.md
 	$(BIN)/python benchmarks/science.py
 
-chaos: $(STAMP) ## kill the driver of a real search 20 times, at random moments
-	SPIKEFRONT_KILLS=20 $(BIN)/pytest tests/chaos
+chaos: $(STAMP) ## kill drivers, workers, nodes and servers of real searches, and fill up the disk
+	SPIKEFRONT_KILLS=20 SPIKEFRONT_CHAOS=1 $(BIN)/pytest tests/chaos
 
 clean: ## remove .venv, builds and caches; searches and their results stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -7,8 +7,9 @@ import time
 import uuid
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ import torch
 from ray import tune
 
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, load_registry
+from spikefront.plugins.conversion import Conversion
+from spikefront.runners.engine.cluster import refuse_misfit
+from spikefront.runners.engine.parallel import ParallelJudging, Team
 from spikefront.runners.engine.searcher import FAILURE, checkpoint_file, weights_file
+from spikefront.runners.engine.watchdog import Watchdog, hang_file, reason_of_hang
 from spikefront.runners.judging.judge import Judging
 from spikefront.searchspace import from_flat
 
@@ -62,6 +67,9 @@ class WorkerSettings:
         threads: threads of one worker.
         checkpoint_every_s: seconds of work after which an epoch's end is worth a checkpoint. One takes 3 ms, or 15 ms
             at 340,000 parameters, on a local disk; a lost worker costs at most one epoch, or this much of shorter ones.
+        epoch_timeout_s: seconds after which an epoch, or the building of a candidate, is taken to hang; None for never.
+        team: what several processes of one trial need; None where the worker is alone.
+        expected: plugins and versions that every node must have; None where there is but one machine.
     """
 
     plugin_dirs: tuple[Path, ...]
@@ -70,6 +78,9 @@ class WorkerSettings:
     anns: Path
     threads: int = 1
     checkpoint_every_s: float = 1.0
+    epoch_timeout_s: float | None = None
+    team: Team | None = None
+    expected: Mapping[str, str] | None = None
 
 
 class Checkpoint:
@@ -146,10 +157,15 @@ class CandidateTrainable(tune.Trainable):
 
     def _start(self, config: Mapping[str, Any]) -> None:
         self._number: int = config["number"]
-        self._checkpoint = Checkpoint(checkpoint_file(self._settings.weights, self._number), config["candidate"])
-        self._judging, self._failure, self._done = None, "", False
+        path = checkpoint_file(self._settings.weights, self._number)
+        self._checkpoint, hang = Checkpoint(path, config["candidate"]), hang_file(path)
+        self._watchdog = Watchdog(hang)
+        self._judging, self._failure, self._done = None, reason_of_hang(hang) or "", False
+        if self._failure:  # of the worker before this one; the same candidate would hang again
+            return
         try:
-            self._judging = self._resumed(config["candidate"])
+            with self._limit("the candidate was not built"):
+                self._judging = self._resumed(config["candidate"])
         except Exception as error:  # a plugin may raise anything; the search goes on
             self._failure = _one_line(error)
         self._saved = time.monotonic()
@@ -167,7 +183,10 @@ class CandidateTrainable(tune.Trainable):
         return judging
 
     def _new(self, flat: Mapping[str, Any]) -> Judging:
-        return Judging(
+        refuse_misfit(self._settings.expected, self._settings.plugin_dirs)
+        team = self._settings.team
+        make = Judging if team is None else partial(ParallelJudging, team=team)
+        return make(
             from_flat(flat, self._registry),
             registry=self._registry,
             data=self._data,
@@ -185,19 +204,47 @@ class CandidateTrainable(tune.Trainable):
         if self._judging is None:
             return {FAILURE: self._failure, "done": True}
         try:
-            metrics = self._judging.epoch()
+            metrics = self._timed_epoch(self._judging)
         except Exception as error:  # as above
             return {FAILURE: _one_line(error), "done": True}
         bad = [name for name in ("quality", "energy_nj", "loss") if not np.isfinite(metrics[name])]
         if bad:
             return {FAILURE: f"{bad[0]} is {metrics[bad[0]]:g} at epoch {self._judging.epochs_done}", "done": True}
         if self._judging.finished:
-            self._settings.weights.mkdir(parents=True, exist_ok=True)
-            torch.save(self._judging.network.state_dict(), weights_file(self._settings.weights, self._number))
+            try:
+                self._keep_weights(self._judging)
+            except Exception as error:  # whatever torch makes of a full disk
+                return {FAILURE: f"its weights were not kept: {_one_line(error)}", "done": True}
         elif time.monotonic() - self._saved >= self._settings.checkpoint_every_s:
             self._checkpoint.write(self._judging.state())
             self._saved = time.monotonic()
         return {"epoch": self._judging.epochs_done, "metrics": metrics, "done": self._judging.finished}
+
+    def _timed_epoch(self, judging: Judging) -> dict[str, float]:
+        """Judge an epoch; for a conversion coding, train the ANN for all its epochs.
+
+        That takes up to twice as long: another worker may train the same ANN first, and be lost just before its end.
+        """
+        epochs = judging.candidate.training.schedule.epochs
+        if isinstance(judging.network.coding, Conversion):
+            limit = self._limit(f"its ANN did not end its {epochs} epochs", 2 * epochs)
+        else:
+            limit = self._limit(f"epoch {judging.epochs_done + 1} did not end")
+        with limit:
+            # what a coding adds is a plugin's, and Tune carries anything
+            return {name: float(value) for name, value in judging.epoch().items()}
+
+    def _limit(self, what: str, times: int = 1) -> AbstractContextManager[None]:
+        timeout = self._settings.epoch_timeout_s
+        if timeout is None:
+            return nullcontext()
+        allowed = f"{timeout:g} s" if times == 1 else f"{times} times {timeout:g} s"
+        return self._watchdog.limit(timeout * times, f"{what} within {allowed} (--epoch-timeout)")
+
+    def _keep_weights(self, judging: Judging) -> None:
+        path = weights_file(self._settings.weights, self._number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(judging.network.state_dict(), path)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: ``Checkpoint`` does."""

@@ -54,10 +54,10 @@ def start(tmp_path: Path, data: SearchData, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
     threads = torch.get_num_threads()
 
-    def start(config: Config, every_s: float = 0.0) -> Worker:
+    def start(config: Config, every_s: float = 0.0, timeout_s: float | None = None) -> Worker:
         folder = tmp_path / "search"
         settings = WorkerSettings(
-            (), "horowitz-45nm", folder / "weights", folder / "anns", threads, checkpoint_every_s=every_s
+            (), "horowitz-45nm", folder / "weights", folder / "anns", threads, every_s, epoch_timeout_s=timeout_s
         )
 
         class WithParameters(CandidateTrainable):  # as Tune's own with_parameters makes it
@@ -148,6 +148,18 @@ def test_a_trial_that_the_end_of_the_search_interrupts_can_go_on(
     worker.train()
     worker.stop()
     assert epochs(start(config), 1)[0][0] == 2
+
+
+def test_a_trial_that_hung_fails_at_once_on_the_next_worker(registry: Registry, start: Start, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    place = '  File "my_coding.py", line 31 in encode'
+    said = f"no epoch ended\nWatched: 0x1\nTimeout (0:00:01)!\nThread 0x1 (most recent call first):\n{place}\n"
+    (folder / "trial-00003.hang").write_text(said)
+    worker = start(trial(registry, 3), timeout_s=60)
+    assert worker.train()[FAILURE] == "no epoch ended; it was in my_coding.py:31 encode"
+    assert worker.reset(trial(registry, 4))
+    assert names(folder) == []
+    assert [epoch for epoch, _ in epochs(worker, 1)] == [1]
 
 
 def test_what_a_killed_writer_left_goes_with_the_checkpoint(registry: Registry, start: Start, folder: Path) -> None:

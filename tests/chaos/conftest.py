@@ -1,0 +1,199 @@
+"""Real searches from the command line, what they left, and a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+
+from spikefront.runners.engine.settings import has_begun
+
+LONGEST_WAIT_S = 150.0
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment as if the user had not set MLflow up."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+
+
+class Search:
+    """A search named ``s`` in a folder of its own, run by one driver after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "searches" / "s" / "journal.log"
+        self.err = folder / "err"
+        self._drivers: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a driver: ``spikefront run`` with these arguments."""
+        command = [sys.executable, "-m", "spikefront.search", "run", *arguments]
+        with self.err.open("a") as err:
+            driver = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=_environment(),
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+                start_new_session=True,
+            )
+        self._drivers.append(driver)
+        return driver
+
+    def wait(self, driver: subprocess.Popen[str], code: int = 0) -> str:
+        """Return what a driver said at its end, after checking its exit code."""
+        out, _ = driver.communicate(timeout=LONGEST_WAIT_S)
+        assert driver.returncode == code, self.err.read_text() + out
+        return out
+
+    def wait_until(self, there: Callable[[], object], driver: subprocess.Popen[str] | None = None) -> None:
+        """Return when something has come true, which must happen while the driver runs."""
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while not there():
+            assert driver is None or driver.poll() is None, self.err.read_text()
+            assert time.monotonic() < deadline, self.err.read_text()
+            time.sleep(0.1)
+
+    def has_begun(self) -> bool:
+        """Say whether the journal holds what a search can go on from."""
+        return has_begun(self.path)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Read the journal, which a driver may be writing and a killed one may have left with half a record."""
+        if not self.has_begun():
+            return []
+        whole = self.folder / "copy.log"
+        whole.write_bytes(b"".join(line for line in self.path.read_bytes().splitlines(True) if line.endswith(b"\n")))
+        study = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBackend(str(whole))))
+        return study.get_trials(deepcopy=False)
+
+    def ended(self) -> int:
+        """Count the trials that have ended."""
+        return sum(trial.state.is_finished() for trial in self.trials())
+
+    def check_journal(self, asked: int) -> None:
+        """Check that the journal is whole, and that of ``asked`` trials each ended once for good."""
+        for line in self.path.read_bytes().splitlines(True):
+            assert line.endswith(b"\n")
+            json.loads(line)
+        trials = self.trials()
+        assert all(trial.state.is_finished() for trial in trials)
+        again = [trial.number for trial in trials if trial.user_attrs["outcome"]["again"]]
+        assert len(trials) - len(again) == asked
+        assert sorted(t.user_attrs["retry_of"] for t in trials if "retry_of" in t.user_attrs) == again
+
+    def check_mlflow(self, uri: str) -> dict[int, Run]:
+        """Check that MLflow tells what the journal tells, once, and return its runs by trial number."""
+        trials = self.trials()
+        found = MlflowClient(uri).search_runs(["0"], "tags.`spikefront.role` = 'trial'")
+        runs = {int(run.data.tags["trial.number"]): run for run in found}
+        assert len(found) == len(runs), "no trial has two runs"
+        states = {number: run.data.tags["trial.state"] for number, run in runs.items()}
+        assert states == {trial.number: trial.state.name for trial in trials}
+        assert not [run for run in found if run.info.status == "RUNNING"]
+        for trial in trials:
+            outcome = trial.user_attrs["outcome"]
+            if not outcome["again"]:
+                assert runs[trial.number].data.tags.get("trial.reason", "") == outcome["reason"]
+        complete = {trial.number: trial.values for trial in trials if trial.values is not None}
+        front = {n for n, values in complete.items() if not any(_dominates(v, values) for v in complete.values())}
+        assert {number for number, run in runs.items() if run.data.tags["pareto"] == "true"} == front
+        (parent,) = MlflowClient(uri).search_runs(["0"], "tags.`spikefront.role` = 'search'")
+        assert parent.info.status == "FINISHED"
+        return runs
+
+    def check_nothing_is_left_over(self) -> None:
+        """Check that checkpoints went with their trials, and that weights are those of the front."""
+        assert [path.name for path in (self.path.parent / "checkpoints").glob("*")] == []
+        complete = {trial.number: trial.values for trial in self.trials() if trial.values is not None}
+        kept = {int(path.stem.removeprefix("trial-")) for path in (self.path.parent / "weights").glob("*")}
+        assert kept == {n for n, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
+
+    def kill(self) -> None:
+        """End what a failed test left running."""
+        for driver in self._drivers:
+            if driver.poll() is None:
+                os.killpg(driver.pid, signal.SIGKILL)
+            if driver.stdout is not None and not driver.stdout.closed:
+                driver.communicate()
+
+
+def _dominates(one: list[float], other: list[float]) -> bool:
+    return one != other and one[0] >= other[0] and one[1] <= other[1]
+
+
+class Server:
+    """A real MLflow server on a port of its own, over SQLite, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        where = ["--backend-store-uri", "sqlite:///server.db", "--host", "127.0.0.1", "--port", str(self._port)]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self._folder / "server.log").open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", "server", *where, "--workers", "1"],
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+                env=_environment() | quiet,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while not self._answers():
+            assert time.monotonic() < deadline, (self._folder / "server.log").read_text()
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """Kill it with all its processes."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Iterator[Search]:
+    search = Search(tmp_path)
+    yield search
+    search.kill()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(tmp_path / "mlartifacts", ignore_errors=True)
