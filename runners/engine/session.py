@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, redirect_stdout
 from typing import Any, Final, Self
 
 import ray
@@ -41,24 +43,37 @@ def check_address(address: str | None) -> None:
         ) from error
 
 
+def check_gpus(gpus_per_trial: float) -> None:
+    """Raise ``UsageError`` unless it is a share of one GPU or a whole number of them."""
+    if gpus_per_trial > 1 and not float(gpus_per_trial).is_integer():
+        raise UsageError(
+            f"--gpus-per-trial {gpus_per_trial:g}: a fraction shares one GPU, several must be whole; "
+            f"take {math.floor(gpus_per_trial)} or {math.ceil(gpus_per_trial)}"
+        )
+
+
 class RaySession:
     """Ray on this machine, or a joined cluster, for as long as the context lasts.
 
     It starts in the background, since that takes seconds which the driver can use; ``wait`` before using it.
 
     Raises:
-        UsageError: on entering, when no cluster answers at the address.
+        UsageError: on entering, when no cluster answers at the address, or a trial can't have that many GPUs.
     """
 
     def __init__(self, settings: SearchSettings) -> None:
         self._settings = settings
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+        self._quiet = ExitStack()
 
     def __enter__(self) -> Self:
+        check_gpus(self._settings.gpus_per_trial)
         check_address(self._settings.address)
         os.environ.update(DRIVER_ENVIRONMENT)
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
+        # stdout is for results, and Ray's threads write there whenever a node goes away, until the shutdown
+        self._quiet.enter_context(redirect_stdout(self._quiet.enter_context(open(os.devnull, "w"))))
         self._started = self._executor.submit(self._start)
         return self
 
@@ -94,3 +109,4 @@ class RaySession:
         ray.shutdown()
         # last: Ray's processes are tied to the thread that started them, and would be killed with it
         self._executor.shutdown()
+        self._quiet.close()

@@ -18,6 +18,7 @@ from spikefront.plugins.conversion import Conversion
 from spikefront.runners.judging.assembly import Network, assemble
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.parallel import ALONE, Processes
 from spikefront.runners.judging.training import Trainer, evaluate
 from spikefront.runners.seeding import fixed_randomness, seed_everything
 from spikefront.searchspace import Candidate, from_flat
@@ -60,6 +61,7 @@ class Judging:
         energy_model: what prices the operations.
         device: where to train.
         ann_cache: folder in which the ANNs of conversion codings are kept, so that each is trained once; None for none.
+        processes: those that train the network together. The first judges; each other one only ever calls ``train``.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class Judging:
         energy_model: EnergyModel,
         device: torch.device | str = "cpu",
         ann_cache: Path | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         seed_everything(candidate.seed)
         self.candidate = candidate
+        self._processes = processes
         self.epochs_done = 0
         self._task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
         self._energy_model = energy_model
@@ -94,13 +98,24 @@ class Judging:
                 cache=ann_cache,
             )
         else:
-            self._learner = Trainer(self.network, self._task, train, candidate.training, candidate.seed)
+            self._learner = Trainer(self.network, self._task, train, candidate.training, candidate.seed, processes)
+        if processes.rank > 0:  # the same network, but its own draws of a random code and of dropout
+            seed_everything(candidate.seed + processes.rank)
         self.counts = Counts(0, candidate.steps, ())
 
     @property
     def finished(self) -> bool:
         """Whether the full budget of epochs has been spent."""
         return self.epochs_done >= self.candidate.training.schedule.epochs
+
+    def train(self) -> float:
+        """Do the training of ``epoch``, without measuring, and return the mean training loss."""
+        if isinstance(self._learner, Trainer):
+            self.epochs_done += 1
+            return self._learner.epoch()
+        self.epochs_done = self.candidate.training.schedule.epochs
+        # one process trains the ANN: it may find it trained, or have to wait for another trial that trains it
+        return self._learner.run() if self._processes.rank == 0 else 0.0
 
     def epoch(self) -> dict[str, float]:
         """Train for one epoch and measure; a conversion coding trains its ANN for all epochs, and is done.
@@ -113,15 +128,10 @@ class Judging:
             ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what the coding adds.
         """
         started = time.perf_counter()
-        learner, more = self._learner, {}
-        if isinstance(learner, Converter):
-            loss = learner.run()
-            self.epochs_done = self.candidate.training.schedule.epochs
-            more["ann_quality"] = evaluate(learner.ann, self._task, self._validation)
-            more["ann_trained"] = float(learner.trained_here)
-        else:
-            loss = learner.epoch()
-            self.epochs_done += 1
+        loss, more = self.train(), {}
+        if isinstance(self._learner, Converter):
+            more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)
+            more["ann_trained"] = float(self._learner.trained_here)
         quality = evaluate(self.network, self._task, self._validation)
         with fixed_randomness(_MEASURING_SEED):
             self.counts = count_operations(self.network, self._measuring)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Data, Task
 from spikefront.runners.judging.assembly import Network
+from spikefront.runners.judging.parallel import ALONE, Processes
 from spikefront.runners.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training
 
@@ -32,12 +33,16 @@ class Trainer:
         data: the training split, on the same device.
         training: optimiser and schedule.
         seed: seed of the order of the samples.
+        processes: those that train the network together; each has the whole split.
     """
 
-    def __init__(self, network: Network, task: Task, data: Data, training: Training, seed: int) -> None:
+    def __init__(
+        self, network: Network, task: Task, data: Data, training: Training, seed: int, processes: Processes = ALONE
+    ) -> None:
         self.network = network
         self._task = task
         self._data = data
+        self._processes = processes
         self._schedule = training.schedule
         self._samples = _subset(len(data), training.schedule)
         self._order = torch.Generator().manual_seed(seed)
@@ -53,15 +58,17 @@ class Trainer:
         self.network.train()
         total = torch.zeros((), device=self._data.inputs.device)
         steps = 0
-        for index in self._batches():
+        for batch in self._batches():
+            index, weight = self._processes.share(batch)
             output = self.network(prepared(self._task, self._data.inputs[index]))
             loss = self._task.loss(output, self._data.targets[index]) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            total += self._processes.combine(self.network, loss.detach(), weight)
             self._optimizer.step()
             self._decay.step()
-            total += loss.detach()
             steps += 1
+        self._processes.agree(self.network)
         return float(total / steps)
 
     def state(self) -> dict[str, Any]:

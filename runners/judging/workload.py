@@ -1,0 +1,128 @@
+"""How much work judging a candidate is, found out without doing it: a forward pass on tensors that hold no numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from spikefront.plugins import Registry, SearchData, Task
+from spikefront.plugins.conversion import Conversion
+from spikefront.runners.judging.assembly import Network, assemble, assemble_ann
+from spikefront.runners.judging.training import affordable
+from spikefront.searchspace import Candidate
+
+_BATCH = 2  # batch norm needs more than one
+_TRAINING = 3.0  # forward and backward, in forward passes
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a processor does per second, roughly; a search corrects it by what its trials take.
+
+    Attributes:
+        flops: floating-point operations of products and convolutions.
+        elements: elements that other operations write.
+        calls: operations that are started, however small.
+    """
+
+    flops: float
+    elements: float
+    calls: float
+
+
+ONE_CORE = Speed(flops=5e10, elements=4e9, calls=1e5)
+ONE_GPU = Speed(flops=1e13, elements=1e11, calls=1e5)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One forward pass.
+
+    Attributes:
+        flops: floating-point operations of products and convolutions, per sample.
+        elements: elements that all operations write, per sample.
+        calls: operations started, whatever the batch.
+    """
+
+    flops: float
+    elements: float
+    calls: float
+
+    def seconds(self, samples: int, at_once: int, speed: Speed) -> float:
+        """Return the seconds of ``samples`` samples in batches of ``at_once``."""
+        per_sample = self.flops / speed.flops + self.elements / speed.elements
+        return samples * per_sample + math.ceil(samples / at_once) * self.calls / speed.calls
+
+
+class Workloads:
+    """Estimates how long candidates of one task take to judge.
+
+    Args:
+        registry: where plugins are looked up.
+        data: the task's splits, of which shapes and sizes are used.
+        speed: of what a trial runs on.
+    """
+
+    def __init__(self, registry: Registry, data: SearchData, speed: Speed = ONE_CORE) -> None:
+        self._registry = registry
+        self._data = data
+        self._speed = speed
+
+    def seconds(self, candidate: Candidate) -> float:
+        """Return the seconds of the whole judging of a candidate, as good as they can be told beforehand.
+
+        Of a conversion coding that is the training of its ANN for all epochs, which another trial may have done.
+        """
+        task: Task = self._registry.get("task", candidate.task.name)(candidate.task.config)
+        x = task.prepare(self._data.train.inputs[:_BATCH])
+        shape = tuple(x.shape[2:] if task.inputs == "events" else x.shape[1:])
+        x = x.to("meta")
+        schedule, outputs = candidate.training.schedule, self._data.outputs
+        samples = min(schedule.subset or len(self._data.train), len(self._data.train))
+        validation, at_once = len(self._data.validation), affordable(candidate.steps)
+        with torch.device("meta"):
+            network = assemble(candidate, self._registry, shape, outputs)
+            passes = workload(network, x)
+            trained = passes
+            if isinstance(network.coding, Conversion):
+                trained = workload(assemble_ann(candidate, self._registry, shape, outputs), x)
+        evaluation = passes.seconds(validation, at_once, self._speed)
+        training = _TRAINING * trained.seconds(samples, schedule.batch, self._speed)
+        if isinstance(network.coding, Conversion):
+            return evaluation + schedule.epochs * training
+        return schedule.epochs * (training + evaluation)
+
+
+def workload(network: Network, x: Tensor) -> Workload:
+    """Return the work of one forward pass.
+
+    Args:
+        network: on the meta device.
+        x: inputs on the meta device, shape ``(B, ...)``.
+    """
+    counter = _Counter()
+    with torch.no_grad(), counter:
+        network(x)
+    return Workload(counter.flops / len(x), counter.elements / len(x), counter.calls)
+
+
+class _Counter(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops, self.elements, self.calls = 0, 0, 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function.overloadpacket)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=out)
+        parts = out if isinstance(out, (tuple, list)) else (out,)
+        self.elements += sum(part.numel() for part in parts if isinstance(part, Tensor))
+        self.calls += 1
+        return out
