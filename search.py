@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from spikefront.plugins import Registry
     from spikefront.runners.engine.search import SearchOutcome
-    from spikefront.runners.engine.settings import Limits
     from spikefront.searchspace import Narrowing, Space, Value
 
 app = typer.Typer(
@@ -39,8 +38,6 @@ class Format(StrEnum):
     csv = "csv"
     markdown = "markdown"
 
-
-DEFAULT_TRIALS: Final = 24
 
 SetOption = Annotated[
     list[str] | None,
@@ -103,15 +100,32 @@ def run_command(
         str | None, typer.Option(metavar="COUNT", help="Prefer candidates with no more parameters: 20000, 100k")
     ] = None,
     min_quality: Annotated[float | None, typer.Option(help="Prefer candidates that are at least as good")] = None,
+    target_hypervolume: Annotated[
+        float | None, typer.Option(help="Stop when the front covers this share of the ideal, for example 0.9")
+    ] = None,
     priors: Annotated[
-        bool | None, typer.Option(help="Begin with defaults and published settings  [default: yes]")
+        bool | None, typer.Option(help="Begin with defaults and published settings  [default: no]")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="SEARCH", help="Begin with the front of another search")
+    ] = None,
+    cost_aware: Annotated[
+        bool | None, typer.Option(help="Begin with cheap candidates, and none that can't end in time  [default: yes]")
     ] = None,
     early_stopping: Annotated[bool | None, typer.Option(help="Stop trials that fall behind  [default: yes]")] = None,
     rungs: Annotated[
         str | None, typer.Option(help="Shares of the epochs at which trials are compared  [default: 0.15,0.45]")
     ] = None,
     reduction: Annotated[int | None, typer.Option(help="About one in this many goes on there  [default: 3]")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of one trial; 0.25 lets four share one")] = None,
+    tell_stopped: Annotated[
+        str | None, typer.Option(help="Tell the sampler of them: pruned, or partial (their values)  [default: pruned]")
+    ] = None,
+    epoch_timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Longest an epoch may take; then it hangs  [default: 1h]")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs of one trial; 0.25 lets four share one, 2 train it together")
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="Existing Ray cluster, host:port or auto  [default: none]")
     ] = None,
@@ -181,39 +195,14 @@ def _search(
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
     from spikefront.results.store import MlflowStore, check_store
-    from spikefront.results.units import parse_duration, parse_shares
+    from spikefront.runners.engine.counting_process import counting_process
     from spikefront.runners.engine.journal import read_attributes
     from spikefront.runners.engine.resume import about, refuse_changed
     from spikefront.runners.engine.session import RaySession
-    from spikefront.runners.engine.settings import SearchSettings, check_folder, cores, refuse_taken
-    from spikefront.searchspace import UnknownName
+    from spikefront.runners.engine.settings import check_folder, read_settings, refuse_taken
 
-    for extra in options.get("objective", ()):
-        if extra not in ("latency", "quality", "energy"):
-            raise UnknownName("objective", extra, ("latency", "quality", "energy"))
-    time_s = parse_duration(options["time"]) if "time" in options else None
     name = options.get("name") or f"{options['task']}-{datetime.now():%Y%m%d-%H%M%S}"
-    settings = SearchSettings(
-        name=name,
-        folder=options.get("folder", Path("searches")) / name,
-        trials=options.get("trials", DEFAULT_TRIALS if time_s is None else None),
-        time_s=time_s,
-        workers=options.get("workers", cores()),
-        seed=options.get("seed", 0),
-        sampler=options.get("sampler", "tpe"),
-        latency_objective="latency" in options.get("objective", ()),
-        gpus_per_trial=options.get("gpus_per_trial", 0.0),
-        address=options.get("address"),
-        energy_model=options.get("energy_model", "horowitz-45nm"),
-        data_dir=options.get("data_dir"),
-        plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
-        priors=options.get("priors", False),
-        limits=_limits(options),
-        early_stopping=options.get("early_stopping", True),
-        rungs=parse_shares(options["rungs"]) if "rungs" in options else None,
-        reduction=options.get("reduction", 3),
-        resume=resume,
-    )
+    settings = read_settings(options, name, resume=resume)
     if not resume:
         refuse_taken(settings)
     check_folder(settings.folder)
@@ -226,26 +215,15 @@ def _search(
     kept = about({**options, "name": name}, narrowings, registry, space)
     if resume and not force:
         refuse_changed(read_attributes(settings.folder)["search"], registry, space)
-    with RaySession(settings) as session:  # starts in the background; what follows is done meanwhile
+    with RaySession(settings) as session, counting_process(settings) as counting:
+        # both start in the background; what follows is done meanwhile
         from spikefront.runners.engine.search import run_search
 
         data = task.search_data(settings.data_dir, 1)
         store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
         session.wait()
-        outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record, kept)
+        outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record, kept, counting)
     return outcome, name
-
-
-def _limits(options: Mapping[str, Any]) -> Limits:
-    from spikefront.results.units import parse_count, parse_energy
-    from spikefront.runners.engine.settings import Limits
-
-    return Limits(
-        max_energy_nj=parse_energy(options["max_energy"]) if "max_energy" in options else None,
-        max_latency_steps=options.get("max_latency"),
-        max_parameters=parse_count(options["max_params"]) if "max_params" in options else None,
-        min_quality=options.get("min_quality"),
-    )
 
 
 def _space(
@@ -279,10 +257,10 @@ def _say_outcome(outcome: SearchOutcome, search: str, options: Mapping[str, Any]
             command += [f"--{flag.replace('_', '-')}", options[flag]]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
     print(f"{search}: {outcome.reason}; {ended}\nfront: {shlex.join(command)}")
-    if outcome.reason != "all trials done":
+    if not outcome.finished:
         where = ["--folder", str(options["folder"])] if "folder" in options else []
         print(f"go on: {shlex.join(['spikefront', 'run', '--resume', search, *where])}")
-    if done == 0:
+    if done == 0 or outcome.reason.startswith("broken off"):
         sys.exit(1)
 
 
@@ -325,8 +303,8 @@ def pareto(
         UsageError: when there is no such search, or the store does not answer.
     """
     from spikefront.results.queries import pareto as query
-    from spikefront.results.units import parse_energy
     from spikefront.searchspace import UsageError
+    from spikefront.searchspace.units import parse_energy
 
     if min_quality is not None and not math.isfinite(min_quality):
         raise UsageError(f"--min-quality {min_quality:g} must be a finite number, for example 0.95")

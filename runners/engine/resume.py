@@ -12,7 +12,19 @@ from spikefront.plugins import Registry
 from spikefront.searchspace import OPTIONS, Narrowing, Space, UsageError, parse_set, read_options
 
 CHANGEABLE: Final = frozenset(
-    {"trials", "time", "workers", "address", "gpus_per_trial", "tracking_uri", "experiment", "folder", "data_dir"}
+    {
+        "trials",
+        "time",
+        "target_hypervolume",
+        "workers",
+        "address",
+        "gpus_per_trial",
+        "epoch_timeout",
+        "tracking_uri",
+        "experiment",
+        "folder",
+        "data_dir",
+    }
 )
 """Options that a resumed search may be given anew; all others are those that it was begun with."""
 

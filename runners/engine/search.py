@@ -15,22 +15,27 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import optuna
+import ray
 import torch
 from ray import tune
-from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from spikefront.plugins import Registry, SearchData, Task
+from spikefront.runners.engine.cluster import check_cluster, expected_on_nodes
+from spikefront.runners.engine.cost import CostModel
+from spikefront.runners.engine.counting_process import CountingProcess
 from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
 from spikefront.runners.engine.journal import DriverLock
 from spikefront.runners.engine.listener import Listener, State
+from spikefront.runners.engine.parallel import Team, trial_resources
+from spikefront.runners.engine.priors import first_answers
+from spikefront.runners.engine.proposals import ThriftySampler
 from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors, weights_file
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
-from spikefront.searchspace import Objective, SearchInfo, Space, UsageError, Value
+from spikefront.searchspace import Objective, SearchInfo, Space, UsageError, Value, from_flat
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
-_PRIOR_SHARE: Final = 2 / 3  # of the trials; the rest is the sampler's, however few there are
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
 
 
@@ -42,11 +47,13 @@ class SearchOutcome:
         states: number of trials by state.
         reason: why it ended.
         seconds: how long it took.
+        finished: whether all that was asked for was done.
     """
 
     states: dict[State, int]
     reason: str
     seconds: float
+    finished: bool
 
 
 def run_search(
@@ -57,6 +64,7 @@ def run_search(
     listener: Listener,
     options: Mapping[str, Value] | None = None,
     about: Mapping[str, Any] | None = None,
+    counting: CountingProcess | None = None,
 ) -> SearchOutcome:
     """Search until the trials or the time are spent, or the user interrupts. Call it inside a ``RaySession``.
 
@@ -68,6 +76,7 @@ def run_search(
         listener: told of every event.
         options: everything the user set, for the record.
         about: what to keep in the journal of a new search, for resuming it.
+        counting: counts what candidates cost, for a search that is ``cost_aware``; None for one that is blind.
 
     Raises:
         UsageError: before any trial starts, when the folder is taken, or another driver runs the search.
@@ -75,17 +84,22 @@ def run_search(
     started = time.monotonic()
     lock = _lock(settings)
     try:
+        check_cluster(settings)
         task: type[Task] = registry.get("task", space.task)
         objectives = objectives_of(task, settings)
-        record = StudyRecord(_study(settings, objectives, about), objectives, settings.limits)
+        cost = None
+        if counting is not None:
+            counting.tell(data)
+            cost = CostModel(counting)
+        first = [] if settings.resume else first_answers(settings, space, cost)
+        record = StudyRecord(_study(settings, objectives, about), objectives, settings.limits, settings.tell_stopped)
         earlier = None
         if settings.resume:
             record.take_up()
             earlier = record.earlier
-        elif settings.priors:
-            priors = space.priors()
-            room = len(priors) if settings.trials is None else math.ceil(_PRIOR_SHARE * settings.trials)
-            record.begin_with(priors[:room])
+            if cost is not None:
+                cost.remember((from_flat(flat, registry), past) for flat, past in record.costs(cost.remembered))
+        record.begin_with(first)
         info = SearchInfo(
             name=settings.name,
             task=space.task,
@@ -99,7 +113,7 @@ def run_search(
             earlier=earlier,
         )
         stopping = _early_stopping(settings, record, task(), data) if settings.early_stopping else None
-        return _run(settings, space, data, record, info, listener, stopping, started)
+        return _run(settings, space, data, record, info, listener, stopping, cost, started)
     finally:
         lock.release()
 
@@ -128,15 +142,27 @@ def _run(
     info: SearchInfo,
     listener: Listener,
     stopping: EarlyStopping | None,
+    cost: CostModel | None,
     started: float,
 ) -> SearchOutcome:
     tally = _Tally(listener)
     end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(record.study))
     left, weights = trials_left(settings, info), settings.weights.resolve()
-    searcher = StudySearcher(record, space, tally, left, settings.workers, weights, end.break_off, stopping)
+    searcher = StudySearcher(
+        record, space, tally, left, settings.workers, weights, end.end, stopping, cost, settings.target_hypervolume
+    )
+    if cost is not None:
+        record.study.sampler = ThriftySampler(
+            record.study.sampler,
+            space,
+            cost,
+            room_s=lambda: min(end.left_s(), searcher.others_s()),
+            seed=settings.seed,
+        )
     listener.search_started(info)
     try:
-        # Ray writes about dead workers to stdout, which is for results
+        searcher.end_if_reached()
+        # what Ray writes about dead workers
         with (settings.folder / "ray.log").open("a") as log, redirect_stdout(log), end.on_interrupt():
             _tune(settings, searcher, data, end)
     finally:
@@ -144,7 +170,12 @@ def _run(
         _keep_front_weights(settings, record)
         shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
         listener.search_ended(end.reason or "all trials done")
-    return SearchOutcome(dict(tally.states), end.reason or "all trials done", time.monotonic() - started)
+    return SearchOutcome(
+        dict(tally.states),
+        end.reason or "all trials done",
+        time.monotonic() - started,
+        finished=not end.reason or searcher.reached,
+    )
 
 
 def _early_stopping(settings: SearchSettings, record: StudyRecord, task: Task, data: SearchData) -> EarlyStopping:
@@ -185,9 +216,13 @@ class EndOfSearch(tune.Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
-    def break_off(self, reason: str) -> None:
-        """End the search because nothing more can be kept."""
-        self.reason = self.reason or f"broken off: {reason}"
+    def end(self, reason: str) -> None:
+        """End the search."""
+        self.reason = self.reason or reason
+
+    def left_s(self) -> float:
+        """Return the seconds until the time is up; infinite where it is not limited."""
+        return self._deadline - time.monotonic()
 
     def stop_all(self) -> bool:
         if not self.reason and time.monotonic() >= self._deadline:
@@ -213,11 +248,25 @@ class EndOfSearch(tune.Stopper):
             signal.signal(signal.SIGINT, before)
 
 
-def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, end: EndOfSearch) -> None:
+def trainable_for(settings: SearchSettings, data: SearchData) -> Any:
+    """Return what Tune runs on each worker."""
     weights, anns = settings.weights.resolve(), settings.anns.resolve()
-    worker = WorkerSettings(settings.plugin_dirs, settings.energy_model, weights, anns)
-    trainable = tune.with_parameters(CandidateTrainable, data=SharedData.of(data), settings=worker)
-    resources = PlacementGroupFactory([{"CPU": 1, "GPU": settings.gpus_per_trial}])
+    shared, gpus = ray.put(SharedData.of(data)), settings.gpus_per_trial
+    worker = WorkerSettings(
+        settings.plugin_dirs,
+        settings.energy_model,
+        weights,
+        anns,
+        epoch_timeout_s=settings.epoch_timeout_s,
+        team=Team(int(gpus), shared, settings.plugin_dirs, settings.energy_model) if gpus > 1 else None,
+        expected=expected_on_nodes(settings),
+    )
+    return tune.with_parameters(CandidateTrainable, data=shared, settings=worker)
+
+
+def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, end: EndOfSearch) -> None:
+    trainable = trainable_for(settings, data)
+    resources = trial_resources(settings.gpus_per_trial)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(settings.workers)  # or Tune starts one worker after another
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
@@ -243,7 +292,7 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
 
 def _keep_front_weights(settings: SearchSettings, record: StudyRecord) -> None:
     """Delete the weights of all trials that are not on the front."""
-    front = {weights_file(settings.weights, trial.number).name for trial in record.study.best_trials}
+    front = {weights_file(settings.weights, number).name for number in record.front}
     for path in settings.weights.glob("trial-*.pt"):
         if path.name not in front:
             path.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from spikefront.runners.engine.cost import CostModel
 from spikefront.runners.engine.halving import Rungs, dead_reason
 from spikefront.runners.engine.journal import JournalError
 from spikefront.runners.engine.listener import Listener, State
-from spikefront.runners.engine.study import StudyRecord
+from spikefront.runners.engine.study import Cost, StudyRecord
+from spikefront.runners.engine.watchdog import hang_file, reason_of_hang
 from spikefront.searchspace import Candidate, Space
 
 FAILURE = "failure"
@@ -32,10 +35,22 @@ class _Running:
     metrics: dict[str, float]
     epoch: int = 0
     history: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    counted_s: float = math.nan  # what its judging was predicted to take by its operations
+    ready: float = math.inf  # when it is predicted to end
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def budget(self) -> int:
         return self.candidate.training.schedule.epochs
+
+    def cost(self) -> Cost | None:
+        """Say what the whole judging takes at the speed of the epochs that ran; None where that says nothing."""
+        if not self.history or not math.isfinite(self.counted_s) or self.metrics.get("ann_trained") == 0:
+            return None
+        # a conversion coding's one step is the whole of its budget
+        epochs = self.epoch if "ann_trained" in self.metrics else len(self.history)
+        seconds = sum(metrics["seconds"] for metrics in self.history.values())
+        return {"counted_s": self.counted_s, "measured_s": seconds * self.budget / epochs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +78,10 @@ class StudySearcher(Searcher):
         trials: how many to ask for, or None for no limit.
         workers: how many may be in flight. None waits its turn: the sampler should know every result there is.
         weights: folder in which workers leave trained weights.
-        on_broken: called with the reason when the journal can't be written, after which nothing more is kept.
+        end: called with the reason when the search must end, because the target is reached or nothing can be kept.
         stopping: when trials are stopped early; None for never.
+        cost: what predicts what trials take, and learns from them; None where nobody asks.
+        target: hypervolume at which the search has reached its end; None for no such end.
     """
 
     def __init__(
@@ -75,8 +92,10 @@ class StudySearcher(Searcher):
         trials: int | None,
         workers: int,
         weights: Path,
-        on_broken: Callable[[str], None],
+        end: Callable[[str], None],
         stopping: EarlyStopping | None = None,
+        cost: CostModel | None = None,
+        target: float | None = None,
     ) -> None:
         super().__init__()
         self._record = record
@@ -85,8 +104,10 @@ class StudySearcher(Searcher):
         self._left = math.inf if trials is None else trials
         self._workers = workers
         self._weights = weights
-        self._on_broken = on_broken
+        self._end_search = end
         self._stopping = stopping
+        self._cost = cost
+        self._target = target
         self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
         self._broken = False
         self._running: dict[str, _Running] = {}
@@ -106,9 +127,21 @@ class StudySearcher(Searcher):
             return Searcher.FINISHED
         if "retry_of" in trial.user_attrs:
             self._inherit_checkpoint(trial.user_attrs["retry_of"], trial.number)
-        self._running[trial_id] = _Running(trial.number, candidate, {})
+        self._running[trial_id] = running = _Running(trial.number, candidate, {})
+        if self._cost is not None:
+            running.counted_s = self._cost.counted(candidate)
+            running.ready = running.started + self._cost.predict(candidate)
         self._listener.trial_started(trial.number, candidate)
         return {"number": trial.number, "candidate": candidate.flat()}
+
+    def others_s(self) -> float:
+        """Return the seconds for which the trials in flight will keep their workers; infinite but for the last trials.
+
+        A trial that is begun when there are fewer left than workers, and ends after all others, leaves those idle.
+        """
+        if self._left >= self._workers or not self._running:
+            return math.inf
+        return max(0.0, max(running.ready for running in self._running.values()) - time.monotonic())
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         running = self._running[trial_id]
@@ -155,16 +188,18 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Record that a trial failed for good."""
-        self._end(trial_id, "FAIL", reason)
+        hang = hang_file(checkpoint_file(self._weights, self._running[trial_id].number))
+        self._end(trial_id, "FAIL", reason_of_hang(hang) or reason)
 
     def _break_off(self, error: JournalError) -> None:
         self._broken = True
-        self._on_broken(str(error.strerror))
+        self._end_search(f"broken off: {error.strerror}")
 
     def _inherit_checkpoint(self, before: int, number: int) -> None:
         """Let a trial that is judged again go on where the one before it was."""
         with suppress(FileNotFoundError):
             os.replace(checkpoint_file(self._weights, before), checkpoint_file(self._weights, number))
+        hang_file(checkpoint_file(self._weights, before)).unlink(missing_ok=True)
 
     def end_all(self, state: State, reason: str) -> None:
         """Record what is still in flight, of which Tune says nothing; nothing stays running when a search ends."""
@@ -175,17 +210,34 @@ class StudySearcher(Searcher):
         running = self._running.pop(trial_id)
         if self._broken:
             return  # in the journal it runs, and is judged again when the search is resumed
+        cost = running.cost()
+        if cost is not None and self._cost is not None:
+            self._cost.measured(running.candidate, **cost)
         try:
-            told = self._record.tell(running.number, state, reason, running.metrics, running.epoch, again)
+            told = self._record.tell(running.number, state, reason, running.metrics, running.epoch, again, cost)
         except JournalError as error:
             self._break_off(error)
             return
         state, reason = told
         if not again:
-            checkpoint_file(self._weights, running.number).unlink(missing_ok=True)
+            checkpoint = checkpoint_file(self._weights, running.number)
+            checkpoint.unlink(missing_ok=True)
+            hang_file(checkpoint).unlink(missing_ok=True)  # of a worker that was killed
         weights = weights_file(self._weights, running.number)
         kept = weights if state == "COMPLETE" and weights.exists() else None
         self._listener.trial_ended(running.number, state, reason, running.metrics, kept)
+        if state == "COMPLETE":
+            self.end_if_reached()
+
+    def end_if_reached(self) -> None:
+        """End the search when its front is as good as was asked for."""
+        if self.reached:
+            self._end_search(f"hypervolume {self._record.hypervolume:.4f} is reached")
+
+    @property
+    def reached(self) -> bool:
+        """Whether the front is as good as was asked for."""
+        return self._target is not None and self._record.hypervolume >= self._target
 
     def __getstate__(self) -> dict[str, Any]:
         """Let Tune pickle an empty shell into its own snapshot, which nobody reads."""

@@ -7,12 +7,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from spikefront.searchspace import UnknownName, UsageError
+from spikefront.searchspace.units import parse_count, parse_duration, parse_energy, parse_shares
 
 SamplerName = Literal["tpe", "nsga2", "gp", "random"]
 SAMPLERS: Final[tuple[str, ...]] = get_args(SamplerName)
+TellStopped = Literal["pruned", "partial"]
+"""What a sampler is told of a trial that was stopped early: that it was, or the values that it had reached."""
+
+DEFAULT_TRIALS: Final = 24
 
 
 def cores() -> int:
@@ -73,10 +78,16 @@ class SearchSettings:
         data_dir: where the user keeps data.
         plugin_dirs: folders with loose plugin files.
         priors: whether the first candidates are each coding's defaults and published settings.
+        begin_from: name of a search in the same folder whose front is judged first, or None.
+        cost_aware: whether cheap candidates come first, and none is begun that can't end in time.
         limits: what candidates should keep to.
         early_stopping: whether trials that are behind, silent or saturated are stopped before their last epoch.
         rungs: shares of a trial's epochs at which it is compared; None for the default.
         reduction: at each of them about one in this many goes on.
+        epoch_timeout_s: seconds after which an epoch, or the building of a candidate, is taken to hang, so that its
+            trial fails; a conversion coding may take twice as long for each epoch of its ANN. None for never.
+        tell_stopped: what the sampler is told of a trial that was stopped early.
+        target_hypervolume: hypervolume of the front, in (0, 1], at which the search ends, or None.
         resume: whether to go on with the search that is in the folder; ``trials`` and ``time_s`` count from its start.
 
     Raises:
@@ -97,10 +108,15 @@ class SearchSettings:
     data_dir: Path | None = None
     plugin_dirs: tuple[Path, ...] = ()
     priors: bool = False
+    begin_from: str | None = None
+    cost_aware: bool = True
     limits: Limits = NO_LIMITS
     early_stopping: bool = True
     rungs: tuple[float, ...] | None = None
     reduction: int = 3
+    epoch_timeout_s: float | None = 3600.0
+    tell_stopped: TellStopped = "pruned"
+    target_hypervolume: float | None = None
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -111,8 +127,14 @@ class SearchSettings:
             raise UsageError("a search needs an end: give --trials, --time, or both")
         if not 0 <= self.gpus_per_trial < math.inf:
             raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g} must be 0 or more")
+        if self.epoch_timeout_s is not None and not self.epoch_timeout_s > 0:
+            raise UsageError(f"--epoch-timeout {self.epoch_timeout_s:g} must be above 0: seconds for one epoch")
         if self.sampler not in SAMPLERS:
             raise UnknownName("sampler", self.sampler, SAMPLERS)
+        if self.tell_stopped not in get_args(TellStopped):
+            raise UnknownName("--tell-stopped", self.tell_stopped, get_args(TellStopped))
+        if self.target_hypervolume is not None and not 0 < self.target_hypervolume <= 1:
+            raise UsageError(f"--target-hypervolume {self.target_hypervolume:g} must be above 0, and 1 at most")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed {self.seed} must be 0 or more, and below 2**32")
         if not self.name.strip(" .") or set(self.name) & set("/\\'\"\n"):
@@ -132,6 +154,59 @@ class SearchSettings:
     def anns(self) -> Path:
         """Folder of the ANNs that conversion codings share: each is trained once."""
         return self.folder / "anns"
+
+
+def read_settings(options: Mapping[str, Any], name: str, *, resume: bool) -> SearchSettings:
+    """Return the settings of a search from the options of a study file or of the command line.
+
+    Args:
+        options: by the names of ``OPTIONS``; what is missing takes its default.
+        name: the search's name.
+        resume: whether it was begun before.
+
+    Raises:
+        UsageError: for a value that makes no sense.
+    """
+    for extra in options.get("objective", ()):
+        if extra not in ("latency", "quality", "energy"):
+            raise UnknownName("objective", extra, ("latency", "quality", "energy"))
+    as_they_are = (
+        "seed",
+        "sampler",
+        "gpus_per_trial",
+        "address",
+        "energy_model",
+        "data_dir",
+        "priors",
+        "cost_aware",
+        "early_stopping",
+        "reduction",
+        "tell_stopped",
+        "target_hypervolume",
+    )
+    time_s = parse_duration(options["time"]) if "time" in options else None
+    more: dict[str, Any] = {key: options[key] for key in as_they_are if key in options}
+    if "epoch_timeout" in options:
+        more["epoch_timeout_s"] = parse_duration(options["epoch_timeout"])
+    return SearchSettings(
+        name=name,
+        folder=options.get("folder", Path("searches")) / name,
+        trials=options.get("trials", DEFAULT_TRIALS if time_s is None else None),
+        time_s=time_s,
+        workers=options.get("workers", cores()),
+        latency_objective="latency" in options.get("objective", ()),
+        plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
+        begin_from=options.get("from"),
+        limits=Limits(
+            max_energy_nj=parse_energy(options["max_energy"]) if "max_energy" in options else None,
+            max_latency_steps=options.get("max_latency"),
+            max_parameters=parse_count(options["max_params"]) if "max_params" in options else None,
+            min_quality=options.get("min_quality"),
+        ),
+        rungs=parse_shares(options["rungs"]) if "rungs" in options else None,
+        resume=resume,
+        **more,
+    )
 
 
 def has_begun(journal: Path) -> bool:

@@ -6,8 +6,8 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
-from typing import Any, Final
+from itertools import islice, pairwise
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import optuna
@@ -16,8 +16,10 @@ from optuna.trial import TrialState
 from spikefront.plugins import Task
 from spikefront.runners.engine.journal import open_journal
 from spikefront.runners.engine.listener import State
-from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, refuse_taken
+from spikefront.runners.engine.sampling import make_sampler
+from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
 from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective, Value
+from spikefront.searchspace.pareto import hypervolume, losses, nondominated
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -51,7 +53,7 @@ def create_study(
     study = optuna.create_study(
         study_name=settings.name,
         storage=open_journal(settings.folder),
-        sampler=_sampler(settings.sampler, settings.seed),
+        sampler=make_sampler(settings.sampler, settings.seed),
         directions=["maximize" if objective.maximize else "minimize" for objective in objectives],
     )
     study.set_user_attr("search", dict(about or {}))
@@ -65,8 +67,8 @@ def reopen_study(settings: SearchSettings) -> optuna.Study:
     storage = open_journal(settings.folder)
     study = optuna.load_study(study_name=settings.name, storage=storage)
     # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
-    seed = int(np.random.SeedSequence((settings.seed, len(study.trials))).generate_state(1)[0])
-    study.sampler = _sampler(settings.sampler, seed)
+    seed = int(np.random.SeedSequence((settings.seed, len(study.get_trials(deepcopy=False)))).generate_state(1)[0])
+    study.sampler = make_sampler(settings.sampler, seed)
     _begin_session(study)
     return study
 
@@ -92,14 +94,11 @@ def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=seed)
-    if name == "gp":
-        return optuna.samplers.GPSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed)
+class Cost(TypedDict):
+    """What a trial's judging takes, in seconds: ``counted`` from its operations, ``measured`` at its own speed."""
+
+    counted_s: float
+    measured_s: float
 
 
 class StudyRecord:
@@ -107,12 +106,29 @@ class StudyRecord:
 
     The rules: energy and latency are told as logarithms; a vector with a missing, NaN or infinite member is FAIL, with
     a reason; a trial that did not spend its full budget is never COMPLETE; nothing stays RUNNING.
+
+    What became of a trial is its attribute ``outcome``. Optuna's own state is what the sampler learns from, and differs
+    in one case: with ``tell_stopped="partial"`` a trial that was stopped early is told as COMPLETE, with the values
+    that it had reached.
+
+    Args:
+        study: the study, of which this is the only user.
+        objectives: what is optimised.
+        limits: what candidates should keep to.
+        tell_stopped: what the sampler is told of a trial that was stopped early.
     """
 
-    def __init__(self, study: optuna.Study, objectives: Sequence[Objective], limits: Limits = NO_LIMITS) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        objectives: Sequence[Objective],
+        limits: Limits = NO_LIMITS,
+        tell_stopped: TellStopped = "pruned",
+    ) -> None:
         self.study = study
         self.objectives = tuple(objectives)
         self._limits = limits
+        self._tell_stopped = tell_stopped
         self._running: dict[int, optuna.Trial] = {}
 
     def ask(self) -> optuna.Trial:
@@ -128,7 +144,14 @@ class StudyRecord:
         trial.set_user_attr("candidate", candidate.flat())
 
     def tell(
-        self, number: int, state: State, reason: str, metrics: Mapping[str, float], epoch: int = 0, again: bool = False
+        self,
+        number: int,
+        state: State,
+        reason: str,
+        metrics: Mapping[str, float],
+        epoch: int = 0,
+        again: bool = False,
+        cost: Cost | None = None,
     ) -> tuple[State, str]:
         """Record the end of a trial, once, and return the state and reason that hold.
 
@@ -139,22 +162,52 @@ class StudyRecord:
             metrics: its last metrics.
             epoch: the epoch that they belong to.
             again: whether it was broken off by the end of the search, so that resuming judges it again.
+            cost: what it took, where that is known.
         """
         trial = self._running.pop(number)
         values: list[float] | None = None
-        if state == "COMPLETE":
+        if state == "COMPLETE" or (state == "PRUNED" and not again and self._tell_stopped == "partial"):
             try:
                 values = told_values(metrics, self.objectives)
             except ValueError as error:
                 state, reason = "FAIL", str(error)
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
-        outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again}
+        outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again, "cost": cost}
         if values is not None:
             for name, violation in self._limits.violations(metrics).items():
                 trial.set_constraint(name, violation)
         trial.set_user_attr("outcome", outcome)
-        self.study.tell(trial, values, _STATES[state], skip_if_finished=False)
+        told = TrialState.COMPLETE if values is not None else _STATES[state]
+        self.study.tell(trial, values, told, skip_if_finished=False)
         return state, reason
+
+    @property
+    def front(self) -> tuple[int, ...]:
+        """Numbers of the trials that were judged at full budget and that no other such trial dominates."""
+        numbers, points = self._judged()
+        return tuple(np.array(numbers)[nondominated(losses(points, self.objectives))].tolist()) if numbers else ()
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the space between worst and ideal that the front dominates, from 0 to 1."""
+        return hypervolume(self._judged()[1], self.objectives)
+
+    def _judged(self) -> tuple[list[int], list[list[float]]]:
+        outcomes = [(trial.number, trial.user_attrs.get("outcome")) for trial in self.study.get_trials(deepcopy=False)]
+        judged = [
+            (number, outcome["metrics"]) for number, outcome in outcomes if outcome and outcome["state"] == "COMPLETE"
+        ]
+        return (
+            [number for number, _ in judged],
+            [[metrics[axis.metric] for axis in self.objectives] for _, metrics in judged],
+        )
+
+    def costs(self, last: int) -> list[tuple[Mapping[str, Value], Cost]]:
+        """Return flat candidate and cost of the last trials of which it is known, in the order of their numbers."""
+        trials = reversed(self.study.get_trials(deepcopy=False))
+        known = (t for t in trials if t.user_attrs.get("outcome", {}).get("cost") is not None)
+        found = [(t.user_attrs["candidate"], t.user_attrs["outcome"]["cost"]) for t in islice(known, last)]
+        return found[::-1]
 
     def begin_with(self, answers: Sequence[Mapping[str, Value]]) -> None:
         """Queue candidates to be judged before any that the sampler proposes."""
@@ -176,7 +229,14 @@ class StudyRecord:
         self._running[trial.number] = optuna.Trial(self.study, trial._trial_id)
         outcome = trial.user_attrs.get("outcome")
         if outcome is not None:  # the driver died between the two records of its end
-            self.tell(trial.number, outcome["state"], outcome["reason"], outcome["metrics"], outcome["epoch"])
+            self.tell(
+                trial.number,
+                outcome["state"],
+                outcome["reason"],
+                outcome["metrics"],
+                outcome["epoch"],
+                cost=outcome.get("cost"),
+            )
         else:
             self.tell(trial.number, "FAIL", "the driver died; judged again under another number", {}, again=True)
 

@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.settings import Limits, SearchSettings
+from spikefront.runners.engine.settings import Limits, SearchSettings, TellStopped
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, told_values
 from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, UnknownName, UsageError, parse_set
 
@@ -44,7 +44,7 @@ def test_a_finite_vector_is_complete_and_in_the_journal(record: StudyRecord, tmp
     assert record.tell(trial.number, "COMPLETE", "", GOOD) == ("COMPLETE", "")
     (frozen,) = reopened(tmp_path)
     assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.9, 3.0])
-    expected = {"state": "COMPLETE", "reason": "", "metrics": GOOD, "epoch": 0, "again": False}
+    expected = {"state": "COMPLETE", "reason": "", "metrics": GOOD, "epoch": 0, "again": False, "cost": None}
     assert frozen.user_attrs["outcome"] == expected
 
 
@@ -68,10 +68,52 @@ def test_a_vector_that_is_no_result_fails_with_its_reason(
     assert frozen.user_attrs["outcome"]["reason"] == reason
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
-def test_every_sampler_proposes_after_complete_failed_and_pruned_trials(tmp_path: Path, sampler: str) -> None:
+def test_a_stopped_trial_is_told_as_pruned_or_with_its_values(tmp_path: Path) -> None:
+    for name, told, values in (("pruned", TrialState.PRUNED, None), ("partial", TrialState.COMPLETE, [0.9, 3.0])):
+        study = create_study(SearchSettings(name, tmp_path / name), (ACCURACY, ENERGY))
+        record = StudyRecord(study, (ACCURACY, ENERGY), tell_stopped=name)  # type: ignore[arg-type]
+        number = record.ask().number
+        assert record.tell(number, "PRUNED", "stopped at rung 1", GOOD, 3) == ("PRUNED", "stopped at rung 1")
+        assert (study.trials[0].state, study.trials[0].values) == (told, values)
+        assert record.earlier[0].state == "PRUNED"
+        assert record.front == ()  # it was not judged at full budget
+        assert record.hypervolume == 0
+
+
+def test_a_trial_that_the_end_of_the_search_broke_off_is_never_told_its_values(tmp_path: Path) -> None:
+    study = create_study(settings(tmp_path), (ACCURACY, ENERGY))
+    record = StudyRecord(study, (ACCURACY, ENERGY), tell_stopped="partial")
+    record.tell(record.ask().number, "PRUNED", "time is up", GOOD, 3, again=True)
+    assert study.trials[0].state is TrialState.PRUNED
+
+
+def test_front_and_hypervolume_are_those_of_the_judged_trials(record: StudyRecord) -> None:
+    for quality, energy in ((0.5, 10.0), (0.8, 1e3), (0.4, 20.0), (0.8, 1e4)):
+        record.tell(record.ask().number, "COMPLETE", "", {"quality": quality, "energy_nj": energy})
+    record.tell(record.ask().number, "FAIL", "raised", {"quality": 1.0, "energy_nj": 1.0})
+    assert record.front == (0, 1)
+    # losses (1/2, 1/7) and (1/5, 3/7): 1/2 * 6/7 + 3/10 * 4/7
+    assert record.hypervolume == pytest.approx(0.6)
+
+
+def test_costs_are_kept_in_the_journal(record: StudyRecord) -> None:
     space = Space(load_registry(third_parties=False), "digits")
-    record = StudyRecord(create_study(settings(tmp_path, sampler=sampler), (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
+    for seconds in (1.0, 2.0, 3.0):
+        trial = record.ask()
+        record.chosen(trial, space.suggest(trial))
+        record.tell(trial.number, "COMPLETE", "", GOOD, cost={"counted_s": 1.0, "measured_s": seconds})
+    assert [cost["measured_s"] for _, cost in record.costs(2)] == [2.0, 3.0]
+    assert all("coding" in flat for flat, _ in record.costs(2))
+
+
+@pytest.mark.parametrize("told", ["pruned", "partial"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_proposes_after_complete_failed_and_pruned_trials(
+    tmp_path: Path, sampler: str, told: TellStopped
+) -> None:
+    space = Space(load_registry(third_parties=False), "digits")
+    study = create_study(settings(tmp_path, sampler=sampler), (ACCURACY, ENERGY))
+    record = StudyRecord(study, (ACCURACY, ENERGY), tell_stopped=told)
     for number in range(14):  # TPE and GP model from the eleventh on
         trial = record.ask()
         candidate = space.suggest(trial)
