@@ -1,8 +1,8 @@
 """Several GPUs for one trial: one process each, in the trial's own placement group, joined by torch.distributed.
 
 Ray's way, a ``TorchTrainer`` inside the trial, was tried at Ray 2.60 and left: it reserves a placement group of its
-own, which a trial that is stopped early leaves behind unless Ray's dashboard is installed; it can't be stopped from a
-reused worker; and it starts new processes, for seconds, for every trial. docs/scaling.md has the numbers.
+own, which a trial that was stopped early left behind; it can't be stopped from a reused worker; and it starts new
+processes, for seconds, for every trial. docs/scaling.md has the numbers.
 """
 
 from __future__ import annotations
