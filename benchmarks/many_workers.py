@@ -78,7 +78,7 @@ class Watch:
     def search_started(self, search: Any) -> None:
         self._started = time.time()
 
-    def trial_started(self, number: int, candidate: Any) -> None: ...
+    def trial_started(self, number: int, candidate: Any, retry_of: Any = None) -> None: ...
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         self._slept.append((metrics["began"], metrics["ended"]))

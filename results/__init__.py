@@ -4,7 +4,7 @@ Importing this is quick: MLflow, pandas, matplotlib and rich are imported by the
 """
 
 from spikefront.results.front import Scoreboard, Trial
-from spikefront.results.listeners import Listener, Listeners
+from spikefront.results.listeners import Listeners
 from spikefront.results.live import LiveView
 from spikefront.results.queries import pareto, search_names
 from spikefront.results.store import MlflowStore
@@ -13,7 +13,6 @@ from spikefront.searchspace.pareto import hypervolume, nondominated, pareto_rank
 from spikefront.searchspace.units import format_duration, format_energy, parse_duration, parse_energy
 
 __all__ = [
-    "Listener",
     "Listeners",
     "LiveView",
     "MlflowStore",

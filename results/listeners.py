@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, Protocol
 
-from spikefront.searchspace import Candidate, SearchInfo
-
-State = Literal["COMPLETE", "FAIL", "PRUNED"]
-
-
-class Listener(Protocol):
-    """What a listener answers to: the protocol of ``runners.engine.listener``, which explains each call."""
-
-    def search_started(self, search: SearchInfo) -> None: ...
-    def trial_started(self, number: int, candidate: Candidate) -> None: ...
-    def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None: ...
-    def trial_ended(
-        self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
-    ) -> None: ...
-    def search_ended(self, reason: str) -> None: ...
+from spikefront.searchspace import Candidate, Listener, SearchInfo, State
 
 
 class Listeners:
@@ -39,10 +24,10 @@ class Listeners:
         for listener in self._listeners:
             listener.search_started(search)
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         """Pass on the start of a trial."""
         for listener in self._listeners:
-            listener.trial_started(number, candidate)
+            listener.trial_started(number, candidate, retry_of)
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Pass on the metrics of an epoch."""

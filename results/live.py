@@ -63,7 +63,7 @@ class LiveView:
             how = "started" if search.earlier is None else f"resumed: {self._counts()}; {self._standing()}"
             print(f"search {search.name} on {search.task} {how}", file=self._stream, flush=True)
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         """Count the trial as running."""
         with self._lock:
             self._running[number] = candidate.flat()

@@ -71,10 +71,11 @@ class MlflowStore:
         self._search = search
         self._writer.put("the search", partial(self._ledger.start_search, search, _now()))
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         """Open the trial's run, with its hyperparameters."""
         self._flat[number] = candidate.flat()
-        self._writer.put(f"trial {number}", partial(self._ledger.start_trial, number, self._flat[number], _now()))
+        start = partial(self._ledger.start_trial, number, self._flat[number], _now(), retry_of)
+        self._writer.put(f"trial {number}", start)
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics of an epoch. The first one opens the store, which is heavy work, when the workers run."""
@@ -167,7 +168,7 @@ class _Ledger:
         number, trial = earlier.number, Trial(earlier.number, earlier.metrics, earlier.candidate)
         if tags.get("trial.state") != earlier.state:
             if number not in self._runs.ids:
-                self.start_trial(number, earlier.candidate, at)
+                self.start_trial(number, earlier.candidate, at, earlier.retry_of)
             self._pending[number] = _Pending(earlier.candidate)
             self.end_trial(trial, earlier.state, earlier.reason, earlier.metrics, earlier.epoch, None, at)
             return
@@ -175,7 +176,7 @@ class _Ledger:
         if number in self._board.ranks:
             self._marked[number] = int(tags.get("pareto.rank", -1))  # those that are wrong are set right in time
 
-    def start_trial(self, number: int, flat: Mapping[str, Value], at: int) -> None:
+    def start_trial(self, number: int, flat: Mapping[str, Value], at: int, retry_of: int | None) -> None:
         tags = {
             "search": self._info.name,
             "task": self._info.task,
@@ -184,6 +185,8 @@ class _Ledger:
             "trial.number": str(number),
             "trial.state": "RUNNING",
         } | _plugin_tags(self._info, flat)
+        if retry_of is not None:
+            tags["trial.retry_of"] = str(retry_of)
         self._runs.create(number, f"{number:04d} {flat.get('coding', '')}".strip(), tags, at)
         self._pending[number] = _Pending(flat)
 

@@ -17,6 +17,7 @@ from spikefront.searchspace.domains import (
     validate,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.listener import Listener, State
 from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
 from spikefront.searchspace.objectives import ENERGY, LATENCY, EarlierTrial, Objective, SearchInfo
 from spikefront.searchspace.space import Row, SearchCatalogue, Space
@@ -35,6 +36,7 @@ __all__ = [
     "EarlierTrial",
     "Float",
     "Int",
+    "Listener",
     "Narrowing",
     "Objective",
     "Part",
@@ -43,6 +45,7 @@ __all__ = [
     "SearchCatalogue",
     "SearchInfo",
     "Space",
+    "State",
     "Training",
     "UnknownName",
     "UsageError",

@@ -58,6 +58,7 @@ class EarlierTrial:
         metrics: its last metrics.
         epoch: the epoch that they belong to.
         again: whether it was broken off and is judged again under another number.
+        retry_of: number of the trial that judged the same until an earlier driver ended; None for a new one.
     """
 
     number: int
@@ -67,6 +68,7 @@ class EarlierTrial:
     metrics: Mapping[str, float]
     epoch: int
     again: bool
+    retry_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -25,15 +25,14 @@ from spikefront.runners.engine.cost import CostModel
 from spikefront.runners.engine.counting_process import CountingProcess
 from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
 from spikefront.runners.engine.journal import DriverLock
-from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.parallel import Team, trial_resources
 from spikefront.runners.engine.priors import first_answers
 from spikefront.runners.engine.proposals import ThriftySampler
-from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors, weights_file
+from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors, checkpoint_file, weights_file
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
-from spikefront.searchspace import Objective, SearchInfo, Space, UsageError, Value, from_flat
+from spikefront.searchspace import Listener, Objective, SearchInfo, Space, State, UsageError, Value, from_flat
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
@@ -168,6 +167,7 @@ def _run(
     finally:
         searcher.end_all("PRUNED" if end.reason else "FAIL", end.reason or "the search broke off")
         _keep_front_weights(settings, record)
+        _tidy_checkpoints(settings)
         shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
         listener.search_ended(end.reason or "all trials done")
     return SearchOutcome(
@@ -288,6 +288,15 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
         ),
     )
     tuner.fit()
+
+
+def _tidy_checkpoints(settings: SearchSettings) -> None:
+    """Delete what killed workers left half-written; what is whole is of trials that a resumed search goes on with."""
+    folder = checkpoint_file(settings.weights, 0).parent
+    for path in folder.glob("*.part"):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # it is not empty, or was never made
+        folder.rmdir()
 
 
 def _keep_front_weights(settings: SearchSettings, record: StudyRecord) -> None:

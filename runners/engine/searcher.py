@@ -19,10 +19,9 @@ from ray.tune.search import Searcher
 from spikefront.runners.engine.cost import CostModel
 from spikefront.runners.engine.halving import Rungs, dead_reason
 from spikefront.runners.engine.journal import JournalError
-from spikefront.runners.engine.listener import Listener, State
 from spikefront.runners.engine.study import Cost, StudyRecord
 from spikefront.runners.engine.watchdog import hang_file, reason_of_hang
-from spikefront.searchspace import Candidate, Space
+from spikefront.searchspace import Candidate, Listener, Space, State
 
 FAILURE = "failure"
 """Key under which a worker reports why a trial can't go on."""
@@ -131,7 +130,7 @@ class StudySearcher(Searcher):
         if self._cost is not None:
             running.counted_s = self._cost.counted(candidate)
             running.ready = running.started + self._cost.predict(candidate)
-        self._listener.trial_started(trial.number, candidate)
+        self._listener.trial_started(trial.number, candidate, trial.user_attrs.get("retry_of"))
         return {"number": trial.number, "candidate": candidate.flat()}
 
     def others_s(self) -> float:

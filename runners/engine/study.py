@@ -15,10 +15,9 @@ from optuna.trial import TrialState
 
 from spikefront.plugins import Task
 from spikefront.runners.engine.journal import open_journal
-from spikefront.runners.engine.listener import State
 from spikefront.runners.engine.sampling import make_sampler
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective, Value
+from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective, State, Value
 from spikefront.searchspace.pareto import hypervolume, losses, nondominated
 
 _STATES: Final[dict[State, TrialState]] = {
@@ -268,6 +267,7 @@ class StudyRecord:
                 metrics=trial.user_attrs["outcome"]["metrics"],
                 epoch=trial.user_attrs["outcome"]["epoch"],
                 again=trial.user_attrs["outcome"]["again"],
+                retry_of=trial.user_attrs.get("retry_of"),
             )
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state.is_finished()

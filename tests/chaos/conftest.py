@@ -108,6 +108,12 @@ class Search:
         states = {number: run.data.tags["trial.state"] for number, run in runs.items()}
         assert states == {trial.number: trial.state.name for trial in trials}
         assert not [run for run in found if run.info.status == "RUNNING"]
+        retries = {
+            trial.number: str(trial.user_attrs["retry_of"]) for trial in trials if "retry_of" in trial.user_attrs
+        }
+        assert {
+            n: run.data.tags["trial.retry_of"] for n, run in runs.items() if "trial.retry_of" in run.data.tags
+        } == retries
         for trial in trials:
             outcome = trial.user_attrs["outcome"]
             if not outcome["again"]:

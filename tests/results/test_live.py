@@ -107,7 +107,7 @@ class Recorder:
     def search_started(self, search: SearchInfo) -> None:
         self.events.append((self.name, "search_started", search.name))
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         self.events.append((self.name, "trial_started", number))
 
     def epoch_ended(self, number: int, epoch: int, metrics: object) -> None:

@@ -63,7 +63,7 @@ def test_missing_and_half_written_trials_are_caught_up(search: Search, candidate
     lost = [ended(2, candidate(), 0.7, 50.0), ended(3, candidate("sac"), 0.95, 400.0)]
     died = EarlierTrial(4, {}, "FAIL", "the driver died; judged again under another number", {}, 0, True)
     store = resume(info, *whole, *lost, died)
-    store.trial_started(5, candidate())
+    store.trial_started(5, candidate(), retry_of=4)
     store.trial_ended(5, "COMPLETE", "", metrics(0.75, 60.0), None)
     store.search_ended("all trials done")
 
@@ -72,6 +72,7 @@ def test_missing_and_half_written_trials_are_caught_up(search: Search, candidate
     states = {number: run.data.tags["trial.state"] for number, run in found.items() if number is not None}
     assert states == {0: "COMPLETE", 1: "COMPLETE", 2: "COMPLETE", 3: "COMPLETE", 4: "FAIL", 5: "COMPLETE"}
     assert all(run.info.status == ("FAILED" if number == 4 else "FINISHED") for number, run in found.items())
+    assert {n: run.data.tags.get("trial.retry_of") for n, run in found.items() if n in (3, 5)} == {3: None, 5: "4"}
     assert found[3].data.params["coding"] == "sac"
     assert found[3].data.metrics == {"quality": 0.95, "accuracy": 0.95, "energy_nj": 400.0}
     assert found[2].data.metrics["quality"] == 0.7

@@ -76,7 +76,7 @@ class Diary:
     def search_started(self, search: SearchInfo) -> None:
         self.info = search
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         self.candidates[number] = candidate
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -257,7 +257,7 @@ class Ends:
 
     def search_started(self, search: SearchInfo) -> None: ...
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         self.candidates.append(candidate)
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
-from spikefront.searchspace import Candidate, SearchInfo
+from spikefront.searchspace.candidate import Candidate
+from spikefront.searchspace.objectives import SearchInfo
 
 State = Literal["COMPLETE", "FAIL", "PRUNED"]
 
@@ -17,8 +18,14 @@ class Listener(Protocol):
     def search_started(self, search: SearchInfo) -> None:
         """Called once, before the first trial."""
 
-    def trial_started(self, number: int, candidate: Candidate) -> None:
-        """Called when a candidate has been chosen and is on its way to a worker."""
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
+        """Called when a candidate has been chosen and is on its way to a worker.
+
+        Args:
+            number: the trial's number, from 0.
+            candidate: what it judges.
+            retry_of: number of the trial that judged the same until an earlier driver ended; None for a new one.
+        """
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Called with the validation metrics of each epoch, counted from 1."""
