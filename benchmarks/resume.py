@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from synthetic import TASK, SyntheticSearch, metrics_of  # type: ignore[import-not-found]  # a file beside this one
+from synthetic import TASK, SyntheticSearch, metrics_of  # a file beside this one
 
 BOUND_S = 5.0
 GIVE_UP_S = 300.0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import optuna
 from optuna.samplers import BaseSampler
-from synthetic import Cost, SyntheticSearch  # type: ignore[import-not-found]  # a file beside this one
+from synthetic import Cost, SyntheticSearch  # a file beside this one
 
 AT = (100, 300, 1000, 2000)
 SAMPLE = 30  # trials that are averaged

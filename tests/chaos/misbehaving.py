@@ -45,7 +45,7 @@ class IsKilled(Rate):
 
     def encode(self, x: Tensor) -> Signal:
         victim = HERE / "victim"
-        if not victim.exists():
+        if not victim.exists() and not x.is_meta:  # not the process that counts
             (HERE / "victim.part").write_text(str(os.getpid()))
             (HERE / "victim.part").rename(victim)
             time.sleep(3600)
@@ -80,6 +80,19 @@ class Swells(Rate):
         return Signal(x.new_zeros(2**46), self.time_steps, Kind.ANALOG)
 
 
+class Hoards(Rate):
+    """Takes as much memory as a file says, and keeps it."""
+
+    name = "hoards"
+
+    def encode(self, x: Tensor) -> Signal:
+        if not x.is_meta:
+            hoard = bytearray(int((HERE / "hoard").read_text()))
+            hoard[:: os.sysconf("SC_PAGESIZE")] = b"1" * len(range(0, len(hoard), os.sysconf("SC_PAGESIZE")))
+            time.sleep(60)
+        return super().encode(x)
+
+
 class HangsInAnEpoch(Rate):
     name = "hangs-in-an-epoch"
     epochs = 0
@@ -105,5 +118,6 @@ class HangsBeforeTheFirst(Rate):
 def register_codings(register: Callable[[type[Coding]], None]) -> None:
     for coding in (Exits, KillsItself, IsKilled, GivesNan, GivesInfinity, MissesAMetric, Swells):
         register(coding)
+    register(Hoards)
     register(HangsInAnEpoch)
     register(HangsBeforeTheFirst)

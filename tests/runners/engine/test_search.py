@@ -220,3 +220,12 @@ def test_more_gpus_than_there_are_is_refused_instead_of_waited_for(tmp_path: Pat
         pytest.raises(UsageError, match=r"--gpus-per-trial \d is more than the \d GPUs"),
     ):
         session.wait()
+
+
+def test_a_search_ends_when_its_front_is_good_enough(tmp_path: Path) -> None:
+    outcome, _, trials = search(tmp_path, "coding=direct", "steps=4", trials=50, target_hypervolume=0.05)
+    assert outcome.finished
+    assert outcome.reason.startswith("hypervolume 0.")
+    assert outcome.reason.endswith("is reached")
+    assert 1 <= outcome.states["COMPLETE"] < 10
+    assert not any(trial.state is TrialState.RUNNING for trial in trials)
