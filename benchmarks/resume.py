@@ -35,12 +35,12 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
 
     from spikefront.results.store import MlflowStore
     from spikefront.runners.engine.resume import about
-    from spikefront.searchspace import SearchInfo
+    from spikefront.searchspace import SearchInfo, State, Value
 
     search = SyntheticSearch(folder / "searches", "big", trials)
     study, settings = search.record.study, search.settings
     study.sampler = RandomSampler(seed=0)  # quicker, and the journal is the same
-    options = {"task": TASK, "trials": trials, "name": "big", "workers": 2}
+    options: dict[str, Value] = {"task": TASK, "trials": trials, "name": "big", "workers": 2}
     study.set_user_attr("search", about(options, [], search.registry, search.space))
     store = MlflowStore(f"sqlite:///{folder}/mlflow.db")
     versions = search.registry.versions()
@@ -55,7 +55,7 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
         metrics = metrics_of(candidate)
         for epoch in range(1, LISTENED_EPOCHS + 1):
             store.epoch_ended(number, epoch, metrics)
-        state = "PRUNED" if number % 3 else "COMPLETE"
+        state: State = "PRUNED" if number % 3 else "COMPLETE"
         search.record.tell(number, state, "", metrics, LISTENED_EPOCHS)
         store.trial_ended(number, state, "", metrics, None)
     store.search_ended("all trials done")
