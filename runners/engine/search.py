@@ -23,12 +23,13 @@ from spikefront.plugins import Registry, SearchData, Task
 from spikefront.runners.engine.cluster import check_cluster, expected_on_nodes
 from spikefront.runners.engine.cost import CostModel
 from spikefront.runners.engine.counting_process import CountingProcess
+from spikefront.runners.engine.exchange import checkpoint_file, weights_file
 from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
 from spikefront.runners.engine.journal import DriverLock
 from spikefront.runners.engine.parallel import Team, trial_resources
 from spikefront.runners.engine.priors import first_answers
 from spikefront.runners.engine.proposals import ThriftySampler
-from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors, checkpoint_file, weights_file
+from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings

@@ -17,14 +17,12 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from spikefront.runners.engine.cost import CostModel
+from spikefront.runners.engine.exchange import FAILURE, checkpoint_file, weights_file
 from spikefront.runners.engine.halving import Rungs, dead_reason
 from spikefront.runners.engine.journal import JournalError
 from spikefront.runners.engine.study import Cost, StudyRecord
 from spikefront.runners.engine.watchdog import hang_file, reason_of_hang
 from spikefront.searchspace import Candidate, Listener, Space, State
-
-FAILURE = "failure"
-"""Key under which a worker reports why a trial can't go on."""
 
 
 @dataclass(slots=True)
@@ -271,16 +269,6 @@ def describe_error(error: BaseException | None) -> str:
         return "lost its worker (killed, out of memory, or the machine went away)"
     lines = str(error).strip().splitlines()
     return f"{name}: {lines[-1]}" if lines else name
-
-
-def weights_file(folder: Path, number: int) -> Path:
-    """Return where the weights of a trial lie."""
-    return folder / f"trial-{number:05d}.pt"
-
-
-def checkpoint_file(weights: Path, number: int) -> Path:
-    """Return where a trial that runs keeps its checkpoint."""
-    return weights.parent / "checkpoints" / f"trial-{number:05d}.pt"
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:

@@ -21,8 +21,8 @@ from ray import tune
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, load_registry
 from spikefront.plugins.conversion import Conversion
 from spikefront.runners.engine.cluster import refuse_misfit
+from spikefront.runners.engine.exchange import FAILURE, checkpoint_file, weights_file
 from spikefront.runners.engine.parallel import ParallelJudging, Team
-from spikefront.runners.engine.searcher import FAILURE, checkpoint_file, weights_file
 from spikefront.runners.engine.watchdog import Watchdog, hang_file, reason_of_hang
 from spikefront.runners.judging.judge import Judging
 from spikefront.searchspace import from_flat

@@ -16,9 +16,9 @@ from ray.util import placement_group_table
 
 from spikefront.plugins import Registry, SearchData, load_registry
 from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT
+from spikefront.runners.engine.exchange import FAILURE, weights_file
 from spikefront.runners.engine.halving import HalvingScheduler
 from spikefront.runners.engine.parallel import Team, trial_resources
-from spikefront.runners.engine.searcher import FAILURE, weights_file
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
 from spikefront.searchspace import from_flat
 

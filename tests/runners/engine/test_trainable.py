@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from spikefront.plugins import Registry, SearchData, load_registry
+from spikefront.runners.engine.exchange import FAILURE
 from spikefront.runners.engine.search import run_search
-from spikefront.runners.engine.searcher import FAILURE
 from spikefront.runners.engine.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
