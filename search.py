@@ -197,6 +197,7 @@ def _search(
     from spikefront.results.store import MlflowStore, check_store
     from spikefront.runners.engine.counting_process import counting_process
     from spikefront.runners.engine.journal import read_attributes
+    from spikefront.runners.engine.priors import first_answers
     from spikefront.runners.engine.resume import about, refuse_changed
     from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import check_folder, read_settings, refuse_taken
@@ -215,6 +216,8 @@ def _search(
     kept = about({**options, "name": name}, narrowings, registry, space)
     if resume and not force:
         refuse_changed(read_attributes(settings.folder)["search"], registry, space)
+    if not resume:
+        first_answers(settings, space, None)  # refuses a --from that is not there before anything is begun
     with RaySession(settings) as session, counting_process(settings) as counting:
         # both start in the background; what follows is done meanwhile
         from spikefront.runners.engine.search import run_search
