@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -112,8 +112,8 @@ def pareto(
         if found is None:
             raise nothing_in(tracking_uri)
         return _table([])
-    _check_codings(client, home, found, coding)
     frame = _table(members)
+    _check_codings(client, home, found, set(coding) - set(frame["coding"]))
     if coding:
         frame = frame[frame["coding"].isin(coding)]
     if max_latency is not None:
@@ -206,10 +206,12 @@ def searches(client: MlflowClient, home: str, name: str | None) -> Iterator[Run]
     return islice(runs, None if name is None else 1)
 
 
-def children(client: MlflowClient, home: str, search: Run, limits: Sequence[str] = ()) -> Iterator[Run]:
-    """Yield the runs of a search's trials, with conditions in MLflow's filter language."""
+def children(
+    client: MlflowClient, home: str, search: Run, limits: Sequence[str] = (), page: int | None = None
+) -> Iterator[Run]:
+    """Yield the runs of a search's trials, with conditions in MLflow's filter language, read in pages of so many."""
     here = [f"tags.mlflow.parentRunId = '{search.info.run_id}'", *limits]
-    return _pages(client, home, " and ".join(here), _PAGE)
+    return _pages(client, home, " and ".join(here), page or _PAGE)
 
 
 def _limits(
@@ -253,9 +255,9 @@ def _coding(run: Run) -> str:
     return str(run.data.params.get("coding", ""))
 
 
-def _check_codings(client: MlflowClient, home: str, search: Run, wanted: Sequence[str]) -> None:
+def _check_codings(client: MlflowClient, home: str, search: Run, wanted: Iterable[str]) -> None:
     for name in wanted:
-        if next(children(client, home, search, [f"params.coding = {quoted(name)}"]), None) is None:
+        if next(children(client, home, search, [f"params.coding = {quoted(name)}"], 1), None) is None:
             known = {_coding(run) for run in children(client, home, search)}
             raise UnknownName(f"coding in search {search.data.tags['search']}:", name, known)
 

@@ -101,11 +101,14 @@ class ThriftySampler(BaseSampler):
             # random ones cost less to draw, and go where the sampler doesn't
             proposal = self._draw(study, trial, self._inner if number < _PROPOSALS else self._random)
             drawn.append(proposal)
-            if frozenset(proposal.candidate.flat().items()) not in seen and (
-                math.isinf(room) or self._cost.predict(proposal.candidate) * _SLACK <= room
-            ):
+            new = frozenset(proposal.candidate.flat().items()) not in seen
+            if new and (math.isinf(room) or self._fits(proposal.candidate, room)):
                 return proposal
         return min(drawn, key=lambda one: self._cost.predict(one.candidate))
+
+    def _fits(self, candidate: Candidate, room: float) -> bool:
+        seconds = self._cost.predict(candidate)
+        return math.isinf(seconds) or seconds * _SLACK <= room  # what can't be counted gets its chance
 
     def _draw(self, study: optuna.Study, trial: FrozenTrial, sampler: BaseSampler) -> _Proposal:
         joint = sampler.infer_relative_search_space(study, trial)

@@ -32,11 +32,12 @@ def search(
     room_s: Callable[[], float] = lambda: math.inf,
     sampler: str = "tpe",
     startup: int = 10,
+    count: Callable[[Candidate], float] = by_steps,
 ) -> list[Candidate]:
     """Run a search whose trials say that more steps are better, and dearer."""
     asked = SearchSettings("s", tmp_path / "s", sampler=sampler)
     record = StudyRecord(create_study(asked, (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
-    record.study.sampler = ThriftySampler(record.study.sampler, space, CostModel(by_steps), room_s, startup)
+    record.study.sampler = ThriftySampler(record.study.sampler, space, CostModel(count), room_s, startup)
     found = []
     for _ in range(trials):
         trial = record.ask()
@@ -75,6 +76,15 @@ def test_what_can_not_end_in_time_is_not_begun(tmp_path: Path) -> None:
     space = Space(REGISTRY, "digits", [parse_set("coding=rate"), parse_set("steps=1..16")])
     found = search(tmp_path, space, 30, room_s=lambda: 5.0, startup=0)
     assert max(candidate.steps for candidate in found) <= 4  # 4 * 1.1 <= 5 < 5 * 1.1
+
+
+def test_what_can_not_be_counted_gets_its_chance(tmp_path: Path) -> None:
+    def count(candidate: Candidate) -> float:
+        return math.inf if candidate.coding.name == "direct" else 100.0
+
+    space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct")])
+    found = search(tmp_path, space, 5, room_s=lambda: 5.0, startup=0, count=count)
+    assert {candidate.coding.name for candidate in found} == {"direct"}
 
 
 def test_when_nothing_fits_the_cheapest_is_begun(tmp_path: Path) -> None:

@@ -45,13 +45,17 @@ def test_epochs_and_steps_cost_in_proportion() -> None:
     assert count(from_flat(slow, REGISTRY)) > 2 * count(from_flat(MLP, REGISTRY))
 
 
-def test_every_coding_that_goes_with_images_can_be_estimated() -> None:
+def test_everything_that_goes_with_images_can_be_estimated() -> None:
     data = REGISTRY.get("task", "digits")().search_data(None, 1)
     space, count = Space(REGISTRY, "digits"), Workloads(REGISTRY, data).seconds
     codings = [str(answers["coding"]) for answers in space.priors()]
     assert len(codings) >= 10
     for coding in codings:
         assert 0 < count(space.default(coding=coding)) < math.inf, coding
+    for family in ("neuron", "backbone"):
+        for name in REGISTRY.options(family):
+            coding = "css" if name == "tsa" else "phase-conversion" if name == "phase" else "direct"
+            assert 0 < count(space.default(coding=coding, **{family: name})) < math.inf, name
 
 
 def test_an_estimate_is_much_quicker_than_judging_and_of_its_order() -> None:
