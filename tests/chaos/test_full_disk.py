@@ -29,6 +29,7 @@ def fill_up(search: Search, driver: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit the files of another process")
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_full_disk_breaks_a_search_off_cleanly_and_it_can_be_gone_on_with(search: Search, server: Server) -> None:
     asked = f"--task digits --name s --trials {TRIALS} --workers 2 --seed 1 --no-early-stopping".split()

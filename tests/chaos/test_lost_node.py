@@ -48,6 +48,7 @@ def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_trials_of_a_lost_node_end_on_another(search: Search, cluster: subprocess.Popen[str]) -> None:
     assert cluster.stdin is not None
