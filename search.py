@@ -118,7 +118,8 @@ def run_command(
     ] = None,
     reduction: Annotated[int | None, typer.Option(help="About one in this many goes on there  [default: 3]")] = None,
     tell_stopped: Annotated[
-        str | None, typer.Option(help="Tell the sampler of them: pruned, or partial (their values)  [default: pruned]")
+        str | None,
+        typer.Option(help="What the sampler hears of stopped trials: pruned, or partial (values)  [default: pruned]"),
     ] = None,
     epoch_timeout: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Longest an epoch may take; then it hangs  [default: 1h]")

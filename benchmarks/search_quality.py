@@ -33,6 +33,7 @@ from spikefront.searchspace.pareto import hypervolume
 ARMS: Final = {
     "none": ["--no-early-stopping", "--no-cost-aware"],
     "stopping": ["--no-cost-aware"],
+    "cost": ["--no-early-stopping"],
     "stopping, cost": [],
     "stopping, cost, partial": ["--tell-stopped", "partial"],
     "stopping, cost, priors": ["--priors"],
@@ -91,7 +92,7 @@ def report(found: dict[str, list[dict[str, Any]]], task: str) -> str:
         runs = found.get(f"{task}/{arm}", [])
         if runs:
             row = [arm] + [_spread([run["hypervolume"][share] for run in runs], 3) for share in ("0.25", "0.5", "1")]
-            row += [_spread([run["energy_nj"][a] for run in runs], 0) for a in accuracies]
+            row += [_spread([run["energy_nj"][a] for run in runs], 1) for a in accuracies]
             row += [_spread([run["states"].get(state, 0) for run in runs], 0) for state in ("COMPLETE", "PRUNED")]
             row += [_spread([run["codings"].get("latency", 0) for run in runs], 0)]
             rows.append(row)

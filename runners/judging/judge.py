@@ -104,6 +104,11 @@ class Judging:
         self.counts = Counts(0, candidate.steps, ())
 
     @property
+    def converts(self) -> bool:
+        """Whether the coding converts a trained ANN: all of its epochs are then one step."""
+        return isinstance(self._learner, Converter)
+
+    @property
     def finished(self) -> bool:
         """Whether the full budget of epochs has been spent."""
         return self.epochs_done >= self.candidate.training.schedule.epochs

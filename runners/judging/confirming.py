@@ -1,0 +1,67 @@
+"""Judging a candidate for good: trained on training and validation split together, measured on the test split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
+from spikefront.runners.judging.judge import Judging
+from spikefront.searchspace import Candidate
+
+
+def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchData:
+    """Read a task's data for confirming. It is here, and nowhere else, that the test split is read.
+
+    Args:
+        task: whose data.
+        data_dir: where the user keeps data.
+        steps: number of time steps T; only event tasks need it.
+
+    Returns:
+        Training and validation samples as ``train``, test samples as ``validation``.
+    """
+    known = task.search_data(data_dir, steps)
+    parts = (known.train, known.validation)
+    train = Data(torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts]))
+    return SearchData(train, task.test_data(data_dir, steps), known.outputs)
+
+
+def judge_for_good(
+    candidate: Candidate,
+    seed: int,
+    *,
+    registry: Registry,
+    data: SearchData,
+    energy_model: EnergyModel,
+    device: torch.device | str = "cpu",
+    ann_cache: Path | None = None,
+) -> dict[str, float]:
+    """Train a candidate at full budget under a seed, and measure it once, at the end.
+
+    Args:
+        candidate: what to judge.
+        seed: seed of every random source, in place of the candidate's own.
+        registry: where its plugins are looked up.
+        data: what ``confirmation_data`` returned.
+        energy_model: what prices the operations.
+        device: where to train.
+        ann_cache: folder in which the ANNs of conversion codings are kept; None for none.
+
+    Returns:
+        The metrics of ``Judging.epoch``, of the test split.
+    """
+    judging = Judging(
+        replace(candidate, seed=seed),
+        registry=registry,
+        data=data,
+        energy_model=energy_model,
+        device=device,
+        ann_cache=ann_cache,
+    )
+    for _ in range(candidate.training.schedule.epochs - 1):
+        if not judging.converts:
+            judging.train()
+    return judging.epoch()
