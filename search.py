@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    import pandas as pd
+from spikefront.found import Format, FormatOption, PluginsOption, TrackingOption, print_rows
+from spikefront.found import app as found
 
+if TYPE_CHECKING:
     from spikefront.plugins import Registry
     from spikefront.runners.engine.search import SearchOutcome
     from spikefront.searchspace import Narrowing, Space, Value
@@ -28,29 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
+app.add_typer(found)
 
 
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="NAME=VALUES", help="Narrow the space: coding=gac,sac or neuron.*.threshold=0.5..1.0"
-    ),
-]
-PluginsOption = Annotated[list[Path] | None, typer.Option("--plugins-dir", help="Folder with plugin files; repeatable")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print rows")]
-TrackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri", help="MLflow server or store  [default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db]"
     ),
 ]
 
@@ -268,56 +251,6 @@ def _say_outcome(outcome: SearchOutcome, search: str, options: Mapping[str, Any]
         sys.exit(1)
 
 
-@app.command("pareto", epilog="Example: spikefront pareto --min-quality 0.95 --max-energy 200nJ --format csv")
-def pareto_command(
-    search: Annotated[str | None, typer.Option(help="Name of the search  [default: the newest]")] = None,
-    min_quality: Annotated[float | None, typer.Option(help="Leave out what is worse, for example 0.95")] = None,
-    max_energy: Annotated[
-        str | None, typer.Option(metavar="ENERGY", help="Leave out what costs more: 500nJ, 2uJ")
-    ] = None,
-    format_: FormatOption = Format.table,
-    tracking_uri: TrackingOption = None,
-    experiment: Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")] = None,
-) -> None:
-    """Print the front of a search, cheapest first."""
-    frame = pareto(
-        search, min_quality=min_quality, max_energy=max_energy, tracking_uri=tracking_uri, experiment=experiment
-    )
-    _print_rows(frame, format_)
-
-
-def pareto(
-    search: str | None = None,
-    *,
-    min_quality: float | None = None,
-    max_energy: str | float | None = None,
-    tracking_uri: str | None = None,
-    experiment: str | None = None,
-) -> pd.DataFrame:
-    """Return the front of a search as a DataFrame, cheapest first.
-
-    Args:
-        search: name of the search; None for the newest.
-        min_quality: leave out what is worse.
-        max_energy: leave out what costs more: nanojoules, or text with a unit such as ``"2uJ"``.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
-    Raises:
-        UsageError: when there is no such search, or the store does not answer.
-    """
-    from spikefront.results.queries import pareto as query
-    from spikefront.searchspace import UsageError
-    from spikefront.searchspace.units import parse_energy
-
-    if min_quality is not None and not math.isfinite(min_quality):
-        raise UsageError(f"--min-quality {min_quality:g} must be a finite number, for example 0.95")
-    energy = parse_energy(max_energy) if isinstance(max_energy, str) else max_energy
-    return query(
-        search, min_quality=min_quality, max_energy_nj=energy, tracking_uri=tracking_uri, experiment=experiment
-    )
-
-
 @app.command("plugins", epilog="Example: spikefront plugins --kind coding --plugins-dir my_plugins")
 def plugins_command(
     kind: Annotated[str | None, typer.Option(help="coding, neuron, backbone, task or energy")] = None,
@@ -345,7 +278,7 @@ def plugins_command(
         if kind in (None, each)
         for name, entry in sorted(entries.items())
     ]
-    _print_rows(pd.DataFrame(rows), format_)
+    print_rows(pd.DataFrame(rows), format_)
 
 
 @app.command("space", epilog="Example: spikefront space --task digits --set coding=latency --set steps=4")
@@ -366,15 +299,9 @@ def space_command(
     _, space = _space(options["task"], narrowings, options.get("plugins_dir", ()))
     rows = [row for row in space.rows() if row.searched or pinned]
     table = [{"name": r.name, "range": r.domain, "default": r.default, "active": r.active, "what": r.doc} for r in rows]
-    _print_rows(pd.DataFrame(table), format_)
+    print_rows(pd.DataFrame(table), format_)
     searched = sum(row.searched for row in rows)
     print(f"{searched} hyperparameters searched on task {space.task}", file=sys.stderr)
-
-
-def _print_rows(frame: pd.DataFrame, format_: Format) -> None:
-    from spikefront.results.tables import print_rows
-
-    print_rows(frame, format_.value)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from spikefront.results.confirmed import Confirmed, Spread
+from spikefront.results.artifacts import environment_json
+from spikefront.results.confirmed import Confirmed, Spread, confirm_front, verdict
 from spikefront.results.queries import axes_of, nothing_in, open_existing, search_names, searches
 from spikefront.searchspace import UnknownName, UsageError, Value
+from spikefront.searchspace.units import format_energy
+
+if TYPE_CHECKING:
+    import pandas
 
 _TEST: Final = "test."
 _NAMES: Final = 20
@@ -58,6 +65,7 @@ class Confirmations:
         self.candidates: dict[int, dict[str, Value]] = {member["trial"]: member["candidate"] for member in front}
         self.selected: dict[int, dict[str, float]] = {member["trial"]: member["metrics"] for member in front}
         self.objectives = axes_of(run)
+        self._failed: dict[int, str] = {}
 
     def _front(self) -> list[dict[str, Any]]:
         from mlflow.exceptions import MlflowException
@@ -75,8 +83,12 @@ class Confirmations:
             raise UsageError(f"search {self.search!r} has nobody on its front: no trial was judged to its end")
         return front
 
-    def repeats(self) -> dict[int, dict[int, dict[str, float]]]:
-        """Return the test metrics that are known, by trial and seed."""
+    def known(self, seeds: Iterable[int]) -> set[tuple[int, int]]:
+        """Return trials and seeds of the repeats that are there already."""
+        wanted = set(seeds)
+        return {(trial, seed) for trial, by_seed in self._repeats().items() for seed in by_seed if seed in wanted}
+
+    def _repeats(self) -> dict[int, dict[int, dict[str, float]]]:
         found: dict[int, dict[int, dict[str, float]]] = {}
         for trial, run_id in self._ids.items():
             found[trial] = {}
@@ -86,39 +98,79 @@ class Confirmations:
                         found[trial].setdefault(point.step, {})[name.removeprefix(_TEST)] = point.value
         return found
 
-    def add(self, trial: int, seed: int, metrics: Mapping[str, float]) -> None:
-        """Keep a repeat."""
-        self._log(trial, {f"{_TEST}{name}": value for name, value in metrics.items()}, seed)
-
-    def close(self, members: Sequence[Confirmed], summary: Mapping[str, Value]) -> None:
-        """Keep what came of it: spreads and tags of the members, and ``confirmed.json`` beside ``front.json``.
+    def keep(self, asked: int, stream: TextIO | None = None) -> Callable[[Any], None]:
+        """Return what takes in each repeat: it keeps its metrics, and says on stderr how far things are.
 
         Args:
-            members: what ``confirm_front`` returned.
-            summary: what else to say: seeds, hardware, command.
+            asked: how many will come.
+            stream: where to say it; None means stderr.
         """
+        number = count(1)
+
+        def take(repeat: Any) -> None:
+            said = f"[{next(number)}/{asked}] trial {repeat.trial}, seed {repeat.seed}: "
+            if repeat.reason:
+                self._failed[repeat.trial] = repeat.reason
+                said += f"failed ({repeat.reason})"
+            else:
+                metrics = {f"{_TEST}{name}": value for name, value in repeat.metrics.items()}
+                self._log(repeat.trial, metrics, repeat.seed)
+                said += f"quality {repeat.metrics['quality']:.4f}, energy {format_energy(repeat.metrics['energy_nj'])}"
+            print(said, file=stream or sys.stderr, flush=True)
+
+        return take
+
+    def conclude(self, seeds: Sequence[int]) -> tuple[pandas.DataFrame, list[str]]:
+        """Compute the front anew, keep it, and say what came of it.
+
+        Args:
+            seeds: the repeats that count.
+
+        Returns:
+            A row for each member, cheapest first, and sentences.
+        """
+        import pandas
+
+        repeats = {
+            trial: {seed: metrics for seed, metrics in by_seed.items() if seed in seeds}
+            for trial, by_seed in self._repeats().items()
+        }
+        members = confirm_front(self.selected, repeats, self.objectives)
+        failed = {trial: self._failed.get(trial, "no repeat") for trial, by_seed in repeats.items() if not by_seed}
+        self._keep(members, failed, seeds)
+        rows = [_row(member, self.candidates[member.trial]) for member in members]
+        return pandas.DataFrame(rows), verdict(members, failed)
+
+    def _keep(self, members: Sequence[Confirmed], failed: Mapping[int, str], seeds: Sequence[int]) -> None:
+        """Write spreads and tags to the members' runs, and all of it to ``confirmed.json`` beside ``front.json``."""
         for member in members:
+            run = self._ids[member.trial]
             for name, spread in member.spreads.items():
                 self._log(member.trial, {f"confirmed.{key}": value for key, value in _named(name, spread).items()}, 0)
-            self._client.set_tag(self._ids[member.trial], "confirmed", "true" if member.stays else "false")
-            if member.beaten_by is not None:
-                self._client.set_tag(self._ids[member.trial], "confirmed.beaten_by", str(member.beaten_by))
-        for trial in self._ids.keys() - {member.trial for member in members}:
+            self._client.set_tag(run, "confirmed", "true" if member.stays else "false")
+            self._client.set_tag(run, "confirmed.beaten_by", "" if member.beaten_by is None else str(member.beaten_by))
+            self._client.set_tag(run, "confirmed.seeds", ",".join(map(str, seeds)))
+        for trial in failed:
             self._client.set_tag(self._ids[trial], "confirmed", "failed")
-        rows = [
-            {
-                "trial": member.trial,
-                "stays": member.stays,
-                "beaten_by": member.beaten_by,
-                "candidate": self.candidates[member.trial],
-                "selected": dict(member.selected),
-                "test": {
-                    name: _named(name, spread) | {"seeds": spread.seeds} for name, spread in member.spreads.items()
-                },
-            }
-            for member in members
-        ]
-        document = {"search": self.search, "task": self.task, **summary, "members": rows}
+        document = {
+            "search": self.search,
+            "task": self.task,
+            "split": "test; trained on training and validation",
+            "seeds": list(seeds),
+            "environment": json.loads(environment_json()),
+            "members": [
+                {
+                    "trial": member.trial,
+                    "stays": member.stays,
+                    "beaten_by": member.beaten_by,
+                    "candidate": self.candidates[member.trial],
+                    "selected": dict(member.selected),
+                    "test": {name: _named(name, spread) for name, spread in member.spreads.items()},
+                }
+                for member in members
+            ],
+            "failed": {str(trial): reason for trial, reason in failed.items()},
+        }
         self._client.log_text(self._run.info.run_id, json.dumps(document, indent=2), "confirmed.json")
 
     def _log(self, trial: int, metrics: Mapping[str, float], step: int) -> None:
@@ -132,3 +184,20 @@ class Confirmations:
 def _named(name: str, spread: Spread) -> dict[str, float]:
     values = {name: spread.mean, f"{name}_sd": spread.sd, f"{name}_low": spread.low, f"{name}_high": spread.high}
     return {key: value for key, value in values.items() if math.isfinite(value)}
+
+
+def _row(member: Confirmed, flat: Mapping[str, Value]) -> dict[str, object]:
+    quality, energy = member.spreads["quality"], member.spreads["energy_nj"]
+    interval = f"{quality.low:.4f} to {quality.high:.4f}" if quality.seeds > 1 else ""
+    return {
+        "trial": member.trial,
+        "coding": flat["coding"],
+        "validation": member.selected["quality"],
+        "test": quality.mean,
+        "sd": quality.sd,
+        "95 % interval": interval,
+        "energy_nj": energy.mean,
+        "energy_sd_nj": energy.sd,
+        "seeds": quality.seeds,
+        "front": "stays" if member.stays else f"beaten by {member.beaten_by}",
+    }

@@ -142,9 +142,10 @@ def verdict(members: Sequence[Confirmed], failed: Mapping[int, str]) -> list[str
     said += [f"trial {trial} could not be confirmed: {reason}" for trial, reason in failed.items()]
     if members:
         by = optimism(members)
+        why = "the best of many on one seed is in part luck" if by > 0 else "training has the validation samples, too"
         said.append(
             f"quality on the test split is {abs(by):.4f} {'below' if by > 0 else 'above'} that at selection, on "
-            "average: the best of many on one seed is in part luck, and training had fewer samples then"
+            f"average: {why}"
         )
         changed, pairs = rank_changes(members)
         said.append(f"{changed} of {pairs} pairs of members changed their order in quality")

@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from spikefront.results.tracking import (
+    OBJECTIVES_TAG,
     check_store,
     database_file,
     find_experiment,
@@ -50,12 +51,10 @@ COLUMNS: Final = (
 Order = Literal["energy", "quality", "latency"]
 """Cheapest first, best first, fewest time steps first."""
 
-OBJECTIVES_TAG: Final = "search.objectives"
-"""Tag of a search's run: its objectives as JSON, a list of the fields of each ``Objective``."""
-
 _AXES: Final = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
 _SEARCHES: Final = "tags.`spikefront.role` = 'search'"
 _PAGE: Final = 1000
+_SWEEP: Final = 50
 _NAMES: Final = 20
 """Most names in an error message."""
 
@@ -68,7 +67,7 @@ def pareto(
     experiment: str | None = None,
     *,
     max_latency: float | None = None,
-    coding: Sequence[str] = (),
+    coding: str | Sequence[str] = (),
     order: Order = "energy",
     knee: bool = False,
     per_coding: bool = False,
@@ -82,22 +81,26 @@ def pareto(
         tracking_uri: where; None means ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in this folder.
         experiment: name of the MLflow experiment; None means the one that plain MLflow is active in.
         max_latency: leave out what takes more time steps.
-        coding: names of codings; leave out all others. Empty means none is left out.
+        coding: name or names of codings; leave out all others. Empty means none is left out.
         order: what comes first.
         knee: leave only the knee of what the filters leave, as ``find_knee`` has it.
         per_coding: the front of each coding among the trials judged at full budget, in place of the front of all, and
-            with ``knee`` its knee. Reads every such trial.
+            with ``knee`` its knee.
 
     Returns:
         One row for each member, with ``COLUMNS``, in the order asked for, codings one after the other with
         ``per_coding``. Missing numbers are NaN.
 
     Raises:
-        UnknownName: when there is no search of that name, or no trial in it has one of the codings.
-        UsageError: when there is no search at all, the store does not answer, or there is no such order.
+        UnknownName: when there is no search of that name, no trial in it has one of the codings, or no such order.
+        UsageError: when there is no search at all, the store does not answer, or a limit is not finite.
     """
     if order not in get_args(Order):
         raise UnknownName("order", order, get_args(Order))
+    for limit in (min_quality, max_energy_nj, max_latency):
+        if limit is not None and not math.isfinite(limit):
+            raise UsageError(f"limit {limit:g} must be a finite number; leave it out for no limit")
+    coding = [coding] if isinstance(coding, str) else coding
     client, home = open_existing(tracking_uri, experiment)
     found = None
     for found in searches(client, home, search):
@@ -235,14 +238,50 @@ def _members(
     """Read the front, or find those of the codings. Limits on objectives may come first: they cut no front short."""
     if not per_coding:
         return list(children(client, home, search, ["tags.pareto = 'true'", *limits]))
-    judged = children(client, home, search, ["tags.`trial.state` = 'COMPLETE'", *limits])
-    runs = sorted((run for run in judged if compares(run, axes)), key=_coding)
+    here = [f"tags.mlflow.parentRunId = '{search.info.run_id}'", "tags.`trial.state` = 'COMPLETE'", *limits]
     members: list[Run] = []
-    for _, group in groupby(runs, _coding):
-        mine = list(group)
-        on_front = nondominated(losses([[run.data.metrics[axis.metric] for axis in axes] for run in mine], axes))
-        members += [run for run, is_member in zip(mine, on_front, strict=True) if is_member]
+    others = "params.coding != ''"
+    while (run := next(_pages(client, home, " and ".join([*here, others]), 1), None)) is not None:
+        coding = quoted(_coding(run))
+        mine = [*here, f"params.coding = {coding}"]
+        members += _sweep(client, home, mine, axes) if axes[1:] == (ENERGY,) else _scan(client, home, mine, axes)
+        others += f" and params.coding != {coding}"
     return members
+
+
+def _scan(client: MlflowClient, home: str, wanted: Sequence[str], axes: Sequence[Objective]) -> list[Run]:
+    """Read all runs and keep the front."""
+    return _on_front([run for run in _pages(client, home, " and ".join(wanted), _PAGE) if compares(run, axes)], axes)
+
+
+def _sweep(client: MlflowClient, home: str, wanted: Sequence[str], axes: Sequence[Objective]) -> list[Run]:
+    """Find the front from the cheapest run up, reading only what beats the best so far: a few dozen of thousands."""
+    quality = axes[0]
+    order = ["metrics.energy_nj ASC", f"metrics.quality {'DESC' if quality.maximize else 'ASC'}"]
+    size, better = _SWEEP, "metrics.energy_nj > 0"
+    found: list[Run] = []
+    while True:
+        with _collector_paused():
+            page = client.search_runs([home], " and ".join([*wanted, better]), max_results=size, order_by=order)
+        runs = [run for run in page if compares(run, axes)]
+        if len(page) < size:
+            return _on_front(found + runs, axes)
+        # equals of the last one may follow on the next page, so it is left for then
+        whole = [run for run in runs if _place(run) != _place(runs[-1])]
+        found += _on_front(whole, axes)
+        size = size if whole else 2 * size
+        if whole:
+            best = min(whole, key=lambda run: quality.loss(run.data.metrics["quality"])).data.metrics["quality"]
+            better = f"metrics.energy_nj > 0 and metrics.quality {'>' if quality.maximize else '<'} {best:.17g}"
+
+
+def _place(run: Run) -> tuple[float, float]:
+    return run.data.metrics["energy_nj"], run.data.metrics["quality"]
+
+
+def _on_front(runs: Sequence[Run], axes: Sequence[Objective]) -> list[Run]:
+    mask = nondominated(losses([[run.data.metrics[axis.metric] for axis in axes] for run in runs], axes))
+    return [run for run, is_member in zip(runs, mask, strict=True) if is_member]
 
 
 def compares(run: Run, axes: Sequence[Objective]) -> bool:

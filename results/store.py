@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 from spikefront.results import artifacts
 from spikefront.results.front import Scoreboard, Trial
 from spikefront.results.runs import Point, Runs
-from spikefront.results.tracking import check_store, is_passing, redact
+from spikefront.results.tracking import OBJECTIVES_TAG, check_store, is_passing, redact
 from spikefront.results.writer import Job, Writer
 from spikefront.searchspace import Candidate, EarlierTrial, SearchInfo, UsageError, Value
 
@@ -158,6 +159,7 @@ class _Ledger:
         kept = {} if search.earlier is None else self._runs.adopt(search.name)
         if None not in self._runs.ids:
             tags = {"search": search.name, "task": search.task, "spikefront.role": "search"}
+            tags[OBJECTIVES_TAG] = json.dumps([asdict(axis) for axis in search.objectives])
             run = self._runs.create(None, search.name, tags, at)
             self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
         for earlier in search.earlier or ():
@@ -309,7 +311,7 @@ def _plugin_tags(search: SearchInfo, flat: Mapping[str, Value]) -> dict[str, str
     """Return ``plugin.<kind>`` = name and version, for each kind that the candidate or the options name."""
     tags = {}
     for kind in sorted({key.partition(".")[0] for key in search.plugins}):
-        name = flat.get(kind, search.options.get(kind))
+        name = flat.get(kind, search.energy_model if kind == "energy" else None)
         if f"{kind}.{name}" in search.plugins:
             tags[f"plugin.{kind}"] = f"{name} {search.plugins[f'{kind}.{name}']}"
     return tags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from typing import TYPE_CHECKING, Final
@@ -55,10 +56,19 @@ def _cell(name: str, value: object) -> str:
     return format_energy(value) if name.endswith("_nj") else f"{value:.4g}"
 
 
+def _json(frame: pandas.DataFrame) -> str:
+    """Return a list of objects whose numbers keep all their bits; pandas would cut them after 15 digits."""
+    rows = [
+        {name: None if isinstance(cell, float) and not math.isfinite(cell) else cell for name, cell in row.items()}
+        for row in frame.to_dict(orient="records")
+    ]
+    return json.dumps(rows, indent=2, allow_nan=False)
+
+
 def print_rows(frame: pandas.DataFrame, form: str) -> None:
     """Print rows to stdout as ``table``, ``json``, ``csv`` or ``markdown``."""
     if form == "json":
-        print(frame.to_json(orient="records", indent=2, double_precision=15))
+        print(_json(frame))
     elif form == "csv":
         print(frame.to_csv(index=False), end="")
     elif form == "markdown":

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 DEFAULT_URI: Final = "sqlite:///mlflow.db"
 
+OBJECTIVES_TAG: Final = "search.objectives"
+"""Tag of a search's run: its objectives as JSON, a list of the fields of each ``Objective``."""
+
 _SERVERS: Final = ("http", "https", "databricks")
 _DATABASES: Final = ("postgresql", "mysql", "mssql")
 _TIMEOUT_S: Final = 5

@@ -86,6 +86,7 @@ class SearchInfo:
         options: all settings, for the record.
         plugins: version of each plugin by ``kind.name``.
         earlier: trials that ended before this driver started; None for a new search.
+        energy_model: name of what prices the operations.
     """
 
     name: str
@@ -98,3 +99,4 @@ class SearchInfo:
     options: Mapping[str, Value]
     plugins: Mapping[str, str]
     earlier: tuple[EarlierTrial, ...] | None = None
+    energy_model: str = "horowitz-45nm"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from spikefront.found import Format
 from spikefront.plugins import hookspecs, load_registry
 from spikefront.runners.judging.judge import judge
-from spikefront.search import Format, plugins_command
+from spikefront.search import plugins_command
 
 ROOT = Path(__file__).parents[1]
 

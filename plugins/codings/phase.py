@@ -55,7 +55,7 @@ def phase(x: Tensor, *, steps: int, period: int, rounding: str = "down") -> Tens
     level = (scaled.floor() if rounding == "down" else scaled.round()).clamp(0, 2**period - 1)
     below = torch.arange(period - 1, -1, -1, device=x.device, dtype=torch.int32).view(-1, *[1] * x.dim())
     # shifts, since powers of floats are inexact on some devices
-    digits: Tensor = ((level.to(torch.int32) >> below) & 1).to(x.dtype)
+    digits: Tensor = ((torch.bitwise_right_shift(level.to(torch.int32), below)) & 1).to(x.dtype)
     return digits[torch.arange(steps, device=x.device) % period]
 
 

@@ -111,6 +111,7 @@ def run_search(
             options=options or {},
             plugins=registry.versions(),
             earlier=earlier,
+            energy_model=settings.energy_model,
         )
         stopping = _early_stopping(settings, record, task(), data) if settings.early_stopping else None
         return _run(settings, space, data, record, info, listener, stopping, cost, started)

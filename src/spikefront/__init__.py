@@ -1,6 +1,7 @@
 """Find, for a data set and an energy budget, the spiking-network codings on the accuracy/energy Pareto front.
 
-The verbs of the command line as functions: ``run``, ``judge``, ``pareto``. Each is imported when it is first used.
+The verbs of the command line as functions: ``run``, ``judge``, ``pareto``, ``confirm``, ``export``, and ``load`` for
+what was exported. Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikefront.found import confirm, export, pareto
+    from spikefront.runners.deploy.model import load
     from spikefront.runners.judging.judge import judge
-    from spikefront.search import pareto, run
+    from spikefront.search import run
 
-__all__ = ["judge", "pareto", "run"]
+__all__ = ["confirm", "export", "judge", "load", "pareto", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,8 +22,16 @@ def __getattr__(name: str) -> Any:
         from spikefront.runners.judging.judge import judge
 
         return judge
-    if name in ("pareto", "run"):
-        from spikefront import search
+    if name == "run":
+        from spikefront.search import run
 
-        return getattr(search, name)
+        return run
+    if name == "load":
+        from spikefront.runners.deploy.model import load
+
+        return load
+    if name in ("confirm", "export", "pareto"):
+        from spikefront import found
+
+        return getattr(found, name)
     raise AttributeError(f"module 'spikefront' has no attribute {name!r}")

@@ -69,6 +69,8 @@ def search(tmp_path: Path) -> Callable[..., SearchInfo]:
         plugins = {"task.digits": "0.1.0", "coding.direct": "0.1.0", "coding.sac": "sha256:1", "energy.loihi": "2.0"}
         options: dict[str, Value] = {"seed": 3, "energy": "loihi", "tracking_uri": "http://me:secret@server"}
         options["space.--set steps=4"] = "steps"
-        return SearchInfo(name, "digits", "accuracy", objectives, folder, trials, time_s, options, plugins)
+        return SearchInfo(
+            name, "digits", "accuracy", objectives, folder, trials, time_s, options, plugins, energy_model="loihi"
+        )
 
     return make

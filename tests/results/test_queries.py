@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spikefront.results.queries import COLUMNS, pareto, search_names
+from spikefront.results.queries import COLUMNS, find_knee, pareto, search_names
 from spikefront.results.store import MlflowStore
-from spikefront.searchspace import Candidate, SearchInfo, UnknownName, UsageError
+from spikefront.results.tracking import OBJECTIVES_TAG, open_client, resolve_uri
+from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective, SearchInfo, UnknownName, UsageError
 
 Search = Callable[..., SearchInfo]
 Make = Callable[..., Candidate]
@@ -97,8 +103,147 @@ def test_another_experiment_is_asked_by_name(keep: Callable[..., None]) -> None:
         pareto(experiment="unheard of")
 
 
+@pytest.mark.parametrize("limit", ["min_quality", "max_energy_nj", "max_latency"])
+def test_a_limit_without_end_is_refused(limit: str) -> None:
+    with pytest.raises(UsageError, match="limit inf must be a finite number; leave it out for no limit"):
+        pareto(**{limit: math.inf})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("ask", [pareto, search_names])
 def test_asking_creates_no_database(ask: Callable[[], object], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no search found in sqlite:///.*mlflow\.db; run: spikefront run --task"):
         ask()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_latency_and_codings_filter_too(keep: Callable[..., None]) -> None:
+    keep("one", [(0.9, 1e3), (0.5, 10.0), (0.7, 100.0)], latency_steps=4.0)
+    assert list(pareto(coding=["sac"])["trial"]) == [1]
+    assert list(pareto(coding="sac")["trial"]) == [1]
+    assert list(pareto(coding=["sac", "rate"])["trial"]) == [1, 2, 0]
+    assert list(pareto(coding=["rate"], max_energy_nj=100.0)["trial"]) == [2]
+    assert len(pareto(max_latency=4)) == 3
+    assert len(pareto(max_latency=3.9)) == 0
+    assert len(pareto(coding=["sac"], min_quality=0.6)) == 0
+    with pytest.raises(UnknownName, match=r"'rat'\. Did you mean 'rate'\? Known: rate, sac\."):
+        pareto(coding=["sac", "rat"])
+
+
+def test_the_front_comes_in_the_order_asked_for(keep: Callable[..., None]) -> None:
+    keep("one", [(0.9, 1e3), (0.5, 10.0), (0.7, 100.0)])
+    assert list(pareto(order="energy")["trial"]) == [1, 2, 0]
+    assert list(pareto(order="quality")["trial"]) == [0, 2, 1]
+    with pytest.raises(UnknownName, match=r"unknown order 'qualty'\. Did you mean 'quality'\?"):
+        pareto(order="qualty")  # type: ignore[arg-type]
+
+
+def test_fewest_steps_come_first_and_the_cheaper_of_equals(search: Search, candidate: Make, database: None) -> None:
+    store = MlflowStore()
+    store.search_started(search("one", objectives=(Objective("quality", True, 0.0, 1.0), ENERGY, LATENCY)))
+    for number, (quality, energy, steps) in enumerate([(0.9, 100.0, 4.0), (0.5, 10.0, 8.0), (0.4, 50.0, 4.0)]):
+        store.trial_started(number, candidate())
+        metrics = {"quality": quality, "energy_nj": energy, "latency_steps": steps}
+        store.trial_ended(number, "COMPLETE", "", metrics, None)
+    store.search_ended("done")
+    assert list(pareto(order="latency")["trial"]) == [2, 0, 1]
+    assert list(pareto(max_latency=4)["trial"]) == [2, 0]
+
+
+def test_each_coding_has_a_front_of_its_own(keep: Callable[..., None]) -> None:
+    # even trials are rate, odd ones sac; rate dominates sac
+    keep("one", [(0.9, 1e2), (0.8, 1e3), (0.5, 1.0), (0.4, 10.0), (0.4, 2.0), (0.3, 20.0)])
+    assert list(pareto()["trial"]) == [2, 0]
+    fronts = pareto(per_coding=True)
+    assert tuple(fronts.columns) == COLUMNS
+    assert list(zip(fronts["coding"], fronts["trial"], strict=True)) == [
+        ("rate", 2), ("rate", 0), ("sac", 3), ("sac", 1)
+    ]  # fmt: skip
+    assert list(pareto(per_coding=True, order="quality")["trial"]) == [0, 2, 1, 3]
+    assert list(pareto(per_coding=True, coding=["sac"], max_energy_nj=100)["trial"]) == [3]
+    assert list(pareto(per_coding=True, min_quality=0.8)["trial"]) == [0, 1]
+
+
+def test_trials_that_were_stopped_or_fell_short_are_on_no_codings_front(
+    search: Search, candidate: Make, database: None
+) -> None:
+    store = MlflowStore()
+    store.search_started(search("one"))
+    good = {"quality": 0.9, "energy_nj": 5.0}
+    for number, (state, metrics) in enumerate(
+        [
+            ("COMPLETE", {"quality": 0.5, "energy_nj": 10.0}),
+            ("PRUNED", good),
+            ("FAIL", good),
+            ("COMPLETE", {"quality": 1.0}),
+        ]
+    ):
+        store.trial_started(number, candidate())
+        store.trial_ended(number, state, "", metrics, None)
+    store.search_ended("done")
+    assert list(pareto(per_coding=True)["trial"]) == [0]
+
+
+def test_the_knee_is_one_row_of_what_the_filters_leave(keep: Callable[..., None]) -> None:
+    # in decades of energy: (0, .1), (1, .7), (2, .8), (4, .9): from the line .1 + .2 x they rise 0, .4, .3, 0
+    keep("one", [(0.1, 1.0), (0.7, 10.0), (0.8, 1e2), (0.9, 1e4)])
+    assert list(pareto(knee=True)["trial"]) == [1]
+    # without the first: (1, .7), (2, .8), (4, .9): from the line .7 + .2/3 (x - 1) the middle one rises .033
+    assert list(pareto(knee=True, min_quality=0.5)["trial"]) == [2]
+    assert len(pareto(knee=True, min_quality=0.95)) == 0
+    assert list(pareto(knee=True, per_coding=True)["coding"]) == ["rate", "sac"]
+
+
+def test_the_knee_is_farthest_from_the_line_between_the_extremes() -> None:
+    # the line from (0, 1) to (1, 0) is x + y = 1; (0.1, 0.3) lies 0.6 / sqrt 2 from it, (0.4, 0.1) 0.5 / sqrt 2
+    assert find_knee([(0.0, 1.0), (0.4, 0.1), (0.1, 0.3), (1.0, 0.0)]) == 2
+    # on the far side nothing counts: of a concave front the extreme with the smaller sum
+    assert find_knee([(0.0, 1.0), (0.9, 0.8), (0.7, 0.0)]) == 2
+    assert find_knee([(0.2, 0.7), (0.6, 0.2)]) == 1
+    assert find_knee([(0.5, 0.5)]) == 0
+    assert find_knee([(0.5, 0.5), (0.5, 0.5)]) == 0
+    for wrong in ([], [(1.0, 2.0, 3.0)]):
+        with pytest.raises(ValueError, match="a knee needs points"):
+            find_knee(wrong)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=3, max_size=8),
+    st.sampled_from([0.25, 1.0, 8.0]),
+    st.sampled_from([-2.0, 0.0, 16.0]),
+)
+def test_stretching_an_axis_does_not_move_the_knee(points: list[tuple[int, int]], factor: float, shift: float) -> None:
+    plain = np.array(points, dtype=np.float64)
+    best, cheapest = min(points), min(points, key=lambda point: point[::-1])
+    lengths = np.array(cheapest) - np.array(best)
+    rise = (np.array(best) - plain) @ np.array([-lengths[1], lengths[0]])  # the line's normal, towards the ideal
+    if (rise == rise.max()).sum() == 1:  # else the sum of losses decides, which stretching changes
+        assert find_knee(plain) == find_knee(plain * [factor, 1.0] + [shift, 0.0]) == int(rise.argmax())
+
+
+def test_where_less_is_better_the_quality_filter_turns(keep: Callable[..., None]) -> None:
+    error = Objective("quality", maximize=False, worst=2.0, best=0.0)
+    keep("one", [(0.9, 1e3), (0.5, 10.0), (0.3, 20.0), (0.4, 100.0)])
+    client = open_client(resolve_uri())
+    (parent,) = client.search_runs(["0"], "tags.`spikefront.role` = 'search'")
+    client.set_tag(parent.info.run_id, OBJECTIVES_TAG, json.dumps([asdict(error), asdict(ENERGY)]))
+    assert list(pareto(per_coding=True, order="quality")["trial"]) == [2, 3, 1]  # rate, then sac
+    assert list(pareto(per_coding=True, min_quality=0.45)["trial"]) == [2, 3]
+
+
+@pytest.mark.parametrize("page", [1, 3, 50])
+def test_fronts_of_codings_are_found_whatever_the_page(
+    keep: Callable[..., None], monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("spikefront.results.queries._SWEEP", page)
+    # few different values, so that many trials are equal; half of them are rate, half sac
+    points = [(0.1 * (7 * n % 5), 10.0 ** (3 * n % 4)) for n in range(40)]
+    keep("one", points)
+    front = {
+        n
+        for n, (quality, energy) in enumerate(points)
+        if not any(
+            q >= quality and e <= energy and (q, e) != (quality, energy) for q, e in points[n % 2 :: 2]
+        )
+    }  # fmt: skip
+    assert len({points[n] for n in front}) < len(front)  # there are equals
+    assert set(pareto(per_coding=True)["trial"]) == front

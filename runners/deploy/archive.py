@@ -1,0 +1,104 @@
+"""One file for one trained network: tensors and text, nothing that can be executed.
+
+torch's own format, read back with ``weights_only`` alone, so opening a file from a stranger runs no code of his. The
+checksum finds damage and careless edits. It is no signature: who edits a file on purpose can write a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from spikefront.searchspace import UsageError
+
+_KIND: Final = "spikefront network"
+_VERSION: Final = 1
+_KEYS: Final = {"kind", "version", "description", "state", "sha256"}
+
+
+def write_archive(path: Path, description: str, state: Mapping[str, Tensor]) -> None:
+    """Write a network, or leave what was there if that fails.
+
+    Args:
+        path: where to.
+        description: a text that comes back as it is.
+        state: tensors by name.
+    """
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    contents = {
+        "kind": _KIND,
+        "version": _VERSION,
+        "description": description,
+        "state": tensors,
+        "sha256": checksum(description, tensors),
+    }
+    part = path.with_name(f"{path.name}.part")
+    try:
+        torch.save(contents, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_archive(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Read a network.
+
+    Returns:
+        Its description, and its tensors by name, on the CPU.
+
+    Raises:
+        UsageError: when there is no such file, or it is cut short, damaged, changed, or something else.
+    """
+    contents = _load(path)
+    if not isinstance(contents, dict) or contents.get("kind") != _KIND:
+        raise _foreign(path)
+    if contents.get("version") != _VERSION:
+        raise UsageError(f"{path} has format {contents.get('version')!r}; this spikefront reads {_VERSION}: update it")
+    description, state = contents.get("description"), contents.get("state")
+    if contents.keys() != _KEYS or not isinstance(description, str) or not _is_state(state):
+        raise UsageError(f"{path} is damaged: parts of it are missing or of the wrong type; export it again")
+    assert isinstance(state, dict)
+    if contents["sha256"] != checksum(description, state):
+        raise UsageError(f"{path} was changed after it was written: its checksum differs; export it again")
+    return description, state
+
+
+def checksum(description: str, state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of a description and of names, types, shapes and bytes of all tensors, as hexadecimal text."""
+    digest = hashlib.sha256(f"{len(description.encode())}\n{description}".encode())
+    for name in sorted(state):
+        tensor = state[name]
+        digest.update(f"\n{name}\n{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            started = file.read(4) == b"PK\x03\x04"
+        raise UsageError(f"{path} is cut short; copy it again") if started else _foreign(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever torch raises: the file holds more than tensors and plain values, or less
+        raise _foreign(path) from error
+
+
+def _foreign(path: Path) -> UsageError:
+    return UsageError(f"{path} is no network that spikefront exported; make one with: spikefront export RUN --to FILE")
+
+
+def _is_state(state: object) -> bool:
+    return isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
+        for name, tensor in state.items()
+    )

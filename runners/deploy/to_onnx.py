@@ -1,0 +1,150 @@
+"""Networks as ONNX graphs: one graph from raw inputs to decoded outputs, unrolled over all time steps.
+
+torch's exporter traces the network, so whatever a plugin computes with torch comes along: coding, attention, any
+neuron. What it can't express is a random code, whose draws would not be torch's.
+
+What a graph computes differs from torch in the last digits, since another library adds in another order. A membrane
+potential that close to the threshold may then fire or not, so each export is run by ONNX Runtime on real inputs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from spikefront.runners.deploy.model import Model
+from spikefront.searchspace import UsageError
+
+CLOSE: Final = 1e-4
+"""Largest difference of an output, relative to the largest output, that rounding may make."""
+
+_MOST_DIFFERENT: Final = 0.02
+"""Largest share of inputs on which a spike may come out otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How an exported graph compares with the network that it was made from.
+
+    Attributes:
+        inputs: inputs on which both were run.
+        close: of these, how many have outputs that differ by rounding at most.
+        largest: largest difference of an output.
+    """
+
+    inputs: int
+    close: int
+    largest: float
+
+
+def export_onnx(model: Model, path: Path, inputs: Tensor) -> Agreement:
+    """Write a network as an ONNX file and compare the two.
+
+    The graph takes ``inputs``, raw and in any number, and gives ``logits``, ``(N, K)``.
+
+    Args:
+        model: the network, on the CPU.
+        path: where to.
+        inputs: raw inputs to compare on, ``(N, ...)``, N at least 2.
+
+    Raises:
+        UsageError: when a part of the network can't be expressed, when the file computes something else, or when the
+            packages that it needs are missing.
+    """
+    runtime = _runtime()
+    module = model.raw_to_logits()
+    program = _traced(model, module, inputs[:2])
+    _refuse_randomness(program, model)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        exported = _translated(model, program)
+        exported.model.metadata_props["spikefront"] = model.description.to_json()
+        exported.save(part)
+        agreement = _compare(runtime, part, module, inputs)
+        if agreement.close < (1 - _MOST_DIFFERENT) * agreement.inputs:
+            raise UsageError(
+                f"the ONNX graph gives other outputs than the network on {agreement.inputs - agreement.close} of "
+                f"{agreement.inputs} inputs, by up to {agreement.largest:.2g}; use --format torch"
+            )
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return agreement
+
+
+def _runtime() -> Any:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        missing = error.name or "onnx"
+        raise UsageError(
+            f"ONNX needs the package {missing}; install it with: pip install 'spikefront[onnx]'"
+        ) from error
+    return onnxruntime
+
+
+@torch.no_grad()
+def _traced(model: Model, module: torch.nn.Module, inputs: Tensor) -> torch.export.ExportedProgram:
+    try:
+        with _quiet():
+            return torch.export.export(module, (inputs,), dynamic_shapes=({0: torch.export.Dim("N")},))
+    except Exception as error:  # of many types, each with pages of advice to whoever wrote the network
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{model.candidate} can't be traced for ONNX: {reason}; use --format torch") from error
+
+
+def _translated(model: Model, program: torch.export.ExportedProgram) -> Any:
+    try:
+        with _quiet():
+            return torch.onnx.export(
+                program, dynamo=True, input_names=["inputs"], output_names=["logits"], verbose=False
+            )
+    except torch.onnx.OnnxExporterError as error:
+        unknown = re.search(r"No ONNX function found for [^>]*>", f"{error} {error.__cause__}")
+        reason = unknown[0] if unknown else " ".join(str(error.__cause__ or error).split())[:200]
+        raise UsageError(f"{model.candidate} can't be expressed in ONNX: {reason}; use --format torch") from error
+
+
+def _refuse_randomness(program: torch.export.ExportedProgram, model: Model) -> None:
+    for node in program.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise UsageError(
+                f"ONNX can't express coding {model.candidate.coding.name!r} as it is configured: it draws random "
+                f"numbers ({node.target}), and a graph's would be others; use --format torch"
+            )
+
+
+@torch.no_grad()
+def _compare(runtime: Any, path: Path, module: torch.nn.Module, inputs: Tensor) -> Agreement:
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    theirs = torch.from_numpy(session.run(["logits"], {"inputs": inputs.numpy()})[0])
+    ours = module(inputs)
+    difference = (theirs - ours).abs().flatten(1).amax(1)
+    close = int((difference <= CLOSE * ours.abs().max().clamp(min=1)).sum())
+    return Agreement(len(inputs), close, float(difference.max()))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its warnings about itself to itself: errors are what a user can act on."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

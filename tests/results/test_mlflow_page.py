@@ -1,0 +1,181 @@
+"""The examples of docs/mlflow.md do what the page says, with MLflow's client and against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikefront.results.queries import pareto
+from spikefront.results.store import MlflowStore
+from spikefront.searchspace import Candidate, SearchInfo
+
+pytestmark = pytest.mark.slow
+
+PAGE = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text()
+STARTS_WITHIN_S = 120
+
+
+def examples(language: str) -> dict[str, str]:
+    """Return the example in a language by the question above it."""
+    parts = re.split(r"^## (.*)\n", PAGE, flags=re.MULTILINE)[1:]
+    found = {title: re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+             for title, text in zip(parts[::2], parts[1::2], strict=True)}  # fmt: skip
+    assert all(len(blocks) <= 1 for blocks in found.values())
+    return {title: blocks[0] for title, blocks in found.items() if blocks}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start MLflow's server on a port of its own, over a new database."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    log = folder / "server.log"
+    with log.open("w") as target:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=target, stderr=target, env=clean | quiet, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + STARTS_WITHIN_S
+        while not _answers(uri):
+            assert time.monotonic() < deadline, log.read_text()
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _answers(uri: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{uri}/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def asked(
+    server: str,
+    search: Callable[..., SearchInfo],
+    candidate: Callable[..., Candidate],
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Have a search digits-1 on the server, and one beside it whose runs must not show up."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    if _names(server):
+        return server
+    for name in ("digits-0", "digits-1"):
+        store = MlflowStore()
+        store.search_started(search(name))
+        # (quality, energy): from the line between 0 and 3 (.1 + .2 decades) trial 1 rises .4, trial 2 .3
+        points = [(0.1, 1.0), (0.7, 10.0), (0.8, 100.0), (0.9, 1e4), (0.05, 1.0), (0.6, 50.0)]
+        for number, (quality, energy) in enumerate(points):
+            store.trial_started(number, candidate("sac" if number % 2 else "rate"))
+            metrics = {"quality": quality, "energy_nj": energy, "latency_steps": 4.0}
+            store.trial_ended(number, "COMPLETE", "", metrics, None)
+        store.trial_started(6, candidate())
+        store.trial_ended(6, "FAIL", "it broke", {}, None)
+        store.search_ended("done")
+    return server
+
+
+def _names(server: str) -> list[str]:
+    import mlflow
+
+    runs = mlflow.MlflowClient(server).search_runs(["0"], "tags.`spikefront.role` = 'search'")
+    return [run.data.tags["search"] for run in runs]
+
+
+def by_python(title: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(examples("python")[title], f"docs/mlflow.md: {title}", "exec"), names)
+    return names
+
+
+def by_rest(title: str, server: str) -> Any:
+    script = examples("sh")[title]
+    assert "http://127.0.0.1:5000" in script
+    if shutil.which("curl") is None:
+        pytest.skip("the page asks with curl; install it, for example: apt-get install curl")
+    done = subprocess.run(
+        ["bash", "-e"],
+        input=script.replace("http://127.0.0.1:5000", server),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _tags(answer: Any, tag: str) -> list[str]:
+    return [next(each["value"] for each in run["data"]["tags"] if each["key"] == tag) for run in answer["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("title", "ours", "numbers"),
+    [
+        ("What is on the front?", {}, ["0", "1", "2", "3"]),
+        (
+            "What is good enough, within my budget?",
+            {"max_energy_nj": 500.0, "max_latency": 8.0, "min_quality": 0.6, "coding": ["sac"], "order": "quality"},
+            ["1"],
+        ),
+        ("Which point is the best compromise?", {"knee": True}, ["1"]),
+        ("What can each coding do?", {"per_coding": True}, ["0", "2", "1", "3"]),
+    ],
+)
+def test_fronts_are_ours(asked: str, title: str, ours: dict[str, Any], numbers: list[str]) -> None:
+    assert by_python(title)["runs"]["tags.trial.number"].tolist() == numbers
+    assert [str(number) for number in pareto("digits-1", **ours)["trial"]] == numbers
+    if title == "What can each coding do?":  # all that were judged, of which Python picks
+        assert sorted(_tags(by_rest(title, asked), "trial.number")) == ["0", "1", "2", "3", "4", "5"]
+    elif title in examples("sh"):
+        assert _tags(by_rest(title, asked), "trial.number") == numbers
+
+
+def test_searches_are_listed(asked: str) -> None:
+    title = "Which searches are there?"
+    assert by_python(title)["runs"]["tags.search"].tolist() == ["digits-1", "digits-0"]
+    assert _tags(by_rest(title, asked), "search") == ["digits-1", "digits-0"]
+
+
+def test_the_course_is_a_metric(asked: str) -> None:
+    title = "How did the search get there?"
+    told = [(point["step"], point["value"]) for point in by_rest(title, asked)["metrics"]]
+    assert by_python(title)["course"] == told
+    assert [step for step, _ in told] == [1, 2, 3, 4]  # trials 4 and 5 change nothing
+    assert told[0][1] == pytest.approx(0.1)  # a tenth of the height at no cost
+
+
+def test_early_ends_have_their_reasons(asked: str) -> None:
+    title = "Which trials ended early, and why?"
+    assert by_python(title)["runs"]["tags.trial.reason"].tolist() == ["it broke"]
+    assert _tags(by_rest(title, asked), "trial.reason") == ["it broke"]
+
+
+def test_each_example_is_tested() -> None:
+    source = Path(__file__).read_text()
+    for title in examples("python").keys() | examples("sh").keys():
+        assert f'"{title}"' in source
