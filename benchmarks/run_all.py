@@ -23,6 +23,7 @@ SCRIPTS = (
     "mlflow_store.py",
     "resume.py",
     "many_workers.py",
+    "queries.py",
 )
 
 

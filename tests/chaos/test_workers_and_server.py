@@ -25,7 +25,8 @@ TIMEOUT_S = 30 if LONG else 12
 TRIALS = 15  # of which two thirds are the defaults of each coding
 
 LOST = r"lost its worker \(killed, out of memory, or the machine went away\)"
-HANG = rf"within {TIMEOUT_S} s \(--epoch-timeout\); it was in misbehaving.py:\d+ hang"
+# once in a while a process that is ended so leaves no stack; test_watchdog.py holds the place to its word
+HANG = rf"within {TIMEOUT_S} s \(--epoch-timeout\)(; it was in misbehaving.py:\d+ hang)?"
 ENDS = {
     "latency": "",
     "is-killed": "",
@@ -47,6 +48,7 @@ def kill_from_outside(pid_file: Path, search: Search, driver: subprocess.Popen[s
     os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_outlives_its_workers_and_its_server(search: Search, server: Server) -> None:
     plugins = search.folder / "mine"

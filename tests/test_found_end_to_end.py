@@ -1,0 +1,119 @@
+"""What a user does with a front: confirm, export, load, compare, move. From the command line, on a real search."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+pytestmark = pytest.mark.slow
+
+GUARDED = """
+import pathlib
+from spikefront.plugins import hookimpl
+from spikefront.plugins.tasks.digits import Digits
+
+class Guarded(Digits):
+    '''Digits that write down when somebody reads their test split.'''
+    name = "guarded"
+
+    def test_data(self, data_dir, steps):
+        pathlib.Path(__file__).with_name("read").touch()
+        return super().test_data(data_dir, steps)
+
+@hookimpl
+def register_tasks(register):
+    register(Guarded)
+"""
+LOADED = """
+import json, sys, warnings
+import spikefront
+from spikefront.plugins.tasks.digits import Digits
+
+model = spikefront.load("net.pt", plugin_dirs=["mine"])
+data = Digits().search_data(None, 1).validation
+print(json.dumps(float((model.predict(data.inputs) == data.targets).double().mean())))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two searches that have ended."""
+    folder = tmp_path_factory.mktemp("found")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "guarded.py").write_text(GUARDED)
+    for name in ("a", "b"):
+        asked = ["run", "--task", "guarded", "--plugins-dir", "mine", "--name", name, "--trials", "4", "--epochs", "2"]
+        narrowed = ["--set", "backbone=mlp", "--set", "coding=direct,css", "--seed", str(ord(name))]
+        spikefront(folder, *asked, *narrowed)
+    return folder
+
+
+def python(folder: Path, *arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=250, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def spikefront(folder: Path, *arguments: str) -> str:
+    return python(folder, "-m", "spikefront.search", *arguments)
+
+
+def front(folder: Path, *more: str) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = json.loads(spikefront(folder, "pareto", "--format", "json", *more))
+    return found
+
+
+def test_the_test_split_is_read_by_confirm_alone_and_what_it_found_is_kept(folder: Path) -> None:
+    asked = ("confirm", "--search", "a", "--seeds", "2", "--plugins-dir", "mine", "--workers", "2", "--format", "json")
+    members = front(folder, "--search", "a")
+    assert not (folder / "mine" / "read").exists()
+
+    rows = json.loads(spikefront(folder, *asked))
+
+    assert (folder / "mine" / "read").exists()
+    assert {row["trial"] for row in rows} == {member["trial"] for member in members}
+    assert all(row["seeds"] == 2 for row in rows)
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    runs = {row["trial"]: client.get_run(str(row["run_id"])) for row in members}
+    for row in rows:
+        seeds = client.get_metric_history(runs[row["trial"]].info.run_id, "test.quality")
+        assert [point.step for point in sorted(seeds, key=lambda point: point.step)] == [98, 99]  # after ord("a")
+        assert sum(point.value for point in seeds) / 2 == pytest.approx(row["test"])
+        assert runs[row["trial"]].data.tags["confirmed"] == ("true" if row["front"] == "stays" else "false")
+
+    (folder / "mine" / "read").unlink()
+    assert json.loads(spikefront(folder, *asked)) == rows
+    assert not (folder / "mine" / "read").exists()  # what is known is not measured again
+
+
+def test_an_export_is_loaded_elsewhere_and_predicts_as_it_was_judged(folder: Path) -> None:
+    member = front(folder, "--search", "b")[-1]
+    said = spikefront(folder, "export", f"b/{member['trial']}", "--to", "net.pt", "--plugins-dir", "mine")
+    assert said.split() == ["net.pt", "net.pt.card.md"]
+    assert json.loads(python(folder, "-c", LOADED)) == pytest.approx(member["quality"], abs=1e-12)
+    card = (folder / "net.pt.card.md").read_text()
+    assert f"b/{member['trial']}" in card or "b" in card
+    assert "not confirmed" in card
+
+
+def test_searches_are_compared_and_moved(folder: Path) -> None:
+    rows = json.loads(spikefront(folder, "compare", "a", "b", "--plot", "both.png", "--format", "json"))
+    assert {"measure", "a", "b"} <= rows[0].keys()
+    assert (folder / "both.png").stat().st_size > 10_000
+    spikefront(folder, "results", "export", "a", "--to", "a.zip")
+    spikefront(folder, "results", "import", "a.zip", "--tracking-uri", "sqlite:///other.db")
+    moved = front(folder, "--search", "a", "--tracking-uri", "sqlite:///other.db")
+    kept = front(folder, "--search", "a")
+    for row in (*moved, *kept):
+        row.pop("run_id")
+    assert moved == kept
