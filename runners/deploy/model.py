@@ -14,14 +14,12 @@ from spikefront.plugins import Registry, Task, load_registry
 from spikefront.runners.deploy.archive import read_archive
 from spikefront.runners.deploy.description import Description
 from spikefront.runners.judging.assembly import Network, assemble
-from spikefront.runners.judging.training import affordable, prepared
+from spikefront.runners.judging.training import decoded_outputs, prepared
 from spikefront.runners.seeding import fixed_randomness
 from spikefront.searchspace import Candidate, UsageError, from_flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_SEED = 20_231  # that of evaluation, so a random code's outputs are those that its quality was measured on
 
 
 class Model:
@@ -69,7 +67,6 @@ class Model:
             raise UsageError(f"weights don't fit the network that plugins build here ({reason}){versions}") from error
         self.network: Network = network.to(self._device).eval()
 
-    @torch.no_grad()
     def logits(self, inputs: Tensor | NDArray[Any]) -> Tensor:
         """Return the decoded outputs.
 
@@ -85,10 +82,7 @@ class Model:
         Raises:
             UsageError: for inputs of another shape, dtype or range.
         """
-        batches = self._checked(inputs).split(affordable(self.candidate.steps))
-        with fixed_randomness(_SEED):
-            outputs = [self.network(self._prepared(batch)) for batch in batches]
-        return torch.cat(outputs)
+        return decoded_outputs(self.network, self._prepared, self._checked(inputs))
 
     def predict(self, inputs: Tensor | NDArray[Any]) -> Tensor:
         """Return the class of each input, ``(N,)`` integers; for a task that has no classes the outputs, ``(N, K)``.

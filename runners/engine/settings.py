@@ -41,10 +41,14 @@ class Limits:
     max_parameters: float | None = None
     min_quality: float | None = None
 
-    def violations(self, metrics: Mapping[str, float]) -> dict[str, float]:
+    def violations(self, metrics: Mapping[str, float], maximize: bool = True) -> dict[str, float]:
         """Return how far each limit is overstepped, 0 or less where it is kept.
 
         Energy, latency and parameters are compared by the logarithm of their ratio to the limit: one scale for all.
+
+        Args:
+            metrics: what was measured.
+            maximize: whether more quality is better; ``min_quality`` is else the most that is allowed.
         """
         found = {}
         for metric in ("energy_nj", "latency_steps", "parameters"):
@@ -52,7 +56,7 @@ class Limits:
             if limit is not None:
                 found[metric] = math.log10(max(metrics[metric], 1e-9) / limit)
         if self.min_quality is not None:
-            found["quality"] = self.min_quality - metrics["quality"]
+            found["quality"] = (self.min_quality - metrics["quality"]) * (1 if maximize else -1)
         return found
 
 

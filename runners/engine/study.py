@@ -173,7 +173,7 @@ class StudyRecord:
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
         outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again, "cost": cost}
         if values is not None:
-            for name, violation in self._limits.violations(metrics).items():
+            for name, violation in self._limits.violations(metrics, self.objectives[0].maximize).items():
                 trial.set_constraint(name, violation)
         trial.set_user_attr("outcome", outcome)
         told = TrialState.COMPLETE if values is not None else _STATES[state]

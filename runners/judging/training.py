@@ -7,7 +7,8 @@ transformed per sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -130,10 +131,23 @@ def affordable(steps: int) -> int:
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, data: Data) -> float:
-    """Return the quality on a split; a random code is drawn from a fixed seed."""
+def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Return the decoded outputs of raw inputs in eval mode; a random code is drawn from a fixed seed.
+
+    Args:
+        network: the network, which stays in eval mode.
+        prepare: makes a batch of raw inputs ready for it.
+        inputs: raw inputs ``(N, ...)``.
+
+    Returns:
+        Outputs ``(N, K)``.
+    """
     network.eval()
-    batches = data.inputs.split(affordable(network.coding.time_steps))
+    batches = inputs.split(affordable(network.coding.time_steps))
     with fixed_randomness(_EVALUATION_SEED):
-        outputs = [network(prepared(task, batch)) for batch in batches]
-    return task.score(torch.cat(outputs), data.targets)
+        return torch.cat([network(prepare(batch)) for batch in batches])
+
+
+def evaluate(network: Network, task: Task, data: Data) -> float:
+    """Return the quality on a split."""
+    return task.score(decoded_outputs(network, partial(prepared, task), data.inputs), data.targets)

@@ -171,6 +171,7 @@ def test_limits_are_constraints_by_how_far_they_are_overstepped() -> None:
         {"energy_nj": 1.0, "latency_steps": 0.0, "parameters": -2.0, "quality": -0.1}
     )
     assert Limits().violations(metrics) == {}
+    assert Limits(min_quality=0.8).violations(metrics, maximize=False) == pytest.approx({"quality": 0.1})  # an error
 
 
 def test_limits_steer_the_sampler(tmp_path: Path) -> None:

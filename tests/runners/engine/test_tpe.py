@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import optuna
 import pytest
+from optuna.samplers._tpe import _truncnorm
 from optuna.trial import TrialState
 
 from spikefront.runners.engine.sampling import make_sampler
@@ -57,7 +58,18 @@ def search(sampler: optuna.samplers.BaseSampler, directions: int, seed: int) -> 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_draws_what_optunas_own_draws(directions: int, seed: int) -> None:
     theirs = search(optuna.samplers.TPESampler(seed=seed, multivariate=False), directions, seed)
-    assert search(SplitOnceTPE(seed=seed), directions, seed) == theirs
+    ours = search(SplitOnceTPE(seed=seed), directions, seed)
+    assert [drawn[1] for drawn in ours] == [drawn[1] for drawn in theirs]
+    numbers = [[value for value in drawn if not isinstance(value, str)] for drawn in ours]
+    assert numbers == [  # SciPy rounds the last digit in another way
+        pytest.approx([value for value in drawn if not isinstance(value, str)], rel=1e-9) for drawn in theirs
+    ]
+
+
+def test_optunas_own_sampler_is_left_as_it_is() -> None:
+    before = _truncnorm._log_ndtr
+    search(SplitOnceTPE(seed=0), 2, 0)
+    assert _truncnorm._log_ndtr is before
 
 
 def test_two_trials_may_draw_in_turns() -> None:
@@ -71,7 +83,8 @@ def test_two_trials_may_draw_in_turns() -> None:
                 study.tell(trial, [trial.params["x"], 1 - trial.params["y"]])
         return drawn
 
-    assert in_turns(SplitOnceTPE(seed=0)) == in_turns(optuna.samplers.TPESampler(seed=0))
+    ours, theirs = in_turns(SplitOnceTPE(seed=0)), in_turns(optuna.samplers.TPESampler(seed=0))
+    assert ours == pytest.approx(theirs, rel=1e-9)
 
 
 def test_the_installed_optuna_is_one_that_it_was_compared_with() -> None:
