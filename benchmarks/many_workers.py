@@ -27,14 +27,21 @@ BUSY_BOUND = 0.95
 EPOCHS = 5
 
 
-def sleeper(epoch_s: float) -> Any:
-    """Return a class of workers whose epochs take so many seconds, give or take a fifth."""
+def sleeper(epoch_s: float, workers: int, folder: Path) -> Any:
+    """Return a class of workers whose epochs take so many seconds, give or take a fifth.
+
+    The first trial of each worker waits until all have started. Tune gives a trial that waits for a new worker to the
+    next one that is free, and drops the new one; where starting takes longer than a trial, some would never start.
+    """
     import random
 
     from ray import tune
 
     class Sleeper(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
+            (folder / str(os.getpid())).touch()
+            while len(list(folder.iterdir())) < workers:
+                time.sleep(0.5)
             self._begin(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -122,13 +129,15 @@ def measure(workers: int, epoch_s: float, window_s: float) -> dict[str, float]:
     from spikefront.runners.engine.settings import SearchSettings
     from spikefront.searchspace import Space, parse_set
 
-    search.trainable_for = lambda settings, data: sleeper(epoch_s)
     registry = load_registry(third_parties=False)
     space = Space(registry, "digits", [parse_set(f"training.epochs={EPOCHS}")])
     data = registry.get("task", "digits")().search_data(None, 1)
     watch = Watch(workers, window_s)
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
+        started = Path(folder) / "started"
+        started.mkdir()
+        search.trainable_for = lambda settings, data: sleeper(epoch_s, workers, started)
         settings = SearchSettings("bench", Path(folder) / "bench", trials=100_000, workers=workers)
         os.chdir(folder)
         try:
