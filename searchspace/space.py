@@ -94,6 +94,7 @@ class Space:
         self._names = {family: self._names_of(family) for family in FAMILIES}
         self._steps = {coding: self._steps_of(coding) for coding in self._names["coding"]}
         self._combinations = self._combine()
+        self._fitting: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._check_domains()
 
     # Choices among names
@@ -166,8 +167,11 @@ class Space:
     def _allowed(self, family: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
         if family not in _JOINT:
             return self._names[family]
-        fits = [combo for combo in self._combinations if all(combo[key] == chosen[key] for key in chosen)]
-        return tuple(sorted({combo[family] for combo in fits}))
+        key = (family, *chosen.items())
+        if key not in self._fitting:  # a search asks the same questions for every candidate
+            fits = [combo for combo in self._combinations if all(combo[name] == chosen[name] for name in chosen)]
+            self._fitting[key] = tuple(sorted({combo[family] for combo in fits}))
+        return self._fitting[key]
 
     # Narrowing
 
