@@ -13,6 +13,7 @@ import typer
 
 from spikefront.found import Format, FormatOption, PluginsOption, TrackingOption, print_rows
 from spikefront.found import app as found
+from spikefront.results.report.verb import app as report
 
 if TYPE_CHECKING:
     from spikefront.plugins import Registry
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(found)
+app.add_typer(report)
 
 
 SetOption = Annotated[

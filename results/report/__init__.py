@@ -1,6 +1,5 @@
 """The report: one self-contained HTML page about a search."""
 
-from spikefront.results.report.page import report_page
-from spikefront.results.report.verb import ARTIFACT, report
+from spikefront.results.report.verb import ARTIFACT, keep_report, report
 
-__all__ = ["ARTIFACT", "report", "report_page"]
+__all__ = ["ARTIFACT", "keep_report", "report"]

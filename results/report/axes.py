@@ -24,6 +24,13 @@ _PATHS: Final = {
 """Outlines of Matplotlib's markers, about 11 px wide around the origin."""
 
 
+_FEW: Final = 5
+"""Most labels below a picture that have room at 400 px."""
+
+_DURATIONS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 21_600, 43_200)
+"""Seconds between ticks on an axis of time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """One axis of a picture.
@@ -32,11 +39,13 @@ class Scale:
         low: value at the left or lower edge.
         high: value at the other edge.
         log: whether it is logarithmic.
+        time: whether it is linear, in seconds.
     """
 
     low: float
     high: float
     log: bool = False
+    time: bool = False
 
     @classmethod
     def around(cls, values: Iterable[float], log: bool = False) -> Scale:
@@ -54,6 +63,8 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """Return four to nine round values, where there are such."""
+        if self.time:
+            return _time_ticks(self.high)
         return _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high)
 
 
@@ -61,6 +72,12 @@ def _linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
     size: float = 10.0 ** math.floor(math.log10((high - low) / about))
     step = next(size * by for by in (1, 2, 5, 10) if (high - low) / (size * by) <= about + 1)
     return [at * step for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _time_ticks(high: float, most: int = 6) -> list[float]:
+    days = [86_400.0 * 2**power for power in range(20)]
+    step = next((step for step in (*_DURATIONS, *days) if high / step <= most), high)
+    return [at * step for at in range(math.floor(high / step) + 1)] if high >= _DURATIONS[0] else [0.0]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -120,8 +137,8 @@ def steps(places: Sequence[tuple[float, float]], right: float = 100.0, **attribu
         right: where it ends.
         attributes: of the group of lines.
     """
-    lines = []
-    for (x, y), (after, level) in zip(places, [*places[1:], (right, places[-1][1] if places else 0)], strict=True):
+    lines: list[Html] = []
+    for (x, y), (after, level) in zip(places, [*places[1:], *((right, y) for _, y in places[-1:])], strict=True):
         lines.append(_line(x, y, after, y))
         if level != y:
             lines.append(_line(after, y, after, level))
@@ -151,10 +168,11 @@ def picture(
     """
     (scale, name, texts), (height, up_name) = across, up
     grid, labels = [], []
-    for value, text in zip(scale.ticks(), texts, strict=True):
+    for place, (value, text) in enumerate(zip(scale.ticks(), texts, strict=True)):
         at = scale.share(value)
+        dense = "dense" if place % 2 and len(texts) > _FEW else None  # left out where the page is narrow
         grid.append(_line(at, 0, at, 100))
-        labels.append(element("text", text, x=percent(at), y="100%", dy="20", text_anchor="middle"))
+        labels.append(element("text", text, x=percent(at), y="100%", dy="20", text_anchor="middle", class_=dense))
     for value in height.ticks():
         at = height.share(value)
         grid.append(_line(0, at, 100, at))

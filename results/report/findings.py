@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _TAGS: Final = ("trial.number", "trial.state", "trial.reason", "trial.retry_of", "plugin.energy")
+_PICTURED: Final = 0.95
 _NOT_OF_THE_SEARCH: Final = ("test.", "confirmed.")
 """Metrics that confirming adds to the runs of members."""
 
@@ -146,6 +147,27 @@ class Findings:
         return tuple(sorted({one.coding for one in self.trials if one.coding}))
 
     @cached_property
+    def fronts(self) -> Mapping[str, tuple[Judged, ...]]:
+        """The front of each coding by itself, where it has judged trials."""
+        mine = {name: [one for one in self.judged if one.coding == name] for name in self.codings}
+        return {name: self.front_of(trials) for name, trials in mine.items() if trials}
+
+    @cached_property
+    def shown(self) -> tuple[Judged, ...]:
+        """The judged trials that pictures have room for.
+
+        These are all members of the codings' fronts, and all trials no further from the best in quality than half as
+        far again as the better 95 %: a few trials at chance would flatten all others.
+        """
+        if not self.judged:
+            return ()
+        worse = self.losses_of(self.judged)[:, 0]
+        members = [one for front in self.fronts.values() for one in front]
+        best, most = float(worse.min()), float(np.quantile(worse, _PICTURED))
+        floor = max(best + 1.5 * (most - best), float(self.losses_of(members)[:, 0].max()))
+        return tuple(one for one, loss in zip(self.judged, worse, strict=True) if loss <= floor)
+
+    @cached_property
     def hypervolume(self) -> NDArray[np.float64]:
         """The hypervolume after each of ``judged``, in the order in which they ended, shape ``(n,)``."""
         front, now, found = np.empty((0, len(self.axes))), 0.0, []
@@ -203,9 +225,7 @@ def read_findings(
 def _in_order(trials: Sequence[Judged]) -> tuple[Judged, ...]:
     again = {trial.tags.get("trial.retry_of") for trial in trials}
     counted = [trial for trial in trials if str(trial.number) not in again]
-    return tuple(
-        sorted(counted, key=lambda one: (one.ended if math.isfinite(one.ended) else math.inf, one.number))
-    )
+    return tuple(sorted(counted, key=lambda one: (one.ended if math.isfinite(one.ended) else math.inf, one.number)))
 
 
 def _artifacts(client: MlflowClient, run: Run) -> dict[str, dict[str, Any]]:
@@ -232,6 +252,10 @@ def _read_trials(client: MlflowClient, home: str, run: Run, uri: str) -> list[Ju
             return _from_tables(file, run)
         except sqlite3.Error:  # tables of another version of MLflow: ask MLflow itself, which is slower
             pass
+    return _from_client(client, home, run)
+
+
+def _from_client(client: MlflowClient, home: str, run: Run) -> list[Judged]:
     start = run.info.start_time
     return [
         _trial(
@@ -243,6 +267,7 @@ def _read_trials(client: MlflowClient, home: str, run: Run, uri: str) -> list[Ju
             {name: value for name, value in one.data.metrics.items() if not name.startswith(_NOT_OF_THE_SEARCH)},
         )
         for one in children(client, home, run)
+        if "trial.number" in one.data.tags
     ]
 
 
@@ -257,7 +282,9 @@ def _from_tables(file: Path, run: Run) -> list[Judged]:
     with closing(sqlite3.connect(file, timeout=5)) as connection:
         ask = connection.execute
         connection.execute("BEGIN")  # all from one moment, while a search goes on writing
-        ends = ask(f"SELECT x.run_uuid, x.end_time FROM runs x {of} WHERE x.lifecycle_stage = 'active'", [me]).fetchall()
+        ends = ask(
+            f"SELECT x.run_uuid, x.end_time FROM runs x {of} WHERE x.lifecycle_stage = 'active'", [me]
+        ).fetchall()
         for key, name, text in ask(
             f"SELECT x.run_uuid, x.key, x.value FROM tags x {of} WHERE x.key IN ({marks})", [me, *_TAGS]
         ):
@@ -270,7 +297,9 @@ def _from_tables(file: Path, run: Run) -> list[Judged]:
             if not name.startswith(_NOT_OF_THE_SEARCH):
                 metrics.setdefault(key, {})[name] = math.nan if is_nan else value
     return [
-        _trial(key, end, run.info.start_time, tags[key], params.get(key, {}), metrics.get(key, {})) for key, end in ends
+        _trial(key, end, run.info.start_time, tags[key], params.get(key, {}), metrics.get(key, {}))
+        for key, end in ends
+        if "trial.number" in tags.get(key, {})
     ]
 
 

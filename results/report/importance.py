@@ -19,6 +19,8 @@ MOST: Final = 1000
 _FOLDS: Final = 3
 _TREES: Final = 60
 _SHUFFLES: Final = 3
+_SAME: Final = 1e-12
+"""Losses that differ by no more are equal."""
 
 Floats = NDArray[np.float64]
 
@@ -60,11 +62,12 @@ class Explained:
 def explain(findings: Findings) -> tuple[Explained, ...]:
     """Estimate importances for each objective, on its own scale (logarithmic for energy).
 
-    A random forest learns the objective from all hyperparameters. On trials that it has not seen (3 folds) each is
-    shuffled among the trials that have it, and ``(MSE shuffled - MSE) / (2 variance)`` among these is its share: for
-    independent inputs the total-order Sobol index (Gregorutti, Michel and Saint-Pierre 2017, "Correlation and variable
-    importance in random forests"). A choice, such as the coding, is shuffled together with the hyperparameters that
-    come with it. Shares of inputs that interact, or that the sampler drew together, need not add up to 1.
+    A forest of extremely randomised trees learns the objective from all hyperparameters. On trials that it has not seen
+    (3 folds) each is shuffled among the trials that have it, and ``(MSE shuffled - MSE) / (2 variance)`` among these is
+    its share: for independent inputs the total-order Sobol index (Gregorutti, Michel and Saint-Pierre 2017,
+    "Correlation and variable importance in random forests"). A choice, such as the coding, is shuffled together with
+    the hyperparameters that come with it. Shares of inputs that interact, or that the sampler drew together, need not
+    add up to 1.
 
     Returns:
         One for each axis; without rows and with NaN for ``r2`` where fewer than ``ENOUGH`` trials were judged, or all
@@ -79,7 +82,8 @@ def explain(findings: Findings) -> tuple[Explained, ...]:
     columns = [_column(trials, name) for name in names]
     vary = [len(np.unique(column[~np.isnan(column)])) > 1 for column in columns]
     names = [name for name, varies in zip(names, vary, strict=True) if varies]
-    data = np.column_stack([column for column, varies in zip(columns, vary, strict=True) if varies] or [[]])
+    kept = [column for column, varies in zip(columns, vary, strict=True) if varies]
+    data = np.column_stack(kept) if kept else np.empty((len(trials), 0))
     return tuple(_explain(axis.metric, names, data, targets[:, place]) for place, axis in enumerate(findings.axes))
 
 
@@ -94,7 +98,7 @@ def _column(trials: Sequence[Judged], name: str) -> Floats:
 
 
 def _explain(metric: str, names: Sequence[str], data: Floats, target: Floats) -> Explained:
-    if len(target) < ENOUGH or not names or np.ptp(target) == 0:
+    if len(target) < ENOUGH or not names or np.ptp(target) <= _SAME:
         return Explained(metric, len(target), math.nan, ())
     has = ~np.isnan(data)
     own = [[at for at, other in enumerate(names) if other.startswith(f"{name}.")] for name in names]
@@ -103,8 +107,9 @@ def _explain(metric: str, names: Sequence[str], data: Floats, target: Floats) ->
     rows = []
     for at, name in enumerate(names):
         count = int(has[:, at].sum())
-        spread = float(np.var(target[has[:, at]]))
-        share = (lost[at] - base[at]) / (2 * spread) if spread > 0 else 0.0
+        mine = target[has[:, at]]
+        varies = np.ptp(mine) > _SAME
+        share = float((lost[at] - base[at]) / (2 * np.var(mine))) if varies else 0.0
         rows.append(Importance(name, min(max(share, 0.0), 1.0) if count >= ENOUGH else math.nan, count, bool(own[at])))
     order = sorted(rows, key=lambda row: (math.isnan(row.share), -row.share if row.share == row.share else 0, row.name))
     return Explained(metric, len(target), r2, tuple(order))
@@ -114,14 +119,14 @@ def _shuffled(
     data: Floats, has: NDArray[np.bool_], own: Sequence[Sequence[int]], target: Floats
 ) -> tuple[Floats, Floats, float]:
     """Return squared errors among the trials that have each input, shuffled and as they are, and R2 over all."""
-    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.ensemble import ExtraTreesRegressor
 
     generator = np.random.default_rng(0)
     fold = generator.permutation(len(target)) % _FOLDS
     errors = np.zeros(len(target))
     lost, seen = np.zeros(data.shape[1]), np.zeros(data.shape[1])
     for held in range(_FOLDS):
-        forest = RandomForestRegressor(_TREES, max_features=0.5, min_samples_leaf=2, random_state=0)
+        forest = ExtraTreesRegressor(_TREES, min_samples_leaf=2, random_state=0)
         forest.fit(data[fold != held], target[fold != held])
         rows = np.flatnonzero(fold == held)
         errors[rows] = (forest.predict(data[rows]) - target[rows]) ** 2

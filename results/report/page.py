@@ -1,0 +1,233 @@
+"""Writes the page: what was asked, what to do next, and everything that was found."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from spikefront.results.report import tables
+from spikefront.results.report.axes import colours, markers
+from spikefront.results.report.figures import (
+    behind,
+    codings_figure,
+    configurations,
+    front_figure,
+    hypervolume_figures,
+)
+from spikefront.results.report.findings import Findings, Judged
+from spikefront.results.report.html import Html, data_block, element
+from spikefront.results.report.importance import explain
+from spikefront.searchspace.pareto import losses
+from spikefront.searchspace.units import format_duration
+
+Section = tuple[str, str, Sequence[object]]
+
+_NOTES: Final = (
+    "Quality is that on the validation split, under one seed; the search has not read the test split. Energy is "
+    "counted, per sample, and priced by the energy model; the knee is the member farthest from the line between the "
+    "front's extremes. Hypervolume is the share of the space between worst and ideal that the front dominates, with "
+    "energy on a logarithmic scale."
+)
+
+
+_LONG: Final = 60
+"""Characters from which a fact of the header gets a line of its own."""
+
+
+@cache
+def _read(name: str) -> str:
+    return files("spikefront.results.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def report_page(findings: Findings) -> str:
+    """Return the page: one HTML document that needs no other file, no network and no script.
+
+    Its script adds hover, hiding and sorting; the page's own policy lets no other script run, and nothing be loaded.
+
+    Args:
+        findings: what was found.
+    """
+    sections = [part for part in _sections(findings) if part is not None]
+    links = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections]
+    body = [
+        markers(),
+        _header(findings),
+        element("nav", element("ul", links), aria_label="Sections"),
+        element(
+            "main",
+            [element("section", element("h2", title), content, id=name) for name, title, content in sections],
+        ),
+        element("footer", element("p", element("small", _NOTES))),
+        data_block("trials", configurations(findings)) if findings.judged else None,
+        Html(f"<script>{_read('page.js')}</script>"),
+    ]
+    style = _read("page.css") + colours(len(findings.codings))
+    head = [
+        Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy()),
+        element("title", f"Search {findings.name}"),
+        Html(f"<style>{style}</style>"),
+    ]
+    return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+
+
+def _policy() -> str:
+    digest = base64.b64encode(hashlib.sha256(_read("page.js").encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+
+
+def _sections(findings: Findings) -> list[Section | None]:
+    return [
+        ("next", "What to do next", _next(findings)),
+        ("front", "Front", _front(findings)),
+        ("confirmed", "Confirmed on the test split", _confirmed(findings)) if findings.confirmed else None,
+        ("members", "Members", [tables.members_table(findings)]) if findings.judged else None,
+        ("codings", "Codings", _codings(findings)) if findings.codings else None,
+        ("hypervolume", "Hypervolume", [hypervolume_figures(findings)]) if findings.judged else None,
+        ("importance", "What mattered", _importance(findings)),
+        ("energy", "Where the energy goes", _energy(findings)) if findings.front else None,
+        ("endings", "Stopped and failed", _endings(findings)),
+    ]
+
+
+def _header(findings: Findings) -> Html:
+    facts = [
+        element("div", element("dt", name), element("dd", value), class_="long" if len(value) > _LONG else None)
+        for name, value in _facts(findings)
+        if value
+    ]
+    asked = [[element("dt", name), element("dd", value)] for name, value in sorted(findings.options.items())]
+    options = element("details", element("summary", "all that was asked for"), element("dl", asked), class_="more")
+    title = element("h1", f"Search {findings.name}")
+    summary = f"{len(findings.front)} of {len(findings.judged)} trials judged at full budget are on the front."
+    return element("header", title, element("p", summary), element("dl", facts, class_="facts"), options)
+
+
+def _facts(findings: Findings) -> list[tuple[str, str]]:
+    options, kept = findings.options, findings.environment
+    states = Counter(one.state for one in findings.trials)
+    trials = ", ".join(
+        f"{states[state]} {name}"
+        for state, name in (
+            ("COMPLETE", "judged"),
+            ("PRUNED", "stopped early"),
+            ("FAIL", "failed"),
+            ("RUNNING", "open"),
+        )
+        if states[state]
+    )
+    began = datetime.fromtimestamp(findings.began / 1000, UTC)
+    where = [kept.get("platform"), f"{kept['cpus']} processors" if kept.get("cpus") else None]
+    packages = kept.get("packages", {})
+    versions = [f"{name} {packages[name]}" for name in ("spikefront", "torch", "ray", "optuna") if name in packages]
+    models = sorted({one.tags["plugin.energy"] for one in findings.trials if "plugin.energy" in one.tags})
+    return [
+        ("task", findings.task),
+        ("trials", trials or "none"),
+        ("began", f"{began:%Y-%m-%d %H:%M} UTC, took {format_duration(findings.seconds)}"),
+        ("ended", findings.ended or "not yet, or its driver died"),
+        ("sampler", options.get("sampler", "default")),
+        ("seed", options.get("seed", "default")),
+        ("workers", options.get("workers", "default")),
+        ("energy model", ", ".join(models) or options.get("energy_model", "default")),
+        ("space", options.get("space", "")),
+        ("hardware", ", ".join(text for text in where if text)),
+        ("versions", ", ".join([f"Python {kept['python']}", *versions]) if "python" in kept else ""),
+        ("commit", str(kept.get("git_commit") or "")),
+        ("command", str(kept.get("command", ""))),
+    ]
+
+
+def _next(findings: Findings) -> list[object]:
+    name, knee = shlex.quote(findings.name), _knee(findings)
+    if knee is None:
+        told = "No trial was judged at full budget: look below at why trials ended, or give the search more time."
+        return [element("p", told), element("pre", f"spikefront run --resume {name}")]
+    export = element(
+        "pre", f"spikefront export {shlex.quote(f'{findings.name}/{knee.number}')} --to trial-{knee.number}.pt"
+    )
+    said = f"Trial {knee.number} is the knee, the best compromise"
+    if not findings.ended:
+        told = f"The search runs, or its driver died. {said} so far. If it died, go on with it:"
+        return [element("p", told), element("pre", f"spikefront run --resume {name}")]
+    if findings.confirmed:
+        return [element("p", f"The front is confirmed. {said} among those that stay. Export it:"), export]
+    why = "The front was chosen on one seed and the validation split, which flatters. Train its members anew first:"
+    command = element("pre", f"spikefront confirm --search {name} --seeds 5")
+    return [element("p", why), command, element("p", f"{said}. Export it:"), export]
+
+
+def _knee(findings: Findings) -> Judged | None:
+    """Return the knee of the front; once it is confirmed, of the means of those that stay."""
+    from spikefront.results.queries import find_knee
+
+    known = {one.number: one for one in findings.front}
+    plane = (findings.axes[0], findings.across)
+    stays = [one for one in findings.confirmed.get("members", ()) if one["stays"] and one["trial"] in known]
+    if not stays:
+        return findings.knee
+    means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in stays]
+    return known[stays[find_knee(losses(means, plane))]["trial"]]
+
+
+def _front(findings: Findings) -> list[object]:
+    if not findings.judged:
+        return [element("p", "No trial was judged at full budget, so there is no front.")]
+    drawn, beyond = len(behind(findings)), len(findings.judged) - len(findings.shown)
+    others = len(findings.shown) - len(findings.front)
+    left_out = f" {drawn:,} of {others:,} others are drawn, chosen at random." if drawn < others else ""
+    left_out += f" Worse than the picture shows: {beyond:,}." if beyond else ""
+    told = "The line is the best that each budget buys; faint marks are judged trials that others beat."
+    return [element("p", told + left_out), front_figure(findings)]
+
+
+def _confirmed(findings: Findings) -> list[object]:
+    kept = findings.confirmed
+    fell = [one for one in kept["members"] if not one["stays"]]
+    seeds = ", ".join(map(str, kept.get("seeds", ())))
+    told = f"{len(kept['members']) - len(fell)} of {len(kept['members']) + len(kept.get('failed', {}))} members stay "
+    told += f"on the front of the means. Each was trained anew on training and validation split, under seeds {seeds}."
+    failed = [
+        element("p", f"Trial {trial} could not be confirmed: {reason}")
+        for trial, reason in kept.get("failed", {}).items()
+    ]
+    return [element("p", told), tables.confirmed_table(findings), failed]
+
+
+def _codings(findings: Findings) -> list[object]:
+    picture = [codings_figure(findings)] if findings.judged else []
+    return [element("p", "What each coding reaches by itself."), *picture, tables.codings_table(findings)]
+
+
+def _importance(findings: Findings) -> list[object]:
+    how = (
+        "The share of an objective's variance that a forest of trees no longer explains when a hyperparameter is "
+        "shuffled among the trials that have it. A choice is shuffled together with the hyperparameters that come "
+        "with it. It says what mattered in these trials, which the sampler chose, and not which way."
+    )
+    names = {"quality": findings.quality, "energy_nj": "energy (logarithm)", "latency_steps": "latency (logarithm)"}
+    each = [tables.importance_table(one, names.get(one.metric, one.metric)) for one in explain(findings)]
+    return [element("p", how), element("div", each, class_="pair")]
+
+
+def _energy(findings: Findings) -> list[object]:
+    told = (
+        "Per sample, on the measuring batch. SOPs are accumulates, MACs multiply-accumulates with constant inputs "
+        "charged once; \u201cT times\u201d is the convention that charges them at every step. MLflow has no counts by "
+        "layer."
+    )
+    return [element("p", told), tables.energy_table(findings)]
+
+
+def _endings(findings: Findings) -> list[object]:
+    told = tables.endings_table(findings)
+    if told is None:
+        return [element("p", "No trial was stopped early, and none failed.")]
+    return [element("p", "Numbers in reasons are written #."), told]

@@ -18,6 +18,7 @@ import optuna
 import ray
 import torch
 from ray import tune
+from ray.air.execution._internal import RayActorManager
 
 from spikefront.plugins import Registry, SearchData, Task
 from spikefront.runners.engine.cluster import check_cluster, expected_on_nodes
@@ -289,7 +290,25 @@ def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, e
             verbose=0,
         ),
     )
-    tuner.fit()
+    with _memory_kills_are_lost_workers():
+        tuner.fit()
+
+
+@contextmanager
+def _memory_kills_are_lost_workers() -> Iterator[None]:
+    """Let Tune take a worker that Ray killed for its memory for a lost one; at Ray 2.60 it would end the search."""
+    theirs = RayActorManager._actor_task_failed
+
+    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        killed = isinstance(exception, ray.exceptions.OutOfMemoryError)
+        lost = ray.exceptions.RayActorError(error_msg=str(exception)) if killed else exception
+        theirs(self, tracked_actor_task, lost)
+
+    RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = theirs  # type: ignore[method-assign]
 
 
 def _tidy_checkpoints(settings: SearchSettings) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spikefront.found import confirm, export, pareto
+    from spikefront.results.report.verb import report
     from spikefront.runners.deploy.model import load
     from spikefront.runners.judging.judge import judge
     from spikefront.search import run
 
-__all__ = ["confirm", "export", "judge", "load", "pareto", "run"]
+__all__ = ["confirm", "export", "judge", "load", "pareto", "report", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from spikefront.search import run
 
         return run
+    if name == "report":
+        from spikefront.results.report.verb import report
+
+        return report
     if name == "load":
         from spikefront.runners.deploy.model import load
 

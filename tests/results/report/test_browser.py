@@ -1,0 +1,235 @@
+"""The page in a real browser: it asks nobody for anything, and answers to mouse, keyboard and touch."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from spikefront.results.report.findings import Findings
+from spikefront.results.report.page import report_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.slow
+
+SCREENSHOTS = Path(__file__).parents[3] / "build" / "report"
+CODINGS = (
+    "burst",
+    "css",
+    "direct",
+    "gac",
+    "latency",
+    "phase",
+    "rate",
+    "rate-conversion",
+    "sac",
+    "<script>alert(1)</script>",
+)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright (no browser needed)")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's sandbox refuses to run for root
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=root)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def file(findings: Callable[..., Findings], tmp_path: Path) -> Path:
+    """Write the page of a search with ten codings."""
+    generator = np.random.default_rng(5)
+    rows = []
+    for at in range(300):
+        energy, luck = 10 ** (1 + 3 * generator.random()), generator.random()
+        quality = 0.95 - 0.5 / np.log10(energy) * (0.7 + 0.3 * luck)
+        params = {"coding": CODINGS[at % 10], "neuron": "lif", "backbone": "mlp", "steps": str(at % 7 + 1)}
+        params |= {f"coding.{CODINGS[at % 10]}.tau": str(luck), "training.optimizer.adam.lr": str(generator.random())}
+        metrics = {"quality": quality, "energy_nj": energy, "attention_nj": energy * luck / 2, "latency_steps": 4.0}
+        rows.append((params, metrics | {"sops": 1e4, "macs": 1e3, "spike_rate": 0.1, "parameters": 5e4}))
+    path = tmp_path / "report.html"
+    path.write_text(report_page(findings(rows, seconds=5000.0)), encoding="utf-8")
+    return path
+
+
+def opened(browser: Browser, file: Path, **options: Any) -> tuple[Page, list[str]]:
+    """Open a page, and collect whatever it should not do: say, ask for, or throw anything."""
+    page = browser.new_page(**options)
+    found: list[str] = []
+    page.on("console", lambda message: found.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: found.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: found.append(f"dialog: {dialog.message}"))
+    page.on("request", lambda request: found.append(f"request: {request.url}"))
+    page.goto(file.as_uri())
+    assert found == [f"request: {file.as_uri()}"]
+    found.clear()
+    return page, found
+
+
+def member(page: Page, trial: int | str) -> Locator:
+    return page.locator(f'.members > g[data-trial="{trial}"]')
+
+
+def numbers(page: Page) -> list[str]:
+    """Return the trials of the members, from left to right."""
+    return page.locator(".members > g").evaluate_all("all => all.map(one => one.dataset.trial)")  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_it_fits_and_asks_for_nothing(browser: Browser, file: Path, width: int, scheme: Any) -> None:
+    page, found = opened(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    member(page, numbers(page)[2]).focus()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{width}-{scheme}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    small = page.evaluate(
+        "[...document.querySelectorAll('body *')].filter(one => one.checkVisibility() && one.textContent.trim()"
+        " && parseFloat(getComputedStyle(one).fontSize) < 14).map(one => one.outerHTML.slice(0, 80))"
+    )
+    assert small == []
+    columns = page.locator(".pair").first.evaluate("one => getComputedStyle(one).gridTemplateColumns.split(' ').length")
+    assert columns == (1 if width < 700 else 2)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
+    assert found == []
+    page.close()
+
+
+def test_hover_shows_the_configuration(browser: Browser, file: Path) -> None:
+    page, found = opened(browser, file, viewport={"width": 1600, "height": 900})
+    about = page.locator("#about")
+    assert "Point at" in about.inner_text()
+    for trial in numbers(page)[:3]:
+        member(page, trial).locator("use").hover(force=True)
+        assert f"Trial {trial}, " in about.inner_text()
+        assert "training.optimizer.adam.lr" in about.inner_text()
+    faint = page.locator(".faint > use").first
+    faint.hover(force=True)
+    assert "Trial " in about.inner_text()
+    assert found == []
+    page.close()
+
+
+def test_the_keyboard_reaches_every_member(browser: Browser, file: Path) -> None:
+    page, found = opened(browser, file)
+    about, order = page.locator("#about"), numbers(page)
+    page.locator(".legend button").last.focus()
+    page.keyboard.press("Tab")
+    for trial in order:
+        assert f"Trial {trial}, " in about.inner_text()
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Home")
+    assert f"Trial {order[0]}, " in about.inner_text()
+    page.keyboard.press("End")
+    assert f"Trial {order[-1]}, " in about.inner_text()
+    page.keyboard.press("Escape")
+    assert "Point at" in about.inner_text()
+    assert found == []
+    page.close()
+
+
+def test_a_finger_will_do(browser: Browser, file: Path) -> None:
+    page, found = opened(browser, file, viewport={"width": 400, "height": 800}, has_touch=True)
+    for trial in (numbers(page)[0], numbers(page)[-1]):
+        member(page, trial).scroll_into_view_if_needed()
+        box = member(page, trial).locator("use").bounding_box()
+        assert box is not None
+        page.touchscreen.tap(box["x"] + box["width"] / 2 + 6, box["y"] + box["height"] / 2)
+        assert f"Trial {trial}, " in page.locator("#about").inner_text()
+    sizes = page.locator(".legend button").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert min(sizes) >= 44
+    assert found == []
+    page.close()
+
+
+@pytest.mark.parametrize("press", ["click", "keyboard"])
+def test_the_legend_hides_and_shows_a_coding(browser: Browser, file: Path, press: str) -> None:
+    page, found = opened(browser, file)
+    at = page.locator(".members > g").first.get_attribute("data-coding")
+    button, marks = page.locator(f'.legend button[data-coding="{at}"]'), page.locator(f'svg [data-coding="{at}"]')
+
+    def shown() -> set[bool]:
+        return set(marks.evaluate_all("all => all.map(one => getComputedStyle(one).display !== 'none')"))
+
+    def push() -> None:
+        if press == "click":
+            button.click()
+        else:
+            button.focus()
+            page.keyboard.press("Space")
+
+    assert (shown(), button.get_attribute("aria-pressed")) == ({True}, "true")
+    push()
+    assert (shown(), button.get_attribute("aria-pressed")) == ({False}, "false")
+    others = page.locator(f'svg [data-coding]:not([data-coding="{at}"])')
+    assert set(others.evaluate_all("all => all.map(one => getComputedStyle(one).display)")) == {"inline"}
+    push()
+    assert (shown(), button.get_attribute("aria-pressed")) == ({True}, "true")
+    assert found == []
+    page.close()
+
+
+def test_the_table_sorts_and_narrows(browser: Browser, file: Path) -> None:
+    page, found = opened(browser, file)
+
+    def column(at: int) -> list[str]:
+        rows = page.locator("#members-table > tbody:visible > tr:first-child")
+        return rows.evaluate_all(f"all => all.map(one => one.cells[{at}].dataset.value)")  # type: ignore[no-any-return]
+
+    head = page.locator("#members-table th")
+    for at, kind in ((2, float), (5, str), (3, float)):
+        head.nth(at).locator("button").click()
+        up = [kind(value) for value in column(at)]
+        assert up == sorted(up)
+        assert head.nth(at).get_attribute("aria-sort") == "ascending"
+        head.nth(at).locator("button").click()
+        assert [kind(value) for value in column(at)] == sorted(up, reverse=True)
+        assert page.locator("#members-table th[aria-sort]").count() == 1
+    everyone = len(column(0))
+    page.locator("#only-front").check()
+    assert sorted(column(0)) == sorted(numbers(page))
+    assert len(column(0)) < everyone
+    page.locator("#members-table summary").first.click()
+    assert "training.optimizer.adam.lr" in page.locator("#members-table details[open]").inner_text()
+    assert found == []
+    page.close()
+
+
+def test_without_script_front_and_table_are_there(browser: Browser, file: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.locator(".members > g").first.is_visible()
+    assert page.locator("#members-table td").first.is_visible()
+    assert not page.locator("#only-front").is_visible()
+    context.close()
+
+
+def test_it_works_in_a_frame_as_mlflow_shows_artifacts(browser: Browser, file: Path, tmp_path: Path) -> None:
+    inside = html.escape(file.read_text(encoding="utf-8"))
+    outside = tmp_path / "outside.html"
+    frame = f'<iframe sandbox="allow-scripts" srcdoc="{inside}" width="1000" height="700"></iframe>'
+    outside.write_text(f"<!doctype html><p>around</p>{frame}", encoding="utf-8")
+    page = browser.new_page()
+    page.goto(outside.as_uri())
+    shown = page.frame_locator("iframe")
+    shown.locator("nav a", has_text="Codings").click()
+    assert shown.locator("section#codings h2").bounding_box()["y"] < 700  # type: ignore[index]
+    shown.locator(".legend button").first.click()
+    assert shown.locator(".legend button").first.get_attribute("aria-pressed") == "false"
+    assert page.locator("p", has_text="around").count() == 1
+    page.close()

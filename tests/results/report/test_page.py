@@ -1,0 +1,274 @@
+"""What the page says, and that nothing a user names becomes markup."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikefront.results.report import report
+from spikefront.results.report.figures import FAINT
+from spikefront.results.report.findings import Findings, read_findings
+from spikefront.results.report.page import report_page
+from spikefront.results.tracking import open_client, resolve_uri
+
+VOID = {"meta", "input", "br", "use", "line", "path", "rect"}
+EVIL = "<script>alert(1)</script>"
+
+Make = Callable[..., Findings]
+
+
+class Page(HTMLParser):
+    """Reads a page: its elements, its text by section, and that all that opens closes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[tuple[str, str]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: Counter[str] = Counter()
+        self.sections: dict[str, str] = {}
+        self.data: dict[str, Any] = {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs).get("id") or ""))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == ("script", "trials"):
+            self.data = json.loads(data)
+        elif not any(tag in ("script", "style") for tag, _ in self.open):
+            section = next((name for tag, name in self.open if tag == "section"), "")
+            self.sections[section] = self.sections.get(section, "") + data + " "
+
+    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
+        return [its for name, its in self.elements if name == tag and attributes.items() <= its.items()]
+
+
+def row(coding: str, quality: float, energy: float, **params: str) -> tuple[dict[str, str], dict[str, float]]:
+    return {"coding": coding, "steps": "4", **params}, {"quality": quality, "energy_nj": energy}
+
+
+def test_a_search_in_full(write: Callable[..., None]) -> None:
+    runs = [
+        ("direct", 0.5, 10.0, "COMPLETE", ""),
+        ("sac", 0.91234, 1234.0, "COMPLETE", ""),
+        ("sac", 0.2, 2000.0, "COMPLETE", ""),
+        ("sac", 0.9, 2.0, "PRUNED", "stopped at rung 1 of 2 (epoch 3 of 15): rank 9 of 9, 4 of 4 among sac"),
+        ("gac", 0.9, 2.0, "PRUNED", "stopped at rung 1 of 2 (epoch 3 of 15): rank 8 of 9, 2 of 2 among gac"),
+        ("gac", math.nan, math.nan, "FAIL", "RuntimeError: out of memory\nat line 3"),
+    ]
+    write(runs, more={"attention_nj": 5.0, "sops": 70.0, "macs": 7.0, "macs_every_step": 28.0})
+    page = Page(report_page(read_findings()[0]))
+    assert "Search digits-1" in page.sections[""]
+    assert "2 of 3 trials judged at full budget are on the front." in page.sections[""]
+    for fact in ("digits", "3 judged, 2 stopped early, 1 failed", "all trials done", "loihi 2.0", "Python 3"):
+        assert fact in page.sections[""]
+    assert "http://***@server" in page.sections[""]  # the password was never stored
+    assert "spikefront confirm --search digits-1" in page.sections["next"]
+    assert "spikefront export digits-1/" in page.sections["next"]
+    assert "0.9123" in page.sections["members"]
+    assert "1.23 µJ" in page.sections["members"]
+    assert "coding.sac.tau 1.5" in " ".join(page.sections["members"].split())
+    assert "50%" in page.sections["energy"]  # 5 of 10 nJ
+    assert "Too few trials to tell (3 trials judged, 40 needed)." in page.sections["importance"]
+    endings = " ".join(page.sections["endings"].split())
+    assert "failed 1 RuntimeError: out of memory trial 5: RuntimeError: out of memory gac 1" in endings
+    assert "stopped early 2 stopped at rung # of # (epoch # of #): rank # of #, # of # among its coding" in endings
+    assert "sac 1, gac 1" in endings
+    assert "confirmed" not in page.sections
+    assert {its["data-trial"] for its in page.all("g", role="img")} == {"0", "1"}
+
+
+def test_what_was_confirmed(write: Callable[..., None]) -> None:
+    write([("direct", 0.5, 10.0, "COMPLETE", ""), ("sac", 0.9, 1000.0, "COMPLETE", "")])
+    found, client = read_findings()
+
+    def member(trial: int, stays: bool, quality: float, energy: float) -> dict[str, Any]:
+        spread = {"quality": quality, "quality_sd": 0.01, "quality_low": quality - 0.02, "quality_high": quality + 0.02}
+        test = {"quality": spread, "energy_nj": {"energy_nj": energy}}
+        by, coding = None if stays else 0, ("direct", "sac")[trial]
+        selected = {"quality": 0.5}
+        return {"trial": trial, "stays": stays, "beaten_by": by, "candidate": {"coding": coding}} | {
+            "selected": selected,
+            "test": test,
+        }
+
+    members = [member(0, True, 0.4321, 11.0), member(1, False, 0.4, 1000.0)]
+    document = {"members": members, "seeds": [4, 5], "failed": {"7": "lost"}}
+    client.log_text(found.run_id, json.dumps(document), "confirmed.json")
+    page = Page(report_page(read_findings()[0]))
+    told = " ".join(page.sections["confirmed"].split())
+    assert "1 of 3 members stay on the front of the means." in told
+    assert "under seeds 4, 5" in told
+    assert "0.5000 0.4321 0.01 0.4121 to 0.4521 11.0 nJ stays" in told
+    assert "fell off: trial 0 is better" in told
+    assert "Trial 7 could not be confirmed: lost" in told
+    assert "spikefront export digits-1/0 " in page.sections["next"]  # the only one that stays
+    assert "spikefront confirm" not in page.sections["next"]
+
+
+def test_nothing_that_a_user_names_becomes_markup(write: Callable[..., None]) -> None:
+    evil = f"{EVIL}\"'&"
+    write(
+        [(evil, 0.5, 10.0, "COMPLETE", ""), (evil, 0.9, 99.0, "COMPLETE", ""), (evil, 0.1, 1.0, "FAIL", f"no {EVIL}")]
+    )
+    found, client = read_findings()
+    client.log_text(found.run_id, json.dumps({"members": [], "seeds": [], "failed": {"1": EVIL}}), "confirmed.json")
+    text = report_page(read_findings()[0])
+    assert EVIL not in text
+    page = Page(text)
+    assert len(page.all("script")) == 2
+    assert EVIL in page.sections["endings"]
+    assert EVIL in page.sections["confirmed"]
+    assert evil in page.sections["codings"]
+    assert evil in page.data["values"]
+
+
+def test_the_page_loads_nothing_and_its_parts_fit(findings: Make) -> None:
+    rows = [row(coding, 0.1 + 0.01 * at, 1.0 + at) for at in range(50) for coding in ("sac", "direct")]
+    text = report_page(findings(rows))
+    page = Page(text)
+    ids = [its["id"] for _, its in page.elements if "id" in its]
+    assert len(ids) == len(set(ids))
+    targets = [its[name] for _, its in page.elements for name in ("href", "src", "action", "data") if its.get(name)]
+    assert targets
+    assert all(target is not None and target.startswith("#") and target[1:] in ids for target in targets)
+    assert not re.search(r"https?://|url\(|@import", text)
+    labelled = [its for tag, its in page.elements if tag == "svg" and its.get("aria-hidden") != "true"]
+    assert len(labelled) == 4
+    assert all(its["aria-label"] and its["role"] for its in labelled)
+    sizes = [int(size) for size in re.findall(r"font(?:-size)?: (\d+)px", text)]
+    assert sizes
+    assert min(sizes) >= 14
+
+
+def test_marks_and_configurations_are_those_of_the_trials(findings: Make) -> None:
+    rows = [row("sac", 0.9, 100.0, tau="0.123456789"), row("direct", 0.1, 1.0), row("direct", 0.1, 10.0)]
+    page = Page(report_page(findings(rows)))
+    told = [(number, coding, told, member) for number, coding, _, _, told, member, *_ in page.data["trials"]]
+    assert told == [
+        (1, 0, "trial 1, direct, accuracy 0.1000, 1.00 nJ", 1),
+        (0, 1, "trial 0, sac, accuracy 0.9000, 100 nJ", 1),
+        (2, 0, "trial 2, direct, accuracy 0.1000, 10.0 nJ", 0),
+    ]
+    pairs = page.data["trials"][1][6:]
+    names, values = page.data["names"], page.data["values"]
+    found = {names[name]: values[value] for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
+    assert found == {"coding": "sac", "steps": "4", "tau": "0.12346"}
+    # two decades, 4 % of them to spare on each side: 10 nJ is in the middle, and 0.1 at 4 parts of 108 from below
+    x, y = page.data["trials"][2][2:4]
+    assert x == pytest.approx(50)
+    assert y == pytest.approx(100 - 100 * 4 / 108, abs=0.01)
+
+
+def test_a_few_trials_at_chance_do_not_flatten_the_picture(findings: Make) -> None:
+    good = [row("sac", 0.9 + 0.001 * at, 100.0 - at) for at in range(39)]
+    found = findings([*good, row("sac", 0.1, 200.0)])
+    page = Page(report_page(found))
+    assert 39 not in [trial[0] for trial in page.data["trials"]]
+    assert "Worse than the picture shows: 1." in page.sections["front"]
+    alone = Page(report_page(findings([*good, row("direct", 0.1, 200.0)])))  # the front of its coding: never left out
+    assert 39 in [trial[0] for trial in alone.data["trials"]]
+    assert "Worse than" not in alone.sections["front"]
+
+
+def test_a_search_that_found_nothing(findings: Make) -> None:
+    page = Page(report_page(findings([], options={"space": "whole"})))
+    assert "No trial was judged at full budget" in page.sections["next"]
+    assert "there is no front" in page.sections["front"]
+    assert page.sections.keys() == {"", "next", "front", "importance", "endings"}
+
+
+def test_a_search_that_goes_on_is_not_confirmed_yet(findings: Make) -> None:
+    page = Page(report_page(findings([row("sac", 0.5, 10.0)], ended="")))
+    assert "spikefront run --resume s" in page.sections["next"]
+    assert "spikefront confirm" not in page.sections["next"]
+
+
+def test_a_trial_without_energy_is_named_as_not_comparable(findings: Make) -> None:
+    page = Page(report_page(findings([row("sac", 0.5, 10.0), row("sac", 0.5, 0.0)])))
+    assert "not comparable 1 an objective is missing" in " ".join(page.sections["endings"].split())
+
+
+def test_quality_that_is_minimised_and_no_energy(findings: Make) -> None:
+    from spikefront.searchspace import LATENCY, Objective
+
+    rows = [({"coding": "sac"}, {"quality": loss, "latency_steps": steps}) for loss, steps in ((2.0, 1.0), (1.0, 4.0))]
+    axes = (Objective("quality", maximize=False, worst=10.0, best=0.0), LATENCY)
+    page = Page(report_page(findings(rows, axes=axes, quality="perplexity")))
+    assert [trial[0] for trial in page.data["trials"]] == [0, 1]
+    assert "latency steps" in page.sections["front"]
+    assert "perplexity" in page.sections["members"]
+
+
+@pytest.mark.slow
+def test_ten_thousand_trials_take_at_most_ten_seconds_and_five_megabytes(write: Callable[..., None]) -> None:
+    write([("sac", 0.5, 10.0, "COMPLETE", "")])
+    found, _ = read_findings()
+    fill(found.run_id, 10_000)
+    report(to="warm.html")  # the first one imports scikit-learn
+    started = time.perf_counter()
+    file = report(to="big.html")
+    seconds = time.perf_counter() - started
+    assert seconds < 10
+    assert file.stat().st_size < 5e6
+    page = Page(file.read_text(encoding="utf-8"))
+    again, _ = read_findings()
+    assert len(again.trials) == 10_001
+    others = len(again.shown) - len(again.front)
+    assert f"{FAINT:,} of {others:,} others are drawn, chosen at random." in page.sections["front"]
+    assert len(page.data["trials"]) == FAINT + len(again.front)
+
+
+def fill(parent: str, runs: int) -> None:
+    """Write trials straight into the tables, with as many params, metrics and tags as real ones have."""
+    generator = np.random.default_rng(0)
+    codings = ("direct", "sac", "gac", "latency", "rate")
+    quality, energy = generator.random(runs), 10 ** (4 * generator.random(runs))
+    rows: dict[str, list[tuple[Any, ...]]] = {"runs": [], "tags": [], "params": [], "latest_metrics": []}
+    for at in range(runs):
+        run, coding = f"{at:032x}", codings[at % 5]
+        rows["runs"].append((run, run, "me", "LOCAL", "FINISHED", at, at + 1, "active", 0, ""))
+        tags = {"search": "digits-1", "spikefront.role": "trial", "trial.number": str(at + 1)}
+        tags |= {"mlflow.parentRunId": parent, "trial.state": "COMPLETE" if at % 4 == 0 else "PRUNED"}
+        tags |= {"trial.reason": f"stopped at rung {at % 3}"} if at % 4 else {}
+        params = {"coding": coding, "neuron": "lif", "backbone": "mlp", "steps": str(at % 8)}
+        params |= {f"coding.{coding}.p{n}": str(value) for n, value in enumerate(generator.random(5))}
+        params |= {f"training.p{n}": str(value) for n, value in enumerate(generator.random(16))}
+        metrics = {f"m{n}": 1.0 for n in range(14)} | {"quality": quality[at], "energy_nj": energy[at]}
+        rows["tags"] += [(key, value, run) for key, value in tags.items()]
+        rows["params"] += [(key, value, run) for key, value in params.items()]
+        rows["latest_metrics"] += [(key, value, 1, 1, 0, run) for key, value in metrics.items()]
+    columns = {
+        "runs": "run_uuid, name, user_id, source_type, status, start_time, end_time, lifecycle_stage, experiment_id, "
+        "artifact_uri",
+        "tags": "key, value, run_uuid",
+        "params": "key, value, run_uuid",
+        "latest_metrics": "key, value, timestamp, step, is_nan, run_uuid",
+    }
+    with sqlite3.connect(Path("mlflow.db")) as connection:
+        for name, values in rows.items():
+            marks = ", ".join("?" * len(values[0]))
+            connection.executemany(f"INSERT INTO {name} ({columns[name]}) VALUES ({marks})", values)
+    connection.close()
+    assert open_client(resolve_uri()).get_run(f"{0:032x}").data.tags["trial.number"] == "1"
