@@ -69,10 +69,10 @@ try:
         started = time.monotonic()
         try:
             check_cluster(settings)
-            print("the same")
+            print("the same", file=sys.__stdout__, flush=True)
         except UsageError as error:
-            print(error)
-        print(sorted(path.name for path in settings.folder.iterdir()))
+            print(error, file=sys.__stdout__, flush=True)
+        print(sorted(path.name for path in settings.folder.iterdir()), file=sys.__stdout__, flush=True)
         print(time.monotonic() - started, file=sys.stderr)
 finally:
     cluster.shutdown()
