@@ -249,7 +249,7 @@ def _say_outcome(outcome: SearchOutcome, search: str, options: Mapping[str, Any]
     if not outcome.finished:
         where = ["--folder", str(options["folder"])] if "folder" in options else []
         print(f"go on: {shlex.join(['spikefront', 'run', '--resume', search, *where])}")
-    if done == 0 or outcome.reason.startswith("broken off"):
+    if outcome.judged == 0 or outcome.reason.startswith("broken off"):
         sys.exit(1)
 
 

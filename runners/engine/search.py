@@ -45,13 +45,15 @@ class SearchOutcome:
     """How a search ended.
 
     Attributes:
-        states: number of trials by state.
+        states: number of trials by state, of those that ended now.
+        judged: trials judged at full budget, of the whole search: also before it was resumed.
         reason: why it ended.
         seconds: how long it took.
         finished: whether all that was asked for was done.
     """
 
     states: dict[State, int]
+    judged: int
     reason: str
     seconds: float
     finished: bool
@@ -175,6 +177,7 @@ def _run(
         listener.search_ended(end.reason or "all trials done")
     return SearchOutcome(
         dict(tally.states),
+        record.judged,
         end.reason or "all trials done",
         time.monotonic() - started,
         finished=not end.reason or searcher.reached,

@@ -181,6 +181,11 @@ class StudyRecord:
         return state, reason
 
     @property
+    def judged(self) -> int:
+        """Number of trials that were judged at full budget, also before the search was resumed."""
+        return len(self._judged()[0])
+
+    @property
     def front(self) -> tuple[int, ...]:
         """Numbers of the trials that were judged at full budget and that no other such trial dominates."""
         numbers, points = self._judged()

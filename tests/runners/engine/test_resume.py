@@ -70,6 +70,7 @@ def test_what_was_judged_stays_and_what_ran_is_judged_again(tmp_path: Path, spac
         (3, "FAIL", True),
         (4, "FAIL", True),
     ]
+    assert record.judged == 3
     again = [record.ask() for _ in range(2)]
     assert [trial.user_attrs["retry_of"] for trial in again] == [3, 4]
     assert [space.suggest(trial).flat() for trial in again] == before[3:]
