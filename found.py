@@ -230,6 +230,7 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
     from spikefront.plugins import load_registry
     from spikefront.runners.engine.confirm import repeat_all
     from spikefront.runners.engine.session import RaySession
+    from spikefront.runners.engine.sharing import SharedData
     from spikefront.runners.judging.confirming import confirmation_data
     from spikefront.searchspace import from_flat
 
@@ -240,14 +241,15 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
     done = kept.known(seeds)
     if len(done) == len(members) * len(seeds):
         return
-    task = next(iter(members.values())).task
+    part = next(iter(members.values())).task
+    task = registry.get("task", part.name)(part.config)
     with RaySession(settings) as session:
-        data = confirmation_data(registry.get("task", task.name)(task.config), settings.data_dir, 1)
+        data = confirmation_data(task, settings.data_dir, 1)
         session.wait()
         repeat_all(
             kept.candidates,
             seeds,
-            data,
+            SharedData.of(data, type(task), settings.data_dir, confirming=True),
             plugin_dirs=settings.plugin_dirs,
             energy_model=settings.energy_model,
             ann_cache=settings.anns.resolve(),

@@ -20,6 +20,7 @@ from spikefront.plugins.surrogates import Surrogate
 from spikefront.searchspace import Domain, Int, Value, validate
 
 InputKind = Literal["static", "events"]
+OutputKind = Literal["values", "images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,17 @@ class Coding(Plugin, nn.Module):
         """
         return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG)
 
+    def encode_events(self, frames: Tensor) -> Signal:
+        """Turn a batch of event frames into a signal; the default passes them on.
+
+        Args:
+            frames: numbers of events ``(T, B, ...)``, whole and not negative.
+
+        Returns:
+            Values ``(T, B, ...)``; events that fall on one pixel and step are each an accumulate per synapse.
+        """
+        return Signal(frames, self.time_steps, Kind.COUNT)
+
     def between(self, site: SiteInfo) -> Between | None:
         """Return the module to put behind a spiking site, or None. Called once for each site, in their order."""
         return None
@@ -230,6 +242,7 @@ class Backbone(Plugin, nn.Module):
     Attributes:
         convertible: whether, with rectifiers for neurons, it is an ANN that can be converted: its sites and synapses
             are all that is not linear in it.
+        output: ``values``: any number of outputs; ``images``: it generates, and has ``sample`` too.
 
     Args:
         config: its ``Config``, or None for the defaults.
@@ -242,6 +255,7 @@ class Backbone(Plugin, nn.Module):
     """
 
     convertible: ClassVar[bool] = True
+    output: ClassVar[OutputKind] = "values"
     layers: nn.Module
 
     def __init__(self, config: Any = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites) -> None:
@@ -252,6 +266,14 @@ class Backbone(Plugin, nn.Module):
         """Return the output signal, ``(T, B, outputs)``."""
         out: Signal = self.layers(signal)
         return out
+
+    def penalty(self) -> Tensor | float:
+        """Return the term that the last forward pass adds to the loss, such as that of a latent distribution."""
+        return 0.0
+
+    def sample(self, count: int, steps: int, device: torch.device) -> Signal:
+        """Return the output signal of ``count`` random latents, ``(T, count, outputs)``; only of one that generates."""
+        raise TypeError(f"{type(self).__name__} makes {self.output}; one that makes images must define sample()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +305,25 @@ class SearchData:
     outputs: int
 
 
+class Generator(Protocol):
+    """A trained network as a task that generates sees it."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def sample(self, count: int) -> Tensor:
+        """Return ``count`` random outputs, ``(count, K)``."""
+        ...
+
+
 class Task(Plugin):
     """What is learnt, on which data. Reading happens once on each node.
 
     Attributes:
-        inputs: ``static``: one array per sample; ``events``: ``(N, T, ...)`` frames, read for a given T.
+        inputs: ``static``: one array per sample; ``events``: ``(N, T, C, H, W)`` numbers of events, in frames that are
+            made for a given T.
+        output: ``values``: one or more per sample; ``images``: ``(C * H * W)`` pixels, which a network generates.
+        mapped: whether the data are tensors mapped from the node's cache (``spikefront.plugins.cache``). Then every
+            worker reads them itself, which costs nothing but the first time, and gets those of its T.
         quality: name of the quality metric, for example ``accuracy``.
         maximize: whether more quality is better.
         worst_quality: the quality from which hypervolume is measured, such as a chance or trivial result.
@@ -295,6 +331,8 @@ class Task(Plugin):
     """
 
     inputs: ClassVar[InputKind] = "static"
+    output: ClassVar[OutputKind] = "values"
+    mapped: ClassVar[bool] = False
     quality: ClassVar[str] = "accuracy"
     maximize: ClassVar[bool] = True
     worst_quality: ClassVar[float] = 0.0
@@ -320,7 +358,7 @@ class Task(Plugin):
         raise TypeError(f"{type(self).__name__} must define test_data(data_dir, steps)")
 
     def prepare(self, batch: Tensor) -> Tensor:
-        """Make a batch of raw inputs ready for coding: floats in [0, 1]."""
+        """Make a batch of raw inputs ready for coding: floats in [0, 1], or, of events, whole numbers."""
         return batch.float()
 
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
@@ -330,6 +368,26 @@ class Task(Plugin):
     def score(self, output: Tensor, targets: Tensor) -> float:
         """Return the quality of decoded outputs ``(N, K)`` of a whole split; the default is accuracy in [0, 1]."""
         return float((output.argmax(1) == targets).to(torch.float64).mean())
+
+    def measure(self, network: Generator, output: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return what a network, in eval mode, achieves on a split: ``quality``, and what else to log.
+
+        Args:
+            network: the network; one that makes images can be asked for samples.
+            output: its decoded outputs ``(N, K)`` of the whole split.
+            targets: the split's targets ``(N, ...)``.
+        """
+        return {"quality": self.score(output, targets)}
+
+    def picture(self, network: Generator, data: Data) -> Tensor | None:
+        """Return a picture ``(H, W)`` or ``(3, H, W)`` in [0, 1] of what a trained network does, or None."""
+        return None
+
+    def chance_quality(self, data: SearchData) -> float:
+        """Return the validation quality of the best output that is the same for every sample, here of one class."""
+        targets, outputs = data.validation.targets, torch.eye(data.outputs)
+        scores = [self.score(output.expand(len(targets), -1), targets) for output in outputs]
+        return max(scores) if self.maximize else min(scores)
 
 
 class EnergyModel(Plugin):

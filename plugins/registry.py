@@ -145,6 +145,12 @@ class Registry:
                 f"gives {task.inputs}; codings that take it: {', '.join(takers) or 'none'}"
             )
         backbone = self.get("backbone", chosen["backbone"])
+        if backbone.output != task.output:
+            able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.output == task.output)
+            return (
+                f"task {task.name!r} needs a backbone that makes {task.output}, and {backbone.name!r} makes "
+                f"{backbone.output}; backbones that do: {', '.join(able) or 'none'}"
+            )
         if coding.trained_by == "conversion" and not backbone.convertible:
             able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.convertible)
             return (

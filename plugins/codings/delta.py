@@ -89,8 +89,8 @@ class Delta(Coding):
     inputs = frozenset({"events"})
     steps = Int(2, 16, log=True)  # one frame changes from nothing
 
-    def encode(self, x: Tensor) -> Signal:
-        frames, threshold = x.transpose(0, 1), self.config.threshold  # (B, T, ...) -> (T, B, ...)
+    def encode_events(self, frames: Tensor) -> Signal:
+        threshold = self.config.threshold
         if self.config.reference == "send-on-delta":
             return Signal(send_on_delta(frames, threshold=threshold), self.time_steps, Kind.TERNARY)
         spikes = delta(frames, threshold=threshold, off_spikes=self.config.off_spikes)

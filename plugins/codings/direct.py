@@ -20,6 +20,7 @@ class Direct(Coding):
 
     name = "direct"
     steps = Int(1, 8)
+    inputs = frozenset({"static", "events"})
 
 
 @hookimpl

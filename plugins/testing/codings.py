@@ -54,7 +54,7 @@ class CodingContract(PluginContract):
         for steps in _lengths(plugin):
             x = self.example_input(plugin, steps)
             coding = plugin(steps=steps)
-            signal = coding.encode(x)
+            signal = _signal(coding, x)
             assert signal.steps == steps
             assert signal.values.shape[0] in (1, steps)
             assert signal.values.shape[1] == len(x)
@@ -66,8 +66,18 @@ class CodingContract(PluginContract):
         for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
             for dtype in (torch.float32, torch.float64):
                 x = self.example_input(plugin, steps).to(device, dtype)
-                values = plugin(steps=steps).to(device, dtype).encode(x).values
+                values = _signal(plugin(steps=steps).to(device, dtype), x).values
                 assert (values.dtype, values.device) == (x.dtype, x.device)
+
+    def test_passes_events_on_as_events(self, plugin: type[Coding]) -> None:
+        if "events" not in plugin.inputs:
+            return
+        for steps in _lengths(plugin):
+            frames = torch.randint(0, 4, (steps, 3, 2, 8, 8)).float()
+            signal = plugin(steps=steps).encode_events(frames)
+            assert signal.kind is not Kind.ANALOG  # whose synapses would multiply
+            assert signal.values.shape == (steps, 3, *plugin(steps=steps).encoded_shape((2, 8, 8)))
+            assert_honest(signal.values, signal.kind)
 
     def test_same_seed_gives_same_spikes(self, plugin: type[Coding]) -> None:
         steps = _length(plugin)
@@ -86,7 +96,7 @@ class CodingContract(PluginContract):
     def test_gradient_reaches_the_input_unless_it_spikes(self, plugin: type[Coding]) -> None:
         steps = _length(plugin)
         x = self.example_input(plugin, steps).requires_grad_()
-        signal = plugin(steps=steps).encode(x)
+        signal = _signal(plugin(steps=steps), x)
         if signal.kind is Kind.ANALOG:
             (signal.decoded() * torch.rand_like(signal.decoded())).sum().backward()
             assert x.grad is not None
@@ -168,7 +178,7 @@ class CodingContract(PluginContract):
                 coding = plugin(config, steps=steps)
                 coding.bind(self.neuron(plugin)(surrogate=ATan()))
                 sites = NumberedSites(self.neuron(plugin), coding)
-                signal = coding.encode(self.example_input(plugin, steps))
+                signal = _signal(coding, self.example_input(plugin, steps))
                 backbone = mlp(input_shape=tuple(signal.values.shape[2:]), outputs=5, sites=sites)
                 sites.finish()
                 decoded = coding.decode(backbone(signal))
@@ -204,7 +214,11 @@ def _length(plugin: type[Coding]) -> int:
 def _encode(plugin: type[Coding], x: Tensor, steps: int, *, seed: int, config: object = None) -> Tensor:
     coding = plugin(config, steps=steps)
     torch.manual_seed(seed)
-    return coding.encode(x).values
+    return _signal(coding, x).values
+
+
+def _signal(coding: Coding, x: Tensor) -> Signal:
+    return coding.encode(x) if "static" in coding.inputs else coding.encode_events(x.transpose(0, 1))
 
 
 def _modules(coding: Coding) -> list[Between]:

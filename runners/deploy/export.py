@@ -130,4 +130,4 @@ def check_target(path: Path, form: str) -> None:
 
 def _quality(candidate: Candidate, model: Model, registry: Registry, data: SearchData) -> float:
     task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
-    return evaluate(model.network, task, data.validation)
+    return evaluate(model.network, task, data.validation)["quality"]

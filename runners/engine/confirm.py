@@ -10,8 +10,8 @@ from typing import Any
 import ray
 import torch
 
-from spikefront.plugins import EnergyModel, SearchData, load_registry
-from spikefront.runners.engine.trainable import SharedData
+from spikefront.plugins import EnergyModel, load_registry
+from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.judging.confirming import judge_for_good
 from spikefront.searchspace import Value, from_flat
 
@@ -36,7 +36,7 @@ class Repeat:
 def repeat_all(
     members: Mapping[int, Mapping[str, Value]],
     seeds: Sequence[int],
-    data: SearchData,
+    data: SharedData,
     *,
     plugin_dirs: tuple[Path, ...],
     energy_model: str,
@@ -50,7 +50,7 @@ def repeat_all(
     Args:
         members: flat candidates by the numbers of their trials.
         seeds: what to train under; every member comes to its first seed before any comes to its second.
-        data: what ``confirmation_data`` returned.
+        data: of confirming.
         plugin_dirs: folders with loose plugin files.
         energy_model: name of the energy model.
         ann_cache: folder in which the ANNs of conversion codings are kept, so that each is trained once.
@@ -58,7 +58,7 @@ def repeat_all(
         done: trials and seeds that are known already.
         on_repeat: called as each ends, in the order in which they do.
     """
-    shared, known = ray.put(SharedData.of(data)), set(done)
+    shared, known = ray.put(data), set(done)
     work = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(_repeat)
     asked = {
         work.remote(members[trial], seed, shared, plugin_dirs, energy_model, ann_cache): (trial, seed)
@@ -88,11 +88,12 @@ def _repeat(
     torch.set_num_threads(1)
     registry = load_registry(plugin_dirs)
     model: EnergyModel = registry.get("energy", energy_model)()
+    candidate = from_flat(flat, registry)
     return judge_for_good(
-        from_flat(flat, registry),
+        candidate,
         seed,
         registry=registry,
-        data=data.tensors(),
+        data=data.data_for(candidate, registry),
         energy_model=model,
         device="cuda" if torch.cuda.is_available() else "cpu",
         ann_cache=ann_cache,

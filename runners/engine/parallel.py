@@ -23,7 +23,8 @@ from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import ProcessGroup, TCPStore  # type: ignore[attr-defined]
 
-from spikefront.plugins import EnergyModel, Registry, SearchData, load_registry
+from spikefront.plugins import EnergyModel, Registry, load_registry
+from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.judging.judge import Judging
 from spikefront.runners.judging.parallel import Processes
 from spikefront.searchspace import Candidate, from_flat
@@ -60,10 +61,10 @@ class Team:
 class Peer:
     """An actor beside the trial's worker: it trains along, and measures nothing."""
 
-    def __init__(self, processes: Processes, team: Team, data: Any) -> None:
+    def __init__(self, processes: Processes, team: Team, data: SharedData) -> None:
         torch.set_num_threads(1)
         self._processes = processes
-        self._data: SearchData = data.tensors()
+        self._data = data
         self._registry: Registry = load_registry(team.plugin_dirs)
         self._energy_model: EnergyModel = self._registry.get("energy", team.energy_model)()
         self._judging: Judging | None = None
@@ -75,10 +76,11 @@ class Peer:
     def start(self, flat: Mapping[str, Any]) -> None:
         """Leave the candidate before, if any, and build this one's network."""
         self._judging = None  # frees its memory first
+        candidate = from_flat(flat, self._registry)
         self._judging = Judging(
-            from_flat(flat, self._registry),
+            candidate,
             registry=self._registry,
-            data=self._data,
+            data=self._data.data_for(candidate, self._registry),
             energy_model=self._energy_model,
             device=device(),
             processes=self._processes,

@@ -16,7 +16,6 @@ from typing import Any, Final, cast
 
 import optuna
 import ray
-import torch
 from ray import tune
 from ray.air.execution._internal import RayActorManager
 
@@ -32,8 +31,9 @@ from spikefront.runners.engine.priors import first_answers
 from spikefront.runners.engine.proposals import ThriftySampler
 from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
+from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
-from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
+from spikefront.runners.engine.trainable import CandidateTrainable, WorkerSettings
 from spikefront.searchspace import Listener, Objective, SearchInfo, Space, State, UsageError, Value, from_flat
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
@@ -117,7 +117,8 @@ def run_search(
             energy_model=settings.energy_model,
         )
         stopping = _early_stopping(settings, record, task(), data) if settings.early_stopping else None
-        return _run(settings, space, data, record, info, listener, stopping, cost, started)
+        shared = SharedData.of(data, task, settings.data_dir)
+        return _run(settings, space, shared, record, info, listener, stopping, cost, started)
     finally:
         lock.release()
 
@@ -141,7 +142,7 @@ def _study(
 def _run(
     settings: SearchSettings,
     space: Space,
-    data: SearchData,
+    data: SharedData,
     record: StudyRecord,
     info: SearchInfo,
     listener: Listener,
@@ -191,14 +192,7 @@ def _early_stopping(settings: SearchSettings, record: StudyRecord, task: Task, d
         settings.reduction,
     )
     rungs.restore(cast(list[RungRecord], record.rungs()))
-    return EarlyStopping(rungs, chance_quality(task, data), task.best_quality)
-
-
-def chance_quality(task: Task, data: SearchData) -> float:
-    """Return the quality of the best output that is the same for every sample."""
-    targets, outputs = data.validation.targets, torch.eye(data.outputs)
-    scores = [task.score(outputs[k].expand(len(targets), -1), targets) for k in range(data.outputs)]
-    return max(scores) if task.maximize else min(scores)
+    return EarlyStopping(rungs, task.chance_quality(data), task.best_quality)
 
 
 def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
@@ -254,10 +248,10 @@ class EndOfSearch(tune.Stopper):
             signal.signal(signal.SIGINT, before)
 
 
-def trainable_for(settings: SearchSettings, data: SearchData) -> Any:
+def trainable_for(settings: SearchSettings, data: SharedData) -> Any:
     """Return what Tune runs on each worker."""
     weights, anns = settings.weights.resolve(), settings.anns.resolve()
-    shared, gpus = ray.put(SharedData.of(data)), settings.gpus_per_trial
+    shared, gpus = ray.put(data), settings.gpus_per_trial
     worker = WorkerSettings(
         settings.plugin_dirs,
         settings.energy_model,
@@ -270,7 +264,7 @@ def trainable_for(settings: SearchSettings, data: SearchData) -> Any:
     return tune.with_parameters(CandidateTrainable, data=shared, settings=worker)
 
 
-def _tune(settings: SearchSettings, searcher: StudySearcher, data: SearchData, end: EndOfSearch) -> None:
+def _tune(settings: SearchSettings, searcher: StudySearcher, data: SharedData, end: EndOfSearch) -> None:
     trainable = trainable_for(settings, data)
     resources = trial_resources(settings.gpus_per_trial)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(settings.workers)  # or Tune starts one worker after another

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import uuid
-import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -14,47 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from ray import tune
 
-from spikefront.plugins import Data, EnergyModel, Registry, SearchData, load_registry
+from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.conversion import Conversion
 from spikefront.runners.engine.cluster import refuse_misfit
 from spikefront.runners.engine.exchange import FAILURE, checkpoint_file, weights_file
 from spikefront.runners.engine.parallel import ParallelJudging, Team
+from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.engine.watchdog import Watchdog, hang_file, reason_of_hang
 from spikefront.runners.judging.judge import Judging
 from spikefront.searchspace import from_flat
-
-Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SharedData:
-    """The data of a search as NumPy arrays, which Ray shares between the workers of a node without copying."""
-
-    train: tuple[Array, Array]
-    validation: tuple[Array, Array]
-    outputs: int
-
-    @classmethod
-    def of(cls, data: SearchData) -> SharedData:
-        """Wrap a task's splits."""
-        pairs = ((split.inputs.numpy(), split.targets.numpy()) for split in (data.train, data.validation))
-        return cls(next(pairs), next(pairs), data.outputs)
-
-    def tensors(self) -> SearchData:
-        """Return the splits as tensors on the same memory."""
-        splits = [Data(*(_as_tensor(array) for array in pair)) for pair in (self.train, self.validation)]
-        return SearchData(splits[0], splits[1], self.outputs)
-
-
-def _as_tensor(array: Array) -> torch.Tensor:
-    with warnings.catch_warnings():
-        # Ray's shared memory is read-only, and so is all use of it here
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +111,7 @@ class CandidateTrainable(tune.Trainable):
         self._settings = settings
         self._registry: Registry = load_registry(settings.plugin_dirs)
         self._energy_model: EnergyModel = self._registry.get("energy", settings.energy_model)()
-        self._data = data.tensors()
+        self._data = data
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -186,10 +156,11 @@ class CandidateTrainable(tune.Trainable):
         refuse_misfit(self._settings.expected, self._settings.plugin_dirs)
         team = self._settings.team
         make = Judging if team is None else partial(ParallelJudging, team=team)
+        candidate = from_flat(flat, self._registry)
         return make(
-            from_flat(flat, self._registry),
+            candidate,
             registry=self._registry,
-            data=self._data,
+            data=self._data.data_for(candidate, self._registry),
             energy_model=self._energy_model,
             device="cuda" if torch.cuda.is_available() else "cpu",
             ann_cache=self._settings.anns,

@@ -5,26 +5,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Backbone, Between, Coding, Registry, Site, SiteFactory
+from spikefront.plugins import Backbone, Between, Coding, InputKind, Registry, Signal, Site, SiteFactory
 from spikefront.plugins.conversion import Activations, Conversion, Rectifier
 from spikefront.searchspace import Candidate
 
 
 class Network(nn.Module):
-    """A coding around a backbone: ``(B, ...)`` inputs in, ``(B, K)`` decoded outputs out."""
+    """A coding around a backbone, from inputs ``(B, ...)``, or event frames ``(B, T, ...)``, to outputs ``(B, K)``."""
 
-    def __init__(self, coding: Coding, backbone: Backbone) -> None:
+    def __init__(self, coding: Coding, backbone: Backbone, inputs: InputKind = "static") -> None:
         super().__init__()
         self.coding = coding
         self.backbone = backbone
+        self._inputs = inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.coding.decode(self.backbone(self.coding.encode(x)))
+        return self.coding.decode(self.backbone(self._encode(x)))
+
+    def _encode(self, x: Tensor) -> Signal:
+        if self._inputs == "static":
+            return self.coding.encode(x)
+        return self.coding.encode_events(x.transpose(0, 1).contiguous())
+
+    def sample(self, count: int) -> Tensor:
+        """Return decoded outputs of random latents, ``(count, K)``, of a network that generates."""
+        return self.coding.decode(self.backbone.sample(count, self.coding.time_steps, self.device))
 
     def penalty(self) -> Tensor | float:
-        """Return the regularisation terms of the coding and of its modules behind the sites."""
+        """Return the terms that coding, backbone, and the coding's modules behind the sites add to the loss."""
         between = (module.penalty() for module in self.modules() if isinstance(module, Between))
-        return sum(between, start=self.coding.penalty())
+        return sum(between, start=self.coding.penalty() + self.backbone.penalty())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.parameters()).device
 
     @property
     def sites(self) -> list[Site]:
@@ -86,6 +101,6 @@ def _build(
     if isinstance(coding, Conversion):
         coding.prepare(backbone)
     # channels last is the layout in which convolutions and the neuron's elementwise steps are fastest
-    network = Network(coding, backbone)
+    network = Network(coding, backbone, registry.get("task", candidate.task.name).inputs)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

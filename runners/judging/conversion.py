@@ -32,7 +32,7 @@ class Converter:
         network: the spiking network, assembled; its weights and scales are written.
         registry: where plugins are looked up.
         task: the task.
-        train: the training split, on the network's device.
+        train: the training split.
         shape: shape of one input.
         outputs: number of outputs.
         cache: folder in which trained ANNs are kept for other candidates; None for none.
@@ -56,7 +56,7 @@ class Converter:
         self._train = train
         self._cache = cache
         seed_everything(candidate.seed)  # the ANN does not depend on what converts it
-        self.ann = assemble_ann(candidate, registry, shape, outputs).to(train.inputs.device)
+        self.ann = assemble_ann(candidate, registry, shape, outputs).to(network.device)
         self.trained_here = False
 
     def run(self) -> float:
@@ -65,34 +65,9 @@ class Converter:
         Returns:
             The last epoch's training loss of the ANN.
         """
-        trained = self._trained()
-        self.ann.load_state_dict(trained["state"])
+        loss, self.trained_here = train_ann(self._candidate, self.ann, self._task, self._train, self._cache)
         self._convert()
-        loss: float = trained["loss"]
         return loss
-
-    def _trained(self) -> dict[str, Any]:
-        if self._cache is None:
-            return self._fit()
-        self._cache.mkdir(parents=True, exist_ok=True)
-        path = self._cache / f"{ann_key(self._candidate, self._train)}.pt"
-        with FileLock(path.with_suffix(".lock")):  # who comes second waits for the one who trains it
-            if not path.exists():
-                trained = self._fit()
-                torch.save(trained, path.with_suffix(".part"))
-                os.replace(path.with_suffix(".part"), path)
-                return trained
-        stored: dict[str, Any] = torch.load(path, weights_only=True, map_location=self._train.inputs.device)
-        return stored
-
-    def _fit(self) -> dict[str, Any]:
-        training = self._candidate.training
-        trainer = Trainer(self.ann, self._task, self._train, training, self._candidate.seed)
-        loss = 0.0
-        for _ in range(training.schedule.epochs):
-            loss = trainer.epoch()
-        self.trained_here = True
-        return {"state": self.ann.state_dict(), "loss": loss}
 
     @torch.no_grad()
     def _convert(self) -> None:
@@ -111,10 +86,62 @@ class Converter:
         hooks = [
             site.register_forward_hook(lambda module, args, out: seen.append(out.values[0])) for site in self.ann.sites
         ]
-        self.ann(prepared(self._task, self._train.inputs[:CALIBRATION_SAMPLES]))
+        run_calibration(self.ann, self._task, self._train)
         for hook in hooks:
             hook.remove()
         return seen
+
+
+def run_calibration(network: Network, task: Task, train: Data) -> None:
+    """Run a network on the calibration set, for those who listen to it."""
+    network(prepared(task, train.inputs[:CALIBRATION_SAMPLES].to(network.device)))
+
+
+def train_ann(
+    candidate: Candidate, ann: Network, task: Task, train: Data, cache: Path | None
+) -> tuple[float, bool]:
+    """Train the ANN of a candidate for all epochs of its schedule, or read it from the cache.
+
+    Args:
+        candidate: whose training and seed it is.
+        ann: what ``assemble_ann`` made; its weights are written.
+        task: the task.
+        train: the training split.
+        cache: folder in which trained ANNs are kept for other candidates; None for none.
+
+    Returns:
+        The last epoch's training loss, and whether it was trained here.
+    """
+    return train_once(candidate, ann, task, train, cache and cache / f"{ann_key(candidate, train)}.pt")
+
+
+def train_once(
+    candidate: Candidate, network: Network, task: Task, train: Data, path: Path | None
+) -> tuple[float, bool]:
+    """Train a network for all epochs of a candidate's schedule, unless it lies in ``path`` trained; see ``train_ann``.
+
+    Several processes may ask for the same file: the first trains, the others wait for it.
+    """
+    if path is None:
+        return _fit(candidate, network, task, train), True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            loss = _fit(candidate, network, task, train)
+            torch.save({"state": network.state_dict(), "loss": loss}, path.with_suffix(".part"))
+            os.replace(path.with_suffix(".part"), path)
+            return loss, True
+    stored: dict[str, Any] = torch.load(path, weights_only=True, map_location=network.device)
+    network.load_state_dict(stored["state"])
+    return stored["loss"], False
+
+
+def _fit(candidate: Candidate, network: Network, task: Task, train: Data) -> float:
+    trainer = Trainer(network, task, train, candidate.training, candidate.seed)
+    loss = 0.0
+    for _ in range(candidate.training.schedule.epochs):
+        loss = trainer.epoch()
+    return loss
 
 
 def ann_key(candidate: Candidate, train: Data) -> str:

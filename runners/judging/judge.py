@@ -81,8 +81,10 @@ class Judging:
         self.epochs_done = 0
         self._task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
         self._energy_model = energy_model
-        train, self._validation = (_on_device(split, device) for split in (data.train, data.validation))
-        self._measuring: Tensor = self._task.prepare(self._validation.inputs[:MEASURING_SAMPLES])
+        train, self._validation = data.train, data.validation
+        if not self._task.mapped:  # what is mapped may be larger than the device's memory
+            train, self._validation = (_on_device(split, device) for split in (train, self._validation))
+        self._measuring: Tensor = self._task.prepare(self._validation.inputs[:MEASURING_SAMPLES].to(device))
         shape = tuple(self._measuring.shape[2:] if self._task.inputs == "events" else self._measuring.shape[1:])
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
         self._learner: Trainer | Converter
@@ -130,21 +132,21 @@ class Judging:
             modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that
             of the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
             ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the
-            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what the coding adds.
+            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what task and coding add.
         """
         started = time.perf_counter()
         loss, more = self.train(), {}
         if isinstance(self._learner, Converter):
-            more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)
+            more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)["quality"]
             more["ann_trained"] = float(self._learner.trained_here)
-        quality = evaluate(self.network, self._task, self._validation)
+        measured = evaluate(self.network, self._task, self._validation)
         with fixed_randomness(_MEASURING_SEED):
             self.counts = count_operations(self.network, self._measuring)
         by_layer = self._energy_model.layer_energy_nj(self.counts)
         rates = self.counts.layer_rates.values()
         attention = (by_layer[layer.layer] for layer in self.counts.layers if layer.role == "attention")
         return {
-            "quality": quality,
+            **measured,
             "energy_nj": sum(by_layer.values()),
             "attention_nj": sum(attention),
             "latency_steps": float(self.network.coding.latency_steps(self.counts.delay)),

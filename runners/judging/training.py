@@ -31,7 +31,7 @@ class Trainer:
     Args:
         network: what to train, on the device.
         task: its loss and input scaling.
-        data: the training split, on the same device.
+        data: the training split, on the same device or, if it is mapped into memory, on the CPU.
         training: optimiser and schedule.
         seed: seed of the order of the samples.
         processes: those that train the network together; each has the whole split.
@@ -57,12 +57,13 @@ class Trainer:
     def epoch(self) -> float:
         """Train once on every sample and return the mean loss."""
         self.network.train()
-        total = torch.zeros((), device=self._data.inputs.device)
+        total = torch.zeros((), device=self.network.device)
         steps = 0
         for batch in self._batches():
             index, weight = self._processes.share(batch)
-            output = self.network(prepared(self._task, self._data.inputs[index]))
-            loss = self._task.loss(output, self._data.targets[index]) + self.network.penalty()
+            inputs, targets = (part[index].to(self.network.device) for part in (self._data.inputs, self._data.targets))
+            output = self.network(prepared(self._task, inputs))
+            loss = self._task.loss(output, targets) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             total += self._processes.combine(self.network, loss.detach(), weight)
@@ -145,9 +146,12 @@ def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], input
     network.eval()
     batches = inputs.split(affordable(network.coding.time_steps))
     with fixed_randomness(_EVALUATION_SEED):
-        return torch.cat([network(prepare(batch)) for batch in batches])
+        return torch.cat([network(prepare(batch.to(network.device))) for batch in batches])
 
 
-def evaluate(network: Network, task: Task, data: Data) -> float:
-    """Return the quality on a split."""
-    return task.score(decoded_outputs(network, partial(prepared, task), data.inputs), data.targets)
+@torch.no_grad()
+def evaluate(network: Network, task: Task, data: Data) -> dict[str, float]:
+    """Return the ``quality`` on a split, and what else the task measures."""
+    outputs = decoded_outputs(network, partial(prepared, task), data.inputs).to(data.targets.device)
+    with fixed_randomness(_EVALUATION_SEED):
+        return task.measure(network, outputs, data.targets)

@@ -82,6 +82,8 @@ class Workloads:
         task: Task = self._registry.get("task", candidate.task.name)(candidate.task.config)
         x = task.prepare(self._data.train.inputs[:_BATCH])
         shape = tuple(x.shape[2:] if task.inputs == "events" else x.shape[1:])
+        if task.inputs == "events":  # frames are the same size for any T
+            x = x[:, :1].expand(-1, candidate.steps, *x.shape[2:])
         x = x.to("meta")
         schedule, outputs = candidate.training.schedule, self._data.outputs
         samples = min(schedule.subset or len(self._data.train), len(self._data.train))

@@ -208,6 +208,11 @@ class Camera(Task):
     name = "camera"
     inputs = "events"
 
+class Painter(Task):
+    "Wants images."
+    name = "painter"
+    output = "images"
+
 @hookimpl
 def register_codings(register):
     register(Needy)
@@ -215,6 +220,7 @@ def register_codings(register):
 @hookimpl
 def register_tasks(register):
     register(Camera)
+    register(Painter)
 """
 
 
@@ -223,8 +229,11 @@ def test_what_does_not_go_together_is_said_in_one_line(tmp_path: Path) -> None:
     chosen = {"task": "digits", "coding": "needy", "neuron": "plif", "backbone": "mlp"}
     assert registry.problem(chosen) is None
     assert registry.problem(chosen | {"neuron": "lif"}) == "coding 'needy' needs neuron plif, not 'lif'"
-    problem = registry.problem(chosen | {"task": "camera", "coding": "direct"})
+    problem = registry.problem(chosen | {"task": "camera", "coding": "latency"})
     assert problem is not None
     assert problem.startswith(
-        "coding 'direct' takes static input, but task 'camera' gives events; codings that take it: "
+        "coding 'latency' takes static input, but task 'camera' gives events; codings that take it: "
     )
+    problem = registry.problem(chosen | {"task": "painter"})
+    assert problem is not None
+    assert problem.startswith("task 'painter' needs a backbone that makes images, and 'mlp' makes values; backbones that ")

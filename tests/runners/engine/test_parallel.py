@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import ray
-import torch
 from ray import tune
 from ray.tune.search import Searcher
 from ray.util import placement_group_table
@@ -19,7 +18,8 @@ from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT
 from spikefront.runners.engine.exchange import FAILURE, weights_file
 from spikefront.runners.engine.halving import HalvingScheduler
 from spikefront.runners.engine.parallel import Team, trial_resources
-from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
+from spikefront.runners.engine.sharing import SharedData
+from spikefront.runners.engine.trainable import CandidateTrainable, WorkerSettings
 from spikefront.searchspace import from_flat
 
 GPUS = 4
@@ -158,7 +158,7 @@ def search(
     """Judge candidates by two processes each, and return what was reported of each."""
     flat = {"task": "digits", "backbone": "mlp", "steps": 3, "training.epochs": epochs, "training.subset": subset}
     searcher = InTurn([dict(from_flat({**flat, "coding": coding}, registry).flat()) for coding in codings])
-    shared = ray.put(SharedData.of(data))
+    shared = ray.put(SharedData.of(data, registry.get("task", "digits")))
     settings = WorkerSettings(
         (plugins,),
         "horowitz-45nm",
@@ -277,18 +277,3 @@ def test_a_lost_peer_costs_its_trial_the_epoch_that_it_was_in(
 )
 def test_one_placement_group_holds_all_of_a_trial(gpus: float, bundles: list[dict[str, float]]) -> None:
     assert trial_resources(gpus).bundles == bundles
-
-
-@pytest.mark.usefixtures("started")
-def test_processes_of_a_node_read_the_same_memory(data: SearchData) -> None:
-    """A copy could be written to; Ray's shared memory can't."""
-
-    @ray.remote
-    def is_shared(shared: SharedData) -> bool:
-        return shared.tensors().train.inputs.data_ptr() == shared.train[0].ctypes.data and not (
-            shared.train[0].flags.writeable or shared.train[1].flags.owndata
-        )
-
-    reference = ray.put(SharedData.of(data))
-    assert ray.get([is_shared.remote(reference) for _ in range(2)]) == [True, True]
-    assert torch.equal(ray.get(reference).tensors().train.inputs, data.train.inputs)

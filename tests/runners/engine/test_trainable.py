@@ -14,7 +14,8 @@ from spikefront.runners.engine.exchange import FAILURE
 from spikefront.runners.engine.search import run_search
 from spikefront.runners.engine.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.runners.engine.trainable import CandidateTrainable, SharedData, WorkerSettings
+from spikefront.runners.engine.sharing import SharedData
+from spikefront.runners.engine.trainable import CandidateTrainable, WorkerSettings
 from spikefront.runners.judging.judge import Judging, judge
 from spikefront.searchspace import Candidate, SearchInfo, Space, from_flat, parse_set
 
@@ -49,7 +50,7 @@ def data(registry: Registry) -> SearchData:
 
 
 @pytest.fixture
-def start(tmp_path: Path, data: SearchData, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(tmp_path: Path, registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start a worker as Tune does: every epoch is worth a checkpoint unless told otherwise."""
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
     threads = torch.get_num_threads()
@@ -62,7 +63,7 @@ def start(tmp_path: Path, data: SearchData, monkeypatch: pytest.MonkeyPatch) -> 
 
         class WithParameters(CandidateTrainable):  # as Tune's own with_parameters makes it
             def setup(self, config: Config) -> None:  # type: ignore[override]
-                super().setup(config, SharedData.of(data), settings)
+                super().setup(config, SharedData.of(data, registry.get("task", "digits")), settings)
 
         worker: Worker = WithParameters(config)
         return worker
