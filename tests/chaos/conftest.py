@@ -1,4 +1,4 @@
-"""Real searches from the command line, what they left, and a real MLflow server."""
+"""Real searches from the command line, and what they left."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
@@ -23,6 +22,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from spikefront.runners.engine.settings import has_begun
+
+if TYPE_CHECKING:
+    from tests.conftest import MlflowServer
 
 LONGEST_WAIT_S = 150.0
 
@@ -129,7 +131,9 @@ class Search:
         """Check that checkpoints went with their trials, and that weights are those of the front."""
         assert [path.name for path in (self.path.parent / "checkpoints").glob("*")] == []
         complete = {trial.number: trial.values for trial in self.trials() if trial.values is not None}
-        kept = {int(path.stem.removeprefix("trial-")) for path in (self.path.parent / "weights").glob("*")}
+        kept = {
+            int(path.name.removeprefix("trial-").partition(".")[0]) for path in (self.path.parent / "weights").glob("*")
+        }
         assert kept == {n for n, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
 
     def kill(self) -> None:
@@ -145,50 +149,6 @@ def _dominates(one: list[float], other: list[float]) -> bool:
     return one != other and one[0] >= other[0] and one[1] <= other[1]
 
 
-class Server:
-    """A real MLflow server on a port of its own, over SQLite, which can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.uri = f"http://127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        where = ["--backend-store-uri", "sqlite:///server.db", "--host", "127.0.0.1", "--port", str(self._port)]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (self._folder / "server.log").open("a") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *where, "--workers", "1"],
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-                env=_environment() | quiet,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + LONGEST_WAIT_S
-        while not self._answers():
-            assert time.monotonic() < deadline, (self._folder / "server.log").read_text()
-            time.sleep(0.1)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        """Kill it with all its processes."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
 @pytest.fixture
 def search(tmp_path: Path) -> Iterator[Search]:
     search = Search(tmp_path)
@@ -197,9 +157,8 @@ def search(tmp_path: Path) -> Iterator[Search]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    server.start()
+def server(tmp_path: Path, start_mlflow: Callable[..., MlflowServer]) -> Iterator[MlflowServer]:
+    server = start_mlflow(tmp_path)
     yield server
     server.kill()
     shutil.rmtree(tmp_path / "mlartifacts", ignore_errors=True)

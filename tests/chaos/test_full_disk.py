@@ -11,7 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 if TYPE_CHECKING:
-    from tests.chaos.conftest import Search, Server
+    from tests.chaos.conftest import Search
+    from tests.conftest import MlflowServer
 
 LONG = "SPIKEFRONT_CHAOS" in os.environ
 TRIALS = 8
@@ -31,7 +32,9 @@ def fill_up(search: Search, driver: subprocess.Popen[str]) -> None:
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit the files of another process")
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_full_disk_breaks_a_search_off_cleanly_and_it_can_be_gone_on_with(search: Search, server: Server) -> None:
+def test_a_full_disk_breaks_a_search_off_cleanly_and_it_can_be_gone_on_with(
+    search: Search, server: MlflowServer
+) -> None:
     asked = f"--task digits --name s --trials {TRIALS} --workers 2 --seed 1 --no-early-stopping".split()
     driver = search.start(*asked, *(part for text in QUICK for part in ("--set", text)), "--tracking-uri", server.uri)
     search.wait_until(lambda: search.ended() >= 2, driver)

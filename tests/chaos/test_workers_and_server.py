@@ -17,7 +17,8 @@ import pytest
 from optuna.trial import TrialState
 
 if TYPE_CHECKING:
-    from tests.chaos.conftest import Search, Server
+    from tests.chaos.conftest import Search
+    from tests.conftest import MlflowServer
 
 LONG = "SPIKEFRONT_CHAOS" in os.environ
 AWAY_S = 60.0 if LONG else 8.0
@@ -50,7 +51,7 @@ def kill_from_outside(pid_file: Path, search: Search, driver: subprocess.Popen[s
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_search_outlives_its_workers_and_its_server(search: Search, server: Server) -> None:
+def test_a_search_outlives_its_workers_and_its_server(search: Search, server: MlflowServer) -> None:
     plugins = search.folder / "mine"
     plugins.mkdir()
     shutil.copy(Path(__file__).with_name("misbehaving.py"), plugins)

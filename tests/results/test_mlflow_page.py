@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,10 +16,12 @@ from spikefront.results.queries import pareto
 from spikefront.results.store import MlflowStore
 from spikefront.searchspace import Candidate, SearchInfo
 
+if TYPE_CHECKING:
+    from tests.conftest import MlflowServer
+
 pytestmark = pytest.mark.slow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text()
-STARTS_WITHIN_S = 120
 
 
 def examples(language: str) -> dict[str, str]:
@@ -38,40 +34,9 @@ def examples(language: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start MLflow's server on a port of its own, over a new database."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    log = folder / "server.log"
-    with log.open("w") as target:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=target, stderr=target, env=clean | quiet, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + STARTS_WITHIN_S
-        while not _answers(uri):
-            assert time.monotonic() < deadline, log.read_text()
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.2)
-        yield uri
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _answers(uri: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{uri}/health", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def server(tmp_path_factory: pytest.TempPathFactory, start_mlflow: Callable[..., MlflowServer]) -> str:
+    """Start MLflow's server over a new database."""
+    return start_mlflow(tmp_path_factory.mktemp("server")).uri
 
 
 @pytest.fixture

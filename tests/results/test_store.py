@@ -2,19 +2,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pytest
@@ -27,6 +23,9 @@ from spikefront.results.runs import Runs
 from spikefront.results.store import MlflowStore
 from spikefront.results.tracking import find_run, resolve_uri
 from spikefront.searchspace import Candidate, SearchInfo, UsageError
+
+if TYPE_CHECKING:
+    from tests.conftest import MlflowServer
 
 Search = Callable[..., SearchInfo]
 Make = Callable[..., Candidate]
@@ -139,6 +138,7 @@ def test_a_search_is_found_again_with_plain_mlflow(search: Search, candidate: Ma
     options = {"seed": "3", "energy": "loihi", "tracking_uri": "http://***@server", "space.--set steps_4": "steps"}
     assert top.data.params == options
     assert top.data.tags["search.ended"] == "all trials done"
+    assert top.data.tags["search.quality"] == "accuracy"
     # After trial 0: quality loss 0.2, energy loss 3/7. Volume 0.8 * 4/7.
     volume = client.get_metric_history(top.info.run_id, "hypervolume")
     assert volume[0].value == pytest.approx(0.8 * 4 / 7)
@@ -237,11 +237,13 @@ def test_a_store_without_a_search_ends_quietly(caplog: pytest.LogCaptureFixture)
 
 
 def test_what_a_dead_server_did_not_get_is_said_once(
-    search: Search, candidate: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    search: Search,
+    candidate: Make,
+    free_port: Callable[[], int],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    uri = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr("spikefront.results.store.check_store", lambda uri: uri)  # it died right after the check
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     store = MlflowStore(uri, patience_s=1.0)
@@ -303,58 +305,20 @@ def test_nothing_is_imported_early_and_nothing_is_printed(tmp_path: Path) -> Non
     assert (tmp_path / "mlflow.db").exists()
 
 
-class Server:
-    """A real MLflow server on a port of its own, which can be killed and started again."""
-
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        where = ["--backend-store-uri", "sqlite:///server.db", "--host", "127.0.0.1", "--port", str(self.port)]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *where, "--workers", "1"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **quiet},
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 60
-        while not self.answers():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(
+    tmp_path: Path, start_mlflow: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MlflowServer]:
+    server = start_mlflow(tmp_path)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    server = Server()
-    server.start()
     yield server
     server.kill()
 
 
 @pytest.mark.slow
 def test_a_server_killed_and_restarted_has_everything(
-    server: Server, search: Search, candidate: Make, caplog: pytest.LogCaptureFixture
+    server: MlflowServer, search: Search, candidate: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MlflowStore(server.uri)
     store.search_started(search())

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ def quick_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep MLflow's variables, which a check of a server sets, from leaking into other tests."""
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
         monkeypatch.setenv(name, "0" if name.endswith("RETRIES") else "20")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -106,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         check_store()
 
 
-def test_a_server_that_is_away_is_found_out_at_once(quick_mlflow: None) -> None:
+def test_a_server_that_is_away_is_found_out_at_once(quick_mlflow: None, free_port: Callable[[], int]) -> None:
     uri = f"http://me:secret@127.0.0.1:{free_port()}"
     start = time.monotonic()
     with pytest.raises(UsageError, match=r"server http://\*\*\*@127.* does not answer within 5 s; start it"):
@@ -131,7 +123,7 @@ def test_another_server_is_told_from_mlflow(answering: str) -> None:
         check_store(answering)
 
 
-def test_a_database_server_that_is_away_is_refused() -> None:
+def test_a_database_server_that_is_away_is_refused(free_port: Callable[[], int]) -> None:
     # SQLAlchemy names the missing driver or the refused connection, whichever is met first.
     with pytest.raises(UsageError, match=r"database postgresql://\*\*\*@127.* does not open: .*; check that it runs"):
         check_store(f"postgresql://me:secret@127.0.0.1:{free_port()}/db")

@@ -4,23 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from spikefront.plugins import Registry, SearchData, load_registry
+from spikefront.plugins import Registry, SearchData
 from spikefront.runners.deploy.description import describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.judging.judge import Judgement, judge
 
 Trained = Callable[..., tuple[Judgement, Model]]
-
-
-@pytest.fixture(scope="session")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
-
-
-@pytest.fixture(scope="session")
-def data(registry: Registry) -> SearchData:
-    found: SearchData = registry.get("task", "digits")().search_data(None, 1)
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,22 +21,31 @@ Trained = Callable[..., tuple[Judgement, Model]]
 ORIGIN = Origin("digits-1", "23", "0123abcd", "f00dbeef")
 
 
+def export(weights: Path, found: Judgement, registry: Registry, **more: Any) -> None:
+    """Export what was judged, with these weights, to ``net.pt`` beside them."""
+    unknown: dict[str, Any] = {"metrics": {}, "plugins": {}, "energy_model": "horowitz-45nm", "origin": Origin()}
+    export_trained(
+        weights.with_name("net.pt"),
+        "torch",
+        candidate=found.candidate.flat(),
+        weights=weights,
+        registry=registry,
+        **(unknown | more),
+    )
+
+
 @pytest.fixture
 def exported(trained: Trained, registry: Registry, tmp_path: Path) -> tuple[Judgement, str]:
     """Export what a search left of a candidate; return what was judged and the card."""
     found, _ = trained(backbone="mlp")
     torch.save(found.network.state_dict(), tmp_path / "trial-00023.pt")
-    export_trained(
-        tmp_path / "net.pt",
-        "torch",
-        candidate=found.candidate.flat(),
-        weights=tmp_path / "trial-00023.pt",
-        registry=registry,
+    versions = registry.versions()
+    export(
+        tmp_path / "trial-00023.pt",
+        found,
+        registry,
         metrics=found.metrics,
-        plugins={
-            "coding.direct": registry.versions()["coding.direct"],
-            "task.digits": registry.versions()["task.digits"],
-        },
+        plugins={name: versions[name] for name in ("coding.direct", "task.digits")},
         energy_model="lemaire-45nm",
         origin=ORIGIN,
     )
@@ -136,17 +146,7 @@ def test_weights_of_another_candidate_are_refused(trained: Trained, registry: Re
     torch.save({"something": torch.zeros(1)}, tmp_path / "weights.pt")
 
     with pytest.raises(UsageError, match="weights don't fit the network that plugins build here"):
-        export_trained(
-            tmp_path / "net.pt",
-            "torch",
-            candidate=found.candidate.flat(),
-            weights=tmp_path / "weights.pt",
-            registry=registry,
-            metrics={},
-            plugins={},
-            energy_model="horowitz-45nm",
-            origin=Origin(),
-        )
+        export(tmp_path / "weights.pt", found, registry)
 
     assert not (tmp_path / "net.pt").exists()
 

@@ -32,6 +32,7 @@ SLOW: list[dict[str, Any]] = [
     {"coding": "population", "backbone": "mlp"},
     {"coding": "rate", "coding__rate__spikes": "deterministic", "backbone": "mlp"},
     {"coding": "burst", "backbone": "mlp"},
+    {"coding": "phase", "backbone": "mlp"},
     {"coding": "rate-conversion", "backbone": "mlp"},
     {"coding": "phase-conversion", "backbone": "mlp"},
     {"coding": "direct", "neuron": "alif", "backbone": "ms-resnet"},
@@ -84,11 +85,16 @@ def test_random_code_is_refused(trained: Trained, data: SearchData, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_operation_that_onnx_lacks_is_named(
-    trained: Trained, data: SearchData, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def model(trained: Trained, registry: Registry) -> Model:
+    """Return a network that no other test has, so that it can be changed."""
     _, kept = trained(backbone="mlp", training__epochs=1)
-    model = Model(kept.description, kept.network.state_dict(), registry)
+    return Model(kept.description, kept.network.state_dict(), registry)
+
+
+def test_operation_that_onnx_lacks_is_named(
+    model: Model, data: SearchData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encode = model.network.coding.encode
     monkeypatch.setattr(model.network.coding, "encode", lambda x: encode(torch.special.bessel_j1(x)))
 
@@ -99,10 +105,8 @@ def test_operation_that_onnx_lacks_is_named(
 
 
 def test_graph_that_gives_other_outputs_is_refused(
-    trained: Trained, data: SearchData, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model, data: SearchData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, kept = trained(backbone="mlp", training__epochs=1)
-    model = Model(kept.description, kept.network.state_dict(), registry)
     decode = model.network.coding.decode
     monkeypatch.setattr(
         model.network.coding, "decode", lambda out: decode(out) + (0.5 if torch.compiler.is_exporting() else 0.0)
@@ -115,9 +119,8 @@ def test_graph_that_gives_other_outputs_is_refused(
 
 
 def test_missing_package_is_named_with_how_to_install_it(
-    trained: Trained, data: SearchData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model, data: SearchData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, model = trained(backbone="mlp", training__epochs=1)
     real = builtins.__import__
 
     def without(name: str, *more: Any) -> Any:

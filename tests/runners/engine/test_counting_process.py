@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from spikefront.plugins import load_registry
+from spikefront.plugins import SearchData, load_registry
 from spikefront.runners.engine import counting_process
 from spikefront.runners.engine.counting_process import CountingProcess
 from spikefront.runners.judging.workload import ONE_CORE, Workloads
@@ -52,15 +52,12 @@ def register_codings(register):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plugins")
-    (folder / "bad.py").write_text(PLUGINS)
-    return folder
+def folder(plugin_folder: Callable[[str], Path]) -> Path:
+    return plugin_folder(PLUGINS)
 
 
 @pytest.fixture
-def counting(folder: Path) -> Iterator[CountingProcess]:
-    data = load_registry(third_parties=False).get("task", "digits")().search_data(None, 1)
+def counting(folder: Path, data: SearchData) -> Iterator[CountingProcess]:
     counting = CountingProcess((folder,), ONE_CORE)
     counting.tell(data)
     yield counting
@@ -71,9 +68,8 @@ def candidate(folder: Path, coding: str) -> Candidate:
     return from_flat({"task": "digits", "coding": coding, "backbone": "mlp"}, load_registry((folder,)))
 
 
-def test_it_counts_as_this_process_would(counting: CountingProcess, folder: Path) -> None:
-    registry = load_registry((folder,))
-    here = Workloads(registry, registry.get("task", "digits")().search_data(None, 1))
+def test_it_counts_as_this_process_would(counting: CountingProcess, folder: Path, data: SearchData) -> None:
+    here = Workloads(load_registry((folder,)), data)
     for coding in ("rate", "css", "prints"):
         judged = candidate(folder, coding)
         assert counting(judged) == pytest.approx(here.seconds(judged)), coding

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from spikefront.searchspace import from_flat
 
 GPUS = 4
 Result = dict[str, Any]
+Search = Callable[..., dict[int, list[Result]]]
 
 TROUBLES = """
 import os
@@ -73,21 +75,13 @@ def register_codings(register):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plugins")
-    (folder / "troubles.py").write_text(TROUBLES)
-    return folder
+def folder(plugin_folder: Callable[[str], Path]) -> Path:
+    return plugin_folder(TROUBLES)
 
 
 @pytest.fixture(scope="module")
 def registry(folder: Path) -> Registry:
     return load_registry((folder,), third_parties=False)
-
-
-@pytest.fixture(scope="module")
-def data(registry: Registry) -> SearchData:
-    found: SearchData = registry.get("task", "digits")().search_data(None, 1)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +137,11 @@ class EndAtFirst(tune.Stopper):
         return self._heard
 
 
-def search(
-    tmp_path: Path,
+def judge_all(
     registry: Registry,
     data: SearchData,
     plugins: Path,
+    into: Path,
     codings: list[str],
     *,
     stop_first: bool = False,
@@ -162,8 +156,8 @@ def search(
     settings = WorkerSettings(
         (plugins,),
         "horowitz-45nm",
-        tmp_path / "weights",
-        tmp_path / "anns",
+        into / "weights",
+        into / "anns",
         checkpoint_every_s=0,
         team=Team(2, shared, (plugins,), "horowitz-45nm"),
     )
@@ -178,13 +172,19 @@ def search(
             search_alg=searcher, scheduler=HalvingScheduler(decide), num_samples=-1, reuse_actors=True
         ),
         run_config=tune.RunConfig(
-            storage_path=str(tmp_path / "tune"),
+            storage_path=str(into / "tune"),
             failure_config=tune.FailureConfig(max_failures=1),
             stop=end,
             verbose=0,
         ),
     ).fit()
     return searcher.reports
+
+
+@pytest.fixture
+def search(started: None, registry: Registry, data: SearchData, folder: Path) -> Search:
+    """Return ``judge_all`` for the plugins of ``TROUBLES`` on the digits, with Ray running."""
+    return partial(judge_all, registry, data, folder)
 
 
 def peers_alive() -> int:
@@ -212,12 +212,9 @@ def failure(reports: list[Result]) -> str:
     return str(reports[-1].get(FAILURE, ""))
 
 
-@pytest.mark.usefixtures("started")
-def test_a_search_with_two_processes_a_trial_runs_through(
-    tmp_path: Path, registry: Registry, data: SearchData, folder: Path
-) -> None:
+def test_a_search_with_two_processes_a_trial_runs_through(search: Search, tmp_path: Path) -> None:
     codings = ["rate", "latency", "rate-conversion", "direct"]
-    reports = search(tmp_path, registry, data, folder, codings, stop_first=True, subset=1024)
+    reports = search(tmp_path, codings, stop_first=True, subset=1024)
     assert epochs(reports[0]) == [1], "stopped early"
     assert epochs(reports[1]) == epochs(reports[3]) == [1, 2, 3]
     assert epochs(reports[2]) == [3], "an ANN is trained in one go"
@@ -229,21 +226,15 @@ def test_a_search_with_two_processes_a_trial_runs_through(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("started")
-def test_a_search_that_is_ended_frees_everything(
-    tmp_path: Path, registry: Registry, data: SearchData, folder: Path
-) -> None:
-    search(tmp_path, registry, data, folder, ["rate"] * 4, end=EndAtFirst(), epochs=1000)
+def test_a_search_that_is_ended_frees_everything(search: Search, tmp_path: Path) -> None:
+    search(tmp_path, ["rate"] * 4, end=EndAtFirst(), epochs=1000)
     assert_all_is_free()
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("started")
-def test_what_one_process_raises_is_the_reason_and_the_next_trial_goes_well(
-    tmp_path: Path, registry: Registry, data: SearchData, folder: Path
-) -> None:
+def test_what_one_process_raises_is_the_reason_and_the_next_trial_goes_well(search: Search, tmp_path: Path) -> None:
     codings = ["peer-raises", "first-raises", "rate"]
-    reports = search(tmp_path, registry, data, folder, codings)
+    reports = search(tmp_path, codings)
     assert failure(reports[0]) == "KeyError: 'only here'"
     assert failure(reports[1]) == "KeyError: 'only there'"
     assert epochs(reports[2]) == [1, 2, 3]
@@ -251,16 +242,13 @@ def test_what_one_process_raises_is_the_reason_and_the_next_trial_goes_well(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("started")
-def test_a_lost_peer_costs_its_trial_the_epoch_that_it_was_in(
-    tmp_path: Path, registry: Registry, data: SearchData, folder: Path
-) -> None:
+def test_a_lost_peer_costs_its_trial_the_epoch_that_it_was_in(search: Search, tmp_path: Path, folder: Path) -> None:
     (folder / "died").unlink(missing_ok=True)
-    reports = search(tmp_path, registry, data, folder, ["peer-dies"])
+    reports = search(tmp_path, ["peer-dies"])
     assert (folder / "died").exists()
     assert [int(report["epoch"]) for report in reports[0]][:3] == [1, 2, 3], "epoch 1 is not repeated"
     assert failure(reports[0]) == ""
-    undisturbed = search(tmp_path / "again", registry, data, folder, ["peer-dies"])
+    undisturbed = search(tmp_path / "again", ["peer-dies"])
     for lost, whole in zip(reports[0], undisturbed[0], strict=True):
         for name in ("loss", "quality", "energy_nj"):
             assert lost[f"metrics/{name}"] == whole[f"metrics/{name}"], (name, whole["epoch"])

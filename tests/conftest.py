@@ -1,0 +1,101 @@
+"""What tests of several rooms need."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+STARTS_WITHIN_S = 150.0
+SERVER = ("server", "--backend-store-uri", "sqlite:///server.db")
+
+
+class MlflowServer:
+    """A real MLflow server on a port of its own, over SQLite, which can be killed and started again.
+
+    Args:
+        folder: where it runs: its database and log are there, and so are its artifacts.
+        port: where it listens, on this machine only.
+        arguments: ``mlflow``'s, up to the address.
+    """
+
+    def __init__(self, folder: Path, port: int, *arguments: str) -> None:
+        self.uri = f"http://127.0.0.1:{port}"
+        self._folder = folder
+        self._command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it as if the user had set nothing up, and wait until it answers."""
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*self._command, "--workers", "1"],
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+                env=clean | quiet,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + STARTS_WITHIN_S
+        while not self._answers():
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self._process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+
+    @property
+    def log(self) -> Path:
+        """What it wrote."""
+        return self._folder / "server.log"
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """Kill it with all its processes."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a port on which nobody listens."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def start_mlflow(free_port: Callable[[], int]) -> Iterator[Callable[..., MlflowServer]]:
+    """Start an MLflow server in a folder, and kill it after the last test of the module."""
+    started: list[MlflowServer] = []
+
+    def start(folder: Path, *arguments: str) -> MlflowServer:
+        server = MlflowServer(folder, free_port(), *(arguments or SERVER))
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
