@@ -112,11 +112,12 @@ def search_clock(trials: int, workers: int, with_mlflow: bool) -> Clock:
     from spikefront.runners.engine.search import run_search
     from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.engine.sharing import share
     from spikefront.searchspace import Space, parse_set
 
     registry = load_registry(third_parties=False)
     space = Space(registry, "digits", [parse_set(text) for text in SMALL])
-    data = registry.get("task", "digits")().search_data(None, 1)
+    task = registry.get("task", "digits")
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         settings = SearchSettings("bench", Path(folder) / "bench", trials=trials, workers=workers)
@@ -126,6 +127,7 @@ def search_clock(trials: int, workers: int, with_mlflow: bool) -> Clock:
         try:
             with RaySession(settings) as session:
                 session.wait()
+                data = share(task().search_data(None, 1), task)
                 run_search(settings, space, registry, data, Listeners(*listeners))
         finally:
             os.chdir(here)

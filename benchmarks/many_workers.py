@@ -127,11 +127,12 @@ def measure(workers: int, epoch_s: float, window_s: float) -> dict[str, float]:
     from spikefront.runners.engine import search
     from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.engine.sharing import share
     from spikefront.searchspace import Space, parse_set
 
     registry = load_registry(third_parties=False)
     space = Space(registry, "digits", [parse_set(f"training.epochs={EPOCHS}")])
-    data = registry.get("task", "digits")().search_data(None, 1)
+    task = registry.get("task", "digits")
     watch = Watch(workers, window_s)
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
@@ -144,6 +145,7 @@ def measure(workers: int, epoch_s: float, window_s: float) -> dict[str, float]:
             with RaySession(settings) as session:
                 session.wait()
                 store = MlflowStore(f"sqlite:///{folder}/mlflow.db")
+                data = share(task().search_data(None, 1), task)
                 search.run_search(settings, space, registry, data, Listeners(watch, store))
         finally:
             os.chdir(here)

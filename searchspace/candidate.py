@@ -11,8 +11,10 @@ from spikefront.searchspace.domains import (
     PINNED,
     Choice,
     Domain,
+    Float,
     Int,
     Value,
+    When,
     build,
     contains,
     fields_of,
@@ -57,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and on how much data a candidate is trained."""
+    """How long, on how much data and on which variations of it a candidate is trained."""
 
     epochs: Annotated[int, Int(1, 10_000), PINNED] = 15
     """Passes over the training data."""
@@ -67,6 +69,18 @@ class Schedule:
     """Training samples to use, drawn once with a fixed seed; 0 means all of them."""
     decay: Annotated[str, Choice(("cosine", "constant")), PINNED] = "cosine"
     """Learning rate over the run: a cosine down to zero, or constant."""
+    flip: Annotated[bool, Choice((False, True)), PINNED] = False
+    """Mirror each training image left to right with a probability of one half."""
+    crop: Annotated[int, Int(0, 256), PINNED] = 0
+    """Pad training images with zeros by this many pixels, then cut each to its size at a random place; 0 for none."""
+    cutout: Annotated[int, Int(0, 1024), PINNED] = 0
+    """Side in pixels of a square set to zero at a random place of each training image; 0 for none."""
+    mix: Annotated[str, Choice(("none", "mixup", "cutmix")), PINNED] = "none"
+    """Mix training samples, and their losses: mixup blends whole samples, cutmix swaps a rectangle."""
+    mix_probability: Annotated[float, Float(0.0, 1.0), PINNED, When("mix", ("mixup", "cutmix"))] = 0.5
+    """Share of the batches that are mixed."""
+    mix_alpha: Annotated[float, Float(0.05, 8.0, log=True), PINNED, When("mix", ("mixup", "cutmix"))] = 1.0
+    """Both parameters of the beta distribution of the share that a sample keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +124,10 @@ class Candidate:
             for field in fields_of(type(part.config)):
                 if field.active(values):
                     flat[f"{family}.{part.name}.{field.name}"] = values[field.name]
-        for field in fields_of(Schedule):
-            flat[f"training.{field.name}"] = getattr(self.training.schedule, field.name)
+        schedule = {field.name: getattr(self.training.schedule, field.name) for field in fields_of(Schedule)}
+        flat |= {
+            f"training.{field.name}": schedule[field.name] for field in fields_of(Schedule) if field.active(schedule)
+        }
         return flat | {"steps": self.steps, "seed": self.seed}
 
     def to_json(self) -> str:

@@ -40,7 +40,8 @@ class Listener(Protocol):
             state: COMPLETE (judged at full budget), FAIL or PRUNED.
             reason: why it failed or was stopped; empty when it did neither.
             metrics: its last metrics; empty when there are none.
-            weights: file with the trained weights, or None.
+            weights: file with the trained weights, or None. What else lies there under its stem, as .json or .png,
+                belongs to it.
         """
 
     def search_ended(self, reason: str) -> None:

@@ -59,6 +59,7 @@ class EarlierTrial:
         epoch: the epoch that they belong to.
         again: whether it was broken off and is judged again under another number.
         retry_of: number of the trial that judged the same until an earlier driver ended; None for a new one.
+        weights: file with the trained weights, or None.
     """
 
     number: int
@@ -69,6 +70,7 @@ class EarlierTrial:
     epoch: int
     again: bool
     retry_of: int | None = None
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from spikefront.searchspace.domains import (
     Field,
     Int,
     Value,
+    When,
     contains,
     describe,
     fields_of,
@@ -268,12 +269,17 @@ class Space:
                     continue
                 domain = self._domain_of(name, field, tighter.get(field.name))
                 varies = field.name in tighter and isinstance(domain, Choice)
-                condition = f"|steps={steps}" if family == "coding" else f"|coding={chosen['coding']}"
-                values[field.name] = unless_single(ask, name + condition if varies else name, domain, field.default)
+                asked = name
+                if varies:
+                    asked += f"|steps={steps}" if family == "coding" else f"|coding={chosen['coding']}"
+                values[field.name] = unless_single(ask, asked, domain, field.default)
                 flat[name] = values[field.name]
+        schedule: dict[str, Value] = {}
         for field in fields_of(Schedule):
-            name = f"training.{field.name}"
-            flat[name] = unless_single(ask, name, self._domain_of(name, field), field.default)
+            if field.active(schedule):
+                name = f"training.{field.name}"
+                flat[name] = unless_single(ask, name, self._domain_of(name, field), field.default)
+            schedule[field.name] = flat.get(f"training.{field.name}", field.default)
         return from_flat(flat, self._catalogue)
 
     def _choose(self, family: str, chosen: Mapping[str, str], ask: Ask) -> Value:
@@ -346,7 +352,8 @@ class Space:
 
     def rows(self) -> list[Row]:
         """List the hyperparameters that exist in this space, searched and pinned, in the order they are chosen."""
-        rows = []
+        settings = fields_of(self._catalogue.options("task")[self.task])
+        rows = [self._row(f"task.{self.task}.{field.name}", field, "always") for field in settings]
         for family in FAMILIES[1:]:
             names = self._allowed(family, {})
             default = _default_of(family, names)
@@ -359,14 +366,20 @@ class Space:
                 ]
             for name in names:
                 for field in fields_of(self._catalogue.options(family)[name]):
-                    when = "" if field.when is None else f", {field.when.field}={'|'.join(map(str, field.when.values))}"
+                    when = "" if field.when is None else f", {_condition(field.when)}"
                     rows.append(self._row(f"{family}.{name}.{field.name}", field, f"{family}={name}{when}"))
-        rows += [self._row(f"training.{field.name}", field, "always") for field in fields_of(Schedule)]
+        for field in fields_of(Schedule):
+            active = "always" if field.when is None else _condition(field.when, "training.")
+            rows.append(self._row(f"training.{field.name}", field, active))
         return rows
 
     def _row(self, name: str, field: Field, active: str) -> Row:
         domain = self._domain_of(name, field)
         return Row(name, describe(domain), field.default, active, field.doc, not domain.single())
+
+
+def _condition(when: When, prefix: str = "") -> str:
+    return f"{prefix}{when.field}={'|'.join(map(str, when.values))}"
 
 
 def _default_of(family: str, names: Sequence[str]) -> str:

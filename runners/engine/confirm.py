@@ -36,7 +36,7 @@ class Repeat:
 def repeat_all(
     members: Mapping[int, Mapping[str, Value]],
     seeds: Sequence[int],
-    data: SharedData,
+    data: ray.ObjectRef[Any],
     *,
     plugin_dirs: tuple[Path, ...],
     energy_model: str,
@@ -50,7 +50,7 @@ def repeat_all(
     Args:
         members: flat candidates by the numbers of their trials.
         seeds: what to train under; every member comes to its first seed before any comes to its second.
-        data: of confirming.
+        data: those of confirming, as ``share`` put them into Ray's object store.
         plugin_dirs: folders with loose plugin files.
         energy_model: name of the energy model.
         ann_cache: folder in which the ANNs of conversion codings are kept, so that each is trained once.
@@ -58,10 +58,10 @@ def repeat_all(
         done: trials and seeds that are known already.
         on_repeat: called as each ends, in the order in which they do.
     """
-    shared, known = ray.put(data), set(done)
+    known = set(done)
     work = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(_repeat)
     asked = {
-        work.remote(members[trial], seed, shared, plugin_dirs, energy_model, ann_cache): (trial, seed)
+        work.remote(members[trial], seed, data, plugin_dirs, energy_model, ann_cache): (trial, seed)
         for seed in seeds
         for trial in members
         if (trial, seed) not in known

@@ -9,9 +9,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, cast
 
 import optuna
@@ -23,7 +24,7 @@ from spikefront.plugins import Registry, SearchData, Task
 from spikefront.runners.engine.cluster import check_cluster, expected_on_nodes
 from spikefront.runners.engine.cost import CostModel
 from spikefront.runners.engine.counting_process import CountingProcess
-from spikefront.runners.engine.exchange import checkpoint_file, weights_file
+from spikefront.runners.engine.exchange import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
 from spikefront.runners.engine.journal import DriverLock
 from spikefront.runners.engine.parallel import Team, trial_resources
@@ -31,10 +32,19 @@ from spikefront.runners.engine.priors import first_answers
 from spikefront.runners.engine.proposals import ThriftySampler
 from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
-from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
 from spikefront.runners.engine.trainable import CandidateTrainable, WorkerSettings
-from spikefront.searchspace import Listener, Objective, SearchInfo, Space, State, UsageError, Value, from_flat
+from spikefront.searchspace import (
+    EarlierTrial,
+    Listener,
+    Objective,
+    SearchInfo,
+    Space,
+    State,
+    UsageError,
+    Value,
+    from_flat,
+)
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
@@ -63,7 +73,7 @@ def run_search(
     settings: SearchSettings,
     space: Space,
     registry: Registry,
-    data: SearchData,
+    data: ray.ObjectRef[Any],
     listener: Listener,
     options: Mapping[str, Value] | None = None,
     about: Mapping[str, Any] | None = None,
@@ -75,7 +85,7 @@ def run_search(
         settings: how to search, and whether to go on with a search that was begun before.
         space: what to search.
         registry: plugins, as the workers will find them too.
-        data: the task's training and validation splits.
+        data: the task's splits, as ``share`` put them into Ray's object store.
         listener: told of every event.
         options: everything the user set, for the record.
         about: what to keep in the journal of a new search, for resuming it.
@@ -88,18 +98,19 @@ def run_search(
     lock = _lock(settings)
     try:
         check_cluster(settings)
+        seen: SearchData = ray.get(data).data_for(space.default(), registry)
         task: type[Task] = registry.get("task", space.task)
         objectives = objectives_of(task, settings)
         cost = None
         if counting is not None:
-            counting.tell(data)
+            counting.tell(seen)
             cost = CostModel(counting)
         first = [] if settings.resume else first_answers(settings, space, cost)
         record = StudyRecord(_study(settings, objectives, about), objectives, settings.limits, settings.tell_stopped)
         earlier = None
         if settings.resume:
             record.take_up()
-            earlier = record.earlier
+            earlier = _with_weights(record.earlier, settings.weights)
             if cost is not None:
                 cost.remember((from_flat(flat, registry), past) for flat, past in record.costs(cost.remembered))
         record.begin_with(first)
@@ -116,9 +127,8 @@ def run_search(
             earlier=earlier,
             energy_model=settings.energy_model,
         )
-        stopping = _early_stopping(settings, record, task(), data) if settings.early_stopping else None
-        shared = SharedData.of(data, task, settings.data_dir)
-        return _run(settings, space, shared, record, info, listener, stopping, cost, started)
+        stopping = _early_stopping(settings, record, task(), seen) if settings.early_stopping else None
+        return _run(settings, space, data, record, info, listener, stopping, cost, started)
     finally:
         lock.release()
 
@@ -142,7 +152,7 @@ def _study(
 def _run(
     settings: SearchSettings,
     space: Space,
-    data: SharedData,
+    data: ray.ObjectRef[Any],
     record: StudyRecord,
     info: SearchInfo,
     listener: Listener,
@@ -172,7 +182,7 @@ def _run(
             _tune(settings, searcher, data, end)
     finally:
         searcher.end_all("PRUNED" if end.reason else "FAIL", end.reason or "the search broke off")
-        _keep_front_weights(settings, record)
+        keep_weights_of(settings.weights, record.front)
         _tidy_checkpoints(settings)
         shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
         listener.search_ended(end.reason or "all trials done")
@@ -193,6 +203,12 @@ def _early_stopping(settings: SearchSettings, record: StudyRecord, task: Task, d
     )
     rungs.restore(cast(list[RungRecord], record.rungs()))
     return EarlyStopping(rungs, task.chance_quality(data), task.best_quality)
+
+
+def _with_weights(trials: Iterable[EarlierTrial], folder: Path) -> tuple[EarlierTrial, ...]:
+    """Say where the weights of trials are that an earlier driver may have left unrecorded."""
+    files = ((trial, weights_file(folder, trial.number)) for trial in trials)
+    return tuple(replace(trial, weights=file) if file.exists() else trial for trial, file in files)
 
 
 def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
@@ -248,23 +264,23 @@ class EndOfSearch(tune.Stopper):
             signal.signal(signal.SIGINT, before)
 
 
-def trainable_for(settings: SearchSettings, data: SharedData) -> Any:
+def trainable_for(settings: SearchSettings, data: ray.ObjectRef[Any]) -> Any:
     """Return what Tune runs on each worker."""
     weights, anns = settings.weights.resolve(), settings.anns.resolve()
-    shared, gpus = ray.put(data), settings.gpus_per_trial
+    gpus = settings.gpus_per_trial
     worker = WorkerSettings(
         settings.plugin_dirs,
         settings.energy_model,
         weights,
         anns,
         epoch_timeout_s=settings.epoch_timeout_s,
-        team=Team(int(gpus), shared, settings.plugin_dirs, settings.energy_model) if gpus > 1 else None,
+        team=Team(int(gpus), data, settings.plugin_dirs, settings.energy_model) if gpus > 1 else None,
         expected=expected_on_nodes(settings),
     )
-    return tune.with_parameters(CandidateTrainable, data=shared, settings=worker)
+    return tune.with_parameters(CandidateTrainable, data=data, settings=worker)
 
 
-def _tune(settings: SearchSettings, searcher: StudySearcher, data: SharedData, end: EndOfSearch) -> None:
+def _tune(settings: SearchSettings, searcher: StudySearcher, data: ray.ObjectRef[Any], end: EndOfSearch) -> None:
     trainable = trainable_for(settings, data)
     resources = trial_resources(settings.gpus_per_trial)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(settings.workers)  # or Tune starts one worker after another
@@ -315,14 +331,6 @@ def _tidy_checkpoints(settings: SearchSettings) -> None:
         path.unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty, or was never made
         folder.rmdir()
-
-
-def _keep_front_weights(settings: SearchSettings, record: StudyRecord) -> None:
-    """Delete the weights of all trials that are not on the front."""
-    front = {weights_file(settings.weights, number).name for number in record.front}
-    for path in settings.weights.glob("trial-*.pt"):
-        if path.name not in front:
-            path.unlink()
 
 
 class _Tally:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import ray
 import torch
 
 from spikefront.plugins import Data, Registry, SearchData, Task
@@ -43,8 +44,7 @@ class SharedData:
         """Wrap a task's splits, as the driver has read them."""
         if task.mapped:
             return cls(None, data.outputs, data_dir, confirming)
-        train, validation = ((split.inputs.numpy(), split.targets.numpy()) for split in (data.train, data.validation))
-        return cls((train, validation), data.outputs, data_dir, confirming)
+        return cls((_arrays(data.train), _arrays(data.validation)), data.outputs, data_dir, confirming)
 
     def data_for(self, candidate: Candidate, registry: Registry) -> SearchData:
         """Return the splits for a candidate, as tensors on memory that it shares with others."""
@@ -54,6 +54,21 @@ class SharedData:
         task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
         read = confirmation_data if self.confirming else type(task).search_data
         return read(task, self.data_dir, candidate.steps)
+
+
+def share(
+    data: SearchData, task: type[Task], data_dir: Path | None = None, *, confirming: bool = False
+) -> ray.ObjectRef[Any]:
+    """Put a task's splits into Ray's object store, as ``SharedData``.
+
+    A driver that forgets ``data`` then, and reads them from there too, has no copy of its own beside the node's.
+    """
+    return ray.put(SharedData.of(data, task, data_dir, confirming=confirming))
+
+
+def _arrays(data: Data) -> tuple[Array, Array]:
+    inputs = data.inputs.numpy()
+    return inputs, inputs if data.targets is data.inputs else data.targets.numpy()  # stored once: images to generate
 
 
 def _tensor(array: Array) -> torch.Tensor:

@@ -19,10 +19,11 @@ from ray import tune
 from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.conversion import Conversion
 from spikefront.runners.engine.cluster import refuse_misfit
-from spikefront.runners.engine.exchange import FAILURE, checkpoint_file, weights_file
+from spikefront.runners.engine.exchange import FAILURE, beside, checkpoint_file, weights_file
 from spikefront.runners.engine.parallel import ParallelJudging, Team
 from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.engine.watchdog import Watchdog, hang_file, reason_of_hang
+from spikefront.runners.judging.breakdown import layers_json
 from spikefront.runners.judging.judge import Judging
 from spikefront.searchspace import from_flat
 
@@ -216,12 +217,24 @@ class CandidateTrainable(tune.Trainable):
         path = weights_file(self._settings.weights, self._number)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(judging.network.state_dict(), path)
+        picture = judging.picture()
+        if picture is not None:
+            _write_png(picture, beside(path, "picture.png"))
+        beside(path, "layers.json").write_text(layers_json(judging.counts, self._energy_model), encoding="utf-8")
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: ``Checkpoint`` does."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Load nothing: ``Checkpoint`` does."""
+
+
+def _write_png(picture: torch.Tensor, path: Path) -> None:
+    """Write a picture in [0, 1], ``(H, W)`` or ``(3, H, W)``."""
+    from PIL import Image
+
+    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    Image.fromarray(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0)).save(path)
 
 
 def _one_line(error: Exception) -> str:

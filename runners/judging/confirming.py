@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
 from spikefront.runners.judging.judge import Judging
@@ -24,9 +25,22 @@ def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchDa
         Training and validation samples as ``train``, test samples as ``validation``.
     """
     known = task.search_data(data_dir, steps)
-    parts = (known.train, known.validation)
-    train = Data(torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts]))
+    train = Data(
+        _joined(known.train.inputs, known.validation.inputs), _joined(known.train.targets, known.validation.targets)
+    )
     return SearchData(train, task.test_data(data_dir, steps), known.outputs)
+
+
+def _joined(one: Tensor, other: Tensor) -> Tensor:
+    """Return the samples of both: the same memory where the other's lie behind the one's, as in a mapped file."""
+    follows = (
+        one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+        and one.is_contiguous()
+        and other.is_contiguous()
+        and other.storage_offset() == one.storage_offset() + one.numel()
+        and (one.dtype, one.shape[1:]) == (other.dtype, other.shape[1:])
+    )
+    return one.as_strided((len(one) + len(other), *one.shape[1:]), one.stride()) if follows else torch.cat([one, other])
 
 
 def judge_for_good(

@@ -19,12 +19,12 @@ from spikefront.runners.judging.assembly import Network, assemble
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.parallel import ALONE, Processes
-from spikefront.runners.judging.training import Trainer, evaluate
+from spikefront.runners.judging.training import Trainer, evaluate, evenly
 from spikefront.runners.seeding import fixed_randomness, seed_everything
 from spikefront.searchspace import Candidate, from_flat
 
 MEASURING_SAMPLES = 128
-"""Validation samples on which operations are counted: always the first ones."""
+"""Validation samples on which operations are counted: always the same, evenly spaced ones."""
 
 _MEASURING_SEED = 20_233
 
@@ -84,7 +84,8 @@ class Judging:
         train, self._validation = data.train, data.validation
         if not self._task.mapped:  # what is mapped may be larger than the device's memory
             train, self._validation = (_on_device(split, device) for split in (train, self._validation))
-        self._measuring: Tensor = self._task.prepare(self._validation.inputs[:MEASURING_SAMPLES].to(device))
+        measuring = evenly(self._validation.inputs, MEASURING_SAMPLES)
+        self._measuring: Tensor = self._task.prepare(measuring.to(device))
         shape = tuple(self._measuring.shape[2:] if self._task.inputs == "events" else self._measuring.shape[1:])
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
         self._learner: Trainer | Converter
@@ -162,6 +163,10 @@ class Judging:
             **more,
             **self.network.coding.metrics(),
         }
+
+    def picture(self) -> Tensor | None:
+        """Return the task's picture of the network on the validation split, if it has one."""
+        return self._task.picture(self.network.eval(), self._validation)
 
     def state(self) -> dict[str, Any]:
         """Return all that the further epochs depend on, for ``restore`` by a judging of the same candidate.

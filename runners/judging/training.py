@@ -1,7 +1,7 @@
 """Training by backpropagation through time, and evaluation.
 
-The data sit in one tensor on the device; a batch is indexed, scaled and encoded inside the step. Nothing is loaded or
-transformed per sample.
+The data sit in one tensor on the device; a batch is indexed, scaled, varied and encoded inside the step. Nothing is
+loaded or transformed per sample. Data that are mapped into memory stay there, and come to the device batch by batch.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Data, Task
 from spikefront.runners.judging.assembly import Network
+from spikefront.runners.judging.augmentation import augmented, refuse_misfit
+from spikefront.runners.judging.loading import one_ahead
 from spikefront.runners.judging.parallel import ALONE, Processes
 from spikefront.runners.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training
@@ -35,11 +37,15 @@ class Trainer:
         training: optimiser and schedule.
         seed: seed of the order of the samples.
         processes: those that train the network together; each has the whole split.
+
+    Raises:
+        UsageError: when the schedule varies samples in a way in which the task's can't be.
     """
 
     def __init__(
         self, network: Network, task: Task, data: Data, training: Training, seed: int, processes: Processes = ALONE
     ) -> None:
+        refuse_misfit(training.schedule, task, tuple(task.prepare(data.inputs[:1]).shape[1:]))
         self.network = network
         self._task = task
         self._data = data
@@ -59,11 +65,11 @@ class Trainer:
         self.network.train()
         total = torch.zeros((), device=self.network.device)
         steps = 0
-        for batch in self._batches():
-            index, weight = self._processes.share(batch)
-            inputs, targets = (part[index].to(self.network.device) for part in (self._data.inputs, self._data.targets))
-            output = self.network(prepared(self._task, inputs))
-            loss = self._task.loss(output, targets) + self.network.penalty()
+        for inputs, targets, weight in self._loaded():
+            x = self._task.prepare(inputs.to(self.network.device))
+            batch = augmented(self._schedule, x, targets.to(self.network.device))
+            output = self.network(_laid_out(batch.inputs))
+            loss = batch.loss(self._task.loss, output) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             total += self._processes.combine(self.network, loss.detach(), weight)
@@ -89,6 +95,15 @@ class Trainer:
         self._decay.load_state_dict(state["decay"])
         self._order.set_state(state["order"])
 
+    def _loaded(self) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Yield raw inputs and targets of each batch, and the weight of this process's share in it."""
+        shares = (self._processes.share(batch) for batch in self._batches())
+        return one_ahead(shares, self._load) if self._task.mapped else map(self._load, shares)
+
+    def _load(self, share: tuple[Tensor, float]) -> tuple[Tensor, Tensor, float]:
+        index, weight = share
+        return self._data.inputs[index], self._data.targets[index], weight
+
     def _batches(self) -> Iterator[Tensor]:
         order = self._samples[torch.randperm(len(self._samples), generator=self._order)]
         batches = order.to(self._data.inputs.device).split(self._schedule.batch)
@@ -105,7 +120,10 @@ def _subset(available: int, schedule: Schedule) -> Tensor:
 
 def prepared(task: Task, batch: Tensor) -> Tensor:
     """Return a batch of raw inputs ready for the network, in the layout in which it is fastest."""
-    x = task.prepare(batch)
+    return _laid_out(task.prepare(batch))
+
+
+def _laid_out(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
@@ -129,6 +147,12 @@ def parameter_groups(network: nn.Module, lr: float) -> list[dict[str, object]]:
 def affordable(steps: int) -> int:
     """Return how many samples of ``steps`` time steps fit into one forward pass: memory grows with their product."""
     return max(1, _SAMPLE_STEPS_AT_ONCE // steps)
+
+
+def evenly(samples: Tensor, count: int) -> Tensor:
+    """Return ``count`` evenly spaced samples, or all if there are fewer: a split may be sorted by class."""
+    count = min(count, len(samples))
+    return samples[torch.arange(count, device=samples.device) * len(samples) // count]
 
 
 @torch.no_grad()

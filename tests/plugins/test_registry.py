@@ -236,4 +236,6 @@ def test_what_does_not_go_together_is_said_in_one_line(tmp_path: Path) -> None:
     )
     problem = registry.problem(chosen | {"task": "painter"})
     assert problem is not None
-    assert problem.startswith("task 'painter' needs a backbone that makes images, and 'mlp' makes values; backbones that ")
+    assert problem.startswith(
+        "task 'painter' needs a backbone that makes images, and 'mlp' makes values; backbones that "
+    )

@@ -17,6 +17,7 @@ from spikefront.plugins import load_registry
 from spikefront.runners.engine.search import SearchOutcome, run_search
 from spikefront.runners.engine.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
+from spikefront.runners.engine.sharing import share
 from spikefront.searchspace import Candidate, SearchInfo, Space, UsageError, parse_set
 
 FAILING_PLUGINS = """
@@ -106,7 +107,7 @@ def search(
     with RaySession(settings) as session:
         data = task.search_data(None, 1)
         session.wait()
-        outcome = run_search(settings, space, registry, data, diary)
+        outcome = run_search(settings, space, registry, share(data, type(task)), diary)
     storage = JournalStorage(JournalFileBackend(str(settings.journal)))
     return outcome, diary, optuna.load_study(study_name="s", storage=storage).get_trials()
 
@@ -129,9 +130,10 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path) -> None:
         assert trial.user_attrs["candidate"] == diary.candidates[trial.number].flat()
         assert weights is not None
     # weights are kept of the front alone
-    front = {f"trial-{trial.number:05d}.pt" for trial in _front(trials)}
-    assert {path.name for path in (tmp_path / "s" / "weights").iterdir()} == front
-    state = torch.load(tmp_path / "s" / "weights" / min(front), weights_only=True)
+    front = {f"trial-{trial.number:05d}" for trial in _front(trials)}
+    kept = {f"{name}.{kind}" for name in front for kind in ("pt", "layers.json")}
+    assert {path.name for path in (tmp_path / "s" / "weights").iterdir()} == kept
+    state = torch.load(tmp_path / "s" / "weights" / f"{min(front)}.pt", weights_only=True)
     assert "backbone.layers.1.weight.weight" in state
 
 

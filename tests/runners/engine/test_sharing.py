@@ -21,7 +21,7 @@ BARS = """
 import numpy as np
 import torch
 from spikefront.plugins import Data, SearchData, Task, hookimpl
-from spikefront.plugins.cache import cached, mapped, new_array
+from spikefront.plugins.data.cache import cached, mapped, new_array
 
 class Bars(Task):
     '''A bar that moves to the left or to the right.'''

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,11 +11,11 @@ import pytest
 import torch
 
 from spikefront.plugins import Registry, SearchData, load_registry
-from spikefront.runners.engine.exchange import FAILURE
+from spikefront.runners.engine.exchange import FAILURE, beside, weights_file
 from spikefront.runners.engine.search import run_search
 from spikefront.runners.engine.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.runners.engine.sharing import SharedData
+from spikefront.runners.engine.sharing import SharedData, share
 from spikefront.runners.engine.trainable import CandidateTrainable, WorkerSettings
 from spikefront.runners.judging.judge import Judging, judge
 from spikefront.searchspace import Candidate, SearchInfo, Space, from_flat, parse_set
@@ -123,6 +124,10 @@ def test_a_trial_leaves_its_checkpoint_until_the_driver_knows_of_its_end(
     last = [worker.train() for _ in range(4)][-1]
     assert last["done"]
     assert names(folder) == ["trial-00000.pt"]
+    kept = weights_file(folder.parent / "weights", 0)
+    assert torch.load(kept, weights_only=True).keys()
+    layers = json.loads(beside(kept, "layers.json").read_text())["layers"]
+    assert sum(layer["energy_nj"] for layer in layers) == pytest.approx(last["metrics"]["energy_nj"])
     stored = torch.load(folder / "trial-00000.pt", weights_only=True)
     assert stored["state"]["epochs_done"] == 3  # none at the last epoch
     worker.stop()
@@ -284,7 +289,7 @@ def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(tmp_path: Path
     with RaySession(settings) as session:
         session.wait()
         space = Space(registry, "digits", [parse_set(text) for text in quick])
-        run_search(settings, space, registry, data, found)
+        run_search(settings, space, registry, share(data, registry.get("task", "digits")), found)
     assert (plugins / "died").exists()
     assert found.ends == [("COMPLETE", "")]
     workers = (plugins / "epochs").read_text().split()

@@ -11,7 +11,7 @@ from torch import nn
 
 from spikefront.plugins import Data, Registry, Task, load_registry
 from spikefront.runners.judging.assembly import assemble
-from spikefront.runners.judging.training import Trainer, evaluate, parameter_groups
+from spikefront.runners.judging.training import Trainer, evaluate, evenly, parameter_groups
 from spikefront.searchspace import Candidate, from_flat
 
 
@@ -100,3 +100,9 @@ def test_evaluation_of_a_random_code_repeats_itself_and_leaves_the_generator_alo
     before = torch.get_rng_state()
     assert evaluate(network, task, data) == evaluate(network, task, data)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_samples_to_measure_on_are_spread_over_a_sorted_split() -> None:
+    assert evenly(torch.arange(10), 5).tolist() == [0, 2, 4, 6, 8]
+    assert evenly(torch.arange(7), 4).tolist() == [0, 1, 3, 5]
+    assert evenly(torch.arange(3), 5).tolist() == [0, 1, 2]

@@ -1,0 +1,164 @@
+"""Augmentation: training images are varied on the device, a whole batch at a time.
+
+Every draw comes from torch's global generators, which ``seed_everything`` seeds and a resumed trial restores. Frames of
+events are varied like images, in the same way at all steps of a sample.
+
+Sources: DeVries & Taylor, "Improved regularization of convolutional neural networks with cutout", arXiv 1708.04552
+(2017), whose squares may also lie partly outside of the image; Zhang et al., "mixup: beyond empirical risk
+minimization", ICLR (2018); Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable
+features", ICCV (2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Task
+from spikefront.searchspace import Schedule, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Training samples, of which each may be a mixture of two.
+
+    Attributes:
+        inputs: ``(B, ...)``.
+        targets: of the samples, ``(B, ...)``.
+        partners: targets of what was mixed into them, ``(B, ...)``; None where nothing was.
+        kept: share of the samples' own in the mixture, in [0, 1].
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    partners: Tensor | None = None
+    kept: float = 1.0
+
+    def loss(self, loss: Callable[[Tensor, Tensor], Tensor], output: Tensor) -> Tensor:
+        """Return the loss of an output: of a mixture, the mean of both losses, weighted by the shares.
+
+        Args:
+            loss: of outputs and targets.
+            output: of the inputs.
+        """
+        own = loss(output, self.targets)
+        if self.partners is None:
+            return own
+        return self.kept * own + (1 - self.kept) * loss(output, self.partners)
+
+
+def refuse_misfit(schedule: Schedule, task: Task, shape: tuple[int, ...]) -> None:
+    """Raise ``UsageError`` when a schedule varies training samples in a way in which a task's can't be.
+
+    Args:
+        schedule: the schedule.
+        task: whose samples they are.
+        shape: of one sample, as ``Task.prepare`` makes it.
+    """
+    asked = {"flip": schedule.flip, "crop": schedule.crop, "cutout": schedule.cutout, "mix": schedule.mix != "none"}
+    for name in (name for name, on in asked.items() if on):
+        where = f"training.{name}={getattr(schedule, name)}"
+        if task.output == "images":
+            raise UsageError(f"{where}: task {task.name!r} generates images, whose targets would not follow")
+        if len(shape) != (3 if task.inputs == "static" else 4) and (name != "mix" or schedule.mix == "cutmix"):
+            raise UsageError(f"{where}: it varies images (C, H, W), but task {task.name!r} gives {shape}")
+    if task.inputs == "events" and schedule.mix == "mixup":
+        raise UsageError(f"training.mix=mixup: blended events are no whole numbers (task {task.name!r}); take cutmix")
+    if schedule.cutout > min(shape[-2:]):
+        raise UsageError(f"training.cutout={schedule.cutout}: more than the {shape[-2]}x{shape[-1]} of an image")
+
+
+def augmented(schedule: Schedule, inputs: Tensor, targets: Tensor) -> Batch:
+    """Return a variation of a batch, or the batch itself where the schedule asks for none.
+
+    Args:
+        schedule: what to vary; ``refuse_misfit`` says on what.
+        inputs: images ``(B, C, H, W)`` or frames ``(B, T, C, H, W)``; for mixup of any shape.
+        targets: ``(B, ...)``.
+    """
+    if schedule.flip:
+        inputs = flipped(inputs)
+    if schedule.crop:
+        inputs = cropped(inputs, schedule.crop)
+    if schedule.cutout:
+        inputs = cut_out(inputs, schedule.cutout)
+    # drawn on the CPU, as all that decides about a whole batch: a GPU's draw would have to be waited for
+    if schedule.mix == "none" or float(torch.rand(())) >= schedule.mix_probability:
+        return Batch(inputs, targets)
+    kept = float(torch.distributions.Beta(schedule.mix_alpha, schedule.mix_alpha).sample())
+    partner = torch.randperm(len(inputs), device=inputs.device)
+    if schedule.mix == "mixup":
+        return Batch(torch.lerp(inputs[partner], inputs, kept), targets, targets[partner], kept)
+    inputs, kept = cut_mixed(inputs, partner, kept)
+    return Batch(inputs, targets, targets[partner], kept)
+
+
+def flipped(images: Tensor) -> Tensor:
+    """Return images ``(B, ..., H, W)``, each mirrored left to right with a probability of one half."""
+    mirrored = torch.rand(len(images), device=images.device) < 0.5
+    return torch.where(_spread(mirrored, images), images.flip(-1), images)
+
+
+def cropped(images: Tensor, padding: int) -> Tensor:
+    """Return a window of the size of an image at a random place of each, padded with zeros on all sides.
+
+    Args:
+        images: ``(B, ..., H, W)``.
+        padding: pixels on each side.
+    """
+    height, width = images.shape[-2:]
+    padded = torch.nn.functional.pad(images, (padding,) * 4).flatten(1, -3)
+    top, left = torch.randint(2 * padding + 1, (2, len(images), 1), device=images.device)
+    rows = top + torch.arange(height, device=images.device)
+    columns = left + torch.arange(width, device=images.device)
+    sample = torch.arange(len(images), device=images.device)
+    windows = padded[sample[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (B, H, W, channels)
+    return windows.permute(0, 3, 1, 2).reshape(images.shape)
+
+
+def cut_out(images: Tensor, side: int) -> Tensor:
+    """Return images ``(B, ..., H, W)`` with a square of ``side`` pixels set to zero, at a random place inside each."""
+    inside = [
+        _span(torch.randint(size - side + 1, (len(images),), device=images.device), side, size)
+        for size in images.shape[-2:]
+    ]
+    square = inside[0][:, :, None] & inside[1][:, None, :]
+    return images.masked_fill(square.reshape(len(images), *[1] * (images.dim() - 3), *square.shape[1:]), 0)
+
+
+def cut_mixed(images: Tensor, partner: Tensor, kept: float) -> tuple[Tensor, float]:
+    """Return images with a rectangle of their partner's, at a random place that is the same for all.
+
+    Args:
+        images: ``(B, ..., H, W)``.
+        partner: the number of each one's partner, ``(B,)``.
+        kept: share of its area that an image is to keep; what would lie outside of it is cut off.
+
+    Returns:
+        The images, and the share that they did keep.
+    """
+    height, width = images.shape[-2:]
+    (top, bottom), (left, right) = (_range(size, math.sqrt(1 - kept)) for size in (height, width))
+    mixed = images.clone()
+    mixed[..., top:bottom, left:right] = images[partner][..., top:bottom, left:right]
+    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+
+
+def _range(size: int, share: float) -> tuple[int, int]:
+    """Return begin and end of a random range of ``share * size`` pixels, cut off where it leaves the image."""
+    length, middle = int(size * share), int(torch.randint(size, ()))
+    return max(0, middle - length // 2), min(size, middle - length // 2 + length)
+
+
+def _span(first: Tensor, length: int, size: int) -> Tensor:
+    """Return a mask ``(B, size)`` of ``length`` places from ``first`` ``(B,)`` on."""
+    place = torch.arange(size, device=first.device)
+    return (place >= first[:, None]) & (place < first[:, None] + length)
+
+
+def _spread(choice: Tensor, like: Tensor) -> Tensor:
+    return choice.reshape(-1, *[1] * (like.dim() - 1))
