@@ -7,12 +7,23 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from spikefront.results.options import (
+    DataOption,
+    ExperimentOption,
+    Format,
+    FormatOption,
+    PluginsOption,
+    SearchOption,
+    TrackingOption,
+)
+from spikefront.results.verbs import app as verbs
+from spikefront.results.verbs import print_rows, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,28 +32,10 @@ if TYPE_CHECKING:
     from spikefront.runners.deploy.model import Model
     from spikefront.runners.engine.settings import SearchSettings
 
+__all__ = ["Format", "FormatOption", "PluginsOption", "TrackingOption", "app", "print_rows"]
+"""What the rest of the command line is made of, too."""
+
 app = typer.Typer()
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print rows")]
-PluginsOption = Annotated[list[Path] | None, typer.Option("--plugins-dir", help="Folder with plugin files; repeatable")]
-SearchOption = Annotated[str | None, typer.Option(help="Name of the search  [default: the newest]")]
-TrackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri", help="MLflow server or store  [default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db]"
-    ),
-]
-ExperimentOption = Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")]
 
 DEFAULT_SEEDS: Final = 5
 
@@ -140,7 +133,7 @@ def confirm_command(
         float, typer.Option("--gpus-per-training", help="GPUs of one training; 0.25 lets four share one")
     ] = 0,
     address: Annotated[str | None, typer.Option(help="Existing Ray cluster, host:port or auto")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with data files")] = None,
+    data_dir: DataOption = None,
     plugins_dir: PluginsOption = None,
     folder: Annotated[Path, typer.Option(help="Folder of all searches")] = Path("searches"),
     format_: FormatOption = Format.table,
@@ -160,11 +153,7 @@ def confirm_command(
         tracking_uri=tracking_uri,
         experiment=experiment,
     )
-    print_rows(frame, format_)
-    for sentence in said:
-        print(sentence, file=sys.stdout if format_ is Format.table else sys.stderr)
-    if frame.empty:
-        sys.exit(1)
+    show(frame, said, format_)
 
 
 def confirm(
@@ -230,7 +219,7 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
     from spikefront.plugins import load_registry
     from spikefront.runners.engine.confirm import repeat_all
     from spikefront.runners.engine.session import RaySession
-    from spikefront.runners.engine.sharing import SharedData
+    from spikefront.runners.engine.sharing import share
     from spikefront.runners.judging.confirming import confirmation_data
     from spikefront.searchspace import from_flat
 
@@ -249,7 +238,7 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
         repeat_all(
             kept.candidates,
             seeds,
-            SharedData.of(data, type(task), settings.data_dir, confirming=True),
+            share(data, type(task), settings.data_dir, confirming=True),
             plugin_dirs=settings.plugin_dirs,
             energy_model=settings.energy_model,
             ann_cache=settings.anns.resolve(),
@@ -259,12 +248,77 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
         )
 
 
+@app.command("twin", epilog="Example: spikefront twin --search digits-1")
+def twin_command(
+    search: SearchOption = None,
+    data_dir: DataOption = None,
+    plugins_dir: PluginsOption = None,
+    folder: Annotated[Path, typer.Option(help="Folder of all searches")] = Path("searches"),
+    format_: FormatOption = Format.table,
+    tracking_uri: TrackingOption = None,
+    experiment: ExperimentOption = None,
+) -> None:
+    """Hold the members of a front against the ANNs of their backbones, at full precision and at few bits."""
+    frame, said = twin(
+        search,
+        data_dir=data_dir,
+        plugins_dir=plugins_dir or (),
+        folder=folder,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+    )
+    show(frame, said, format_)
+
+
+def twin(
+    search: str | None = None,
+    *,
+    data_dir: Path | None = None,
+    plugins_dir: Sequence[Path] = (),
+    folder: Path = Path("searches"),
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Train the ANN of each member's backbone, and the network of few bits made of it, and compare on the same split.
+
+    What was compared is kept in MLflow at once, and not trained again; the report shows it.
+
+    Args:
+        search: name of the search, which has ended; None for the newest.
+        data_dir: folder with data files.
+        plugins_dir: folders with loose plugin files, as the search was given them.
+        folder: folder of all searches; ANNs of conversion codings are found there, and further ones kept.
+        tracking_uri: MLflow server or store.
+        experiment: MLflow experiment.
+
+    Returns:
+        A row for each member, cheapest first, and what comparing has shown, in sentences.
+
+    Raises:
+        UsageError: before any training starts, when anything asked for makes no sense.
+    """
+    from spikefront.results.twins import Twins
+    from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.judging.twin import compare_all
+
+    kept = Twins(search, tracking_uri, experiment)
+    compare_all(
+        kept.missing(),
+        plugin_dirs=tuple(plugins_dir),
+        energy_model=kept.options.get("energy_model", "horowitz-45nm"),
+        data_dir=data_dir,
+        ann_cache=SearchSettings(kept.search, folder / kept.search).anns.resolve(),
+        on_comparison=kept.keep(),
+    )
+    return kept.conclude()
+
+
 @app.command("export", epilog="Example: spikefront export digits-1/23 --to net.pt")
 def export_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Member of a front: SEARCH/TRIAL, or an MLflow run id")],
     to: Annotated[Path, typer.Option(metavar="FILE", help="File to write; its model card goes to FILE.card.md")],
     format_: Annotated[str, typer.Option("--format", help="torch, nir or onnx")] = "torch",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with data files")] = None,
+    data_dir: DataOption = None,
     plugins_dir: PluginsOption = None,
     tracking_uri: TrackingOption = None,
     experiment: ExperimentOption = None,
@@ -341,60 +395,4 @@ def _warnings_in_one_line() -> Iterator[None]:
             print(f"spikefront: warning: {each.message}", file=sys.stderr)
 
 
-@app.command("compare", epilog="Example: spikefront compare digits-1 digits-2 --plot both.png")
-def compare_command(
-    searches: Annotated[list[str], typer.Argument(metavar="SEARCH...", help="Names of two or more searches")],
-    plot: Annotated[Path | None, typer.Option(help="Draw fronts and hypervolume over time: FILE.png or .svg")] = None,
-    format_: FormatOption = Format.table,
-    tracking_uri: TrackingOption = None,
-    experiment: ExperimentOption = None,
-) -> None:
-    """Hold searches of one task against each other, by trials and by time."""
-    from spikefront.results.compare import check_picture, compare
-
-    if plot is not None:
-        check_picture(plot)
-    found = compare(searches, tracking_uri=tracking_uri, experiment=experiment)
-    for warning in found.warnings:
-        print(f"spikefront: warning: {warning}", file=sys.stderr)
-    print_rows(found.frame, format_)
-    if plot is not None:
-        found.plot(plot)
-
-
-moving = typer.Typer(help="Move a search from one MLflow into another.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(moving, name="results")
-
-
-@moving.command("export", epilog="Example: spikefront results export digits-1 --to digits-1.zip")
-def export_results_command(
-    search: Annotated[str, typer.Argument(help="Name of the search")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="Archive to write, FILE.zip")],
-    tracking_uri: TrackingOption = None,
-    experiment: ExperimentOption = None,
-) -> None:
-    """Write a search, its trials and their artifacts into one archive."""
-    from spikefront.results.archive import export_search
-
-    trials = export_search(search, to, tracking_uri=tracking_uri, experiment=experiment)
-    print(f"{search}: {trials} trials written to {to}")
-
-
-@moving.command("import", epilog="Example: spikefront results import digits-1.zip --tracking-uri sqlite:///other.db")
-def import_results_command(
-    file: Annotated[Path, typer.Argument(help="What spikefront results export wrote")],
-    tracking_uri: TrackingOption = None,
-    experiment: ExperimentOption = None,
-) -> None:
-    """Write the search of an archive into MLflow."""
-    from spikefront.results.archive import import_search
-
-    search, trials = import_search(file, tracking_uri=tracking_uri, experiment=experiment)
-    print(f"{search}: {trials} trials imported")
-
-
-def print_rows(frame: pd.DataFrame, format_: Format) -> None:
-    """Print rows to stdout."""
-    from spikefront.results.tables import print_rows as show
-
-    show(frame, format_.value)
+app.add_typer(verbs)

@@ -18,6 +18,7 @@ from spikefront.results.report.verb import app as report
 if TYPE_CHECKING:
     from spikefront.plugins import Registry
     from spikefront.runners.engine.search import SearchOutcome
+    from spikefront.runners.engine.settings import SearchSettings
     from spikefront.searchspace import Narrowing, Space, Value
 
 app = typer.Typer(
@@ -196,9 +197,8 @@ def _search(
     check_store(options.get("tracking_uri"))
     registry, space = _space(options["task"], narrowings, settings.plugin_dirs, settings.seed)
     registry.get("energy", settings.energy_model)
-    task = registry.get("task", space.task)()
-    record: dict[str, Value] = {key: str(value) for key, value in options.items()}
-    record["space"] = "; ".join(map(str, narrowings)) or "whole"
+    default = space.default()
+    task = registry.get("task", space.task)(default.task.config)
     kept = about({**options, "name": name}, narrowings, registry, space)
     if resume and not force:
         refuse_changed(read_attributes(settings.folder)["search"], registry, space)
@@ -206,13 +206,49 @@ def _search(
         first_answers(settings, space, None)  # refuses a --from that is not there before anything is begun
     with RaySession(settings) as session, counting_process(settings) as counting:
         # both start in the background; what follows is done meanwhile
+        from spikefront.plugins import ArrayTask
         from spikefront.runners.engine.search import run_search
+        from spikefront.runners.engine.sharing import share
+        from spikefront.runners.judging.augmentation import refuse_misfit
 
-        data = task.search_data(settings.data_dir, 1)
+        read = task.search_data(settings.data_dir, default.steps)
+        if isinstance(task, ArrayTask):
+            print(task.describe(), file=sys.stderr)
+        refuse_misfit(default.training.schedule, task, tuple(task.prepare(read.train.inputs[:1]).shape[1:]))
         store = MlflowStore(tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
         session.wait()
+        data = share(read, type(task), settings.data_dir)
+        del read  # the driver, too, now reads what the processes of its node share
+        record = _record(options, narrowings, settings)
         outcome = run_search(settings, space, registry, data, Listeners(store, LiveView()), record, kept, counting)
+    _keep_report(name, options)
     return outcome, name
+
+
+def _record(options: Mapping[str, Any], narrowings: Sequence[Narrowing], settings: SearchSettings) -> dict[str, Value]:
+    """Return what a search runs with, as text by option: as it was asked for, and the defaults of all else."""
+    from spikefront.runners.engine.halving import rung_shares
+    from spikefront.searchspace import OPTIONS
+    from spikefront.searchspace.units import format_duration
+
+    runs_with = {key: getattr(settings, key, None) for key in OPTIONS} | {"folder": settings.folder.parent}
+    runs_with["rungs"] = ",".join(f"{share:g}" for share in settings.rungs or rung_shares(reduction=settings.reduction))
+    if settings.epoch_timeout_s is not None:
+        runs_with["epoch_timeout"] = format_duration(settings.epoch_timeout_s)
+    record: dict[str, Value] = {key: str(value) for key, value in runs_with.items() if value is not None}
+    record |= {key: str(value) for key, value in options.items()}
+    return {**record, "space": "; ".join(map(str, narrowings)) or "whole"}
+
+
+def _keep_report(search: str, options: Mapping[str, Any]) -> None:
+    """Leave the report beside the search's run. A search that has ended well stays one whatever happens here."""
+    from spikefront.results.report import keep_report
+
+    try:
+        keep_report(search, tracking_uri=options.get("tracking_uri"), experiment=options.get("experiment"))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        print(f"spikefront: warning: the search has no report ({reason}); spikefront report {search}", file=sys.stderr)
 
 
 def _space(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shutil
 import stat
@@ -85,7 +84,6 @@ def export_search(
         UnknownName: when there is no search of that name.
         UsageError: when the file exists or can't be written, or the store does not answer.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one for each file
     file = Path(file)
     if file.exists():
         raise UsageError(f"archive {file} exists already; choose another name")

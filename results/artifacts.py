@@ -9,8 +9,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from glob import escape as escape_glob
 from html import escape
 from importlib.metadata import distributions
+from pathlib import Path
 from string import Template
 from typing import Final
 
@@ -20,6 +22,9 @@ from spikefront.searchspace import SearchInfo
 from spikefront.searchspace.units import format_energy
 
 _COLUMNS: Final = ("trial", "quality", "energy", "latency", "coding", "neuron", "backbone")
+
+_BESIDE: Final = (".json", ".png")
+"""Endings of the files that a worker leaves beside weights, to be kept with them."""
 
 _PAGE: Final = Template("""<!doctype html>
 <html lang="en">
@@ -119,6 +124,15 @@ def _row(trial: Trial) -> str:
 def _cell(element: str, text: str, column: str) -> str:
     kind = ' class="number"' if column in ("quality", "energy", "latency") else ""
     return f"<{element}{kind}>{escape(text)}</{element}>"
+
+
+def kept_beside(weights: Path) -> list[Path]:
+    """Return the file of a trial's weights and those that go with it: ``trial-00007.layers.json``, pictures.
+
+    What is JSON is kept without the first part of its name, which is the trial's own: ``layers.json``.
+    """
+    beside = weights.parent.glob(f"{escape_glob(weights.stem)}.*")
+    return [weights, *sorted(path for path in beside if path.suffix in _BESIDE)]
 
 
 def environment_json() -> str:

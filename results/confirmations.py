@@ -5,83 +5,34 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from spikefront.results.artifacts import environment_json
 from spikefront.results.confirmed import Confirmed, Spread, confirm_front, verdict
-from spikefront.results.queries import axes_of, nothing_in, open_existing, search_names, searches
-from spikefront.searchspace import UnknownName, UsageError, Value
+from spikefront.results.ended import EndedSearch
+from spikefront.searchspace import Value
 from spikefront.searchspace.units import format_energy
 
 if TYPE_CHECKING:
     import pandas
 
 _TEST: Final = "test."
-_NAMES: Final = 20
 
 
-class Confirmations:
+class Confirmations(EndedSearch):
     """The front of one search, and the repeats of its members.
 
     The repeats are metrics of the members' runs, ``test.NAME``, with the seed for a step; a repeat that is there is not
     made again. ``confirmed.NAME`` and ``confirmed.NAME_sd``, ``_low``, ``_high`` hold mean, standard deviation and 95 %
     interval, the tag ``confirmed`` whether the member is on the front of the means.
-
-    Args:
-        search: name of the search; None for the newest.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
-    Raises:
-        UnknownName: when there is no search of that name.
-        UsageError: when there is no search at all, it has no front yet, or the store does not answer.
-
-    Attributes:
-        search: its name.
-        task: its task.
-        options: what it was asked for, as text.
-        candidates: flat candidates of the members, by the numbers of their trials.
-        selected: their metrics on the validation split.
-        objectives: the axes of the front.
     """
 
     def __init__(self, search: str | None, tracking_uri: str | None, experiment: str | None) -> None:
-        self._client, home = open_existing(tracking_uri, experiment)
-        run = next(searches(self._client, home, search), None)
-        if run is None and search is not None:
-            raise UnknownName("search", search, search_names(tracking_uri, experiment, _NAMES))
-        if run is None:
-            raise nothing_in(tracking_uri)
-        self._run = run
-        self.search, self.task = run.data.tags["search"], run.data.tags["task"]
-        self.options: Mapping[str, str] = run.data.params
-        front = self._front()
-        self._ids: dict[int, str] = {member["trial"]: member["run_id"] for member in front}
-        self.candidates: dict[int, dict[str, Value]] = {member["trial"]: member["candidate"] for member in front}
-        self.selected: dict[int, dict[str, float]] = {member["trial"]: member["metrics"] for member in front}
-        self.objectives = axes_of(run)
+        super().__init__(search, tracking_uri, experiment)
         self._failed: dict[int, str] = {}
-
-    def _front(self) -> list[dict[str, Any]]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                path = self._client.download_artifacts(self._run.info.run_id, "front.json", folder)
-                front: list[dict[str, Any]] = json.loads(Path(path).read_text())["front"]
-        except (MlflowException, OSError) as error:
-            raise UsageError(
-                f"search {self.search!r} has left no front.json: it runs, or died; end it, or go on with it: "
-                f"spikefront run --resume {self.search}"
-            ) from error
-        if not front:
-            raise UsageError(f"search {self.search!r} has nobody on its front: no trial was judged to its end")
-        return front
 
     def known(self, seeds: Iterable[int]) -> set[tuple[int, int]]:
         """Return trials and seeds of the repeats that are there already."""
@@ -90,11 +41,11 @@ class Confirmations:
 
     def _repeats(self) -> dict[int, dict[int, dict[str, float]]]:
         found: dict[int, dict[int, dict[str, float]]] = {}
-        for trial, run_id in self._ids.items():
+        for trial, run_id in self.ids.items():
             found[trial] = {}
-            for name in self._client.get_run(run_id).data.metrics:
+            for name in self.client.get_run(run_id).data.metrics:
                 if name.startswith(_TEST):
-                    for point in self._client.get_metric_history(run_id, name):
+                    for point in self.client.get_metric_history(run_id, name):
                         found[trial].setdefault(point.step, {})[name.removeprefix(_TEST)] = point.value
         return found
 
@@ -139,19 +90,19 @@ class Confirmations:
         failed = {trial: self._failed.get(trial, "no repeat") for trial, by_seed in repeats.items() if not by_seed}
         self._keep(members, failed, seeds)
         rows = [_row(member, self.candidates[member.trial]) for member in members]
-        return pandas.DataFrame(rows), verdict(members, failed)
+        return pandas.DataFrame(rows), verdict(members, failed, self.objectives[0].maximize)
 
     def _keep(self, members: Sequence[Confirmed], failed: Mapping[int, str], seeds: Sequence[int]) -> None:
         """Write spreads and tags to the members' runs, and all of it to ``confirmed.json`` beside ``front.json``."""
         for member in members:
-            run = self._ids[member.trial]
+            run = self.ids[member.trial]
             for name, spread in member.spreads.items():
                 self._log(member.trial, {f"confirmed.{key}": value for key, value in _named(name, spread).items()}, 0)
-            self._client.set_tag(run, "confirmed", "true" if member.stays else "false")
-            self._client.set_tag(run, "confirmed.beaten_by", "" if member.beaten_by is None else str(member.beaten_by))
-            self._client.set_tag(run, "confirmed.seeds", ",".join(map(str, seeds)))
+            self.client.set_tag(run, "confirmed", "true" if member.stays else "false")
+            self.client.set_tag(run, "confirmed.beaten_by", "" if member.beaten_by is None else str(member.beaten_by))
+            self.client.set_tag(run, "confirmed.seeds", ",".join(map(str, seeds)))
         for trial in failed:
-            self._client.set_tag(self._ids[trial], "confirmed", "failed")
+            self.client.set_tag(self.ids[trial], "confirmed", "failed")
         document = {
             "search": self.search,
             "task": self.task,
@@ -171,14 +122,14 @@ class Confirmations:
             ],
             "failed": {str(trial): reason for trial, reason in failed.items()},
         }
-        self._client.log_text(self._run.info.run_id, json.dumps(document, indent=2), "confirmed.json")
+        self.client.log_text(self.run_id, json.dumps(document, indent=2), "confirmed.json")
 
     def _log(self, trial: int, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         at = int(time.time() * 1000)
         points = [Metric(name, value, at, step) for name, value in metrics.items() if math.isfinite(value)]
-        self._client.log_batch(self._ids[trial], metrics=points)
+        self.client.log_batch(self.ids[trial], metrics=points)
 
 
 def _named(name: str, spread: Spread) -> dict[str, float]:

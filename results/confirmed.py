@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class Spread:
     Attributes:
         mean: mean.
         sd: sample standard deviation; NaN of one seed.
-        low: lower end of the 95 % interval of the mean, by Student's t; NaN of one seed.
+        low: lower end of the 95 % interval of the mean, by Student's t, cut at what the metric can be; NaN of one seed.
         high: its upper end.
         seeds: how many there are.
     """
@@ -33,10 +32,17 @@ class Spread:
     seeds: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float], least: float = -math.inf, most: float = math.inf) -> Spread:
         """Sum up values, of which there must be at least one.
 
         The interval takes the values for normally distributed, and the seeds for all that varies: the splits are fixed.
+        Of few seeds it can reach beyond what the metric can be, such as an accuracy above 1, and is cut there, which
+        takes nothing from its coverage. An interval for shares (Wilson) would be of the samples drawn for the split.
+
+        Args:
+            values: one for each seed.
+            least: the least that the metric can be.
+            most: the most that it can be.
         """
         from scipy.stats import t
 
@@ -45,7 +51,7 @@ class Spread:
             return cls(mean, math.nan, math.nan, math.nan, 1)
         sd = float(np.std(values, ddof=1))
         half = float(t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
-        return cls(mean, sd, mean - half, mean + half, n)
+        return cls(mean, sd, max(mean - half, least), min(mean + half, most), n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +83,12 @@ def confirm_front(
     Args:
         selected: validation metrics of the members by trial.
         repeats: test metrics by trial and seed. A member of which every repeat failed is left out.
-        objectives: the axes of the front.
+        objectives: the axes of the front; the first is quality.
 
     Returns:
         The members, cheapest first by mean energy.
     """
-    found = {
-        trial: {metric: Spread.of([one[metric] for one in by_seed.values()]) for metric in _common(by_seed.values())}
-        for trial, by_seed in repeats.items()
-        if by_seed
-    }
+    found = {trial: _spreads(list(by_seed.values()), objectives) for trial, by_seed in repeats.items() if by_seed}
     if not found:
         return []
     trials = list(found)
@@ -100,9 +102,26 @@ def confirm_front(
     return sorted(members, key=lambda member: member.spreads["energy_nj"].mean)
 
 
-def _common(metrics: Any) -> list[str]:
-    rows = list(metrics)
-    return [name for name in rows[0] if all(name in row for row in rows)]
+def _spreads(repeats: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, Spread]:
+    """Sum up the metrics that all repeats of a member have."""
+    names = [name for name in repeats[0] if all(name in repeat for repeat in repeats)]
+    seen = {name: [repeat[name] for repeat in repeats] for name in names}
+    return {name: Spread.of(values, *_range(name, values, objectives)) for name, values in seen.items()}
+
+
+def _range(metric: str, values: Sequence[float], objectives: Sequence[Objective]) -> tuple[float, float]:
+    """Return the least and the most that a metric can be.
+
+    Quality ends at the best possible. Its worst is where hypervolume begins, which for accuracy is an end, too, but not
+    for R2: it counts unless a value lies beyond. An axis that is logarithmic has no values below 0.
+    """
+    axis = next((axis for axis in objectives if axis.metric == metric), None)
+    if axis is None:
+        return -math.inf, math.inf
+    if axis.log:
+        return 0.0, math.inf
+    least, most = sorted((axis.worst, axis.best))
+    return (least if min(values) >= least else -math.inf, most if max(values) <= most else math.inf)
 
 
 def rank_changes(members: Sequence[Confirmed]) -> tuple[int, int]:
@@ -126,12 +145,13 @@ def optimism(members: Sequence[Confirmed]) -> float:
     return float(np.mean([member.selected["quality"] - member.spreads["quality"].mean for member in members]))
 
 
-def verdict(members: Sequence[Confirmed], failed: Mapping[int, str]) -> list[str]:
+def verdict(members: Sequence[Confirmed], failed: Mapping[int, str], maximize: bool = True) -> list[str]:
     """Say in sentences what confirming has shown.
 
     Args:
         members: what ``confirm_front`` returned.
         failed: why no repeat of a member succeeded, by trial.
+        maximize: whether more quality is better.
     """
     fell = [member for member in members if not member.stays]
     said = [f"{len(members) - len(fell)} of {len(members) + len(failed)} members stay on the front"]
@@ -142,7 +162,8 @@ def verdict(members: Sequence[Confirmed], failed: Mapping[int, str]) -> list[str
     said += [f"trial {trial} could not be confirmed: {reason}" for trial, reason in failed.items()]
     if members:
         by = optimism(members)
-        why = "the best of many on one seed is in part luck" if by > 0 else "training has the validation samples, too"
+        worse = by > 0 if maximize else by < 0
+        why = "the best of many on one seed is in part luck" if worse else "training has the validation samples, too"
         said.append(
             f"quality on the test split is {abs(by):.4f} {'below' if by > 0 else 'above'} that at selection, on "
             f"average: {why}"

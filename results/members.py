@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spikefront.results.queries import open_existing
-from spikefront.results.tracking import find_run, redact, resolve_uri
+from spikefront.results.tracking import ADDED_LATER, find_run, redact, resolve_uri
 from spikefront.searchspace import UsageError, Value
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ def fetch_member(run: str, folder: Path, tracking_uri: str | None = None, experi
     Raises:
         UsageError: when there is no such run, it is on no front, it left no weights, or the store does not answer.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     client, home = open_existing(tracking_uri, experiment)
     found = _find(client, home, run, redact(resolve_uri(tracking_uri)))
     tags = found.data.tags
@@ -84,9 +82,7 @@ def fetch_member(run: str, folder: Path, tracking_uri: str | None = None, experi
         trial=int(tags["trial.number"]),
         candidate=json.loads(_fetch(client, found, "candidate.json", folder).read_text(encoding="utf-8")),
         weights=_fetch(client, found, ".pt", folder),
-        metrics={
-            name: value for name, value in found.data.metrics.items() if not name.startswith(("test.", "confirmed."))
-        },
+        metrics={name: value for name, value in found.data.metrics.items() if not name.startswith(ADDED_LATER)},
         plugins=_plugins(tags),
         energy_model=_energy_model(tags, parent),
         commit=_commit(client, parent, folder),

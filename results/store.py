@@ -15,7 +15,7 @@ from typing import Final
 from spikefront.results import artifacts
 from spikefront.results.front import Scoreboard, Trial
 from spikefront.results.runs import Point, Runs
-from spikefront.results.tracking import OBJECTIVES_TAG, check_store, is_passing, redact
+from spikefront.results.tracking import OBJECTIVES_TAG, QUALITY_TAG, check_store, is_passing, redact
 from spikefront.results.writer import Job, Writer
 from spikefront.searchspace import Candidate, EarlierTrial, SearchInfo, UsageError, Value
 
@@ -160,6 +160,7 @@ class _Ledger:
         if None not in self._runs.ids:
             tags = {"search": search.name, "task": search.task, "spikefront.role": "search"}
             tags[OBJECTIVES_TAG] = json.dumps([asdict(axis) for axis in search.objectives])
+            tags[QUALITY_TAG] = search.quality
             run = self._runs.create(None, search.name, tags, at)
             self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
         for earlier in search.earlier or ():
@@ -172,9 +173,9 @@ class _Ledger:
             if number not in self._runs.ids:
                 self.start_trial(number, earlier.candidate, at, earlier.retry_of)
             self._pending[number] = _Pending(earlier.candidate)
-            self.end_trial(trial, earlier.state, earlier.reason, earlier.metrics, earlier.epoch, None, at)
+            self.end_trial(trial, earlier.state, earlier.reason, earlier.metrics, earlier.epoch, earlier.weights, at)
             return
-        self._add_to_board(trial, earlier.state, None, at)
+        self._add_to_board(trial, earlier.state, earlier.weights, at)
         if number in self._board.ranks:
             self._marked[number] = int(tags.get("pareto.rank", -1))  # those that are wrong are set right in time
 
@@ -272,7 +273,12 @@ class _Ledger:
         for trial in board.front:
             self._queue_text(writer, trial.number, "candidate.json", partial(artifacts.candidate_json, trial))
             if trial.number in self._weights:
-                files.append((trial.number, self._weights[trial.number]))
+                for path in artifacts.kept_beside(self._weights[trial.number]):
+                    if path.suffix == ".json":
+                        read = partial(path.read_text, encoding="utf-8")
+                        self._queue_text(writer, trial.number, path.name.partition(".")[2], read)
+                    else:
+                        files.append((trial.number, path))
         for key, path in files:
             writer.put(_label(key, path.name), partial(self._add_file, key, path))
         writer.put("the search's end", partial(self._end_search, reason, at))

@@ -23,6 +23,12 @@ DEFAULT_URI: Final = "sqlite:///mlflow.db"
 OBJECTIVES_TAG: Final = "search.objectives"
 """Tag of a search's run: its objectives as JSON, a list of the fields of each ``Objective``."""
 
+QUALITY_TAG: Final = "search.quality"
+"""Tag of a search's run: the task's own name for quality, for example ``accuracy``."""
+
+ADDED_LATER: Final = ("test.", "confirmed.", "twin.")
+"""Beginnings of the metrics that confirming, and comparing with twins, add to the runs of members."""
+
 _SERVERS: Final = ("http", "https", "databricks")
 _DATABASES: Final = ("postgresql", "mysql", "mssql")
 _TIMEOUT_S: Final = 5
@@ -72,12 +78,13 @@ def database_file(uri: str) -> Path | None:
 
 
 def prepare_environment(uri: str) -> None:
-    """Set MLflow's environment variables that the user has not set: no telemetry, no URL lines, no minute-long retries.
+    """Set MLflow's environment variables that the user has not set: no telemetry, no chatter, no minute-long retries.
 
     Has to come before MLflow is imported. The store retries by itself, in order, so MLflow need not.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one for each file
     if _scheme(uri) in _SERVERS:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

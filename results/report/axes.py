@@ -22,6 +22,8 @@ _PATHS: Final = {
     ">": "M6,0L-4.4,5.6V-5.6z",
 }
 """Outlines of Matplotlib's markers, about 11 px wide around the origin."""
+_OTHERS: Final = {"square": "M-5,-5h10v10h-10z", "diamond": "M0,-6.5L6.5,0L0,6.5L-6.5,0z", "stroke": "M-8,8L8,-8"}
+"""Marks of what is no coding, by name."""
 
 
 _FEW: Final = 5
@@ -105,6 +107,7 @@ def energy_tick(nanojoules: float) -> str:
 def markers() -> Html:
     """Return the shapes that ``mark`` uses, once for the page."""
     shapes = [element("path", id=f"m{at}", d=path) for at, path in enumerate(_PATHS.values())]
+    shapes += [element("path", id=name, d=path) for name, path in _OTHERS.items()]
     return element("svg", element("defs", shapes), width="0", height="0", class_="shapes", aria_hidden="true")
 
 
@@ -113,20 +116,21 @@ def colours(count: int) -> str:
     return "\n".join(f".c{at} {{ color: {look(at)['color']}; }}" for at in range(count))
 
 
-def shape(coding: int) -> str:
-    """Return where the shape of the coding at this place is."""
-    return f"#m{list(_PATHS).index(look(coding)['marker'])}"
+def shape(which: int | str) -> str:
+    """Return where a shape is: that of the coding at a place, or another by its name."""
+    return f"#{which}" if isinstance(which, str) else f"#m{list(_PATHS).index(look(which)['marker'])}"
 
 
-def mark(coding: int, x: float, y: float, **attributes: object) -> Html:
-    """Return a coding's marker at a place in percent from the lower left corner."""
-    return element("use", href=shape(coding), x=percent(x), y=percent(100 - y), **attributes)
+def mark(which: int | str, x: float, y: float, **attributes: object) -> Html:
+    """Return a coding's marker, or another, at a place in percent from the lower left corner."""
+    return element("use", href=shape(which), x=percent(x), y=percent(100 - y), **attributes)
 
 
-def key(coding: int) -> Html:
-    """Return a coding's marker as it stands in a legend or a table."""
-    inside = element("use", href=shape(coding), x="8", y="8")
-    return element("svg", inside, class_=f"key c{coding}", width="16", height="16", aria_hidden="true")
+def key(which: int | str, kind: str | None = None) -> Html:
+    """Return a coding's marker, or another of some class, as it stands in a legend or a table."""
+    inside = element("use", href=shape(which), x="8", y="8", class_=kind)
+    colour = "key" if isinstance(which, str) else f"key c{which}"
+    return element("svg", inside, class_=colour, width="16", height="16", aria_hidden="true")
 
 
 def steps(places: Sequence[tuple[float, float]], right: float = 100.0, **attributes: object) -> Html:
@@ -139,13 +143,14 @@ def steps(places: Sequence[tuple[float, float]], right: float = 100.0, **attribu
     """
     lines: list[Html] = []
     for (x, y), (after, level) in zip(places, [*places[1:], *((right, y) for _, y in places[-1:])], strict=True):
-        lines.append(_line(x, y, after, y))
+        lines.append(segment(x, y, after, y))
         if level != y:
-            lines.append(_line(after, y, after, level))
+            lines.append(segment(after, y, after, level))
     return element("g", lines, **attributes)
 
 
-def _line(x: float, y: float, to_x: float, to_y: float, **attributes: object) -> Html:
+def segment(x: float, y: float, to_x: float, to_y: float, **attributes: object) -> Html:
+    """Return a straight line between two places in percent from the lower left corner."""
     ends = {"x1": percent(x), "y1": percent(100 - y), "x2": percent(to_x), "y2": percent(100 - to_y)}
     return element("line", **ends, **attributes)
 
@@ -171,13 +176,13 @@ def picture(
     for place, (value, text) in enumerate(zip(scale.ticks(), texts, strict=True)):
         at = scale.share(value)
         dense = "dense" if place % 2 and len(texts) > _FEW else None  # left out where the page is narrow
-        grid.append(_line(at, 0, at, 100))
+        grid.append(segment(at, 0, at, 100))
         labels.append(element("text", text, x=percent(at), y="100%", dy="20", text_anchor="middle", class_=dense))
     for value in height.ticks():
         at = height.share(value)
-        grid.append(_line(0, at, 100, at))
+        grid.append(segment(0, at, 100, at))
         labels.append(element("text", f"{value:.4g}", x="-8", y=percent(100 - at), dy=".35em", text_anchor="end"))
-    frame = [_line(0, 0, 100, 0), _line(0, 0, 0, 100)]
+    frame = [segment(0, 0, 100, 0), segment(0, 0, 0, 100)]
     drawn = [
         element("g", grid, class_="grid", aria_hidden="true"),
         element("g", frame, class_="axis", aria_hidden="true"),

@@ -71,7 +71,8 @@ def spoken(findings: Findings, trial: Judged) -> str:
     """Say in words what a trial reached."""
     energy = trial.metrics.get("energy_nj")
     told = f"trial {trial.number}, {trial.coding}, {findings.quality} {trial.metrics['quality']:.4f}"
-    return told + (f", {format_energy(energy)}" if energy is not None else "")
+    told += f", {format_energy(energy)}" if energy is not None else ""
+    return told + (", loses to a twin" if trial.number in findings.losers else "")
 
 
 def front_figure(findings: Findings) -> Html:
@@ -82,11 +83,17 @@ def front_figure(findings: Findings) -> Html:
         for one in behind(findings)
     ]
     members = [_member(findings, plane, one, place[one.coding]) for one in findings.front]
+    losers = [
+        mark("stroke", *plane.place(one), class_="struck", data_coding=place[one.coding])
+        for one in findings.front
+        if one.number in findings.losers
+    ]
     body = [
         element("g", faint, class_="faint", aria_hidden="true"),
         steps(plane.stairs(findings.front), class_="steps", aria_hidden="true"),
         *_knee(findings, plane),
         element("g", members, class_="members"),
+        element("g", losers, class_="losers", aria_hidden="true") if losers else Html(""),
     ]
     said = (
         f"{findings.quality} over energy, {len(findings.front)} members of the front. "

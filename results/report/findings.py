@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +25,8 @@ from spikefront.results.queries import (
     search_names,
     searches,
 )
-from spikefront.results.tracking import database_file, resolve_uri
+from spikefront.results.tracking import ADDED_LATER, database_file, resolve_uri
+from spikefront.results.twins import read_layers
 from spikefront.searchspace import ENERGY, Objective, UnknownName
 from spikefront.searchspace.pareto import Losses, losses, nondominated, volume
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 _TAGS: Final = ("trial.number", "trial.state", "trial.reason", "trial.retry_of", "plugin.energy")
 _PICTURED: Final = 0.95
-_NOT_OF_THE_SEARCH: Final = ("test.", "confirmed.")
-"""Metrics that confirming adds to the runs of members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +85,8 @@ class Findings:
         trials: in the order in which they ended, those that run last; of a trial judged again only the last.
         environment: what ``environment.json`` has; empty before the search has ended.
         confirmed: what ``confirmed.json`` has; empty before ``spikefront confirm``.
+        twins: what ``twins.json`` has; empty before ``spikefront twin``.
+        layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
     """
 
     name: str
@@ -101,6 +101,8 @@ class Findings:
     trials: tuple[Judged, ...]
     environment: Mapping[str, Any] = field(default_factory=dict)
     confirmed: Mapping[str, Any] = field(default_factory=dict)
+    twins: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     @cached_property
     def judged(self) -> tuple[Judged, ...]:
@@ -140,6 +142,11 @@ class Findings:
         plane = (self.axes[0], self.across)
         points = [[one.metrics[axis.metric] for axis in plane] for one in self.front]
         return self.front[find_knee(losses(points, plane))] if points else None
+
+    @cached_property
+    def losers(self) -> frozenset[int]:
+        """The numbers of the members of the front that lose to a twin."""
+        return frozenset(one["trial"] for one in self.twins.get("members", ()) if one["verdict"] == "loses")
 
     @cached_property
     def codings(self) -> tuple[str, ...]:
@@ -206,7 +213,7 @@ def read_findings(
     began, ended = run.info.start_time, run.info.end_time
     last = max((one.ended for one in trials if math.isfinite(one.ended)), default=0.0)
     kept = _artifacts(client, run)
-    return Findings(
+    found = Findings(
         name=run.data.tags["search"],
         task=run.data.tags.get("task", ""),
         quality=str(kept["front.json"].get("quality", "quality")),
@@ -219,7 +226,10 @@ def read_findings(
         trials=trials,
         environment=kept["environment.json"],
         confirmed=kept["confirmed.json"],
-    ), client
+        twins=kept["twins.json"],
+    )
+    layers = {one.number: read_layers(client, one.run_id) for one in found.front if found.ended}
+    return replace(found, layers={trial: each for trial, each in layers.items() if each}), client
 
 
 def _in_order(trials: Sequence[Judged]) -> tuple[Judged, ...]:
@@ -230,10 +240,14 @@ def _in_order(trials: Sequence[Judged]) -> tuple[Judged, ...]:
 
 def _artifacts(client: MlflowClient, run: Run) -> dict[str, dict[str, Any]]:
     """Read the search's JSON artifacts; one that is not there, or can't be read, is empty."""
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.exceptions import MlflowException
 
-    found: dict[str, dict[str, Any]] = {"front.json": {}, "environment.json": {}, "confirmed.json": {}}
+    found: dict[str, dict[str, Any]] = {
+        "front.json": {},
+        "environment.json": {},
+        "confirmed.json": {},
+        "twins.json": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         try:
             there = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
@@ -264,7 +278,7 @@ def _from_client(client: MlflowClient, home: str, run: Run) -> list[Judged]:
             start,
             {name: one.data.tags[name] for name in _TAGS if name in one.data.tags},
             one.data.params,
-            {name: value for name, value in one.data.metrics.items() if not name.startswith(_NOT_OF_THE_SEARCH)},
+            {name: value for name, value in one.data.metrics.items() if not name.startswith(ADDED_LATER)},
         )
         for one in children(client, home, run)
         if "trial.number" in one.data.tags
@@ -294,7 +308,7 @@ def _from_tables(file: Path, run: Run) -> list[Judged]:
         for key, name, value, is_nan in ask(
             f"SELECT x.run_uuid, x.key, x.value, x.is_nan FROM latest_metrics x {of}", [me]
         ):
-            if not name.startswith(_NOT_OF_THE_SEARCH):
+            if not name.startswith(ADDED_LATER):
                 metrics.setdefault(key, {})[name] = math.nan if is_nan else value
     return [
         _trial(key, end, run.info.start_time, tags[key], params.get(key, {}), metrics.get(key, {}))

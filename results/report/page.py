@@ -14,6 +14,7 @@ from typing import Final
 
 from spikefront.results.report import tables
 from spikefront.results.report.axes import colours, markers
+from spikefront.results.report.energy import energy_table
 from spikefront.results.report.figures import (
     behind,
     codings_figure,
@@ -24,6 +25,7 @@ from spikefront.results.report.figures import (
 from spikefront.results.report.findings import Findings, Judged
 from spikefront.results.report.html import Html, data_block, element
 from spikefront.results.report.importance import explain
+from spikefront.results.report.twins import twins_section
 from spikefront.searchspace.pareto import losses
 from spikefront.searchspace.units import format_duration
 
@@ -90,6 +92,7 @@ def _sections(findings: Findings) -> list[Section | None]:
         ("confirmed", "Confirmed on the test split", _confirmed(findings)) if findings.confirmed else None,
         ("members", "Members", [tables.members_table(findings)]) if findings.judged else None,
         ("codings", "Codings", _codings(findings)) if findings.codings else None,
+        ("twins", "Without spikes: the twins", twins_section(findings)) if findings.twins else None,
         ("hypervolume", "Hypervolume", [hypervolume_figures(findings)]) if findings.judged else None,
         ("importance", "What mattered", _importance(findings)),
         ("energy", "Where the energy goes", _energy(findings)) if findings.front else None,
@@ -185,6 +188,7 @@ def _front(findings: Findings) -> list[object]:
     left_out = f" {drawn:,} of {others:,} others are drawn, chosen at random." if drawn < others else ""
     left_out += f" Worse than the picture shows: {beyond:,}." if beyond else ""
     told = "The line is the best that each budget buys; faint marks are judged trials that others beat."
+    left_out += " Struck through: members that lose to a twin." if findings.losers else ""
     return [element("p", told + left_out), front_figure(findings)]
 
 
@@ -220,10 +224,11 @@ def _importance(findings: Findings) -> list[object]:
 def _energy(findings: Findings) -> list[object]:
     told = (
         "Per sample, on the measuring batch. SOPs are accumulates, MACs multiply-accumulates with constant inputs "
-        "charged once; \u201cT times\u201d is the convention that charges them at every step. MLflow has no counts by "
-        "layer."
+        "charged once; \u201cT times\u201d is the convention that charges them at every step."
     )
-    return [element("p", told), tables.energy_table(findings)]
+    if not findings.layers:
+        told += " The store has no counts by layer: they are kept when a search ends."
+    return [element("p", told), energy_table(findings)]
 
 
 def _endings(findings: Findings) -> list[object]:

@@ -80,8 +80,10 @@ def _body(findings: Findings, one: Judged, on_front: bool) -> Html:
         text = _written(name, raw) if isinstance(raw, float) else raw
         if at < 2:
             is_knee = findings.knee is not None and one.number == findings.knee.number
-            raw = text = (one.number, "knee" if is_knee else "front" if on_front else "of its coding")[at]
-        text = _coding(findings, one.coding) if name == "coding" else text
+            place = "knee" if is_knee else "front" if on_front else "of its coding"
+            lost = "; loses to a twin" if one.number in findings.losers else ""
+            raw = text = (one.number, place + lost)[at]
+        text = coding_cell(findings, one.coding) if name == "coding" else text
         cells.append(element("td", text, class_="number" if _is_number(at) else None, data_value=raw))
     names = [[element("dt", name), element("dd", value)] for name, value in sorted(one.params.items())]
     more = [element("summary", "configuration"), element("dl", names), element("p", f"MLflow run {one.run_id}")]
@@ -103,7 +105,7 @@ def codings_table(findings: Findings) -> Html:
         judged = [one for one in findings.judged if one.coding == name]
         states = Counter(one.state for one in tried)
         on = sum(one.coding == name for one in findings.front)
-        head = [_coding(findings, name), len(tried), len(judged)]
+        head = [coding_cell(findings, name), len(tried), len(judged)]
         head += [states["PRUNED"], states["FAIL"], on]
         if judged:
             loss = findings.axes[0].loss
@@ -116,7 +118,8 @@ def codings_table(findings: Findings) -> Html:
     return table([*titles, "its energy", "least energy", "hypervolume"], rows, numbers=range(1, 10))
 
 
-def _coding(findings: Findings, name: str) -> Html:
+def coding_cell(findings: Findings, name: str) -> Html:
+    """Return the name of a coding behind its marker."""
     mark = key(findings.codings.index(name)) if name in findings.codings else None
     return element("span", mark, name, class_="coding")
 
@@ -149,24 +152,6 @@ def _bars(rows: Sequence[Importance]) -> Html:
         name = [row.name, element("small", " with its own") if row.with_own else None]
         cells.append([name, element("div", inside, class_="rail"), f"{row.share:.0%}", row.trials])
     return table(["hyperparameter", "share of variance", "", "trials"], cells, numbers=(2, 3))
-
-
-def energy_table(findings: Findings) -> Html:
-    """Return what the store keeps of where the energy of members goes."""
-    rows = []
-    for one in findings.front:
-        metrics = one.metrics
-        whole, part = metrics.get("energy_nj"), metrics.get("attention_nj")
-        share = part / whole if whole and part is not None else None
-        inside = element("span", style=f"width: {100 * (share or 0):.1f}%", class_="bar")
-        rail = element("div", inside, class_="rail")
-        rates = [metrics.get(name) for name in ("min_layer_rate", "spike_rate", "max_layer_rate")]
-        part_told = [rail, f"{share:.0%}"] if share is not None else ["", ""]
-        counts = [number(metrics.get(name)) for name in ("sops", "macs", "macs_every_step")]
-        spikes = " / ".join(number(rate, 2) or "-" for rate in rates)
-        rows.append([one.number, _coding(findings, one.coding), energy(whole), *part_told, *counts, spikes])
-    titles = ["trial", "coding", "energy", "attention", "", "SOPs", "MACs", "MACs, T times"]
-    return table([*titles, "spike rate: least / mean / most"], rows, numbers=(2, 4, 5, 6, 7, 8))
 
 
 def endings_table(findings: Findings) -> Html | None:
@@ -215,7 +200,7 @@ def confirmed_table(findings: Findings) -> Html:
         low, high = quality.get("quality_low"), quality.get("quality_high")
         interval = "" if low is None else f"{low:.4f} to {high:.4f}"
         place = "stays" if one["stays"] else f"fell off: trial {one['beaten_by']} is better"
-        coding = _coding(findings, str(one["candidate"].get("coding", "")))
+        coding = coding_cell(findings, str(one["candidate"].get("coding", "")))
         spread = [_quality(quality), number(quality.get("quality_sd"), 2), interval]
         rows.append([one["trial"], coding, _quality(one["selected"]), *spread, energy(cost.get("energy_nj")), place])
     titles = [

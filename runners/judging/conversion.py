@@ -16,12 +16,12 @@ from torch import Tensor
 from spikefront.plugins import Data, Registry, Task
 from spikefront.plugins.conversion import Conversion
 from spikefront.runners.judging.assembly import Network, assemble_ann
-from spikefront.runners.judging.training import Trainer, prepared
+from spikefront.runners.judging.training import Trainer, evenly, prepared
 from spikefront.runners.seeding import seed_everything
 from spikefront.searchspace import Candidate
 
 CALIBRATION_SAMPLES = 512
-"""Training samples on which activations are measured: the first ones of the training set."""
+"""Training samples on which activations are measured: evenly spaced ones of the training set."""
 
 
 class Converter:
@@ -94,12 +94,10 @@ class Converter:
 
 def run_calibration(network: Network, task: Task, train: Data) -> None:
     """Run a network on the calibration set, for those who listen to it."""
-    network(prepared(task, train.inputs[:CALIBRATION_SAMPLES].to(network.device)))
+    network(prepared(task, evenly(train.inputs, CALIBRATION_SAMPLES).to(network.device)))
 
 
-def train_ann(
-    candidate: Candidate, ann: Network, task: Task, train: Data, cache: Path | None
-) -> tuple[float, bool]:
+def train_ann(candidate: Candidate, ann: Network, task: Task, train: Data, cache: Path | None) -> tuple[float, bool]:
     """Train the ANN of a candidate for all epochs of its schedule, or read it from the cache.
 
     Args:

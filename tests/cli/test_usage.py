@@ -252,16 +252,21 @@ def test_a_process_of_its_own_says_the_same(in_new_process: Command, arguments: 
 
 HELP = """
 import contextlib, io, json, sys
-from spikefront.search import main
+import typer
+from spikefront.search import app, main
 
-found = {}
-for verb in ([], ["run"], ["pareto"], ["plugins"], ["space"]):
+def help_of(verb, command):
     sys.argv = ["spikefront", *verb, "--help"]
     with contextlib.redirect_stdout(io.StringIO()) as text:
         try:
             main()
         except SystemExit as end:
             found[" ".join(verb)] = [end.code, text.getvalue()]
+    for name, inner in getattr(command, "commands", {}).items():
+        help_of([*verb, name], inner)
+
+found = {}
+help_of([], typer.main.get_command(app))
 heavy = sorted({"torch", "ray", "mlflow", "optuna", "pandas", "matplotlib"} & sys.modules.keys())
 print(json.dumps({"found": found, "heavy": heavy}))
 """
@@ -272,12 +277,15 @@ def test_help_shows_an_example_and_imports_nothing_heavy() -> None:
     answer = json.loads(done.stdout)
 
     assert answer["heavy"] == []
-    assert set(answer["found"]) == {"", "run", "pareto", "plugins", "space"}
-    for verb, (code, text) in answer["found"].items():
+    found = answer["found"]
+    assert {"run", "pareto", "confirm", "export", "compare", "report", "plugins", "space", "results import"} <= set(
+        found
+    )
+    for verb, (code, text) in found.items():
         assert code == 0
         assert f"Example: spikefront {verb}" in text
-    for verb in ("run", "pareto", "plugins", "space"):
-        assert re.search(rf"^  {verb} ", answer["found"][""][1], re.MULTILINE)
+        group, _, name = verb.rpartition(" ")
+        assert verb == "" or re.search(rf"^  {name} ", found[group][1], re.MULTILINE)
 
 
 def test_the_file_itself_is_the_same_command_line(in_new_process: Command) -> None:

@@ -31,6 +31,43 @@ def test_one_seed_has_no_interval() -> None:
     assert math.isnan(found.low)
 
 
+@pytest.mark.parametrize(
+    ("values", "least", "most", "interval"),
+    [
+        # t(0.975, 1) = 12.7062; of two values the half width is 12.7062 * |a - b| / 2
+        ([0.97, 0.99], 0.0, 1.0, (0.98 - 0.127062, 1.0)),
+        ([0.02, 0.04], 0.0, 1.0, (0.0, 0.03 + 0.127062)),
+        ([0.97, 0.99], -math.inf, math.inf, (0.98 - 0.127062, 0.98 + 0.127062)),
+    ],
+)
+def test_an_interval_ends_where_the_metric_does(
+    values: list[float], least: float, most: float, interval: tuple[float, float]
+) -> None:
+    found = Spread.of(values, least, most)
+    assert (found.low, found.high) == pytest.approx(interval, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("worst", "best", "values", "cut"),
+    [
+        (0.0, 1.0, [0.02, 0.98], (True, True)),  # an accuracy, and an R2 above 0
+        (0.0, 1.0, [-0.3, 0.98], (False, True)),  # an R2 can be below 0, which is where hypervolume begins
+        (180.0, 0.0, [2.0, 100.0], (True, True)),  # an error in degrees
+    ],
+)
+def test_an_interval_of_quality_ends_at_its_best_and_at_its_worst_unless_a_seed_was_worse(
+    worst: float, best: float, values: list[float], cut: tuple[bool, bool]
+) -> None:
+    objectives = (Objective("quality", maximize=best > worst, worst=worst, best=best), ENERGY)
+    repeats = {0: {seed: {"quality": value, "energy_nj": 10.0 * value + 10.0} for seed, value in enumerate(values)}}
+    (member,) = confirm_front({0: at(0.5, 10.0)}, repeats, objectives)
+    quality, energy = member.spreads["quality"], member.spreads["energy_nj"]
+    low, high = sorted((worst, best))
+    assert (quality.low == low, quality.high == high) == cut
+    assert energy.low == 0.0  # a price is not negative
+    assert energy.high > energy.mean
+
+
 SELECTED = {0: at(0.80, 10.0), 1: at(0.90, 100.0), 2: at(0.95, 1000.0)}
 REPEATS = {
     0: {1: at(0.82, 10.0), 2: at(0.78, 10.0)},  # 0.80
@@ -71,3 +108,12 @@ def test_the_verdict_names_who_fell_and_by_whom() -> None:
     ]
     assert said[-1] == "1 of 3 pairs of members changed their order in quality"
     assert "0.0067 below that at selection" in said[2]
+
+
+@pytest.mark.parametrize(("maximize", "why"), [(True, "in part luck"), (False, "has the validation samples, too")])
+def test_the_verdict_knows_which_way_quality_points(maximize: bool, why: str) -> None:
+    axis = Objective("quality", maximize=maximize, worst=0.0 if maximize else 1.0, best=1.0 if maximize else 0.0)
+    members = confirm_front({0: at(0.5, 10.0)}, {0: {1: at(0.4, 10.0)}}, (axis, ENERGY))
+    (said,) = [sentence for sentence in verdict(members, {}, maximize) if "on the test split is" in sentence]
+    assert said.startswith("quality on the test split is 0.1000 below that at selection")
+    assert said.endswith(why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -91,6 +92,31 @@ def test_resuming_again_changes_nothing(search: Search, candidate: Make) -> None
     found = runs()
     assert len(found) == 4
     assert {run.data.tags["pareto"] for number, run in found.items() if number is not None} == {"true"}
+
+
+def test_members_that_an_earlier_driver_judged_keep_their_weights(
+    search: Search, candidate: Make, tmp_path: Path
+) -> None:
+    info = search()
+    first_driver(info, candidate())
+    earlier = []
+    for number, (quality, energy) in enumerate([(0.9, 500.0), (0.8, 100.0), (0.95, 400.0)]):
+        path = tmp_path / f"trial-{number:05d}.pt"
+        path.write_bytes(f"weights of {number}".encode())
+        path.with_suffix(".layers.json").write_text('{"layers": []}')
+        earlier.append(replace(ended(number, candidate(), quality, energy), weights=path))
+    resume(info, *earlier).search_ended("all trials done")
+    client = MlflowClient()
+    kept = {
+        number: {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+        for number, run in runs().items()
+        if number is not None
+    }
+    assert kept == {  # trial 2, which the first driver could not record, beats trial 0
+        0: set(),
+        1: {"candidate.json", "trial-00001.pt", "layers.json"},
+        2: {"candidate.json", "trial-00002.pt", "layers.json"},
+    }
 
 
 def test_second_run_of_a_trial_is_deleted(search: Search, candidate: Make) -> None:

@@ -1,0 +1,332 @@
+"""The verbs about what was found: what they print, what they refuse, and their exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+import spikefront
+from spikefront.plugins import load_registry
+from spikefront.plugins.tasks.digits import Digits
+from spikefront.results.store import MlflowStore
+from spikefront.results.tracking import find_run
+from spikefront.runners.judging.judge import Judgement
+from spikefront.searchspace import ENERGY, Objective, SearchInfo, Value, from_flat
+
+Command = Callable[..., Any]
+
+QUICK = {"training.epochs": 1, "training.subset": 64}
+QUALITY = Objective("quality", maximize=True, worst=0.0, best=1.0)
+
+TRIALS = [  # coding, steps, quality, energy in nJ: 0, 2, 4 and 5 are the front, 4 its knee; trial 3 is behind 2
+    ("direct", 2, 0.10, 1.0),
+    ("direct", 4, 0.70, 200.0),
+    ("latency", 4, 0.80, 100.0),
+    ("rate", 8, 0.75, 150.0),
+    ("rate", 6, 0.70, 10.0),
+    ("rate", 3, 0.95, 1e4),
+]
+
+
+@pytest.fixture(scope="module")
+def judged() -> Judgement:
+    """Really train trial 2."""
+    return spikefront.judge({"task": "digits", "backbone": "mlp", "coding": "latency", "steps": 4, **QUICK})
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory, judged: Judgement) -> str:
+    """Return a store with the searches ``one`` and ``two``, alike, and ``running``, which has not ended."""
+    folder = tmp_path_factory.mktemp("found")
+    with chdir(folder):  # where the artifacts go
+        for name in ("one", "two", "running"):
+            keep_search(folder / name, judged)
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def keep_search(path: Path, judged: Judgement) -> None:
+    """Write a search of ``TRIALS`` into MLflow; the network that it keeps of trial 2 really is that candidate's."""
+    path.mkdir()
+    torch.save(judged.network.state_dict(), path / "trial-00002.pt")
+    registry = load_registry(third_parties=False)
+    store = MlflowStore("sqlite:///mlflow.db")
+    options: dict[str, Value] = {"seed": "7"}
+    axes, versions = (QUALITY, ENERGY), registry.versions()
+    store.search_started(SearchInfo(path.name, "digits", "accuracy", axes, path, 6, None, options, versions))
+    for number, (coding, steps, quality, energy) in enumerate(TRIALS):
+        flat = {"task": "digits", "backbone": "mlp", "coding": coding, "steps": steps, **QUICK}
+        store.trial_started(number, from_flat(flat, registry))
+        metrics = {"quality": quality, "energy_nj": energy, "latency_steps": float(steps)}
+        if path.name != "running":
+            weights = path / "trial-00002.pt"
+            store.trial_ended(number, "COMPLETE", "", metrics, weights if number in (2, 5) else None)
+    if path.name != "running":
+        store.search_ended("all trials done")
+    else:
+        store.wait_until_open()
+        store._writer.close()  # what a driver that died leaves
+
+
+@pytest.fixture
+def asked(command: Command, uri: str, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run the command line on the store of ``uri``."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return command
+
+
+def rows(said: Any) -> list[dict[str, Any]]:
+    assert (said.code, said.err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(said.out)
+    return found
+
+
+# pareto
+
+
+@pytest.mark.parametrize(
+    ("arguments", "trials"),
+    [
+        ("", [0, 4, 2, 5]),
+        ("--order quality", [5, 2, 4, 0]),
+        ("--order latency", [0, 5, 2, 4]),
+        # between (0.1, 1 nJ) and (0.95, 10 uJ) the line rises .2125 a decade; trial 4 is .3875 above it, trial 2 .275
+        ("--knee", [4]),
+        ("--min-quality 0.75", [2, 5]),
+        ("--max-energy 0.1uJ", [0, 4, 2]),
+        ("--max-latency 4", [0, 2, 5]),
+        ("--coding rate", [4, 5]),
+        ("--coding rate --coding latency --max-energy 1uJ", [4, 2]),
+        ("--per-coding", [0, 1, 2, 4, 3, 5]),
+        ("--min-quality 0.99", []),
+    ],
+)
+def test_pareto_leaves_out_and_orders_as_it_is_told(asked: Command, arguments: str, trials: list[int]) -> None:
+    found = rows(asked("pareto", "--search", "one", "--format", "json", *arguments.split()))
+    assert [row["trial"] for row in found] == trials
+
+
+@pytest.mark.parametrize("form", ["csv", "table", "markdown"])
+def test_pareto_prints_the_same_in_each_form(asked: Command, form: str) -> None:
+    said = asked("pareto", "--search", "one", "--format", form)
+
+    assert (said.code, said.err) == (0, "")
+    if form == "csv":
+        found = [(row["trial"], row["coding"]) for row in csv.DictReader(io.StringIO(said.out))]
+    else:
+        words = [re.findall(r"[^\s|]+", line) for line in said.out.splitlines()]
+        told = [[word for word in line if word.isdecimal() or word in ("direct", "latency", "rate")] for line in words]
+        found = [(line[0], next(word for word in line if word.isalpha())) for line in told if len(line) > 1]
+    assert found == [("0", "direct"), ("4", "rate"), ("2", "latency"), ("5", "rate")]
+
+
+def test_pareto_takes_the_newest_search_that_has_a_front(asked: Command) -> None:
+    found = rows(asked("pareto", "--format", "json"))
+    assert {row["search"] for row in found} == {"two"}
+
+
+# report, compare
+
+
+def test_report_says_where_its_page_is(asked: Command) -> None:
+    said = asked("report", "one")
+    assert (said.code, said.out, said.err) == (0, "one.html\n", "")
+    assert "<title>" in Path("one.html").read_text()
+    assert asked("report", "two", "--to", "of two.html").out == "of two.html\n"
+    assert Path("of two.html").is_file()
+
+
+def test_compare_prints_rows_and_draws(asked: Command) -> None:
+    found = rows(asked("compare", "one", "two", "--plot", "both.svg", "--format", "json"))
+    of_both = {(row["measure"], row["at"]): (row["one"], row["two"]) for row in found}
+    front = [values for (measure, _), values in of_both.items() if measure == "front"]
+    assert front == [(4.0, 4.0)] or front == [("4", "4")] or front == [(4, 4)]
+    assert Path("both.svg").read_text().lstrip().startswith("<?xml")
+
+
+# export
+
+
+@pytest.mark.parametrize("by", ["number", "run id"])
+def test_export_names_what_it_wrote_and_the_network_is_the_one_that_was_trained(
+    asked: Command, uri: str, judged: Judgement, by: str
+) -> None:
+    run = "one/2" if by == "number" else str(find_run(MlflowClient(uri), "0", "one", 2))
+
+    said = asked("export", run, "--to", "net.pt")
+
+    assert (said.code, said.out, said.err) == (0, "net.pt\nnet.pt.card.md\n", "")
+    data = Digits().search_data(None, 1).validation
+    hits = spikefront.load("net.pt").predict(data.inputs) == data.targets
+    assert float(hits.double().mean()) == judged.metrics["quality"]
+    measured = f"one seed: 0.8000; measured again at the export: {judged.metrics['quality']:.4f}"  # 0.8 was made up
+    assert measured in Path("net.pt.card.md").read_text()
+
+
+# results
+
+
+def test_a_search_is_the_same_in_another_mlflow(asked: Command) -> None:
+    there = ("--tracking-uri", "sqlite:///other.db")
+    assert asked("results", "export", "one", "--to", "one.zip").out == "one: 6 trials written to one.zip\n"
+    assert asked("results", "import", "one.zip", *there).out == "one: 6 trials imported\n"
+
+    here, moved = (rows(asked("pareto", "--search", "one", "--format", "json", *where)) for where in ((), there))
+    for row in (*here, *moved):
+        row.pop("run_id")
+    assert moved == here
+    again = asked("results", "import", "one.zip", *there).problem()
+    assert re.search(r"^search 'one' is already in sqlite:///.*other\.db; ", again)
+
+
+# confirm
+
+
+def tell_repeats(uri: str, search: str, seeds: range) -> None:
+    """Write what confirming would have measured: each member as at selection, 0.05 more or less by seed."""
+    client = MlflowClient(uri)
+    for number in (0, 2, 4, 5):
+        _, _, quality, energy = TRIALS[number]
+        for seed in seeds:
+            values = {"quality": quality + (0.05 if seed % 2 else -0.05), "energy_nj": energy}
+            points = [Metric(f"test.{name}", value, int(time.time() * 1000), seed) for name, value in values.items()]
+            client.log_batch(str(find_run(client, "0", search, number)), metrics=points)
+
+
+def test_confirm_prints_what_is_known_already_without_training(asked: Command, uri: str) -> None:
+    tell_repeats(uri, "two", range(8, 10))  # the search has used seed 7
+
+    table = asked("confirm", "--search", "two", "--seeds", "2")
+    as_json = asked("confirm", "--search", "two", "--seeds", "2", "--format", "json")
+
+    assert (table.code, table.err) == (0, "")
+    assert table.out.endswith("0 of 6 pairs of members changed their order in quality\n")
+    found = json.loads(as_json.out)  # nothing but rows on stdout
+    assert as_json.err.splitlines()[0] == "4 of 4 members stay on the front"
+    assert [(row["trial"], row["front"]) for row in found] == [(0, "stays"), (4, "stays"), (2, "stays"), (5, "stays")]
+    # t(0.975, 1) = 12.7062; half = 12.7062 * 0.05: beyond what accuracy can be on both sides
+    assert [row["95 % interval"] for row in found[:2]] == ["0.0000 to 0.7353", "0.0647 to 1.0000"]
+
+
+FAILS = '''
+from spikefront.plugins import hookimpl
+from spikefront.plugins.codings.direct import Direct
+
+class Fails(Direct):
+    """Can't be trained again."""
+    name = "fails"
+    def encode(self, x):
+        if self.training:
+            raise RuntimeError("no more spikes")
+        return super().encode(x)
+
+@hookimpl
+def register_codings(register):
+    register(Fails)
+'''
+
+
+@pytest.mark.slow
+def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "fails.py").write_text(FAILS)
+    path = tmp_path / "searches" / "f"
+    path.mkdir(parents=True)
+    registry = load_registry([tmp_path / "mine"])
+    flat = {"task": "digits", "backbone": "mlp", "coding": "fails", **QUICK}
+    store = MlflowStore("sqlite:///f.db")
+    store.search_started(SearchInfo("f", "digits", "accuracy", (QUALITY, ENERGY), path, 1, None, {}, {}))
+    store.trial_started(0, from_flat(flat, registry))
+    store.trial_ended(0, "COMPLETE", "", {"quality": 0.5, "energy_nj": 10.0}, None)
+    store.search_ended("all trials done")
+
+    said = asked("confirm", "--seeds", "1", "--plugins-dir", "mine", "--tracking-uri", "sqlite:///f.db")
+
+    assert said.code == 1
+    assert "trial 0 could not be confirmed: RuntimeError: no more spikes" in said.out
+    assert said.err == "[1/1] trial 0, seed 1: failed (RuntimeError: no more spikes)\n"
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("pareto --search oen", r"^unknown search 'oen'\. Did you mean 'one'\? Known: .*two"),
+        (
+            "pareto --coding sacc --search one",
+            r"^unknown coding in search one: 'sacc'\. .*Known: direct, latency, rate",
+        ),
+        ("pareto --order speed", r"^unknown order 'speed'\. Known: energy, latency, quality\.$"),
+        ("pareto --max-latency nan", r"^limit nan must be a finite number; leave it out"),
+        ("pareto --max-energy 5", r"^'5' is no energy: give a number above 0 and a unit"),
+        ("confirm --seeds 0", r"^--seeds 0 must be from 1 to 1000; 5 give"),
+        ("confirm --seeds 1001", r"^--seeds 1001 must be from 1 to 1000; 5 give"),
+        ("confirm --search oen", r"^unknown search 'oen'\. Did you mean 'one'\?"),
+        (
+            "confirm --search running",
+            r"^search 'running' has left no front\.json: it runs, or died; .*: spikefront run --resume running$",
+        ),
+        ("confirm --search one --workers -1", r"^--workers -1 must be above 0$"),
+        ("confirm --search one --gpus-per-training 1.5", r"^--gpus-per-tr.* 1\.5: a fraction shares one GPU"),
+        ("confirm --search one --plugins-dir nowhere", r"nowhere: no such folder$"),
+        ("export one --to n.pt", r"^no run 'one' in sqlite:///.*; list: spikefront pareto --format csv$"),
+        ("export one/x --to n.pt", r"^'one/x' names no trial; give SEARCH/TRIAL such as digits-1/23"),
+        ("export one/17 --to n.pt", r"^no trial 17 of search 'one' in sqlite:///.*; list: spikefront pareto$"),
+        ("export one/1 --to n.pt", r"^run one/1 is not on a front \(its Pareto rank is \d\); members"),
+        ("export one/2 --to n.pt --format tflite", r"^unknown format 'tflite'\. Known: nir, onnx, torch\.$"),
+        ("export one/2 --to .", r"^--to \. is a folder; name a file in it"),
+        ("export one/2 --to no/n.pt", r"^--to no/n\.pt: folder no does not exist; create it or choose another$"),
+        ("export one/5 --to n.onnx --format onnx", r"coding 'rate' as it is configured: it draws random numbers"),
+        ("compare one", r"^compare needs two or more different searches, not one$"),
+        ("compare one one", r"^compare needs two or more different searches, not one, one$"),
+        ("compare one tow", r"^unknown search 'tow'\. Did you mean 'two'\?"),
+        ("compare one two --plot both.gif", r"^picture both\.gif must end in \.png or \.svg$"),
+        ("report oen", r"^unknown search 'oen'\. Did you mean 'one'\?"),
+        ("report one --to one.pdf", r"^report one\.pdf must end in \.html$"),
+        ("report one --to no/one.html", r"^folder no does not exist; create it or choose another place with --to$"),
+        ("results export oen --to o.zip", r"^unknown search 'oen'\. Did you mean 'one'\?"),
+        ("results export one --to no/o.zip", r"^archive no/o\.zip: folder no does not exist; create it"),
+        ("results import o.zip", r"^archive o\.zip can't be read: No such file or directory; check its name$"),
+        ("pareto --tracking-uri sqlite:///none.db", r"^no search found in sqlite:///.*none\.db; run: spikefront run"),
+        ("compare one two --tracking-uri sqlite:///none.db", r"^no search found in sqlite:///"),
+        ("report --tracking-uri sqlite:///none.db", r"^no search found in sqlite:///"),
+        ("confirm --tracking-uri sqlite:///none.db", r"^no search found in sqlite:///"),
+        ("export a/1 --to n.pt --tracking-uri sqlite:///none.db", r"^no search found in sqlite:///"),
+        ("results export a --to a.zip --tracking-uri sqlite:///none.db", r"^no search found in sqlite:///"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(asked: Command, arguments: str, message: str) -> None:
+    assert re.search(message, asked(*arguments.split()).problem())
+    assert list(Path().iterdir()) == []
+
+
+def test_a_file_that_is_no_archive_is_refused(asked: Command) -> None:
+    Path("notes.zip").write_text("mine")
+    assert re.search(r"^notes\.zip is no archive of a search, or it is damaged", asked(
+        "results", "import", "notes.zip").problem())  # fmt: skip
+    assert re.search(r"^archive notes\.zip exists already; choose another name$", asked(
+        "results", "export", "one", "--to", "notes.zip").problem())  # fmt: skip
+    assert Path("notes.zip").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments", ["export", "export one/2", "compare", "results", "results export one", "results import", "results mv"]
+)
+def test_missing_arguments_are_bad_usage(asked: Command, arguments: str) -> None:
+    said = asked(*arguments.split())
+    assert said.code == 2
+    assert "Usage: " in said.out + said.err
+    assert "Traceback" not in said.err

@@ -1,0 +1,64 @@
+"""``spikefront twin``: what it prints, keeps, and does not do twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import spikefront
+from spikefront.found import twin
+from spikefront.plugins import load_registry
+from spikefront.results.store import MlflowStore
+from spikefront.results.tracking import resolve_uri
+from spikefront.runners.judging.breakdown import layers_json
+from spikefront.searchspace import ENERGY, Objective, SearchInfo, UsageError
+
+QUICK: dict[str, object] = {"task": "digits", "steps": 4, "training.epochs": 2, "training.subset": 300}
+
+
+def test_members_are_judged_beside_their_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    registry = load_registry(third_parties=False)
+    model = registry.get("energy", "horowitz-45nm")()
+    axes = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
+    store = MlflowStore()
+    store.search_started(SearchInfo("one", "digits", "accuracy", axes, tmp_path, 2, None, {}, registry.versions()))
+    flats: list[dict[str, object]] = [
+        {"coding": "latency", "neuron": "lif", "neuron.lif.threshold": 0.3, "backbone": "mlp"},
+        {"coding": "direct", "backbone": "sew-resnet"},
+    ]
+    for number, flat in enumerate(flats):
+        found = spikefront.judge({**QUICK, **flat})
+        weights = tmp_path / f"trial-0000{number}.pt"
+        weights.touch()
+        weights.with_suffix(".layers.json").write_text(layers_json(found.counts, model))
+        store.trial_started(number, found.candidate)
+        energy = found.metrics["energy_nj"] if number == 0 else 1e6
+        metrics = {**found.metrics, "quality": 0.1 + number / 2, "energy_nj": energy}  # both on the front
+        store.trial_ended(number, "COMPLETE", "", metrics, weights)
+    store.search_ended("all trials done")
+
+    frame, told = twin("one", folder=tmp_path / "searches")
+    assert list(frame["twin"]) == ["trades", "none"]
+    row = frame.iloc[0]
+    assert row["bits"] == 3  # of 4 steps
+    assert row["quantised"] > 0.5  # chance is 0.1
+    assert row["energy_nj"] < row["quantised_energy_nj"] < row["ann_energy_nj"]
+    assert row["break_even_rate"] > row["rate"]  # it is cheaper, so it could fire more
+    assert told[1].startswith("Trial 1 has no twin: backbone 'sew-resnet' with rectifiers")
+    kept = {path.name for path in (tmp_path / "searches/one/anns").glob("*.pt")}
+    assert len(kept) == 2
+    for path in (tmp_path / "searches/one/anns").glob("*.pt"):
+        path.unlink()
+    again, _ = twin("one", folder=tmp_path / "searches")
+    assert json.loads(again.to_json()) == json.loads(frame.to_json())
+    assert not list((tmp_path / "searches/one/anns").glob("*.pt"))  # nothing was trained again
+    runs = MlflowClient(resolve_uri()).search_runs(["0"], "tags.twin = 'trades'")
+    assert [run.data.metrics["twin.quantised.quality"] for run in runs] == [row["quantised"]]
+
+    with pytest.raises(UsageError, match="unknown search 'two'"):
+        twin("two")

@@ -1,0 +1,133 @@
+"""What the page says of twins, and where the energy goes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikefront.results.report.energy import parts_of
+from spikefront.results.report.findings import Findings, read_findings
+from spikefront.results.report.page import report_page
+from spikefront.results.store import MlflowStore
+
+Make = Callable[..., Findings]
+
+LAYERS: list[dict[str, Any]] = [
+    {"layer": "stem", "role": "synapse", "sops": 0, "macs": 40, "energy_nj": 30.0},
+    {"layer": "site", "role": "neuron", "sops": 0, "macs": 0, "energy_nj": 15.0},
+    {"layer": "gate", "role": "attention", "sops": 0, "macs": 0, "energy_nj": 5.0},
+    {"layer": "conv", "role": "synapse", "sops": 60, "macs": 0, "energy_nj": 40.0},
+    {"layer": "shortcut", "role": "synapse", "sops": 0, "macs": 2, "energy_nj": 6.0},
+    {"layer": "add", "role": "residual", "sops": 0, "macs": 0, "energy_nj": 3.0},
+    {"layer": "decode", "role": "readout", "sops": 0, "macs": 0, "energy_nj": 1.0},
+]
+for each in LAYERS:
+    each |= {"adds": 7, "multiplies": 0, "events": 3, "sites": 12, "silent_nj": 0.0}
+
+
+def row(coding: str, quality: float, energy: float) -> tuple[dict[str, str], dict[str, float]]:
+    return {"coding": coding}, {"quality": quality, "energy_nj": energy, "spike_rate": 0.125}
+
+
+def twin(trial: int, coding: str, verdict: str, quality: float, energy: float) -> dict[str, Any]:
+    return {
+        "trial": trial,
+        "verdict": verdict,
+        "candidate": {"coding": coding, "steps": 4},
+        "metrics": {"quality": quality, "energy_nj": energy, "spike_rate": 0.125},
+        "ann": {"quality": 0.9, "energy_nj": 1000.0, "macs": 5.0, "break_even_rate": 0.5},
+        "quantised": {"quality": 0.85, "energy_nj": 100.0, "macs": 5.0, "bits": 3.0, "break_even_rate": 0.062},
+    }
+
+
+def text_of(page: str, section: str) -> str:
+    inside = page[page.index(f'id="{section}"') :].partition("</section>")[0]
+    return " ".join(re.sub(r"<[^>]*>", " ", inside).split())
+
+
+def test_a_member_that_loses_is_marked_wherever_it_stands(findings: Make) -> None:
+    members = [twin(0, "sac", "trades", 0.5, 10.0), twin(1, "rate", "loses", 0.85, 100.0)]
+    without = {"trial": 2, "verdict": "none", "reason": "it takes <events>", "candidate": {}, "metrics": {}}
+    rows = [row("sac", 0.5, 10.0), row("rate", 0.85, 100.0), row("sac", 0.95, 1e4)]
+    kept = {"members": [*members, without], "failed": {"7": "RuntimeError: full"}}
+    page = report_page(findings(rows, twins=kept))
+    told = text_of(page, "twins")
+    assert "1 of 2 members lose to a twin." in told
+    assert "1 rate loses to a twin 4 0.8500 100 nJ 0.9000 1.00 µJ 3 0.8500 100 nJ 0.12 0.5 0.062" in told
+    assert "0 sac a trade 4 0.5000 10.0 nJ 0.9000 1.00 µJ 3 0.8500 100 nJ 0.12 0.5 0.062" in told
+    assert "Trial 2 has no twin: it takes &lt;events&gt;." in told
+    assert "The twins of trial 7 failed: RuntimeError: full" in told
+    front, picture = (page[page.index(f'id="{name}"') :].partition("</section>")[0] for name in ("front", "twins"))
+    assert front.count('href="#stroke"') == 1
+    assert "Struck through: members that lose to a twin." in front
+    assert "trial 1, rate, accuracy 0.8500, 100 nJ, loses to a twin" in front
+    assert "knee; loses to a twin" in text_of(page, "members")
+    # the legend and two members: a square for each ANN, a diamond for each network of few bits, one stroke
+    assert [picture.count(f'href="#{name}"') for name in ("square", "diamond", "stroke")] == [3, 3, 2]
+    # the ANNs are best and dearest: energies span two decades, qualities 0.4, 4 % to spare on each side
+    (place,) = set(re.findall(r'href="#square" x="([\d.]+)%" y="([\d.]+)%"', picture))
+    assert [float(value) for value in place] == pytest.approx([100 * 104 / 108, 100 * 4 / 108], abs=0.01)
+
+
+def test_a_report_without_twins_says_nothing_of_them(findings: Make) -> None:
+    page = report_page(findings([row("sac", 0.5, 10.0)]))
+    assert 'id="twins"' not in page
+    assert 'href="#stroke"' not in page
+
+
+def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
+    found = findings([row("sac", 0.5, 100.0)], layers={0: LAYERS})
+    parts = parts_of(found.front[0], LAYERS)
+    assert parts == {
+        "input": 30.0,
+        "synapses of values": 6.0,
+        "synapses of spikes": 40.0,
+        "neurons": 15.0,
+        "attention": 5.0,
+        "sums and read-out": 4.0,
+    }
+    page = report_page(found)
+    widths = re.findall(r'<span class="e(\d)" style="width: ([\d.]+)%"', page)
+    assert [(int(at), float(width)) for at, width in widths] == list(enumerate(parts.values()))
+    told = text_of(page, "energy")
+    assert "input 30%, synapses of values 6%, synapses of spikes 40%, neurons 15%, attention 5%" in told
+    assert "conv synapse 40.0 nJ 40.0% 60 7 3 0.25" in told
+    assert "no counts by layer" not in told
+
+
+def test_without_layers_only_attention_is_told_apart(findings: Make) -> None:
+    params, metrics = row("sac", 0.5, 100.0)
+    found = findings([(params, metrics | {"attention_nj": 25.0})])
+    assert parts_of(found.front[0], ()) == {"attention": 25.0, "rest": 75.0}
+    told = text_of(report_page(found), "energy")
+    assert "attention 25%, rest 75%" in told
+    assert "no counts by layer" in told
+
+
+def test_layers_and_twins_are_read_from_the_store(
+    database: None, search: Callable[..., Any], candidate: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = MlflowStore()
+    store.search_started(search())
+    weights = tmp_path / "trial-00001.pt"
+    weights.touch()
+    (tmp_path / "trial-00001.layers.json").write_text(json.dumps({"layers": LAYERS}))
+    (tmp_path / "trial-00011.layers.json").write_text("another trial's")
+    for number, quality in enumerate((0.5, 0.9)):
+        store.trial_started(number, candidate())
+        metrics = {"quality": quality, "energy_nj": 10.0 * (number + 1)}
+        store.trial_ended(number, "COMPLETE", "", metrics, weights if number else None)
+    store.search_ended("all trials done")
+    found, client = read_findings()
+    assert found.layers == {1: LAYERS}
+    assert found.losers == frozenset()
+    client.log_text(found.run_id, json.dumps({"members": [twin(1, "sac", "loses", 0.9, 20.0)]}), "twins.json")
+    client.log_metric(found.front[0].run_id, "twin.ann.quality", 0.9)
+    again, _ = read_findings()
+    assert again.losers == {1}
+    assert "twin.ann.quality" not in again.front[0].metrics

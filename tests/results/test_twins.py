@@ -1,0 +1,141 @@
+"""How members stand against their twins, as MLflow has it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from spikefront.results.archive import export_search, import_search
+from spikefront.results.store import MlflowStore
+from spikefront.results.tracking import resolve_uri
+from spikefront.results.twins import Twins, read_layers
+from spikefront.runners.judging.twin import Comparison, Twin
+from spikefront.runners.judging.twin import Twins as Judged
+from spikefront.searchspace import UsageError
+
+LAYERS = [{"layer": "stem", "role": "synapse", "energy_nj": 3.0}]
+
+
+@pytest.fixture
+def ended(database: None, search: Callable[..., Any], candidate: Callable[..., Any], tmp_path: Path) -> None:
+    """Write a search whose front are trials 0, 1 and 2; only trial 1 has left weights and layers."""
+    store = MlflowStore()
+    store.search_started(search())
+    weights = tmp_path / "trial-00001.pt"
+    weights.write_bytes(b"weights")
+    weights.with_suffix(".layers.json").write_text(json.dumps({"layers": LAYERS}))
+    weights.with_suffix(".samples.png").write_bytes(b"a picture")
+    weights.with_suffix(".part").write_bytes(b"half a file")
+    for number, (quality, energy) in enumerate([(0.5, 10.0), (0.8, 100.0), (0.9, 1e3), (0.4, 5e3)]):
+        store.trial_started(number, candidate())
+        metrics = {"quality": quality, "energy_nj": energy, "spike_rate": 0.1}
+        store.trial_ended(number, "COMPLETE", "", metrics, weights if number == 1 else None)
+    store.search_ended("all trials done")
+
+
+def comparison(verdict: Any, ann: float, few: float, rate: float = 0.25) -> Comparison:
+    return Comparison(Judged(Twin(ann, 50.0, 7.0), Twin(few, 20.0, 6.0), 3), verdict, math.nan, rate)
+
+
+@pytest.mark.usefixtures("ended")
+def test_what_a_worker_leaves_beside_weights_is_kept_with_them_and_moves_with_the_search(tmp_path: Path) -> None:
+    def kept(uri: str) -> dict[str, set[str]]:
+        client = MlflowClient(uri)
+        runs = client.search_runs(["0"], "tags.pareto = 'true'")
+        return {
+            run.data.tags["trial.number"]: {entry.path for entry in client.list_artifacts(run.info.run_id)}
+            for run in runs
+        }
+
+    files = {"candidate.json", "layers.json", "trial-00001.pt", "trial-00001.samples.png"}
+    expected = {"0": {"candidate.json"}, "1": files, "2": {"candidate.json"}}
+    assert kept(resolve_uri()) == expected
+    other = f"sqlite:///{tmp_path}/other.db"
+    export_search("digits-1", "moved.zip")
+    import_search("moved.zip", tracking_uri=other)
+    assert kept(other) == expected
+    run = next(iter(MlflowClient(other).search_runs(["0"], "tags.`trial.number` = '1'")))
+    assert json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/layers.json")) == {"layers": LAYERS}
+
+
+@pytest.mark.usefixtures("ended")
+def test_comparisons_are_kept_and_not_made_again() -> None:
+    twins = Twins(None, None, None)
+    missing = twins.missing()
+    assert {trial: layers for trial, (_, _, layers) in missing.items()} == {0: [], 1: LAYERS, 2: []}
+    assert missing[1][1]["quality"] == 0.8
+    assert missing[1][0]["coding"] == "direct"
+    said = io.StringIO()
+    take = twins.keep(said)
+    take(0, comparison("trades", 0.9, 0.8), True)
+    take(1, comparison("loses", 0.85, 0.7), True)
+    take(2, "no ANN of the same", True)
+    assert said.getvalue().splitlines() == [
+        "[1/3] trial 0: trades; ANN 0.9000 for 50.0 nJ, 3 bits 0.8000 for 20.0 nJ",
+        "[2/3] trial 1: loses; ANN 0.8500 for 50.0 nJ, 3 bits 0.7000 for 20.0 nJ",
+        "[3/3] trial 2: no twin (no ANN of the same)",
+    ]
+    frame, told = twins.conclude()
+    assert list(frame["trial"]) == [0, 1, 2]  # the cheapest first
+    assert list(frame["twin"]) == ["trades", "loses", "none"]
+    assert frame["quantised_energy_nj"].tolist()[:2] == [20.0, 20.0]
+    assert frame["break_even_rate"].tolist()[:2] == [0.25, 0.25]
+    assert told[0].startswith("Of 2 members, 1 lose to a twin (trial 1)")
+    assert told[1:] == ["Trial 2 has no twin: no ANN of the same."]
+
+    client = MlflowClient(resolve_uri())
+    (loser,) = client.search_runs(["0"], "tags.twin = 'loses' and metrics.`twin.ann.quality` > 0.8")
+    assert loser.data.tags["trial.number"] == "1"
+    assert loser.data.metrics["twin.quantised.bits"] == 3
+    assert "twin.ann.break_even_rate" not in loser.data.metrics  # it has none
+    again = Twins("digits-1", None, None)
+    assert again.missing() == {}
+    kept = again.conclude()[0]
+    assert kept.to_json() == frame.to_json()
+    (top,) = client.search_runs(["0"], "tags.`spikefront.role` = 'search'")
+    document = json.loads(mlflow.artifacts.load_text(f"{top.info.artifact_uri}/twins.json"))
+    assert document["split"] == "validation"
+    assert [(one["trial"], one["verdict"]) for one in document["members"]] == [(0, "trades"), (1, "loses"), (2, "none")]
+
+
+@pytest.mark.usefixtures("ended")
+def test_what_failed_is_tried_again() -> None:
+    twins = Twins(None, None, None)
+    take = twins.keep(io.StringIO())
+    take(0, "RuntimeError: the device is full", False)
+    for trial in (1, 2):
+        take(trial, comparison("wins", 0.1, 0.1), True)
+    frame, told = twins.conclude()
+    assert list(frame["trial"]) == [1, 2]
+    assert told[-1] == "The twins of trial 0 failed: RuntimeError: the device is full."
+    assert list(Twins(None, None, None).missing()) == [0]
+
+
+def test_a_search_that_runs_has_no_twins_yet(
+    database: None, search: Callable[..., Any], candidate: Callable[..., Any]
+) -> None:
+    store = MlflowStore()
+    store.search_started(search())
+    store.wait_until_open()
+    store._writer.close()
+    with pytest.raises(
+        UsageError, match=r"search 'digits-1' has left no front\.json: .* spikefront run --resume digits-1"
+    ):
+        Twins(None, None, None)
+
+
+@pytest.mark.usefixtures("ended")
+def test_layers_that_can_not_be_read_are_none() -> None:
+    client = MlflowClient(resolve_uri())
+    (run,) = client.search_runs(["0"], "tags.`trial.number` = '2'")
+    assert read_layers(client, run.info.run_id) == []
+    client.log_text(run.info.run_id, "{}", "layers.json")
+    assert read_layers(client, run.info.run_id) == []
