@@ -23,19 +23,20 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int, When
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaConfig:
+class DeltaConfig(DecodingConfig):
     """Hyperparameters of delta coding."""
 
     reference: Annotated[str, Choice(("delta", "send-on-delta"))] = "delta"
     """What a frame is compared with: the frame before, or the sum of the spikes so far."""
     off_spikes: Annotated[bool, Choice((True, False)), When("reference", ("delta",))] = True
     """Whether a fall is a spike too, a negative one; send-on-delta can't do without."""
-    threshold: Annotated[float, Float(0.02, 0.5, log=True)] = 0.1
-    """Least change that is a spike (same unit as the input)."""
+    threshold: Annotated[float, Float(0.5, 8.0, log=True)] = 1.0
+    """Least change that is a spike, in events per pixel and frame."""
 
 
 def delta(frames: Tensor, *, threshold: float, off_spikes: bool = True) -> Tensor:
@@ -80,7 +81,7 @@ def send_on_delta(frames: Tensor, *, threshold: float) -> Tensor:
     return torch.stack(spikes)
 
 
-class Delta(Coding):
+class Delta(Decoding):
     """A spike, up or down, where a sequence of frames changes."""
 
     name = "delta"

@@ -1,7 +1,8 @@
 """Direct coding: the analog input drives the first layer at every step, and that layer's neurons make the spikes.
 
 The input is constant, so the first synapse is computed once instead of T times; the op counter charges it once and
-reports the T-times convention beside it.
+reports the T-times convention beside it. Frames of an event camera are passed on as they are: the events of a pixel and
+step arrive together, an accumulate each.
 
 Reference: Rueckauer et al., "Conversion of continuous-valued deep networks to efficient event-driven networks for image
 classification", Frontiers in Neuroscience 11 (2017).
@@ -10,15 +11,24 @@ classification", Frontiers in Neuroscience 11 (2017).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from spikefront.plugins import Coding, hookimpl
+from spikefront.plugins.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Int
 
 
-class Direct(Coding):
+@dataclass(frozen=True, slots=True)
+class DirectConfig(DecodingConfig):
+    """Hyperparameters of direct coding: those of its read-out."""
+
+
+class Direct(Decoding):
     """Constant analog input; the first spiking layer encodes it."""
 
     name = "direct"
+    Config = DirectConfig
+    config: DirectConfig
     steps = Int(1, 8)
     inputs = frozenset({"static", "events"})
 

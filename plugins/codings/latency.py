@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyConfig:
+class LatencyConfig(DecodingConfig):
     """Hyperparameters of latency coding."""
 
     curve: Annotated[str, Choice(("linear", "log"))] = "linear"
@@ -65,7 +66,7 @@ def latency(x: Tensor, *, steps: int, curve: str = "linear", threshold: float = 
     return ((time == firing_time(x, steps=steps, curve=curve)) & (x > threshold)).to(x.dtype)
 
 
-class Latency(Coding):
+class Latency(Decoding):
     """One spike per input, the earlier the stronger."""
 
     name = "latency"

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Signal, hookimpl
 from spikefront.plugins.codings.rate import bernoulli
+from spikefront.plugins.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int
 
 _THRESHOLD: Final = 0.999  # below 1, so that rounding can't keep the strongest drive from firing
 
 
 @dataclass(frozen=True, slots=True)
-class PopulationConfig:
+class PopulationConfig(DecodingConfig):
     """Hyperparameters of population coding."""
 
     fields: Annotated[int, Int(2, 8)] = 4
@@ -68,7 +69,7 @@ def integrate_and_fire(drive: Tensor, *, steps: int) -> Tensor:
     return (time * drive / _THRESHOLD).floor().minimum(time).diff(dim=0)
 
 
-class Population(Coding):
+class Population(Decoding):
     """Gaussian receptive fields over [0, 1] for each input channel, turned into spikes."""
 
     name = "population"

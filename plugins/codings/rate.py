@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Int
 
 
 @dataclass(frozen=True, slots=True)
-class RateConfig:
+class RateConfig(DecodingConfig):
     """Hyperparameters of rate coding."""
 
     spikes: Annotated[str, Choice(("bernoulli", "deterministic"))] = "bernoulli"
@@ -60,7 +61,7 @@ def deterministic(x: Tensor, *, steps: int) -> Tensor:
     return (time * x + 0.5).floor().diff(dim=0)
 
 
-class Rate(Coding):
+class Rate(Decoding):
     """Firing rate proportional to the input, at random or evenly spaced."""
 
     name = "rate"

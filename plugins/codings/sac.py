@@ -41,7 +41,7 @@ class SACConfig(AttentionConfig):
     """Hyperparameters of spike attention coding. Beside a preset, regularisation and temperature have no effect."""
 
     scope: Annotated[str, Choice(("readout", "input", "layer", "channel"))] = "layer"
-    """What is weighted: the output, the constant input, or every spiking layer, with a vector each or per channel."""
+    """What is weighted: the output, the input, or every spiking layer, with a vector each or per channel."""
     preset: Annotated[str, Choice(("learned", *PRESETS)), PINNED] = "learned"
     """Coefficients: learnt, or held at those of a known code."""
     tau: Annotated[float, Float(0.5, 16.0, log=True), PINNED, When("preset", ("ttfs-exp",))] = 2.0
@@ -120,6 +120,7 @@ class SAC(Coding):
     name = "sac"
     Config = SACConfig
     config: SACConfig
+    inputs = frozenset({"static", "events"})
     steps = Int(2, 16, log=True)
 
     def __init__(self, config: SACConfig | None = None, *, steps: int) -> None:
@@ -132,6 +133,10 @@ class SAC(Coding):
     def encode(self, x: Tensor) -> Signal:
         constant = super().encode(x)
         return constant if self.input is None else self.input.weigh(constant)
+
+    def encode_events(self, frames: Tensor) -> Signal:
+        events = super().encode_events(frames)
+        return events if self.input is None else self.input.weigh(events)
 
     def between(self, site: SiteInfo) -> Between | None:
         if self.config.scope not in ("layer", "channel"):

@@ -120,6 +120,7 @@ class TCJA(Coding):
     name = "tcja"
     Config = TCJAConfig
     config: TCJAConfig
+    inputs = frozenset({"static", "events"})
     published = (
         {  # DVS128 Gesture, with the steps of a static image
             "steps": 8,

@@ -47,11 +47,15 @@ def cached(name: str, key: Mapping[str, Value], make: Callable[[Path], None]) ->
             if not folder.is_dir():
                 _make(folder, make)
     except OSError as error:
+        if error.filename is not None and not Path(error.filename).is_relative_to(folder.parent):
+            raise UsageError(f"{error.filename}: {error.strerror or error}") from error  # what make reads
         raise UsageError(f"cache {folder.parent}: {error.strerror or error}; set XDG_CACHE_HOME to another") from error
     return folder
 
 
 def _make(folder: Path, make: Callable[[Path], None]) -> None:
+    for left in folder.parent.glob(f"{folder.name}.*.part"):  # by processes that were killed
+        shutil.rmtree(left, ignore_errors=True)
     part = folder.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
     part.mkdir()
     try:
@@ -67,9 +71,9 @@ def fingerprint(path: Path) -> str:
     return f"{path.resolve()}:{about.st_size}:{about.st_mtime_ns}"
 
 
-def new_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, np.dtype[Any]]:
+def new_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap[Any, np.dtype[Any]]:
     """Return a new array of zeros in a file, to be filled piece by piece: it need not fit into memory."""
-    array: np.ndarray[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    array: np.memmap[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     return array
 
 

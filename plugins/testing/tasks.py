@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,19 +54,32 @@ class TaskContract(PluginContract):
             assert torch.equal(one.inputs, other.inputs)
             assert torch.equal(one.targets, other.targets)
 
-    def test_prepares_floats_between_0_and_1(self, plugin: type[Task], data: SearchData) -> None:
+    def test_prepares_floats_between_0_and_1_or_numbers_of_events(self, plugin: type[Task], data: SearchData) -> None:
         batch = plugin().prepare(data.train.inputs[:64])
         assert batch.is_floating_point()
         assert len(batch) == min(64, len(data.train))
         assert batch.min() >= 0
-        assert batch.max() <= 1
         assert batch.any()
-        assert plugin.inputs == "static" or batch.shape[1] == self.steps
+        if plugin.inputs == "static":
+            assert batch.max() <= 1
+        else:
+            assert batch.dim() == 5
+            assert batch.shape[1] == self.steps
+            assert torch.equal(batch, batch.round())
+
+    def test_event_frames_are_made_for_any_number_of_steps(
+        self, plugin: type[Task], data: SearchData, data_dir: Path | None
+    ) -> None:
+        if plugin.inputs == "events":
+            again = plugin().search_data(data_dir, self.steps + 3)
+            assert again.train.inputs.shape[1] == self.steps + 3
+            assert torch.equal(again.train.targets, data.train.targets)
+            assert again.validation.inputs.sum() == data.validation.inputs.sum()  # each event is in one frame
 
     def test_every_class_has_an_output(self, plugin: type[Task], data: SearchData, data_dir: Path | None) -> None:
         for split in (data.train, data.validation, plugin().test_data(data_dir, self.steps)):
             assert len(split.inputs) == len(split.targets)
-            if not split.targets.is_floating_point():
+            if split.targets.dim() == 1 and not split.targets.is_floating_point():  # images may be whole numbers too
                 assert split.targets.min() >= 0
                 assert split.targets.max() < data.outputs
 
@@ -78,6 +92,11 @@ class TaskContract(PluginContract):
         assert output.grad is not None
         assert output.grad.isfinite().all()
         assert abs(plugin().score(output.detach(), targets)) < float("inf")
+
+    def test_chance_is_a_quality(self, plugin: type[Task], data: SearchData) -> None:
+        few = replace(data, validation=Data(data.validation.inputs[:200], data.validation.targets[:200]))
+        chance = plugin().chance_quality(few)
+        assert abs(chance) < float("inf")
 
 
 def _samples(data: Data) -> set[bytes]:

@@ -1,0 +1,169 @@
+"""Where recordings are found and what is wrong with them, on real ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikefront.plugins.data.event_tasks import stratified
+from spikefront.plugins.data.events import EVENT, read_40_bit
+from spikefront.plugins.data.recordings import (
+    Part,
+    Recording,
+    Recordings,
+    find_part,
+    folder_fingerprint,
+    in_share,
+    write,
+)
+from spikefront.searchspace import UsageError
+
+NMNIST = Path(__file__).parents[2] / "data" / "nmnist"
+
+
+def pack(archive: Path, *parts: str, above: str = "") -> Path:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for part in parts:
+            file.mkdir(f"{above}{part}")
+            for path in sorted((NMNIST / part).rglob("*")):
+                name = f"{above}{path.relative_to(NMNIST)}"
+                file.mkdir(name) if path.is_dir() else file.write(path, name)
+    return archive
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the recordings, to be damaged."""
+    return Path(shutil.copytree(NMNIST, tmp_path / "copy"))
+
+
+def contents(part: Part | None) -> list[tuple[str, str, bytes]]:
+    assert part is not None
+    return [(label, name[-9:], raw) for label, name, raw in part.read()]
+
+
+@pytest.mark.parametrize(
+    ("archives", "above"),
+    [
+        ({"small.zip": ("Train", "Test")}, ""),
+        ({"Train.zip": ("Train",), "Test.zip": ("Test",)}, ""),
+        ({"train.zip": ("Train",), "other.zip": ("Test",)}, ""),
+        ({"n-mnist/N-MNIST.zip": ("Train", "Test")}, "N-MNIST/"),
+    ],
+    ids=["one", "two", "other names", "deeper, in a subfolder"],
+)
+def test_zips_give_what_folders_give(tmp_path: Path, archives: dict[str, tuple[str, ...]], above: str) -> None:
+    for name, parts in archives.items():
+        pack(tmp_path / name, *parts, above=above)
+    for part in ("Train", "Test"):
+        assert contents(find_part(part, tmp_path, ["n-mnist"])) == contents(find_part(part, NMNIST, []))
+
+
+def test_a_zip_may_stand_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "all.zip", "Train")
+    assert contents(find_part("Train", archive, [])) == contents(Part(NMNIST / "Train", "Train"))
+    assert find_part("Test", archive, []) is None
+
+
+def test_recordings_come_in_the_order_of_their_numbers() -> None:
+    numbers = [name for _, name, _ in contents(Part(NMNIST / "Train", "Train"))]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 9
+
+
+def test_hidden_files_are_no_recordings(folder: Path) -> None:
+    before = Part(folder / "Train", "Train").members()
+    (folder / "Train" / "0" / "._00211.bin").write_bytes(b"of some system")
+    assert Part(folder / "Train", "Train").members() == before
+
+
+def test_what_was_written_is_loaded(tmp_path: Path) -> None:
+    part = Part(NMNIST / "Test", "Test")
+    recordings = [Recording(label, read_40_bit(raw, name), name) for label, name, raw in part.read()]
+    write(iter(recordings), tmp_path)
+    loaded = Recordings.load(tmp_path)
+    assert loaded.classes == ("0", "3", "8")
+    assert [loaded.classes[label] for label in loaded.labels] == [recording.label for recording in recordings]
+    assert len(loaded) == len(recordings) == 6
+    for number, recording in enumerate(recordings):
+        assert np.array_equal(loaded[number], recording.events)
+    assert isinstance(loaded.events, np.memmap)
+    assert loaded.events.dtype == EVENT
+
+
+def test_every_change_of_a_file_changes_the_fingerprint(folder: Path) -> None:
+    part, seen = Part(folder / "Train", "Train"), set[str]()
+    file = folder / "Train" / "0" / "00211.bin"
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: file.write_bytes(file.read_bytes()[:-5]),
+        lambda: os.utime(file, ns=(0, file.stat().st_mtime_ns + 2_000_000_000)),
+        lambda: shutil.copy(file, file.with_name("00999.bin")),
+    ]
+    for change in changes:
+        change()
+        seen.add(part.fingerprint())
+        assert part.fingerprint() == part.fingerprint()
+    assert len(seen) == len(changes)
+    assert folder_fingerprint(folder / "Train") != folder_fingerprint(folder / "Test")
+
+
+def test_empty_class_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "Train" / "5").mkdir()
+    with pytest.raises(UsageError, match=r"copy/Train: class 5 of Train is empty; remove it, or fetch its recordings$"):
+        list(Part(folder / "Train", "Train").read())
+    archive = pack(tmp_path / "Train.zip", "Train")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.mkdir("Train/5")
+    with pytest.raises(UsageError, match=r"Train\.zip: class 5 of Train is empty; remove it, or fetch its recordings$"):
+        list(Part(archive, "Train").read())
+
+
+def test_part_without_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no recordings of the layout Train/<class>/<number>\.bin$"):
+        Part(tmp_path, "Train").members()
+
+
+def test_damaged_zip_is_named(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "Train.zip", "Train")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"Train\.zip: no zip archive, or cut short \(File is not a zip file\)$"):
+        find_part("Train", tmp_path, [])
+    middle = len(whole) // 3
+    archive.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
+    with pytest.raises(UsageError, match=r"Train\.zip: Train/\d/\d{5}\.bin is damaged \(.+\)$"):
+        list(Part(archive, "Train").read())
+
+
+def test_vanished_file_is_named(folder: Path) -> None:
+    reading = Part(folder / "Train", "Train").read()
+    next(reading)
+    shutil.rmtree(folder / "Train")
+    with pytest.raises(UsageError, match=r"Train/\d/\d{5}\.bin: No such file or directory$"):
+        next(reading)
+
+
+def test_first_nine_in_ten_train() -> None:
+    names = [f"{number:02}" for number in range(11)]
+    assert in_share(names, "Train") == names[:10]  # 9.9, rounded up
+    assert in_share(names, "Test") == names[10:]
+    assert in_share(names, "") == names
+
+
+def test_one_in_six_of_each_class_validates() -> None:
+    labels = np.repeat([0, 1, 2, 3], [60, 13, 2, 1])
+    train, validation = stratified(labels)
+    assert np.bincount(labels[validation], minlength=4).tolist() == [10, 2, 1, 0]
+    assert set(labels[validation[:6]]) > {0}  # whatever is measured on the first ones sees more than one class
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    again = stratified(labels)
+    assert np.array_equal(again[0], train)
+    assert np.array_equal(again[1], validation)
