@@ -18,7 +18,7 @@ search: $(STAMP) ## search a small space on the digits data, then print the fron
 test: $(STAMP) ## run the quick tests
 	$(BIN)/pytest -m 'not slow'
 
-test-all: $(STAMP) ## run all tests
+test-all: $(STAMP) .venv/.events ## run all tests
 	$(BIN)/pytest
 
 lint: $(STAMP) ## check style, format, types and import arrows
@@ -43,6 +43,11 @@ chaos: $(STAMP) ## kill drivers, workers, nodes and servers of real searches, an
 clean: ## remove .venv, builds and caches; searches and their results stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Some 200 MB that only the readers of two event data sets need; without them the quick tests skip those.
+.venv/.events: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[events]'
+	touch $@
 
 # SpikingJelly asks for packages that nobody needs here, so it comes without its dependencies. pip is first: dependency
 # groups need pip 25.1.

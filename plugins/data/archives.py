@@ -1,0 +1,131 @@
+"""Published archives: found in the user's folder or downloaded, and read without running anything that is in them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pooch
+
+from spikefront.searchspace import UsageError
+
+_CHUNK: Final = 1 << 20
+_LARGEST_MEMBER: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One published file.
+
+    Attributes:
+        title: what the data set is called.
+        name: name of the file.
+        url: where it is published.
+        md5: checksum that was published with it.
+    """
+
+    title: str
+    name: str
+    url: str
+    md5: str
+
+    def find(self, data_dir: Path | None, folder: str) -> Path:
+        """Return where the archive lies: in ``data_dir``, or its ``folder``, or else downloaded to the user's cache.
+
+        Only what is downloaded is held to the checksum: a folder of the user's may hold an excerpt.
+
+        Raises:
+            UsageError: when it is not in ``data_dir``, can't be downloaded, or is not what was published.
+        """
+        if data_dir is not None:
+            for path in (data_dir / self.name, data_dir / folder / self.name):
+                if path.is_file():
+                    return path
+            raise UsageError(f"--data-dir {data_dir}: no {self.name} there, nor in its folder {folder}")
+        try:
+            return Path(pooch.retrieve(self.url, f"md5:{self.md5}", fname=self.name, path=pooch.os_cache("spikefront")))
+        except ValueError as error:
+            raise UsageError(
+                f"{self.title}: what {self.url} gives is not the published {self.name} (MD5 {self.md5}); download it "
+                "elsewhere and give --data-dir its folder"
+            ) from error
+        except OSError as error:
+            raise UsageError(
+                f"{self.title}: {self.name} can't be downloaded ({type(error).__name__}); give --data-dir the folder "
+                "with that file"
+            ) from error
+
+
+def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
+    """Return the contents of some files of a ``.tar.gz``, in the order of ``names``; the whole archive is checked.
+
+    Raises:
+        UsageError: when the archive is damaged, cut short, or lacks one of the files.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        with gzip.open(path) as unpacked:
+            with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+                for member in archive:
+                    if member.name in names and member.isfile():
+                        found[member.name] = _content(archive, member, path)
+            while unpacked.read(_CHUNK):  # gzip compares its checksum at the end
+                pass
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise UsageError(f"{path}: damaged or cut short ({error})") from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UsageError(f"{path}: no {missing[0]} in it")
+    return [found[name] for name in names]
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
+    if member.size > _LARGEST_MEMBER:
+        raise UsageError(f"{path}: {member.name} claims {member.size} bytes, more than any published one has")
+    reader = archive.extractfile(member)
+    assert reader is not None, "it is a file"
+    return reader.read()
+
+
+def read_pickle(content: bytes, where: str) -> Any:
+    """Read a pickle of Python 2 that holds nothing but plain values and NumPy arrays.
+
+    Args:
+        content: the pickle.
+        where: what to call it in messages.
+
+    Returns:
+        What was pickled; its strings are ``bytes``.
+
+    Raises:
+        UsageError: when it is damaged, or asks for anything but an array.
+    """
+    try:
+        return _Plain(io.BytesIO(content), encoding="bytes").load()
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    except Exception as error:  # a damaged pickle raises anything
+        raise UsageError(f"{where}: no readable pickle ({type(error).__name__})") from error
+
+
+class _Plain(pickle.Unpickler):
+    """Knows the three names that a pickled array consists of, under NumPy's old name and its new one."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        }
+        if (module, name) not in known:
+            raise UsageError(f"it asks for {module}.{name}, which has no place in a file of arrays; not read")
+        return known[module, name]
