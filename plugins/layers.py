@@ -1,13 +1,15 @@
 """Stateless layers on signals: they fold time into the batch, so T steps cost one call.
 
 Each is a module from ``Signal`` to ``Signal``. The op counter listens to these classes and to neurons, nothing else; a
-module of your own is counted if it is a ``Counted``.
+module of your own is counted if it is a ``Counted``, and nothing is counted inside ``uncounted``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -23,6 +25,24 @@ def fold(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply ``function`` to time and batch as one: ``(T, B, ...) -> (T*B, ...) -> (T, B, ...)``."""
     folded: Tensor = function(values.flatten(0, 1)).unflatten(0, values.shape[:2])
     return folded
+
+
+_counting: ContextVar[bool] = ContextVar("counting", default=True)
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Let the op counter overlook what runs inside: passes that repeat what hardware does once, step by step."""
+    token = _counting.set(False)
+    try:
+        yield
+    finally:
+        _counting.reset(token)
+
+
+def counting() -> bool:
+    """Say whether what runs now is to be counted."""
+    return _counting.get()
 
 
 class Counted(nn.Module):
@@ -42,6 +62,10 @@ class Counted(nn.Module):
         raise TypeError(f"{type(self).__name__} must define operations()")
 
 
+Weight = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+"""What a synapse may be made of."""
+
+
 class Synapse(nn.Module):
     """A weight layer, with the batch norm that follows it.
 
@@ -54,7 +78,7 @@ class Synapse(nn.Module):
         coefficient varies over time.
 
     Args:
-        weight: an ``nn.Conv2d`` or ``nn.Linear``.
+        weight: an ``nn.Conv2d``, ``nn.ConvTranspose2d`` or ``nn.Linear``.
         norm: the batch norm of its output, or None.
 
     Attributes:
@@ -64,7 +88,7 @@ class Synapse(nn.Module):
 
     bias_over_time: Tensor | None
 
-    def __init__(self, weight: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None) -> None:
+    def __init__(self, weight: Weight, norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None) -> None:
         super().__init__()
         self.weight = weight
         self.norm = norm
@@ -103,9 +127,15 @@ class Synapse(nn.Module):
         return out if norm is None else fold(out, norm)
 
     def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if isinstance(self.weight, nn.Linear):
+        layer = self.weight
+        if isinstance(layer, nn.Linear):
             return F.linear(values, weight, bias)
-        out: Tensor = self.weight._conv_forward(values, weight, bias)
+        if isinstance(layer, nn.ConvTranspose2d):
+            assert not isinstance(layer.padding, str)
+            return F.conv_transpose2d(
+                values, weight, bias, layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+            )
+        out: Tensor = layer._conv_forward(values, weight, bias)
         return out
 
     def folded(self) -> tuple[Tensor, Tensor | None]:
@@ -118,7 +148,16 @@ class Synapse(nn.Module):
         bias = norm.bias - norm.running_mean * scale
         if self.weight.bias is not None:
             bias = bias + self.weight.bias * scale
-        return self.weight.weight * scale.view(-1, *[1] * (self.weight.weight.dim() - 1)), bias
+        return _scaled(self.weight, scale), bias
+
+
+def _scaled(layer: Weight, scale: Tensor) -> Tensor:
+    """Return a layer's weights times a scale for each output channel."""
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return layer.weight * scale.view(-1, *[1] * (layer.weight.dim() - 1))
+    inputs, outputs, height, width = layer.weight.shape  # (C_in, C_out / groups, h, w)
+    grouped = layer.weight.view(layer.groups, inputs // layer.groups, outputs, height, width)
+    return (grouped * scale.view(layer.groups, 1, outputs, 1, 1)).view_as(layer.weight)
 
 
 class MaxPool(nn.Module):
@@ -216,4 +255,29 @@ def _merge(first: Signal, second: Signal) -> bool:
     return first.kind in events and second.kind in events and first.coefficient is second.coefficient
 
 
-__all__ = ["Add", "AvgPool", "Counted", "Dropout", "Flatten", "Kind", "MaxPool", "Synapse", "fold"]
+class Unflatten(nn.Module):
+    """Turn currents of neurons in a row into maps: ``(T, B, C*H*W) -> (T, B, C, H, W)``."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, current: Signal) -> Signal:
+        return current.current(current.decoded().unflatten(2, self.shape))
+
+
+__all__ = [
+    "Add",
+    "AvgPool",
+    "Counted",
+    "Dropout",
+    "Flatten",
+    "Kind",
+    "MaxPool",
+    "Synapse",
+    "Unflatten",
+    "Weight",
+    "counting",
+    "fold",
+    "uncounted",
+]

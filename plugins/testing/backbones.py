@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
 from spikefront.plugins.contracts import (
@@ -19,7 +22,7 @@ from spikefront.searchspace import UsageError
 
 
 class BackboneContract(PluginContract):
-    """What every backbone must do."""
+    """What every backbone must do. One that makes images is asked for two channels of the size that it is given."""
 
     kind = "backbone"
 
@@ -28,7 +31,7 @@ class BackboneContract(PluginContract):
             for length, kind in ((3, Kind.BINARY), (1, Kind.ANALOG)):
                 backbone, _ = _build(plugin, input_shape)
                 out = backbone(Signal(torch.randint(0, 2, (length, 2, *input_shape)).float(), 3, kind))
-                assert out.values.shape == (3, 2, 5)
+                assert out.values.shape == (3, 2, _outputs(plugin, input_shape))
                 assert out.steps == 3
                 assert_honest(out.values, out.kind)
 
@@ -37,7 +40,8 @@ class BackboneContract(PluginContract):
             backbone, sites = _build(plugin, (3, 32, 32), config)
             backbone(Signal(torch.rand(2, 2, 3, 32, 32), 2, Kind.ANALOG))
             assert sites.made
-            assert sites.reached == list(range(len(sites.made)))
+            first_times = list(dict.fromkeys(sites.reached))  # what feeds back is run again
+            assert first_times == list(range(len(sites.made)))
 
     def test_takes_a_small_input_or_says_why_not(self, plugin: type[Backbone]) -> None:
         for input_shape in ((1, 1, 1), (1, 2, 2), (2, 3, 5), (1, 1, 16)):
@@ -46,12 +50,13 @@ class BackboneContract(PluginContract):
                     backbone, _ = _build(plugin, input_shape, config)
                 except UsageError:
                     continue
-                assert backbone(Signal(torch.rand(2, 2, *input_shape), 2, Kind.ANALOG)).values.shape == (2, 2, 5)
+                out = backbone(Signal(torch.rand(2, 2, *input_shape), 2, Kind.ANALOG))
+                assert out.values.shape == (2, 2, _outputs(plugin, input_shape))
 
     def test_gradient_reaches_every_parameter(self, plugin: type[Backbone]) -> None:
         backbone, _ = _build(plugin, (1, 8, 8))
         out = backbone(Signal(torch.rand(1, 4, 1, 8, 8), 4, Kind.ANALOG))
-        (out.decoded() * torch.randn_like(out.decoded())).sum().backward()
+        ((out.decoded() * torch.randn_like(out.decoded())).sum() + backbone.penalty()).backward()
         for name, parameter in backbone.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.isfinite().all(), name
@@ -62,12 +67,48 @@ class BackboneContract(PluginContract):
                 backbone, _ = _build(plugin, (1, 8, 8), config)
             except UsageError:  # too deep for an input this small
                 continue
-            assert backbone(Signal(torch.rand(2, 2, 1, 8, 8), 2, Kind.ANALOG)).values.shape == (2, 2, 5)
+            out = backbone(Signal(torch.rand(2, 2, 1, 8, 8), 2, Kind.ANALOG))
+            assert out.values.shape == (2, 2, _outputs(plugin, (1, 8, 8)))
+
+    def test_penalty_is_of_the_last_forward_pass_in_training(self, plugin: type[Backbone]) -> None:
+        backbone, _ = _build(plugin, (1, 8, 8))
+        x = Signal(torch.rand(1, 4, 1, 8, 8), 4, Kind.ANALOG)
+        assert backbone.penalty() == 0.0
+        backbone(x)
+        assert torch.as_tensor(backbone.penalty()).isfinite()
+        assert backbone.penalty() == 0.0  # taken
+        backbone.eval()(x)
+        assert backbone.penalty() == 0.0
+
+    def test_samples_if_it_makes_images_and_refuses_to_if_not(self, plugin: type[Backbone]) -> None:
+        backbone, _ = _build(plugin, (1, 8, 8))
+        device = torch.device("cpu")
+        if plugin.output != "images":
+            with pytest.raises(TypeError, match=r"must define sample\(\)"):
+                backbone.sample(2, 3, device)
+            return
+        for _ in range(40):  # until running statistics are such that neurons fire
+            backbone(Signal(torch.rand(1, 8, 1, 8, 8), 3, Kind.ANALOG))
+        backbone.eval()
+        draws = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            out = backbone.sample(6, 3, device)
+            assert out.values.shape == (3, 6, _outputs(plugin, (1, 8, 8)))
+            assert out.steps == 3
+            assert_honest(out.values, out.kind)
+            draws.append(out.decoded())
+        assert torch.equal(draws[0], draws[1])
+        assert not torch.equal(draws[0], draws[2])
+
+
+def _outputs(plugin: type[Backbone], shape: tuple[int, ...]) -> int:
+    return 5 if plugin.output == "values" else 2 * math.prod(shape[1:])
 
 
 def _build(plugin: type[Backbone], shape: tuple[int, ...], config: object = None) -> tuple[Backbone, NumberedSites]:
     torch.manual_seed(0)
     sites = NumberedSites(load_registry(third_parties=False).get("neuron", "lif"))
-    backbone = plugin(config, input_shape=shape, outputs=5, sites=sites)
+    backbone = plugin(config, input_shape=shape, outputs=_outputs(plugin, shape), sites=sites)
     sites.finish()
     return backbone, sites

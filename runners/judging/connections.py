@@ -29,18 +29,23 @@ def window_reach(size_in: int, size_out: int, *, kernel: int, stride: int, paddi
     return (offset >= 0) & (offset % dilation == 0) & (offset < kernel * dilation)
 
 
-def conv_reach(conv: nn.Conv2d, size_in: tuple[int, int], size_out: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def conv_reach(
+    conv: nn.Conv2d | nn.ConvTranspose2d, size_in: tuple[int, int], size_out: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Return the reach of a convolution along rows and columns.
+
+    A transposed one reaches what a convolution from its output to its input, of the same kernel, would read; outputs
+    that only ``output_padding`` adds are reached by no input, or by the taps that land there.
 
     Raises:
         ValueError: for padding with anything but zeros.
     """
     if conv.padding_mode != "zeros":
         raise ValueError(f"operations are counted for zero padding, not padding_mode={conv.padding_mode!r}")
+    transposed = isinstance(conv, nn.ConvTranspose2d)
     rows, columns = (
         window_reach(
-            size_in[axis],
-            size_out[axis],
+            *((size_out[axis], size_in[axis]) if transposed else (size_in[axis], size_out[axis])),
             kernel=conv.kernel_size[axis],
             stride=conv.stride[axis],
             padding=_padding_in_front(conv, axis),
@@ -48,10 +53,10 @@ def conv_reach(conv: nn.Conv2d, size_in: tuple[int, int], size_out: tuple[int, i
         )
         for axis in (0, 1)
     )
-    return rows, columns
+    return (rows.T, columns.T) if transposed else (rows, columns)
 
 
-def _padding_in_front(conv: nn.Conv2d, axis: int) -> int:
+def _padding_in_front(conv: nn.Conv2d | nn.ConvTranspose2d, axis: int) -> int:
     if conv.padding == "same":  # the odd zero of an even kernel goes behind
         return conv.dilation[axis] * (conv.kernel_size[axis] - 1) // 2
     if conv.padding == "valid":

@@ -32,6 +32,7 @@ from spikefront.plugins import (
     Site,
     Synapse,
 )
+from spikefront.plugins.layers import Weight, counting
 from spikefront.runners.judging.assembly import Network
 from spikefront.runners.judging.connections import compose, conv_reach, window_reach
 from spikefront.runners.judging.training import affordable
@@ -164,6 +165,8 @@ class _Counter:
 
 def _named(hook: Callable[..., Any], name: str) -> Callable[..., Any]:
     def forward_hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if not counting():
+            return None
         signals = [arg for arg in args if isinstance(arg, (Signal, Tensor))]
         return hook(name, module, *signals, output)
 
@@ -182,7 +185,7 @@ def check_kind(signal: Signal, name: str) -> None:
         raise EdgeKindError(f"the edge into {name} is declared {signal.kind} but carries {example:g}")
 
 
-def synaptic_events(weight: nn.Conv2d | nn.Linear, signal: Signal, current: Signal) -> tuple[int, int]:
+def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[int, int]:
     """Return the non-zero inputs of a synapse and the synaptic operations that they cause, over time and batch."""
     if isinstance(weight, nn.Linear):
         if signal.events is None:

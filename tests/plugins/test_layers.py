@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikefront.plugins import Add, AvgPool, Dropout, Events, Flatten, Kind, MaxPool, Operations, Signal, Synapse, fold
+from spikefront.plugins.layers import Unflatten
 
 
 def binary(*shape: int) -> Tensor:
@@ -23,6 +24,18 @@ def conv(inputs: int, outputs: int, *, bias: bool = True, norm: bool = False) ->
     torch.manual_seed(0)
     weight = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=bias)
     return Synapse(weight, nn.BatchNorm2d(outputs) if norm else None)
+
+
+def transposed(inputs: int, outputs: int, *, bias: bool = True, norm: bool = False) -> Synapse:
+    torch.manual_seed(0)
+    weight = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=bias)
+    return Synapse(weight, nn.BatchNorm2d(outputs) if norm else None)
+
+
+def grouped(inputs: int, outputs: int, *, bias: bool = True, norm: bool = False) -> Synapse:
+    torch.manual_seed(0)
+    weight = nn.ConvTranspose2d(2 * inputs, 2 * outputs, 3, dilation=2, groups=2, bias=bias)
+    return Synapse(weight, nn.BatchNorm2d(2 * outputs) if norm else None)
 
 
 def test_fold_sees_time_and_batch_as_one() -> None:
@@ -41,7 +54,9 @@ def test_fold_sees_time_and_batch_as_one() -> None:
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "unbiased"])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "eval"])
 @pytest.mark.parametrize(("inputs", "outputs"), [(2, 6), (6, 2)], ids=["widening", "narrowing"])
-@pytest.mark.parametrize(("make", "shape"), [(linear, ()), (conv, (5, 5))], ids=["linear", "conv"])
+@pytest.mark.parametrize(
+    ("make", "shape"), [(linear, ()), (conv, (5, 5)), (transposed, (5, 5))], ids=["linear", "conv", "transposed"]
+)
 def test_coefficient_before_the_synapse_equals_after(
     make: Callable[..., Synapse],
     shape: tuple[int, ...],
@@ -70,7 +85,11 @@ def test_gradient_of_the_coefficient_is_the_same_on_both_sides(inputs: int, outp
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("make", "shape"), [(linear, ()), (conv, (6, 6))], ids=["linear", "conv"])
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [(linear, (3,)), (conv, (3, 6, 6)), (transposed, (3, 6, 6)), (grouped, (6, 6, 6))],
+    ids=["linear", "conv", "transposed", "grouped"],
+)
 def test_norm_folded_into_the_weights_equals_the_norm(
     make: Callable[..., Synapse], shape: tuple[int, ...], bias: bool
 ) -> None:
@@ -80,11 +99,19 @@ def test_norm_folded_into_the_weights_equals_the_norm(
         synapse.norm.weight.uniform_(0.5, 2)
         synapse.norm.bias.normal_()
     for _ in range(3):
-        synapse(Signal(torch.randn(4, 8, 3, *shape), 4, Kind.ANALOG))  # gives running statistics something to be
+        synapse(Signal(torch.randn(4, 8, *shape), 4, Kind.ANALOG))  # gives running statistics something to be
     synapse.eval()
-    x = torch.randn(4, 2, 3, *shape)
+    x = torch.randn(4, 2, *shape)
     apart = synapse.norm(synapse.weight(x.flatten(0, 1))).unflatten(0, (4, 2))
     torch.testing.assert_close(synapse(Signal(x, 4, Kind.ANALOG)).values, apart, rtol=1e-4, atol=1e-5)
+
+
+def test_unflattened_currents_are_maps() -> None:
+    values = torch.arange(24.0).view(1, 2, 12)
+    maps = Unflatten((3, 2, 2))(Signal(values, 4, Kind.ANALOG))
+    assert maps.values.shape == (1, 2, 3, 2, 2)
+    assert torch.equal(Flatten()(maps).values, values)
+    assert (maps.steps, maps.kind) == (4, Kind.ANALOG)
 
 
 def test_training_norm_takes_its_statistics_over_time_and_batch() -> None:

@@ -12,7 +12,7 @@ from spikefront.runners.judging.counting import count_operations
 from spikefront.searchspace import from_flat
 
 REGISTRY = load_registry(third_parties=False)
-BACKBONES = sorted(REGISTRY.entries["backbone"])
+BACKBONES = sorted(name for name, e in REGISTRY.entries["backbone"].items() if e.plugin.output == "values")
 
 
 def count(backbone: str, **more: object) -> Counts:
