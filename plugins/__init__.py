@@ -16,6 +16,7 @@ from spikefront.plugins.contracts import (
     Sites,
     Task,
 )
+from spikefront.plugins.data.arrays import ArrayTask, array_task
 from spikefront.plugins.hookspecs import hookimpl, hookspec
 from spikefront.plugins.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
 from spikefront.plugins.operations import Counts, Geometry, LayerCount, Operations
@@ -28,6 +29,7 @@ __all__ = [
     "KINDS",
     "SURROGATES",
     "Add",
+    "ArrayTask",
     "AvgPool",
     "Backbone",
     "Between",
@@ -60,6 +62,7 @@ __all__ = [
     "Surrogate",
     "Synapse",
     "Task",
+    "array_task",
     "fold",
     "hookimpl",
     "hookspec",

@@ -21,6 +21,7 @@ from spikefront.searchspace import Domain, Int, Value, validate
 
 InputKind = Literal["static", "events"]
 OutputKind = Literal["values", "images"]
+Layout = Literal["images", "features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +244,11 @@ class Backbone(Plugin, nn.Module):
         convertible: whether, with rectifiers for neurons, it is an ANN that can be converted: its sites and synapses
             are all that is not linear in it.
         output: ``values``: any number of outputs; ``images``: it generates, and has ``sample`` too.
+        layouts: the layouts of inputs that it takes, see ``Task``; many need images.
 
     Args:
         config: its ``Config``, or None for the defaults.
-        input_shape: shape of one input at one step, for example ``(1, 8, 8)``.
+        input_shape: shape of one input at one step, for example ``(1, 8, 8)``, or ``(10,)`` of features.
         outputs: number of outputs.
         sites: call it wherever a spiking layer belongs.
 
@@ -256,6 +258,7 @@ class Backbone(Plugin, nn.Module):
 
     convertible: ClassVar[bool] = True
     output: ClassVar[OutputKind] = "values"
+    layouts: ClassVar[frozenset[Layout]] = frozenset({"images"})
     layers: nn.Module
 
     def __init__(self, config: Any = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites) -> None:
@@ -321,8 +324,9 @@ class Task(Plugin):
     Attributes:
         inputs: ``static``: one array per sample; ``events``: ``(N, T, C, H, W)`` numbers of events, in frames that are
             made for a given T.
+        layout: ``images``: one input at one step is ``(C, H, W)``; ``features``: it is ``(F,)``.
         output: ``values``: one or more per sample; ``images``: ``(C * H * W)`` pixels, which a network generates.
-        mapped: whether the data are tensors mapped from the node's cache (``spikefront.plugins.cache``). Then every
+        mapped: whether the data are tensors mapped from the node's cache (``plugins.data.cache``). Then every
             worker reads them itself, which costs nothing but the first time, and gets those of its T.
         quality: name of the quality metric, for example ``accuracy``.
         maximize: whether more quality is better.
@@ -331,6 +335,7 @@ class Task(Plugin):
     """
 
     inputs: ClassVar[InputKind] = "static"
+    layout: ClassVar[Layout] = "images"
     output: ClassVar[OutputKind] = "values"
     mapped: ClassVar[bool] = False
     quality: ClassVar[str] = "accuracy"
@@ -378,6 +383,10 @@ class Task(Plugin):
             targets: the split's targets ``(N, ...)``.
         """
         return {"quality": self.score(output, targets)}
+
+    def in_units(self, output: Tensor) -> Tensor:
+        """Return decoded outputs ``(N, K)`` in the unit of the data, for a task that learns values in another."""
+        return output
 
     def picture(self, network: Generator, data: Data) -> Tensor | None:
         """Return a picture ``(H, W)`` or ``(3, H, W)`` in [0, 1] of what a trained network does, or None."""

@@ -151,6 +151,12 @@ class Registry:
                 f"task {task.name!r} needs a backbone that makes {task.output}, and {backbone.name!r} makes "
                 f"{backbone.output}; backbones that do: {', '.join(able) or 'none'}"
             )
+        if task.layout not in backbone.layouts:
+            able = sorted(name for name, e in self.entries["backbone"].items() if task.layout in e.plugin.layouts)
+            return (
+                f"backbone {backbone.name!r} takes {' or '.join(sorted(backbone.layouts))}, but task {task.name!r} "
+                f"gives {task.layout}; backbones that take them: {', '.join(able)}"
+            )
         if coding.trained_by == "conversion" and not backbone.convertible:
             able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.convertible)
             return (

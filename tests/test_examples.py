@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from spikefront.plugins import Coding, Kind, Registry, load_registry
-from spikefront.plugins.testing import CodingContract
+from spikefront.plugins import Coding, Kind, Registry, Task, load_registry
+from spikefront.plugins.testing import CodingContract, TaskContract
+from spikefront.runners.judging.judge import judge
 from spikefront.search import app
 from spikefront.searchspace import Space, build, parse_mapping, read_study_file
 
@@ -64,6 +69,38 @@ def test_step_forward_brings_the_baseline_within_one_step_of_the_input(registry:
 
     baseline = 0.3 + 0.1 * spikes.sum(0)
     assert (baseline - x).abs().max() <= 0.1 + 1e-6
+
+
+class TestWine(TaskContract):
+    @pytest.fixture
+    def plugin(self, registry: Registry) -> type[Task]:
+        return registry.get("task", "wine")
+
+
+def test_wine_is_split_by_grower_and_learnt(registry: Registry) -> None:
+    wine = registry.get("task", "wine")()
+    data, test = wine.search_data(None, 4), wine.test_data(None, 4)
+    shares = [np.bincount(part.targets) for part in (data.train, data.validation, test)]
+    names = {"task": "wine", "coding": "direct", "backbone": "mlp", "steps": 4}
+
+    found = judge({**names, "training.epochs": 10, "training.batch": 16}, registry=registry)
+
+    assert np.array_equal(sum(shares), np.bincount(load_wine().target))
+    assert found.metrics["quality"] > 0.8  # the largest class is 0.4
+
+
+@pytest.mark.slow
+def test_workers_learn_the_arrays_of_a_plugin_file(tmp_path: Path) -> None:
+    def spikefront(*arguments: str) -> str:
+        command = [sys.executable, "-m", "spikefront.search", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=True).stdout
+
+    few = ("--trials", "2", "--workers", "2", "--set", "coding=direct", "--set", "training.epochs=10")
+    spikefront("run", "--plugins-dir", str(EXAMPLES / "plugins"), "--task", "wine", *few)
+    front = json.loads(spikefront("pareto", "--format", "json"))
+
+    assert front
+    assert all(member["backbone"] == "mlp" for member in front)
 
 
 def test_study_file_narrows_the_space_as_its_comments_say(registry: Registry) -> None:

@@ -34,6 +34,7 @@ class MLP(Backbone):
     name = "mlp"
     Config = MLPConfig
     config: MLPConfig
+    layouts = frozenset({"images", "features"})
 
     def __init__(
         self, config: MLPConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites

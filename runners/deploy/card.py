@@ -127,7 +127,7 @@ def _energy(description: Description, registry: Registry) -> list[str]:
     if "latency_steps" in metrics:
         rows.append(("latency", f"{metrics['latency_steps']:g} time steps"))
     rows += [(text, f"{metrics[name]:.6g}") for name, text in _COUNTS.items() if name in metrics]
-    note = "Per sample, counted on the first 128 validation samples, priced by energy model"
+    note = "Per sample, counted on 128 evenly spaced validation samples, priced by energy model"
     return [*_table(("what", "value"), rows), "", f"{note} {priced}"]
 
 

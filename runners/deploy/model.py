@@ -85,7 +85,9 @@ class Model:
         return decoded_outputs(self.network, self._prepared, self._checked(inputs))
 
     def predict(self, inputs: Tensor | NDArray[Any]) -> Tensor:
-        """Return the class of each input, ``(N,)`` integers; for a task that has no classes the outputs, ``(N, K)``.
+        """Return the class of each input, ``(N,)`` integers, or the outputs ``(N, K)`` of a task that has no classes.
+
+        Values are in the unit of the task's data.
 
         Args:
             inputs: raw inputs, as for ``logits``.
@@ -94,7 +96,7 @@ class Model:
             UsageError: for inputs of another shape, dtype or range.
         """
         outputs = self.logits(inputs)
-        return outputs.argmax(1) if self.description.classes else outputs
+        return outputs.argmax(1) if self.description.classes else self._task.in_units(outputs)
 
     def _checked(self, inputs: Tensor | NDArray[Any]) -> Tensor:
         """Return the inputs in the shape and dtype in which the task's data come, on the device."""

@@ -123,6 +123,8 @@ def _no_primitive(layer: nn.Module) -> str:
         if layer.neuron.kind is not Kind.BINARY:
             return f"NIR has no {layer.neuron.kind.value} spikes, which neuron {layer.neuron.name!r} fires"
         return _no_neuron(layer.neuron)
+    if isinstance(layer, Synapse) and isinstance(layer.weight, nn.ConvTranspose2d):
+        return "NIR has no transposed convolution"
     if isinstance(layer, (Synapse, AvgPool, Flatten, Dropout)):
         return ""
     if isinstance(layer, Add) or any(isinstance(inner, Add) for inner in layer.modules()):
