@@ -29,7 +29,8 @@ def test_installed_package_is_this_checkout(name: str) -> None:
 
 def test_every_dependency_is_pinned_in_the_constraints() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], "spikingjelly", "pip"]
+    extras = [name for extra in project["project"]["optional-dependencies"].values() for name in extra]
+    wanted = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"], "spikingjelly", "pip"]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
 

@@ -193,5 +193,5 @@ def test_prior_learns_to_sample_what_the_posterior_is_given() -> None:
     module.eval()
     with torch.no_grad():
         rates = module.sample(200, 6, torch.device("cpu")).values.mean((1, 2))
-    assert rates[::2].min() > 0.8
-    assert rates[1::2].max() < 0.2
+    assert rates[::2].min() > 0.65
+    assert rates[1::2].max() < 0.35

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, Registry, SearchData, load_registry
-from spikefront.runners.judging.conversion import ann_key
+from spikefront.runners.judging.conversion import CALIBRATION_SAMPLES, ann_key
 from spikefront.runners.judging.judge import Judgement, Judging, judge
+from spikefront.runners.judging.training import evenly
 from spikefront.searchspace import Space, UsageError, from_flat, parse_set
 
 QUICK: dict[str, object] = {"task": "digits", "backbone": "mlp", "training.epochs": 2, "training.subset": 300}
@@ -48,7 +49,7 @@ def outputs(judging: Judging) -> tuple[Tensor, Tensor]:
 
     learner = judging._learner
     assert isinstance(learner, Converter)
-    images = judging._task.prepare(learner._train.inputs[:50]).double()
+    images = judging._task.prepare(evenly(learner._train.inputs, CALIBRATION_SAMPLES)[:50]).double()
     with torch.no_grad():
         spiking, ann = judging.network.double().eval(), learner.ann.double().eval()
         return spiking(images), ann(images)
