@@ -72,8 +72,15 @@ def fingerprint(path: Path) -> str:
 
 
 def new_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap[Any, np.dtype[Any]]:
-    """Return a new array of zeros in a file, to be filled piece by piece: it need not fit into memory."""
+    """Return a new array of zeros in a file, to be filled piece by piece: it need not fit into memory.
+
+    Raises:
+        OSError: when the disk has no room for all of it.
+    """
     array: np.memmap[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # the file has holes, and a write into one on a full disk kills the process
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
