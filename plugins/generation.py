@@ -80,10 +80,12 @@ class ImageGeneration(Task):
     @torch.no_grad()
     def picture(self, network: Generator, data: Data) -> Tensor:
         """Return random samples, four rows of eight; below, images and their reconstructions, two rows of each."""
+        count = min(2 * _COLUMNS, len(data))
+        spaced = torch.arange(count) * len(data) // count  # a split may be sorted by class
         with torch.random.fork_rng():
             torch.manual_seed(_PICTURE_SEED)
             samples = network.sample(4 * _COLUMNS).sigmoid()
-            images = self.prepare(data.inputs[: 2 * _COLUMNS].to(samples.device))
+            images = self.prepare(data.inputs[spaced].to(samples.device))
             made = network(images).sigmoid()
         made, samples = (pixels.view(-1, *images.shape[1:]) for pixels in (made, samples))
         pairs = zip(images.split(_COLUMNS), made.split(_COLUMNS), strict=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from spikefront.results.front import Scoreboard, Trial
+from spikefront.results.front import Scoreboard, Trial, format_quality
 from spikefront.results.tracking import redact
 from spikefront.searchspace import SearchInfo
 from spikefront.searchspace.units import format_energy
@@ -97,7 +97,8 @@ def front_page(search: SearchInfo, board: Scoreboard) -> str:
 
     summary = (
         f"Task {search.task}: {len(board.front)} of {len(board.trials)} completed trials are on the front. "
-        f"Hypervolume {board.hypervolume:.4f}. Values are on the validation split."
+        f"Hypervolume {board.hypervolume:.4f}. Values are on the validation split"
+        + ("." if board.objectives[0].maximize else f"; less {search.quality} is better.")
     )
     picture = svg(draw(board, search.quality), f"{search.quality} over energy: the front is in the table below")
     return _PAGE.substitute(
@@ -113,7 +114,7 @@ def _row(trial: Trial) -> str:
     metrics, flat = trial.metrics, trial.candidate
     values = {
         "trial": str(trial.number),
-        "quality": f"{metrics['quality']:.4f}" if "quality" in metrics else "",
+        "quality": format_quality(metrics["quality"]) if "quality" in metrics else "",
         "energy": format_energy(metrics["energy_nj"]) if "energy_nj" in metrics else "",
         "latency": f"{metrics['latency_steps']:g} steps" if "latency_steps" in metrics else "",
     }
@@ -126,13 +127,14 @@ def _cell(element: str, text: str, column: str) -> str:
     return f"<{element}{kind}>{escape(text)}</{element}>"
 
 
-def kept_beside(weights: Path) -> list[Path]:
-    """Return the file of a trial's weights and those that go with it: ``trial-00007.layers.json``, pictures.
+def kept_beside(weights: Path) -> dict[Path, str]:
+    """Return the file of a trial's weights and those that go with it, and what each is called among the artifacts.
 
-    What is JSON is kept without the first part of its name, which is the trial's own: ``layers.json``.
+    These have the first part of their names, which is the trial's own, left out: ``trial-00007.layers.json`` becomes
+    ``layers.json``, ``trial-00007.picture.png`` becomes ``picture.png``.
     """
-    beside = weights.parent.glob(f"{escape_glob(weights.stem)}.*")
-    return [weights, *sorted(path for path in beside if path.suffix in _BESIDE)]
+    beside = sorted(path for path in weights.parent.glob(f"{escape_glob(weights.stem)}.*") if path.suffix in _BESIDE)
+    return {weights: weights.name} | {path: path.name.partition(".")[2] for path in beside}
 
 
 def environment_json() -> str:

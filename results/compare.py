@@ -12,8 +12,9 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefront.results.plot import look
+from spikefront.results.plot import look, quality_label
 from spikefront.results.queries import axes_of, children, compares, open_existing, search_names, searches
+from spikefront.results.tracking import QUALITY_TAG
 from spikefront.searchspace import Objective, UnknownName, UsageError
 from spikefront.searchspace.pareto import Losses, losses, nondominated, volume
 from spikefront.searchspace.units import format_duration
@@ -37,6 +38,7 @@ class Course:
 
     Attributes:
         name: the search's name.
+        quality: the task's own name for quality.
         axes: its objectives, those that all the searches compared have.
         seconds: how long it took, from its start to its end, or to the end of its last trial while it runs.
         ends: when each trial ended, in seconds from the search's start, ascending, shape ``(n,)``.
@@ -47,6 +49,7 @@ class Course:
     """
 
     name: str
+    quality: str
     axes: tuple[Objective, ...]
     seconds: float
     ends: NDArray[np.float64]
@@ -175,9 +178,9 @@ def _course(name: str, axes: tuple[Objective, ...], parent: Run, runs: Sequence[
     places = np.array([[runs[row].data.metrics[key] for key in ("energy_nj", "quality")] for row in members])
     places = places.reshape(-1, 2)
     seconds = (parent.info.end_time - start) / 1000 if parent.info.end_time else float(ends[-1]) if len(ends) else 0.0
-    return Course(
-        name, axes, seconds, ends, points, points[members], places[np.argsort(places[:, 0])], _volumes(points)
-    )
+    quality = parent.data.tags.get(QUALITY_TAG, "quality")
+    places = places[np.argsort(places[:, 0])]
+    return Course(name, quality, axes, seconds, ends, points, points[members], places, _volumes(points))
 
 
 def _volumes(points: Losses) -> NDArray[np.float64]:
@@ -323,7 +326,8 @@ def draw(courses: Sequence[Course]) -> Figure:
         last = max(course.seconds, *course.ends, 0.0)
         times, values = [0.0, *course.ends, last], [0.0, *course.hypervolume, course.after_trials(len(course.ends))]
         right.step(times, values, where="post", color=looks["color"], lw=1.6, alpha=0.85)
-    left.set(xscale="log", xlim=edges, ylabel="quality (validation)", title="fronts")
+    label = quality_label(courses[0].quality, courses[0].axes[0])
+    left.set(xscale="log", xlim=edges, ylabel=label, title="fronts")
     _label_energies(left, math.log10(edges[1] / edges[0]))
     right.set(xlabel="time from the start (s)", ylabel="hypervolume", title="hypervolume over time")
     right.set_xlim(left=0)

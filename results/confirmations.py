@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from spikefront.results.artifacts import environment_json
 from spikefront.results.confirmed import Confirmed, Spread, confirm_front, verdict
 from spikefront.results.ended import EndedSearch
+from spikefront.results.front import format_quality
 from spikefront.searchspace import Value
 from spikefront.searchspace.units import format_energy
 
@@ -66,7 +67,8 @@ class Confirmations(EndedSearch):
             else:
                 metrics = {f"{_TEST}{name}": value for name, value in repeat.metrics.items()}
                 self._log(repeat.trial, metrics, repeat.seed)
-                said += f"quality {repeat.metrics['quality']:.4f}, energy {format_energy(repeat.metrics['energy_nj'])}"
+                said += f"quality {format_quality(repeat.metrics['quality'])}"
+                said += f", energy {format_energy(repeat.metrics['energy_nj'])}"
             print(said, file=stream or sys.stderr, flush=True)
 
         return take
@@ -139,7 +141,7 @@ def _named(name: str, spread: Spread) -> dict[str, float]:
 
 def _row(member: Confirmed, flat: Mapping[str, Value]) -> dict[str, object]:
     quality, energy = member.spreads["quality"], member.spreads["energy_nj"]
-    interval = f"{quality.low:.4f} to {quality.high:.4f}" if quality.seeds > 1 else ""
+    interval = f"{format_quality(quality.low)} to {format_quality(quality.high)}" if quality.seeds > 1 else ""
     return {
         "trial": member.trial,
         "coding": flat["coding"],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from spikefront.searchspace import Objective, Value
 from spikefront.searchspace.pareto import Losses, losses, pareto_ranks, volume
+
+_Any = TypeVar("_Any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,19 @@ class Trial:
     number: int
     metrics: Mapping[str, float]
     candidate: Mapping[str, Value]
+
+
+def format_quality(value: float) -> str:
+    """Write a quality with four digits behind the point, from 10 on with five in all: ``0.9614``, ``173.12``."""
+    digits = 4 if abs(value) < 10 or not math.isfinite(value) else max(0, 4 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
+
+
+def spread(members: Sequence[_Any], most: int) -> list[_Any]:
+    """Pick at most ``most`` (2 or more) members, evenly, both ends among them."""
+    if len(members) <= most:
+        return list(members)
+    return [members[round(place * (len(members) - 1) / (most - 1))] for place in range(most)]
 
 
 class Scoreboard:

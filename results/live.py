@@ -6,11 +6,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from spikefront.results.front import Scoreboard, Trial
+from spikefront.results.front import Scoreboard, Trial, format_quality, spread
 from spikefront.searchspace import Candidate, SearchInfo, Value
 from spikefront.searchspace.units import format_duration, format_energy
 
@@ -96,7 +96,7 @@ class LiveView:
     def _line(self, trial: Trial, state: str, reason: str) -> str:
         parts = [f"trial {trial.number}", _ENDINGS.get(state, state) + (f" ({reason})" if reason else "")]
         if "quality" in trial.metrics:
-            parts.append(f"{self._quality} {trial.metrics['quality']:.4f}")
+            parts.append(f"{self._quality} {format_quality(trial.metrics['quality'])}")
         if "energy_nj" in trial.metrics:
             parts.append(f"energy {format_energy(trial.metrics['energy_nj'])}")
         if "coding" in trial.candidate:
@@ -115,8 +115,12 @@ class LiveView:
 
     def _standing(self) -> str:
         best = self._board.best
-        quality = f"best {self._quality} {best.metrics['quality']:.4f}, " if best and "quality" in best.metrics else ""
-        return f"{quality}{len(self._board.front)} on the front, hypervolume {self._board.hypervolume:.4f}"
+        told = (
+            f"best {self._quality} {format_quality(best.metrics['quality'])}, "
+            if best and "quality" in best.metrics
+            else ""
+        )
+        return f"{told}{len(self._board.front)} on the front, hypervolume {self._board.hypervolume:.4f}"
 
     def time_left(self) -> float | None:
         """Estimate the seconds left, from the trials and from the time asked for; None when nothing is known."""
@@ -161,18 +165,11 @@ class LiveView:
         return table
 
 
-def spread(front: Sequence[Trial], rows: int) -> list[Trial]:
-    """Pick at most ``rows`` (2 or more) of a front, evenly, both ends among them."""
-    if len(front) <= rows:
-        return list(front)
-    return [front[round(row * (len(front) - 1) / (rows - 1))] for row in range(rows)]
-
-
 def _cells(trial: Trial) -> list[str]:
     metrics, flat = trial.metrics, trial.candidate
     return [
         str(trial.number),
-        f"{metrics['quality']:.4f}" if "quality" in metrics else "",
+        format_quality(metrics["quality"]) if "quality" in metrics else "",
         format_energy(metrics["energy_nj"]) if "energy_nj" in metrics else "",
         str(flat.get("steps", "")),
         *(str(flat.get(name, "")) for name in ("coding", "neuron", "backbone")),

@@ -57,8 +57,18 @@ def draw(board: Scoreboard, quality: str, title: str = "") -> Figure:
             _draw_points(axes, board, across)
             _draw_steps(axes, board, across)
             _draw_legend(figure, axes)
-        _label(axes, across, quality, title)
+        _label(axes, across, quality_label(quality, board.objectives[0]), title)
     return figure
+
+
+def quality_label(quality: str, axis: Objective) -> str:
+    """Return the label of an axis of quality: ``accuracy (validation)``, and where less is better, that.
+
+    Args:
+        quality: the task's own name for quality.
+        axis: the objective.
+    """
+    return f"{quality} (validation)" + ("" if axis.maximize else ", less is better")
 
 
 def _place(trial: Trial, across: Objective, up: Objective) -> tuple[float, float]:
@@ -106,9 +116,9 @@ def _draw_legend(figure: Figure, axes: Axes) -> None:
     figure.legend([*handles, faint], [*labels, "not on the front"], frameon=False, loc="outside right center")
 
 
-def _label(axes: Axes, across: Objective, quality: str, title: str) -> None:
+def _label(axes: Axes, across: Objective, up: str, title: str) -> None:
     axes.set_xlabel("energy per sample (nJ)" if across == ENERGY else across.metric.replace("_", " "))
-    axes.set_ylabel(f"{quality} (validation)")
+    axes.set_ylabel(up)
     axes.set_title(title, loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=_INK, alpha=0.15, lw=0.6)

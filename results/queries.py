@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from spikefront.results.tracking import (
     OBJECTIVES_TAG,
+    QUALITY_TAG,
     check_store,
     database_file,
     find_experiment,
@@ -89,7 +90,8 @@ def pareto(
 
     Returns:
         One row for each member, with ``COLUMNS``, in the order asked for, codings one after the other with
-        ``per_coding``. Missing numbers are NaN.
+        ``per_coding``. Missing numbers are NaN. ``attrs["quality"]`` has the task's own name for quality, and says
+        where less is better.
 
     Raises:
         UnknownName: when there is no search of that name, no trial in it has one of the codings, or no such order.
@@ -121,7 +123,10 @@ def pareto(
         frame = frame[frame["coding"].isin(coding)]
     if max_latency is not None:
         frame = frame[frame["latency_steps"] <= max_latency]
-    return _arrange(frame, axes, order, knee, per_coding)
+    frame = _arrange(frame, axes, order, knee, per_coding)
+    better = "" if axes[0].maximize else ", less is better"
+    frame.attrs["quality"] = found.data.tags.get(QUALITY_TAG, "quality") + better
+    return frame
 
 
 def find_knee(losses: ArrayLike) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -155,9 +157,13 @@ class Runs:
         """Add an artifact from memory."""
         self._client.log_text(run, text, name)
 
-    def add_file(self, run: str, path: Path) -> None:
-        """Add an artifact from a file, under its own name."""
-        self._client.log_artifact(run, str(path))
+    def add_file(self, run: str, path: Path, name: str) -> None:
+        """Add an artifact from a file."""
+        if name == path.name:
+            self._client.log_artifact(run, str(path))
+            return
+        with tempfile.TemporaryDirectory() as folder:  # MLflow keeps a file under the name that it has
+            self._client.log_artifact(run, str(shutil.copy(path, Path(folder) / name)))
 
     def shown_as_front(self) -> set[str]:
         """Return the ids of the search's runs that the store shows as its front."""

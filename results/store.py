@@ -269,25 +269,23 @@ class _Ledger:
         self._queue_text(writer, None, "front.json", lambda: artifacts.front_json(search, board, ids))
         self._queue_text(writer, None, "front.html", lambda: artifacts.front_page(search, board))
         self._queue_text(writer, None, "environment.json", artifacts.environment_json)
-        files: list[tuple[int | None, Path]] = [(None, path) for path in sorted(search.folder.glob("journal*"))]
+        files: list[tuple[int | None, Path, str]] = [
+            (None, path, path.name) for path in sorted(search.folder.glob("journal*"))
+        ]
         for trial in board.front:
             self._queue_text(writer, trial.number, "candidate.json", partial(artifacts.candidate_json, trial))
             if trial.number in self._weights:
-                for path in artifacts.kept_beside(self._weights[trial.number]):
-                    if path.suffix == ".json":
-                        read = partial(path.read_text, encoding="utf-8")
-                        self._queue_text(writer, trial.number, path.name.partition(".")[2], read)
-                    else:
-                        files.append((trial.number, path))
-        for key, path in files:
-            writer.put(_label(key, path.name), partial(self._add_file, key, path))
+                kept = artifacts.kept_beside(self._weights[trial.number])
+                files += [(trial.number, path, name) for path, name in kept.items()]
+        for key, path, name in files:
+            writer.put(_label(key, name), partial(self._add_file, key, path, name))
         writer.put("the search's end", partial(self._end_search, reason, at))
 
     def _queue_text(self, writer: Writer, key: int | None, name: str, text: Callable[[], str]) -> None:
         writer.put(_label(key, name), lambda: self._runs.add_text(self._runs.ids[key], name, text()))
 
-    def _add_file(self, key: int | None, path: Path) -> None:
-        self._runs.add_file(self._runs.ids[key], path)
+    def _add_file(self, key: int | None, path: Path, name: str) -> None:
+        self._runs.add_file(self._runs.ids[key], path, name)
 
     def _repair(self) -> None:
         """Make the runs that the store shows as the front exactly those that are on it."""

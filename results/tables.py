@@ -31,6 +31,8 @@ def print_table(frame: pandas.DataFrame) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False, highlight=False)
     searches = list(frame["search"].unique()) if "search" in frame else []
     title = f"front of {searches[0]}" if len(searches) == 1 else None
+    if title and "quality" in frame.attrs:
+        title += f"; quality is {frame.attrs['quality']}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title, title_justify="left")
     columns = [name for name in frame.columns if name not in _LEFT_OUT]
     for name in columns:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from spikefront.results.artifacts import environment_json
 from spikefront.results.ended import EndedSearch
+from spikefront.results.front import format_quality
+from spikefront.results.kept import read_kept
 from spikefront.searchspace import Value
 from spikefront.searchspace.units import format_energy
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 ARTIFACT: Final = "twins.json"
 """Name of the comparisons among the artifacts of the search's run."""
-LAYERS: Final = "layers.json"
-"""Name of a member's energy by layer among the artifacts of its run."""
 NONE: Final = "none"
 """Value of the tag ``twin`` of a member that has none; ``twin.reason`` says why."""
 
@@ -45,10 +43,8 @@ class Twins(EndedSearch):
 
     def missing(self) -> dict[int, tuple[Mapping[str, Value], Mapping[str, float], Sequence[Mapping[str, Any]]]]:
         """Return candidate, metrics and energy by layer of the members whose twins are not known yet."""
-        return {
-            trial: (self.candidates[trial], self.selected[trial], read_layers(self.client, self.ids[trial]))
-            for trial in self._missing
-        }
+        kept = read_kept(self.client, {trial: self.ids[trial] for trial in self._missing})
+        return {trial: (self.candidates[trial], self.selected[trial], one.layers) for trial, one in kept.items()}
 
     def keep(self, stream: TextIO | None = None) -> Callable[[int, Any, bool], None]:
         """Return what takes in each comparison: it writes it to the member's run, and says how far things are.
@@ -123,23 +119,10 @@ class Twins(EndedSearch):
         return found | {"candidate": self.candidates[trial], "metrics": self.selected[trial]}
 
 
-def read_layers(client: Any, run: str) -> list[dict[str, Any]]:
-    """Return the layers that a run's ``layers.json`` has; empty where it has none that can be read."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = client.download_artifacts(run, LAYERS, folder)
-            layers: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["layers"]
-            return layers
-    except (MlflowException, OSError, ValueError, KeyError):
-        return []
-
-
 def _spoken(comparison: Any) -> str:
     twins = comparison.twins
     each = {"ANN": twins.ann, f"{twins.bits} bits": twins.quantised}
-    told = [f"{name} {twin.quality:.4f} for {format_energy(twin.energy_nj)}" for name, twin in each.items()]
+    told = [f"{name} {format_quality(twin.quality)} for {format_energy(twin.energy_nj)}" for name, twin in each.items()]
     return f"{comparison.verdict}; {', '.join(told)}"
 
 
@@ -162,6 +145,16 @@ def _row(member: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
+def without_twins(members: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of members of ``twins.json`` which have no twin, and why: a sentence for each reason."""
+    trials: dict[str, list[str]] = {}
+    for one in sorted(members, key=lambda one: int(one["trial"])):
+        if one["verdict"] == NONE:
+            trials.setdefault(one.get("reason", ""), []).append(str(one["trial"]))
+    heads = {why: f"Trial{'s' * (len(each) > 1)} {', '.join(each)}" for why, each in trials.items()}
+    return [f"{heads[why]} {'have' if len(each) > 1 else 'has'} no twin: {why}." for why, each in trials.items()]
+
+
 def _told(members: list[dict[str, Any]], failed: Mapping[int, str]) -> list[str]:
     by = Counter(one["verdict"] for one in members)
     compared = sum(count for name, count in by.items() if name != NONE)
@@ -173,5 +166,5 @@ def _told(members: list[dict[str, Any]], failed: Mapping[int, str]) -> list[str]
             f"Of {compared} members, {by['loses']} lose to a twin{whose}: one that is at least as good and costs no "
             f"more; {by['wins']} win against both; {by['trades']} trade quality for energy."
         )
-    told += [f"Trial {one['trial']} has no twin: {one['reason']}." for one in members if one["verdict"] == NONE]
+    told += without_twins(members)
     return told + [f"The twins of trial {trial} failed: {reason}." for trial, reason in failed.items()]

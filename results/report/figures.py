@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from spikefront.results.front import format_quality
+from spikefront.results.plot import quality_label
 from spikefront.results.report.axes import Scale, energy_tick, key, mark, percent, picture, steps
 from spikefront.results.report.findings import Findings, Judged
 from spikefront.results.report.html import Html, element
@@ -17,6 +19,8 @@ from spikefront.searchspace.units import format_duration, format_energy
 
 FAINT: Final = 1500
 """Most trials that are drawn behind the front."""
+_LOW: Final = 12
+"""Percent from below under which a label stands above its place."""
 _SEGMENTS: Final = 400
 """Most points of a line over time."""
 
@@ -53,7 +57,7 @@ class Plane:
         is_energy = self._x == ENERGY
         texts = [energy_tick(value) if is_energy else f"{value:g}" for value in self.across.ticks()]
         name = "energy per sample" if is_energy else self._x.metric.replace("_", " ")
-        label = f"{self._findings.quality} (validation)"
+        label = quality_label(self._findings.quality, self._y)
         return picture(body, (self.across, name, texts), (self.up, label), said, **attributes)
 
 
@@ -70,7 +74,7 @@ def behind(findings: Findings) -> list[Judged]:
 def spoken(findings: Findings, trial: Judged) -> str:
     """Say in words what a trial reached."""
     energy = trial.metrics.get("energy_nj")
-    told = f"trial {trial.number}, {trial.coding}, {findings.quality} {trial.metrics['quality']:.4f}"
+    told = f"trial {trial.number}, {trial.coding}, {findings.quality} {format_quality(trial.metrics['quality'])}"
     told += f", {format_energy(energy)}" if energy is not None else ""
     return told + (", loses to a twin" if trial.number in findings.losers else "")
 
@@ -131,8 +135,9 @@ def _knee(findings: Findings, plane: Plane) -> list[Html]:
         return []
     x, y = plane.place(findings.knee)
     ring = element("circle", cx=percent(x), cy=percent(100 - y), r="11", class_="ring")
+    down = "20" if y > _LOW else "-14"  # else it would stand on the labels of the axis
     text = element(
-        "text", "knee", x=percent(x), y=percent(100 - y), dx="14" if x < 85 else "-14", dy="20",
+        "text", "knee", x=percent(x), y=percent(100 - y), dx="14" if x < 85 else "-14", dy=down,
         text_anchor="start" if x < 85 else "end", class_="note", aria_hidden="true",
     )  # fmt: skip
     return [ring, text]
@@ -195,10 +200,14 @@ def hypervolume_figures(findings: Findings) -> Html:
     ends = [one.ended for one in findings.judged]
     return element(
         "div",
-        _curve(counts, values.tolist(), up, ("trials judged at full budget", "{:g}".format), float(len(values))),
+        _curve(counts, values.tolist(), up, ("trials judged at full budget", _count), float(len(values))),
         _curve(ends, values.tolist(), up, ("time from the start", _time), findings.seconds),
         class_="pair",
     )
+
+
+def _count(value: float) -> str:
+    return f"{value:g}" if value == round(value) else ""
 
 
 def _time(seconds: float) -> str:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikefront.results.front import spread
+from spikefront.results.kept import read_kept
 from spikefront.results.queries import (
     axes_of,
     children,
@@ -25,8 +27,7 @@ from spikefront.results.queries import (
     search_names,
     searches,
 )
-from spikefront.results.tracking import ADDED_LATER, database_file, resolve_uri
-from spikefront.results.twins import read_layers
+from spikefront.results.tracking import ADDED_LATER, QUALITY_TAG, database_file, resolve_uri
 from spikefront.searchspace import ENERGY, Objective, UnknownName
 from spikefront.searchspace.pareto import Losses, losses, nondominated, volume
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 _TAGS: Final = ("trial.number", "trial.state", "trial.reason", "trial.retry_of", "plugin.energy")
 _PICTURED: Final = 0.95
+_LAYERED: Final = 200
+"""Most members of the front whose layers are read, evenly spaced; each takes 5 ms."""
+_PICTURES: Final = 12
+"""Most members whose pictures of what they make are shown; one of clothes takes 30 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Findings:
         confirmed: what ``confirmed.json`` has; empty before ``spikefront confirm``.
         twins: what ``twins.json`` has; empty before ``spikefront twin``.
         layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
+        pictures: PNG files of what members of the front make, evenly spaced among them, by the numbers of trials.
     """
 
     name: str
@@ -103,6 +109,7 @@ class Findings:
     confirmed: Mapping[str, Any] = field(default_factory=dict)
     twins: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
 
     @cached_property
     def judged(self) -> tuple[Judged, ...]:
@@ -216,7 +223,7 @@ def read_findings(
     found = Findings(
         name=run.data.tags["search"],
         task=run.data.tags.get("task", ""),
-        quality=str(kept["front.json"].get("quality", "quality")),
+        quality=run.data.tags.get(QUALITY_TAG) or str(kept["front.json"].get("quality", "quality")),
         axes=axes_of(run),
         run_id=run.info.run_id,
         options=run.data.params,
@@ -228,8 +235,18 @@ def read_findings(
         confirmed=kept["confirmed.json"],
         twins=kept["twins.json"],
     )
-    layers = {one.number: read_layers(client, one.run_id) for one in found.front if found.ended}
-    return replace(found, layers={trial: each for trial, each in layers.items() if each}), client
+    return (_with_kept(found, client) if found.ended else found), client
+
+
+def _with_kept(found: Findings, client: MlflowClient) -> Findings:
+    """Add what members of the front keep beside their metrics."""
+    shown = frozenset(one.number for one in spread(spread(found.front, _LAYERED), _PICTURES))
+    kept = read_kept(client, {one.number: one.run_id for one in spread(found.front, _LAYERED)}, shown)
+    return replace(
+        found,
+        layers={trial: one.layers for trial, one in kept.items() if one.layers},
+        pictures={trial: one.picture for trial, one in kept.items() if one.picture},
+    )
 
 
 def _in_order(trials: Sequence[Judged]) -> tuple[Judged, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-_VOID: Final = frozenset({"meta", "input", "br", "use", "line", "path", "rect"})
+_VOID: Final = frozenset({"meta", "input", "br", "use", "line", "path", "rect", "img"})
 
 
 class Html(str):

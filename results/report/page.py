@@ -25,7 +25,9 @@ from spikefront.results.report.figures import (
 from spikefront.results.report.findings import Findings, Judged
 from spikefront.results.report.html import Html, data_block, element
 from spikefront.results.report.importance import explain
+from spikefront.results.report.pictures import pictures_section
 from spikefront.results.report.twins import twins_section
+from spikefront.searchspace import Objective
 from spikefront.searchspace.pareto import losses
 from spikefront.searchspace.units import format_duration
 
@@ -82,7 +84,8 @@ def report_page(findings: Findings) -> str:
 
 def _policy() -> str:
     digest = base64.b64encode(hashlib.sha256(_read("page.js").encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    allowed = "style-src 'unsafe-inline'; img-src data:"
+    return f"default-src 'none'; {allowed}; script-src 'sha256-{digest}'; base-uri 'none'"
 
 
 def _sections(findings: Findings) -> list[Section | None]:
@@ -91,6 +94,7 @@ def _sections(findings: Findings) -> list[Section | None]:
         ("front", "Front", _front(findings)),
         ("confirmed", "Confirmed on the test split", _confirmed(findings)) if findings.confirmed else None,
         ("members", "Members", [tables.members_table(findings)]) if findings.judged else None,
+        ("pictures", "Pictures", pictures_section(findings)) if findings.pictures else None,
         ("codings", "Codings", _codings(findings)) if findings.codings else None,
         ("twins", "Without spikes: the twins", twins_section(findings)) if findings.twins else None,
         ("hypervolume", "Hypervolume", [hypervolume_figures(findings)]) if findings.judged else None,
@@ -107,7 +111,7 @@ def _header(findings: Findings) -> Html:
         if value
     ]
     asked = [[element("dt", name), element("dd", value)] for name, value in sorted(findings.options.items())]
-    options = element("details", element("summary", "all that was asked for"), element("dl", asked), class_="more")
+    options = element("details", element("summary", "all settings"), element("dl", asked), class_="more")
     title = element("h1", f"Search {findings.name}")
     summary = f"{len(findings.front)} of {len(findings.judged)} trials judged at full budget are on the front."
     return element("header", title, element("p", summary), element("dl", facts, class_="facts"), options)
@@ -133,6 +137,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     models = sorted({one.tags["plugin.energy"] for one in findings.trials if "plugin.energy" in one.tags})
     return [
         ("task", findings.task),
+        ("quality", _scale(findings.axes[0], findings.quality)),
         ("trials", trials or "none"),
         ("began", f"{began:%Y-%m-%d %H:%M} UTC, took {format_duration(findings.seconds)}"),
         ("ended", findings.ended or "not yet, or its driver died"),
@@ -146,6 +151,11 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("commit", str(kept.get("git_commit") or "")),
         ("command", str(kept.get("command", ""))),
     ]
+
+
+def _scale(quality: Objective, name: str) -> str:
+    better = "more" if quality.maximize else "less"
+    return f"{name}, {better} is better; hypervolume counts from {quality.worst:g} to {quality.best:g}"
 
 
 def _next(findings: Findings) -> list[object]:
@@ -228,6 +238,8 @@ def _energy(findings: Findings) -> list[object]:
     )
     if not findings.layers:
         told += " The store has no counts by layer: they are kept when a search ends."
+    elif len(findings.layers) < len(findings.front):
+        told += f" {len(findings.layers)} of {len(findings.front)} members are shown layer by layer."
     return [element("p", told), energy_table(findings)]
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from spikefront.results.front import format_quality
 from spikefront.results.report.axes import key
 from spikefront.results.report.findings import Findings, Judged
 from spikefront.results.report.html import Html, element, scrolling, table
@@ -93,7 +94,7 @@ def _body(findings: Findings, one: Judged, on_front: bool) -> Html:
 
 def _written(name: str, value: float) -> str:
     if name == "quality":
-        return f"{value:.4f}"
+        return format_quality(value)
     return energy(value) if name == "energy_nj" else number(value)
 
 
@@ -111,7 +112,7 @@ def codings_table(findings: Findings) -> Html:
             loss = findings.axes[0].loss
             best = min(judged, key=lambda one: (loss(one.metrics["quality"]), one.number))
             least = min((one.metrics["energy_nj"] for one in judged if "energy_nj" in one.metrics), default=None)
-            head += [f"{best.metrics['quality']:.4f}", energy(best.metrics.get("energy_nj")), energy(least)]
+            head += [format_quality(best.metrics["quality"]), energy(best.metrics.get("energy_nj")), energy(least)]
             head += [f"{findings.hypervolume_of(judged):.4f}"]
         rows.append([*head, *[""] * (10 - len(head))])
     titles = ["coding", "trials", "judged", "stopped", "failed", "on the front", f"best {findings.quality}"]
@@ -198,7 +199,7 @@ def confirmed_table(findings: Findings) -> Html:
     for one in findings.confirmed["members"]:
         quality, cost = one["test"]["quality"], one["test"].get("energy_nj", {})
         low, high = quality.get("quality_low"), quality.get("quality_high")
-        interval = "" if low is None else f"{low:.4f} to {high:.4f}"
+        interval = "" if low is None else f"{format_quality(low)} to {format_quality(high)}"
         place = "stays" if one["stays"] else f"fell off: trial {one['beaten_by']} is better"
         coding = coding_cell(findings, str(one["candidate"].get("coding", "")))
         spread = [_quality(quality), number(quality.get("quality_sd"), 2), interval]
@@ -217,4 +218,4 @@ def confirmed_table(findings: Findings) -> Html:
 
 
 def _quality(metrics: Mapping[str, float]) -> str:
-    return f"{metrics['quality']:.4f}" if "quality" in metrics else ""
+    return format_quality(metrics["quality"]) if "quality" in metrics else ""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from spikefront.results.front import format_quality
+from spikefront.results.plot import quality_label
 from spikefront.results.report.axes import Scale, energy_tick, key, mark, percent, picture, segment
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, table
 from spikefront.results.report.tables import coding_cell, energy, number
+from spikefront.results.twins import without_twins
 
 _VERDICTS: Final = {"wins": "beats both", "loses": "loses to a twin", "trades": "a trade"}
 _HOW: Final = (
@@ -18,6 +21,8 @@ _HOW: Final = (
     "costs no more. The break-even is the spike rate at which the member would cost as much as the twin: 0 where none "
     "is low enough."
 )
+_RIGHT: Final = 85
+"""Percent from the left behind which a number stands before its mark."""
 
 Member = Mapping[str, Any]
 
@@ -25,13 +30,12 @@ Member = Mapping[str, Any]
 def twins_section(findings: Findings) -> list[object]:
     """Return what the section about twins says and shows."""
     known = [one for one in findings.twins.get("members", ()) if "ann" in one]
-    without = [one for one in findings.twins.get("members", ()) if "ann" not in one]
     lost = sum(one["verdict"] == "loses" for one in known)
-    told = [element("p", _HOW)]
+    told: list[object] = []
     if known:
-        told.append(element("p", f"{lost} of {len(known)} members lose to a twin."))
+        told += [element("p", _HOW), element("p", f"{lost} of {len(known)} members lose to a twin.")]
         told += [twins_figure(findings, known), twins_table(findings, known)]
-    told += [element("p", f"Trial {one['trial']} has no twin: {one.get('reason', '')}.") for one in without]
+    told += [element("p", said) for said in without_twins(findings.twins.get("members", ()))]
     failed = findings.twins.get("failed", {})
     return [*told, *(element("p", f"The twins of trial {trial} failed: {why}") for trial, why in failed.items())]
 
@@ -55,14 +59,22 @@ def twins_figure(findings: Findings, members: list[Member]) -> Html:
             mark("diamond", *few, class_="hollow"),
             mark(at, *mine),
             mark("stroke", *mine, class_="struck") if one["verdict"] == "loses" else None,
-            element("text", one["trial"], x=percent(mine[0]), y=percent(100 - mine[1]), dx="9", dy="-7"),
+            _number(one["trial"], *mine),
         ]
         marks.append(element("g", inside, class_=f"c{at}", data_coding=at))
     body = [element("g", lines, class_="ties"), element("g", marks, class_="twins")]
     said = f"{findings.quality} over energy of {len(members)} members and their twins; numbers are in the table below."
     texts = [energy_tick(value) for value in across.ticks()]
-    drawn = picture(body, (across, "energy per sample", texts), (up, f"{findings.quality} (validation)"), said)
+    drawn = picture(
+        body, (across, "energy per sample", texts), (up, quality_label(findings.quality, findings.axes[0])), said
+    )
     return element("figure", _legend(), drawn)
+
+
+def _number(trial: int, x: float, y: float) -> Html:
+    """Return the number of a trial beside its mark, on the side that has room at 400 px."""
+    dx, anchor = ("9", "start") if x < _RIGHT else ("-9", "end")
+    return element("text", trial, x=percent(x), y=percent(100 - y), dx=dx, dy="-7", text_anchor=anchor)
 
 
 def _legend() -> Html:
@@ -84,9 +96,9 @@ def twins_table(findings: Findings, members: list[Member]) -> Html:
         told = element("span", _VERDICTS.get(one["verdict"], one["verdict"]), class_="coding")
         told = element("strong", told) if one["verdict"] == "loses" else told
         row = [one["trial"], coding_cell(findings, name), told, one["candidate"].get("steps", "")]
-        row += [f"{metrics['quality']:.4f}", energy(metrics["energy_nj"])]
-        row += [f"{ann['quality']:.4f}", energy(ann["energy_nj"])]
-        row += [f"{few['bits']:g}", f"{few['quality']:.4f}", energy(few["energy_nj"])]
+        row += [format_quality(metrics["quality"]), energy(metrics["energy_nj"])]
+        row += [format_quality(ann["quality"]), energy(ann["energy_nj"])]
+        row += [f"{few['bits']:g}", format_quality(few["quality"]), energy(few["energy_nj"])]
         row += [number(metrics.get("spike_rate"), 2)]
         row += [number(twin.get("break_even_rate"), 2) for twin in (ann, few)]
         rows.append(row)
@@ -117,5 +129,6 @@ def _said(findings: Findings, one: Member) -> str:
     told = f"trial {one['trial']}, {one['candidate'].get('coding', '')}"
     named = (("itself", "metrics"), ("ANN", "ann"), (f"{one['quantised']['bits']:g} bits", "quantised"))
     for name, where in named:
-        told += f"; {name}: {findings.quality} {one[where]['quality']:.4f}, {energy(one[where]['energy_nj'])}"
+        reached = format_quality(one[where]["quality"])
+        told += f"; {name}: {findings.quality} {reached}, {energy(one[where]['energy_nj'])}"
     return told

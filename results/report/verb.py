@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from spikefront.results.options import ExperimentOption, TrackingOption
+
 app = typer.Typer()
 
 ARTIFACT: Final = "report.html"
@@ -18,11 +20,8 @@ ARTIFACT: Final = "report.html"
 def report_command(
     search: Annotated[str | None, typer.Argument(help="Name of the search  [default: the newest]")] = None,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Page to write  [default: SEARCH.html]")] = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(help="MLflow server or store  [default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db]"),
-    ] = None,
-    experiment: Annotated[str | None, typer.Option(help="MLflow experiment  [default: MLflow's own]")] = None,
+    tracking_uri: TrackingOption = None,
+    experiment: ExperimentOption = None,
 ) -> None:
     """Write one page about a search: its front, what mattered, what failed, what to do next."""
     print(report(search, to=to, tracking_uri=tracking_uri, experiment=experiment))

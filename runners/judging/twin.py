@@ -101,7 +101,7 @@ def why_no_twin(candidate: Candidate, registry: Registry) -> str:
     if task.inputs == "events":
         return f"task {task.name!r} gives events, which an ANN of one step does not take"
     if not backbone.convertible:
-        return f"backbone {backbone.name!r} with rectifiers is another network, no ANN of the same"
+        return f"backbone {backbone.name!r} with rectifiers for neurons is no ANN of the same form"
     return ""
 
 

@@ -5,6 +5,7 @@ import platform
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
@@ -56,6 +57,21 @@ def test_the_page_needs_nothing_else(search: Search, board: Scoreboard) -> None:
     assert not re.search(r"<script|<link|<img|@import|\ssrc=", page)
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
+
+
+def test_the_page_says_where_less_is_better(search: Search) -> None:
+    error = Objective("quality", maximize=False, worst=90.0, best=0.0)
+    board = Scoreboard((error, ENERGY))
+    for number, (quality, energy) in enumerate([(80.0, 10.0), (12.34567, 100.0), (20.0, 1e3)]):
+        board.add(Trial(number, {"quality": quality, "energy_nj": energy}, {"coding": "sac"}), "COMPLETE")
+    page = front_page(replace(search(), quality="angular_error_deg"), board)
+    assert "2 of 3 completed trials" in page
+    assert "Values are on the validation split; less angular_error_deg is better." in page
+    assert "12.346" in page
+    (axes,) = draw(board, "angular_error_deg").axes
+    assert axes.get_ylabel() == "angular_error_deg (validation), less is better"
+    (steps,) = [line for line in axes.get_lines() if line.get_drawstyle() == "steps-post"]
+    assert np.asarray(steps.get_ydata()).tolist() == [80.0, 12.34567, 12.34567]
 
 
 def test_the_picture_takes_the_colour_of_the_page(board: Scoreboard) -> None:

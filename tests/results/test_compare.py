@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from spikefront.results.compare import compare
+from spikefront.results.compare import compare, draw
 from spikefront.results.tracking import open_client, resolve_uri
 from spikefront.searchspace import UnknownName, UsageError
 
@@ -172,3 +173,13 @@ def test_the_picture_shows_a_colour_for_each_search(write: Write, tmp_path: Path
         found.plot(tmp_path / "both.gif")
     with pytest.raises(UsageError, match=r"can't be written: No such file or directory; choose another place"):
         found.plot(tmp_path / "nowhere" / "both.png")
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_picture_says_which_way_quality_goes(write: Write, maximize: bool) -> None:
+    write("a", [(0.5, 1.0, 10.0), (1.0, HALF, 20.0)])
+    write("b", [(0.5, 1.0, 10.0)])
+    course = compare(["a", "b"]).courses[0]
+    axes = (replace(course.axes[0], maximize=maximize), *course.axes[1:])
+    (left, _) = draw([replace(course, quality="r2", axes=axes)]).axes
+    assert left.get_ylabel() == "r2 (validation)" + ("" if maximize else ", less is better")

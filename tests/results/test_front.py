@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikefront.results.front import Scoreboard, Trial
+from spikefront.results.front import Scoreboard, Trial, format_quality
 from spikefront.searchspace import ENERGY, Objective
 from spikefront.searchspace.pareto import hypervolume, losses, nondominated, pareto_ranks
 
@@ -71,3 +73,21 @@ def test_less_is_better_where_an_objective_says_so() -> None:
     board.add(trial(1, 0.9, 10.0), "COMPLETE")
     assert [trial.number for trial in board.front] == [0]
     assert board.hypervolume == pytest.approx(0.75 * 6 / 7)  # losses 0.5 / 2 and 1 / 7
+
+
+@pytest.mark.parametrize(
+    ("quality", "text"),
+    [
+        (0.96139, "0.9614"),
+        (-0.05, "-0.0500"),
+        (9.9, "9.9000"),
+        (12.34567, "12.346"),
+        (158.4, "158.40"),
+        (-173.1234, "-173.12"),
+        (123456.7, "123457"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+    ],
+)
+def test_qualities_have_four_digits_behind_the_point_or_five_in_all(quality: float, text: str) -> None:
+    assert format_quality(quality) == text

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from spikefront.results.front import Trial
+from spikefront.results.front import Trial, spread
 from spikefront.results.listeners import Listeners
-from spikefront.results.live import LiveView, spread
+from spikefront.results.live import LiveView
 from spikefront.searchspace import Candidate, SearchInfo
 
 Search = Callable[..., SearchInfo]

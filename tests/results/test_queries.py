@@ -49,6 +49,7 @@ def test_pareto_returns_the_front_cheapest_first(keep: Callable[..., None]) -> N
     assert set(front["spike_rate"]) == {0.2}
     assert all(math.isnan(value) for value in front["macs"])
     assert front["run_id"].is_unique
+    assert front.attrs["quality"] == pareto(knee=True).attrs["quality"] == "accuracy"
 
 
 def test_filters_keep_their_bounds(keep: Callable[..., None]) -> None:

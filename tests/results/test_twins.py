@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from spikefront.results.archive import export_search, import_search
 from spikefront.results.store import MlflowStore
 from spikefront.results.tracking import resolve_uri
-from spikefront.results.twins import Twins, read_layers
+from spikefront.results.twins import Twins
 from spikefront.runners.judging.twin import Comparison, Twin
 from spikefront.runners.judging.twin import Twins as Judged
 from spikefront.searchspace import UsageError
@@ -32,7 +32,7 @@ def ended(database: None, search: Callable[..., Any], candidate: Callable[..., A
     weights = tmp_path / "trial-00001.pt"
     weights.write_bytes(b"weights")
     weights.with_suffix(".layers.json").write_text(json.dumps({"layers": LAYERS}))
-    weights.with_suffix(".samples.png").write_bytes(b"a picture")
+    weights.with_suffix(".picture.png").write_bytes(b"a picture")
     weights.with_suffix(".part").write_bytes(b"half a file")
     for number, (quality, energy) in enumerate([(0.5, 10.0), (0.8, 100.0), (0.9, 1e3), (0.4, 5e3)]):
         store.trial_started(number, candidate())
@@ -55,7 +55,7 @@ def test_what_a_worker_leaves_beside_weights_is_kept_with_them_and_moves_with_th
             for run in runs
         }
 
-    files = {"candidate.json", "layers.json", "trial-00001.pt", "trial-00001.samples.png"}
+    files = {"candidate.json", "layers.json", "trial-00001.pt", "picture.png"}
     expected = {"0": {"candidate.json"}, "1": files, "2": {"candidate.json"}}
     assert kept(resolve_uri()) == expected
     other = f"sqlite:///{tmp_path}/other.db"
@@ -70,7 +70,7 @@ def test_what_a_worker_leaves_beside_weights_is_kept_with_them_and_moves_with_th
 def test_comparisons_are_kept_and_not_made_again() -> None:
     twins = Twins(None, None, None)
     missing = twins.missing()
-    assert {trial: layers for trial, (_, _, layers) in missing.items()} == {0: [], 1: LAYERS, 2: []}
+    assert {trial: layers for trial, (_, _, layers) in missing.items()} == {0: (), 1: LAYERS, 2: ()}
     assert missing[1][1]["quality"] == 0.8
     assert missing[1][0]["coding"] == "direct"
     said = io.StringIO()
@@ -130,12 +130,3 @@ def test_a_search_that_runs_has_no_twins_yet(
         UsageError, match=r"search 'digits-1' has left no front\.json: .* spikefront run --resume digits-1"
     ):
         Twins(None, None, None)
-
-
-@pytest.mark.usefixtures("ended")
-def test_layers_that_can_not_be_read_are_none() -> None:
-    client = MlflowClient(resolve_uri())
-    (run,) = client.search_runs(["0"], "tags.`trial.number` = '2'")
-    assert read_layers(client, run.info.run_id) == []
-    client.log_text(run.info.run_id, "{}", "layers.json")
-    assert read_layers(client, run.info.run_id) == []

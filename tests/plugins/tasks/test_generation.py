@@ -84,7 +84,7 @@ def test_worst_quality_is_that_of_the_mean_image(task: type[ImageGeneration]) ->
 
 def test_picture_shows_samples_then_images_over_their_reconstructions() -> None:
     task = DigitsGeneration()
-    inputs = torch.randint(0, 17, (20, 1, 8, 8), dtype=torch.uint8)
+    inputs = torch.randint(0, 17, (32, 1, 8, 8), dtype=torch.uint8)
     samples, made = torch.rand(32, 1, 8, 8), torch.rand(16, 1, 8, 8)
     picture = task.picture(Answers(logits(samples), logits(made)), Data(inputs, inputs))
     assert picture.shape == (8 * 10 - 2, 8 * 10 - 2)
@@ -93,7 +93,7 @@ def test_picture_shows_samples_then_images_over_their_reconstructions() -> None:
     tiles = {(r, c): picture[10 * r : 10 * r + 8, 10 * c : 10 * c + 8] for r in range(8) for c in range(8)}
     torch.testing.assert_close(tiles[3, 7], samples[31, 0])
     for row, column, number in ((4, 0, 0), (6, 7, 15)):
-        torch.testing.assert_close(tiles[row, column], inputs[number, 0] / 16)
+        torch.testing.assert_close(tiles[row, column], inputs[2 * number, 0] / 16)
         torch.testing.assert_close(tiles[row + 1, column], made[number, 0])
     assert (picture[8:10] == 1).all()
 

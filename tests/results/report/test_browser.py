@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
@@ -45,9 +48,33 @@ def file(findings: Callable[..., Findings], tmp_path: Path) -> Path:
         params |= {f"coding.{CODINGS[at % 10]}.tau": str(luck), "training.optimizer.adam.lr": str(generator.random())}
         metrics = {"quality": quality, "energy_nj": energy, "attention_nj": energy * luck / 2, "latency_steps": 4.0}
         rows.append((params, metrics | {"sops": 1e4, "macs": 1e3, "spike_rate": 0.1, "parameters": 5e4}))
+    found = findings(rows, seconds=5000.0)
     path = tmp_path / "report.html"
-    path.write_text(report_page(findings(rows, seconds=5000.0)), encoding="utf-8")
+    path.write_text(report_page(replace(found, **_kept(found))), encoding="utf-8")
     return path
+
+
+def _kept(found: Findings) -> dict[str, Any]:
+    """Return twins, layers and pictures of its members."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(78 * 78, dtype=np.uint8).reshape(78, 78)).save(buffer, "png")
+    counts = {name: 1000 for name in ("sops", "macs", "adds", "multiplies", "events", "sites")}
+    roles = ("synapse", "neuron", "attention", "synapse", "neuron", "synapse", "readout")
+    layers = [{"layer": f"stages.{at}.layer", "role": role} | counts for at, role in enumerate(roles)]
+    members = []
+    for at, one in enumerate(found.front):
+        ann = {"quality": one.metrics["quality"] - 0.01, "energy_nj": 20.0 * (at + 1), "break_even_rate": 0.12}
+        few = ann | {"energy_nj": 15.0 * (at + 1), "bits": 3.0}
+        candidate = {"coding": one.coding, "steps": 4}
+        member = {"trial": one.number, "verdict": ("trades", "loses")[at % 2], "candidate": candidate}
+        members.append(member | {"metrics": dict(one.metrics), "ann": ann, "quantised": few})
+    return {
+        "twins": {"members": members, "failed": {}},
+        "layers": {
+            one.number: [layer | {"energy_nj": 5.0, "silent_nj": 0.0} for layer in layers] for one in found.front
+        },
+        "pictures": {one.number: buffer.getvalue() for one in found.front[:5]},
+    }
 
 
 def opened(browser: Browser, file: Path, **options: Any) -> tuple[Page, list[str]]:
@@ -86,6 +113,16 @@ def test_it_fits_and_asks_for_nothing(browser: Browser, file: Path, width: int, 
         " && parseFloat(getComputedStyle(one).fontSize) < 14).map(one => one.outerHTML.slice(0, 80))"
     )
     assert small == []
+    for section in ("pictures", "twins", "energy"):
+        assert page.locator(f"section#{section}").bounding_box()["width"] <= width  # type: ignore[index]
+    images = page.locator("section#pictures img")
+    assert images.count() == 5
+    # decoded, at most as wide as the page, square as the files are; a multiple of 78 where there is room
+    sizes = images.evaluate_all("all => all.map(one => [one.complete, one.naturalWidth, one.width, one.height])")
+    assert sizes == [[True, 78, 312, 312]] * 5
+    page.locator("section#energy summary").first.click()
+    assert page.locator("section#energy details[open] table").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     columns = page.locator(".pair").first.evaluate("one => getComputedStyle(one).gridTemplateColumns.split(' ').length")
     assert columns == (1 if width < 700 else 2)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -137,6 +174,18 @@ def test_a_finger_will_do(browser: Browser, file: Path) -> None:
         assert f"Trial {trial}, " in page.locator("#about").inner_text()
     sizes = page.locator(".legend button").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
     assert min(sizes) >= 44
+    assert found == []
+    page.close()
+
+
+def test_a_coding_that_is_hidden_takes_its_twins_with_it(browser: Browser, file: Path) -> None:
+    page, found = opened(browser, file)
+    at = page.locator(".members > g").first.get_attribute("data-coding")
+    twins = page.locator(f'section#twins .twins > g[data-coding="{at}"]')
+    before = twins.evaluate_all("all => all.map(one => getComputedStyle(one).display)")
+    page.locator(f'.legend button[data-coding="{at}"]').click()
+    after = twins.evaluate_all("all => all.map(one => getComputedStyle(one).display)")
+    assert (set(before), set(after)) == ({"inline"}, {"none"})
     assert found == []
     page.close()
 

@@ -77,7 +77,7 @@ def test_what_runs_comes_last_and_has_no_end(write: Callable[..., None]) -> None
     assert math.isnan(found.trials[1].ended)
     assert found.seconds == found.trials[0].ended
     assert found.ended == ""
-    assert found.quality == "quality"  # front.json, which names it, is written at the end
+    assert found.quality == "accuracy"  # by the search's tag: front.json, which names it, too, is written at the end
 
 
 def test_the_newest_search_is_the_default_and_an_unknown_one_is_refused(write: Callable[..., None]) -> None:

@@ -22,7 +22,8 @@ from spikefront.results.report.findings import Findings, read_findings
 from spikefront.results.report.page import report_page
 from spikefront.results.tracking import open_client, resolve_uri
 
-VOID = {"meta", "input", "br", "use", "line", "path", "rect"}
+VOID = {"meta", "input", "br", "use", "line", "path", "rect", "img"}
+MEMBERS = 100
 EVIL = "<script>alert(1)</script>"
 
 Make = Callable[..., Findings]
@@ -221,8 +222,41 @@ def test_quality_that_is_minimised_and_no_energy(findings: Make) -> None:
     assert "perplexity" in page.sections["members"]
 
 
+def test_the_page_says_which_way_quality_goes(findings: Make) -> None:
+    from spikefront.searchspace import ENERGY, Objective
+
+    rows = [row("sac", 170.5, 10.0), row("sac", 97.4914, 100.0), row("sac", 98.0, 1000.0)]
+    axes = (Objective("quality", maximize=False, worst=170.0, best=0.0), ENERGY)
+    text = report_page(findings(rows, axes=axes, quality="frechet_distance", options={"space": "whole"}))
+    page = Page(text)
+    assert "frechet_distance, less is better; hypervolume counts from 170 to 0" in page.sections[""]
+    assert "all settings" in page.sections[""]
+    assert [trial[0] for trial in page.data["trials"]] == [0, 1, 2]
+    assert [trial[5] for trial in page.data["trials"]] == [1, 1, 0]
+    assert "frechet_distance (validation), less is better" in page.sections["front"]
+    assert "97.491" in page.sections["members"]
+    # 1 - 97.4914 / 170 of one axis; of the other 5 of 7 decades, from 100 nJ to 10 mJ
+    assert f"{(1 - 97.4914 / 170) * 5 / 7:.4f}" in page.sections["codings"]
+    # the best is lowest, so that the line goes down, and what is lower lies further from the top
+    assert page.data["trials"][1][3] > page.data["trials"][0][3]
+    assert "less is better" not in report_page(findings([row("sac", 0.5, 10.0)]))
+
+
+def test_the_knee_is_written_where_there_is_room(findings: Make) -> None:
+    from spikefront.searchspace import ENERGY, Objective
+
+    rows = [row("sac", 0.1, 1.0), row("sac", 0.9, 10.0), row("sac", 0.91, 1e3)]
+    (below,) = re.findall(r'dy="(-?\d+)"[^>]*>knee<', report_page(findings(rows)))
+    rows = [row("sac", 9.0, 1.0), row("sac", 1.0, 10.0), row("sac", 0.95, 1e3)]
+    axes = (Objective("quality", maximize=False, worst=10.0, best=0.0), ENERGY)
+    (above,) = re.findall(r'dy="(-?\d+)"[^>]*>knee<', report_page(findings(rows, axes=axes)))
+    assert int(below) > 0 > int(above)
+
+
 @pytest.mark.slow
-def test_ten_thousand_trials_take_at_most_ten_seconds_and_five_megabytes(write: Callable[..., None]) -> None:
+def test_ten_thousand_trials_and_a_hundred_members_take_at_most_ten_seconds_and_five_megabytes(
+    write: Callable[..., None],
+) -> None:
     write([("sac", 0.5, 10.0, "COMPLETE", "")])
     found, _ = read_findings()
     fill(found.run_id, 10_000)
@@ -238,17 +272,33 @@ def test_ten_thousand_trials_take_at_most_ten_seconds_and_five_megabytes(write: 
     others = len(again.shown) - len(again.front)
     assert f"{FAINT:,} of {others:,} others are drawn, chosen at random." in page.sections["front"]
     assert len(page.data["trials"]) == FAINT + len(again.front)
+    assert len(again.layers) == MEMBERS
+    assert page.sections["energy"].count("layer by layer") == MEMBERS + 1
+
+
+def _place(run: str) -> str:
+    return Path("artifacts", run).absolute().as_uri()
 
 
 def fill(parent: str, runs: int) -> None:
-    """Write trials straight into the tables, with as many params, metrics and tags as real ones have."""
+    """Write trials straight into the tables, with as many params, metrics and tags as real ones have.
+
+    ``MEMBERS`` of them form a front of their own, and keep 24 layers each.
+    """
     generator = np.random.default_rng(0)
     codings = ("direct", "sac", "gac", "latency", "rate")
     quality, energy = generator.random(runs), 10 ** (4 * generator.random(runs))
+    quality[: 4 * MEMBERS : 4], energy[: 4 * MEMBERS : 4] = 1 + np.arange(MEMBERS) / 1e3, 10 + np.arange(MEMBERS) / 10
+    layer = {name: 1.0 for name in ("sops", "macs", "adds", "multiplies", "events", "sites", "silent_nj", "energy_nj")}
+    layers = json.dumps({"layers": [{"layer": f"layer {at}", "role": "synapse"} | layer for at in range(24)]})
+    for at in range(0, 4 * MEMBERS, 4):
+        folder = Path("artifacts", f"{at:032x}")
+        folder.mkdir(parents=True)
+        (folder / "layers.json").write_text(layers)
     rows: dict[str, list[tuple[Any, ...]]] = {"runs": [], "tags": [], "params": [], "latest_metrics": []}
     for at in range(runs):
         run, coding = f"{at:032x}", codings[at % 5]
-        rows["runs"].append((run, run, "me", "LOCAL", "FINISHED", at, at + 1, "active", 0, ""))
+        rows["runs"].append((run, run, "me", "LOCAL", "FINISHED", at, at + 1, "active", 0, _place(run)))
         tags = {"search": "digits-1", "spikefront.role": "trial", "trial.number": str(at + 1)}
         tags |= {"mlflow.parentRunId": parent, "trial.state": "COMPLETE" if at % 4 == 0 else "PRUNED"}
         tags |= {"trial.reason": f"stopped at rung {at % 3}"} if at % 4 else {}

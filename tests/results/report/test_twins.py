@@ -54,13 +54,13 @@ def test_a_member_that_loses_is_marked_wherever_it_stands(findings: Make) -> Non
     members = [twin(0, "sac", "trades", 0.5, 10.0), twin(1, "rate", "loses", 0.85, 100.0)]
     without = {"trial": 2, "verdict": "none", "reason": "it takes <events>", "candidate": {}, "metrics": {}}
     rows = [row("sac", 0.5, 10.0), row("rate", 0.85, 100.0), row("sac", 0.95, 1e4)]
-    kept = {"members": [*members, without], "failed": {"7": "RuntimeError: full"}}
+    kept = {"members": [*members, without, without | {"trial": 3}], "failed": {"7": "RuntimeError: full"}}
     page = report_page(findings(rows, twins=kept))
     told = text_of(page, "twins")
     assert "1 of 2 members lose to a twin." in told
     assert "1 rate loses to a twin 4 0.8500 100 nJ 0.9000 1.00 µJ 3 0.8500 100 nJ 0.12 0.5 0.062" in told
     assert "0 sac a trade 4 0.5000 10.0 nJ 0.9000 1.00 µJ 3 0.8500 100 nJ 0.12 0.5 0.062" in told
-    assert "Trial 2 has no twin: it takes &lt;events&gt;." in told
+    assert "Trials 2, 3 have no twin: it takes &lt;events&gt;." in told
     assert "The twins of trial 7 failed: RuntimeError: full" in told
     front, picture = (page[page.index(f'id="{name}"') :].partition("</section>")[0] for name in ("front", "twins"))
     assert front.count('href="#stroke"') == 1
@@ -72,6 +72,15 @@ def test_a_member_that_loses_is_marked_wherever_it_stands(findings: Make) -> Non
     # the ANNs are best and dearest: energies span two decades, qualities 0.4, 4 % to spare on each side
     (place,) = set(re.findall(r'href="#square" x="([\d.]+)%" y="([\d.]+)%"', picture))
     assert [float(value) for value in place] == pytest.approx([100 * 104 / 108, 100 * 4 / 108], abs=0.01)
+
+
+def test_numbers_of_members_at_the_right_edge_stand_before_their_marks(findings: Make) -> None:
+    members = [twin(0, "sac", "trades", 0.5, 10.0), twin(1, "sac", "trades", 0.95, 1e4)]
+    page = report_page(findings([row("sac", 0.5, 10.0), row("sac", 0.95, 1e4)], twins={"members": members}))
+    assert re.findall(r'dx="(-?\d+)" dy="-7" text-anchor="(\w+)">(\d+)<', page) == [
+        ("9", "start", "0"),
+        ("-9", "end", "1"),
+    ]
 
 
 def test_a_report_without_twins_says_nothing_of_them(findings: Make) -> None:

@@ -229,7 +229,7 @@ def test_members_without_a_twin_say_why_and_the_others_go_on(tmp_path: Path) -> 
     options = {"data_dir": None, "ann_cache": tmp_path / "anns", "on_comparison": take}
     members = {trial: (each, metrics, ()) for trial, each in flat.items()}
     compare_all(members, plugin_dirs=(tmp_path,), energy_model="horowitz-45nm", **options)  # type: ignore[arg-type]
-    assert found[1] == ("backbone 'sew-resnet' with rectifiers is another network, no ANN of the same", True)
+    assert found[1] == ("backbone 'sew-resnet' with rectifiers for neurons is no ANN of the same form", True)
     assert found[3] == ("task 'flashes' gives events, which an ANN of one step does not take", True)
     kept = found[2][0]
     assert isinstance(kept, Comparison)
