@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -23,7 +20,7 @@ from spikefront.results.options import (
     TrackingOption,
 )
 from spikefront.results.verbs import app as verbs
-from spikefront.results.verbs import print_rows, show
+from spikefront.results.verbs import print_rows, show, warnings_in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,15 +227,17 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
     done = kept.known(seeds)
     if len(done) == len(members) * len(seeds):
         return
-    part = next(iter(members.values())).task
-    task = registry.get("task", part.name)(part.config)
+    first = next(iter(members.values()))
+    task = registry.get("task", first.task.name)(first.task.config)
     with RaySession(settings) as session:
-        data = confirmation_data(task, settings.data_dir, 1)
+        data = confirmation_data(task, settings.data_dir, first.steps)
         session.wait()
+        shared = share(data, type(task), settings.data_dir, confirming=True)
+        del data  # the driver, too, has no copy beside that of its node then
         repeat_all(
             kept.candidates,
             seeds,
-            share(data, type(task), settings.data_dir, confirming=True),
+            shared,
             plugin_dirs=settings.plugin_dirs,
             energy_model=settings.energy_model,
             ann_cache=settings.anns.resolve(),
@@ -324,7 +323,7 @@ def export_command(
     experiment: ExperimentOption = None,
 ) -> None:
     """Write a trained network of a front into a file, with its model card."""
-    with _warnings_in_one_line():
+    with warnings_in_one_line():
         export(
             run,
             to,
@@ -383,16 +382,6 @@ def export(
             confirmation=Confirmation(int(known.pop("seeds")), **known) if known else None,
             data_dir=data_dir,
         )
-
-
-@contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for each in caught:
-        if each.category is UserWarning:
-            print(f"spikefront: warning: {each.message}", file=sys.stderr)
 
 
 app.add_typer(verbs)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,3 +90,14 @@ def show(frame: pd.DataFrame, said: Sequence[str], format_: Format) -> None:
         print(sentence, file=sys.stdout if format_ is Format.table else sys.stderr)
     if frame.empty:
         sys.exit(1)
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Print users' warnings that come up inside to stderr, a line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for each in caught:
+        if each.category is UserWarning:
+            print(f"spikefront: warning: {each.message}", file=sys.stderr)

@@ -80,10 +80,10 @@ def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
             while unpacked.read(_CHUNK):  # gzip compares its checksum at the end
                 pass
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UsageError(f"{path}: damaged or cut short ({error})") from error
+        raise UsageError(f"{path}: damaged or cut short ({error}); fetch it again") from error
     missing = [name for name in names if name not in found]
     if missing:
-        raise UsageError(f"{path}: no {missing[0]} in it")
+        raise UsageError(f"{path}: no {missing[0]} in it; fetch the published one")
     return [found[name] for name in names]
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins.contracts import Data, Layout, SearchData, Task
 from spikefront.plugins.data.samples import Array, Samples, checked
+from spikefront.searchspace import UsageError
 
 T = TypeVar("T")
 
@@ -105,6 +106,16 @@ class ArrayTask(Task):
         raise TypeError(f"{cls.__name__} must define read()")
 
     @classmethod
+    def _samples(cls) -> Samples:
+        try:
+            return checked(cls.read(), cls.name)
+        except OSError as error:  # what else goes wrong in there is a mistake in code, whose place has to be seen
+            reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise UsageError(
+                f"task {cls.name!r} can't read its arrays ({reason}); mend the path in its file"
+            ) from error
+
+    @classmethod
     def about(cls) -> About:
         """Return what the data say of the task, reading them the first time.
 
@@ -112,7 +123,7 @@ class ArrayTask(Task):
             UsageError: when the arrays can't be used.
         """
         if "_about" not in vars(cls):
-            cls._about = About.of(checked(cls.read(), cls.name))
+            cls._about = About.of(cls._samples())
         return cls._about
 
     @classmethod
@@ -131,12 +142,12 @@ class ArrayTask(Task):
         return f"{cls.name}: {splits}; inputs: {shape}, {scaled}; targets: {targets}; quality: {cls.quality}"
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
-        samples = checked(self.read(), self.name)
+        samples = self._samples()
         train, validation, _ = samples.split()
         return SearchData(self._data(samples, train), self._data(samples, validation), self.about().outputs)
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
-        samples = checked(self.read(), self.name)
+        samples = self._samples()
         return self._data(samples, samples.split()[2])
 
     def _data(self, samples: Samples, index: Array) -> Data:

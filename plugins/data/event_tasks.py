@@ -93,17 +93,27 @@ class EventTask(Task):
         return labels
 
     def outputs(self, recordings: Recordings) -> int:
-        """Return how many outputs the targets need."""
+        """Return how many outputs the targets need.
+
+        Raises:
+            UsageError: when all recordings are of one class.
+        """
+        if len(recordings.classes) < 2:
+            raise UsageError(
+                f"task {self.name!r}: all recordings are of class {recordings.classes[0]}; classification needs 2 or "
+                "more classes, a folder each"
+            )
         return len(recordings.classes)
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         recordings, source = self.recordings("Train", data_dir)
         train, validation = stratified(recordings.labels)
         if not len(validation):
-            raise UsageError(f"task {self.name!r}: no class has two recordings, of which one could validate")
+            raise UsageError(f"task {self.name!r}: no class has two recordings, of which one could validate; add some")
+        outputs = self.outputs(recordings)
         splits = {"train": train, "validation": validation}
         data = self._cached(recordings, splits, steps, source)
-        return SearchData(data["train"], data["validation"], self.outputs(recordings))
+        return SearchData(data["train"], data["validation"], outputs)
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         recordings, source = self.recordings("Test", data_dir)

@@ -52,7 +52,9 @@ def read_40_bit(raw: bytes, name: str) -> Array:
         [(258, 3, 7, 1)]
     """
     if len(raw) % _BYTES:
-        raise UsageError(f"{name}: cut short: {len(raw)} bytes are no whole number of events of {_BYTES} bytes")
+        raise UsageError(
+            f"{name}: cut short: {len(raw)} bytes are no whole number of events of {_BYTES} bytes; fetch it again"
+        )
     columns = np.frombuffer(raw, np.uint8).reshape(-1, _BYTES)
     high, middle, low = (columns[:, byte].astype(np.uint32) for byte in (2, 3, 4))
     wrapped = columns[:, 1] == _WRAPPED_ROW
@@ -61,7 +63,7 @@ def read_40_bit(raw: bytes, name: str) -> Array:
     events["x"], events["y"], events["polarity"] = columns[:, 0], columns[:, 1], high >> 7
     events = events[~wrapped]
     if not len(events):
-        raise UsageError(f"{name}: no event in it")
+        raise UsageError(f"{name}: no event in it; fetch it again, or remove it")
     return events
 
 
@@ -73,7 +75,8 @@ def refuse_outside(events: Array, size: tuple[int, int], name: str) -> None:
         number = int(outside.argmax())
         x, y = int(events["x"][number]), int(events["y"][number])
         raise UsageError(
-            f"{name}: event {number} lies at column {x}, row {y}, outside the sensor of {width}x{height} pixels"
+            f"{name}: event {number} lies at column {x}, row {y}, outside the sensor of {width}x{height} pixels; "
+            "fetch it again, or remove it"
         )
 
 

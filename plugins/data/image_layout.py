@@ -115,7 +115,9 @@ def _check_split(source: Source, name: str, members: _Members, train: _Members) 
         raise UsageError(f"{source.path}: too few images for a {name} split; some class needs 10 or more")
     strange = sorted(members.keys() - train.keys())
     if strange:
-        raise UsageError(f"{source.path}: class {strange[0]!r} is in the {name} split but not in training")
+        raise UsageError(
+            f"{source.path}: class {strange[0]!r} is in the {name} split but not in training; remove it, or train on it"
+        )
 
 
 def _labelled(members: Mapping[str, list[str]], classes: Sequence[str], rng: np.random.Generator) -> Labelled:

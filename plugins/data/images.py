@@ -81,7 +81,7 @@ class Zip:
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{path}: no readable zip ({error})") from error
+            raise UsageError(f"{path}: no zip, or cut short ({error}); copy it again") from error
         self._entries = {str(PurePosixPath(about.filename)): about for about in self._zip.infolist()}
 
     def names(self) -> Iterator[tuple[str, str]]:

@@ -162,7 +162,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UsageError(f"{path}: no zip archive, or cut short ({error})") from error
+        raise UsageError(f"{path}: no zip archive, or cut short ({error}); fetch it again") from error
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def _unzipped(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # the last where it is encrypted
-        raise UsageError(f"{archive.filename}: {name} is damaged ({error})") from error
+        raise UsageError(f"{archive.filename}: {name} is damaged ({error}); fetch the archive again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,8 @@ def as_trained(recordings: Recordings, classes: Sequence[str], path: Path | str)
     """
     unknown = sorted(set(recordings.classes) - set(classes))
     if unknown:
-        raise UsageError(f"{path}: class {unknown[0]} is tested but has no training recording")
+        raise UsageError(
+            f"{path}: class {unknown[0]} is tested but has no training recording; remove it, or train on it"
+        )
     numbers = np.array([classes.index(name) for name in recordings.classes])
     return Recordings(recordings.events, recordings.ends, numbers[recordings.labels], tuple(classes))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from spikefront.plugins import EnergyModel, Registry
-from spikefront.runners.deploy.description import KINDS, Description
+from spikefront.plugins import EnergyModel, Registry, Task
+from spikefront.runners.deploy.description import KINDS, Description, output_name
+from spikefront.runners.judging.judge import MEASURING_SAMPLES
 from spikefront.searchspace.units import format_energy
 
 _COUNTS: Final = {
@@ -19,34 +20,11 @@ _COUNTS: Final = {
 }
 """Metrics of the energy section, and what they count."""
 
-_LOADING: Final = {
-    "torch": (
-        "```python",
-        "import spikefront",
-        "",
-        'model = spikefront.load("{file}")',
-        "classes = model.predict(images)  # {inputs}",
-        "```",
-    ),
-    "nir": (
-        "```python",
-        "import nir",
-        "",
-        'graph = nir.read("{file}")  # one time step is 0.0001 s; metadata["spikefront"] describes the network',
-        "```",
-        "",
-        "The graph takes what coding `{coding}` makes of an input, step by step, and gives the last layer's output at "
-        "each step; coding and decoding are not in it. A neuron fires where its potential reaches the threshold.",
-    ),
-    "onnx": (
-        "```python",
-        "import onnxruntime",
-        "",
-        'session = onnxruntime.InferenceSession("{file}")',
-        '(logits,) = session.run(["logits"], {{"inputs": images}})  # {inputs}',
-        "```",
-    ),
-}
+_NIR_NOTE: Final = (
+    "The graph takes what coding `{coding}` makes of an input, step by step, and gives the last layer's output at each "
+    'step. Decoded outputs are their sum over the steps, weighted by `json.loads(graph.metadata["decoding"])`. '
+    "A neuron fires where its potential reaches the threshold."
+)
 
 
 def card_file(path: Path) -> Path:
@@ -55,27 +33,34 @@ def card_file(path: Path) -> Path:
 
 
 def model_card(
-    description: Description, registry: Registry, file: str, form: str, *, again: float, remarks: Sequence[str] = ()
+    description: Description,
+    registry: Registry,
+    file: str,
+    form: str,
+    *,
+    again: Mapping[str, float],
+    remarks: Sequence[str] = (),
 ) -> str:
     """Return the card of an exported network.
 
     Args:
         description: what the network is.
-        registry: where its energy model is looked up.
+        registry: where its task and energy model are looked up.
         file: name of the exported file.
         form: format of the file: ``torch``, ``nir`` or ``onnx``.
-        again: quality on the validation split, measured at the export.
+        again: what the task measures on the validation split, ``quality`` first of all, at the export.
         remarks: what the export found out, each a sentence.
     """
     flat = description.candidate
+    task: type[Task] = registry.get("task", str(flat["task"]))
     sections = {
         f"Spiking network for {flat['task']}": _summary(description, form),
-        "Data": _data(description),
-        "Quality": _quality(description, again),
+        "Data": _data(description, task),
+        "Quality": _quality(description, task, again),
         "Energy and latency": _energy(description, registry),
         "Network": _table(("hyperparameter", "value"), [(name, f"`{value}`") for name, value in flat.items()]),
         "Where it comes from": _origin(description),
-        "How to load it": [_filled(line, description, file) for line in _LOADING[form]] + ["", *remarks],
+        "How to load it": [*_loading(description, task, file, form), "", *remarks],
         "Licence": ["*Not stated. Whoever publishes this file states it here, with the terms of the data.*"],
     }
     parts = [f"{'#' if number == 0 else '##'} {title}\n" for number, title in enumerate(sections)]
@@ -89,33 +74,36 @@ def _summary(description: Description, form: str) -> list[str]:
     return [f"A spiking neural network found by spikefront: {what}. Format: {form}."]
 
 
-def _data(description: Description) -> list[str]:
+def _data(description: Description, task: type[Task]) -> list[str]:
     flat, samples = description.candidate, description.samples
     subset = flat.get("training.subset", 0)
     trained = f"{subset} of its {samples['train']}" if subset else f"all {samples['train']}"
+    what = " ".join((task.__doc__ or "").partition("\n\n")[0].split()).rstrip(".")
     return [
-        f"Task `{flat['task']}`. Trained on {trained} training samples, for {flat['training.epochs']} epochs, with "
-        f"seed {flat['seed']}; chosen by its quality on {samples['validation']} validation samples.",
+        f"Task `{flat['task']}`{what and f' ({what})'}. Trained on {trained} training samples, for "
+        f"{flat['training.epochs']} epochs, with seed {flat['seed']}; chosen by its quality on "
+        f"{samples['validation']} validation samples.",
         "",
-        f"Inputs: {_inputs(description)}. Outputs: {description.outputs}{' classes' if description.classes else ''}.",
+        f"Inputs: {_inputs(description, task)}. Outputs: {_outputs(description, task)}.",
     ]
 
 
-def _quality(description: Description, again: float) -> list[str]:
+def _quality(description: Description, task: type[Task], again: Mapping[str, float]) -> list[str]:
     measured, name, confirmed = description.metrics.get("quality"), description.quality, description.confirmation
     found = "not recorded" if measured is None else f"{measured:.4f}"
-    lines = [f"- {name}, validation split, one seed: {found}; measured again at the export: {again:.4f}"]
-    if confirmed is None:
-        lines += [
-            "",
-            "One seed, validation split, **not confirmed**: the best of many is chosen by luck too, so expect ",
-        ]
-        lines[-1] += "less on new data. `spikefront confirm` measures it on the test split."
-        return lines
-    interval = f"95 % interval {confirmed.low:.4f} to {confirmed.high:.4f}"
-    spread = f"standard deviation {confirmed.sd:.4f}, {interval}"
-    lines.append(f"- {name}, test split, mean of {confirmed.seeds} seeds: {confirmed.mean:.4f} ({spread})")
-    return [*lines, "", "The seeds were trained anew; the weights in this file are those of the search."]
+    lines = [
+        f"- {name}, validation split, one seed: {found}; measured again at the export: {again['quality']:.4f}",
+        *(f"- {other}, likewise: {value:.4f}" for other, value in again.items() if other not in ("quality", name)),
+    ]
+    if confirmed is not None:
+        interval = f"95 % interval {confirmed.low:.4f} to {confirmed.high:.4f}"
+        spread = f"standard deviation {confirmed.sd:.4f}, {interval}"
+        lines.append(f"- {name}, test split, mean of {confirmed.seeds} seeds: {confirmed.mean:.4f} ({spread})")
+    better = f"{'More' if task.maximize else 'Less'} {name} is better; {task.best_quality:g} is the best there can be."
+    if confirmed is not None:
+        return [*lines, "", f"{better} The seeds were trained anew; the weights in this file are those of the search."]
+    said = "One seed, validation split, **not confirmed**: the best of many is chosen by luck too, so expect "
+    return [*lines, "", better, "", f"{said}worse on new data. `spikefront confirm` measures it on the test split."]
 
 
 def _energy(description: Description, registry: Registry) -> list[str]:
@@ -127,7 +115,8 @@ def _energy(description: Description, registry: Registry) -> list[str]:
     if "latency_steps" in metrics:
         rows.append(("latency", f"{metrics['latency_steps']:g} time steps"))
     rows += [(text, f"{metrics[name]:.6g}") for name, text in _COUNTS.items() if name in metrics]
-    note = "Per sample, counted on 128 evenly spaced validation samples, priced by energy model"
+    counted = min(MEASURING_SAMPLES, description.samples["validation"])
+    note = f"Per sample, counted on {counted} evenly spaced validation samples, priced by energy model"
     return [*_table(("what", "value"), rows), "", f"{note} {priced}"]
 
 
@@ -143,13 +132,47 @@ def _origin(description: Description) -> list[str]:
     return _table(("what", "value"), [(what, f"`{value}`" if value else "not known") for what, value in rows])
 
 
-def _inputs(description: Description) -> str:
+def _inputs(description: Description, task: type[Task]) -> str:
     shape = ", ".join(["N", *map(str, description.input_shape)])
-    return f"`{description.input_dtype}` of shape ({shape}), as task `{description.candidate['task']}` reads them"
+    read = f"`{description.input_dtype}` of shape ({shape}), as task `{description.candidate['task']}` reads them"
+    return f"{read}: numbers of events (N, T, C, H, W)" if task.inputs == "events" else read
 
 
-def _filled(line: str, description: Description, file: str) -> str:
-    return line.format(file=file, inputs=_inputs(description).replace("`", ""), coding=description.candidate["coding"])
+def _outputs(description: Description, task: type[Task]) -> str:
+    if description.classes:
+        return f"{description.outputs} classes"
+    if task.output == "images":
+        return f"images of shape {description.network_shape}, pixels in [0, 1]"
+    return f"{description.outputs} value{'s' * (description.outputs > 1)}, in the unit of the data"
+
+
+def _loading(description: Description, task: type[Task], file: str, form: str) -> list[str]:
+    given = "frames" if task.inputs == "events" else task.layout
+    inputs = _inputs(description, task).replace("`", "")
+    if form == "nir":
+        code = [
+            "import nir",
+            "",
+            f'graph = nir.read("{file}")  # one time step is 0.0001 s; metadata["spikefront"] describes the network',
+        ]
+        note = ["", _NIR_NOTE.format(coding=description.candidate["coding"])]
+    elif form == "onnx":
+        out = output_name(description)
+        code = [
+            "import onnxruntime",
+            "",
+            f'session = onnxruntime.InferenceSession("{file}")',
+            f'({out},) = session.run(["{out}"], {{"inputs": {given}}})  # {inputs}',
+        ]
+        note = []
+    else:
+        images = task.output == "images"
+        answers = "classes" if description.classes else "reconstructions" if images else "values"
+        code = ["import spikefront", "", f'model = spikefront.load("{file}")']
+        code += ["samples = model.sample(16)  # random images"] * images
+        code += [f"{answers} = model.predict({given})  # {inputs}"]
+        note = []
+    return ["```python", *code, "```", *note]
 
 
 def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -109,6 +109,11 @@ class Description:
         return cls(**found)
 
 
+def output_name(description: Description) -> str:
+    """Return what a graph in a format of others calls its output."""
+    return "logits" if description.classes else "outputs"
+
+
 def describe(
     candidate: Candidate | Mapping[str, object],
     data: SearchData,

@@ -14,7 +14,7 @@ from spikefront.runners.deploy.card import card_file, model_card
 from spikefront.runners.deploy.description import Confirmation, Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.judging.training import evaluate
-from spikefront.searchspace import Candidate, UnknownName, UsageError, Value, from_flat
+from spikefront.searchspace import UnknownName, UsageError, Value, from_flat
 
 FORMATS: Final = ("torch", "nir", "onnx")
 
@@ -100,6 +100,7 @@ def export_model(model: Model, path: Path, form: str, *, registry: Registry, dat
         from spikefront.runners.deploy.to_nir import export_nir
 
         export_nir(model, path)
+        remarks += _unit(model)
     else:
         from spikefront.runners.deploy.to_onnx import export_onnx
 
@@ -108,7 +109,8 @@ def export_model(model: Model, path: Path, form: str, *, registry: Registry, dat
             f"ONNX Runtime gave the network's outputs on {agreement.close} of {agreement.inputs} validation samples; "
             f"the largest difference of an output was {agreement.largest:.2g}."
         )
-    again = _quality(model.candidate, model, registry, data)
+    task: Task = registry.get("task", model.candidate.task.name)(model.candidate.task.config)
+    again = evaluate(model.network, task, data.validation)
     card = model_card(model.description, registry, path.name, form, again=again, remarks=remarks)
     card_file(path).write_text(card, encoding="utf-8")
     return model
@@ -128,6 +130,14 @@ def check_target(path: Path, form: str) -> None:
         raise UsageError(f"--to {path}: folder {path.parent} does not exist; create it or choose another")
 
 
-def _quality(candidate: Candidate, model: Model, registry: Registry, data: SearchData) -> float:
-    task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
-    return evaluate(model.network, task, data.validation)["quality"]
+def _unit(model: Model) -> list[str]:
+    """Say in which unit a graph without the task's part in it gives values; nothing if it is that of the data."""
+    if model.description.classes:
+        return []
+    ends = torch.stack([torch.zeros(model.description.outputs), torch.ones(model.description.outputs)])
+    zero, one = model.in_units(ends)
+    if torch.equal(one - zero, ends[1]) and torch.equal(zero, ends[0]):
+        return []
+    pairs = zip((one - zero).tolist(), zero.tolist(), strict=True)
+    told = ", ".join(f"{scale:.6g} x + {mean:.6g}" for scale, mean in pairs)
+    return [f"Decoded outputs x are in the unit that was learnt; in that of the data they are {told}."]

@@ -1,4 +1,4 @@
-"""Trained networks in use: raw inputs in, classes or values out."""
+"""Trained networks in use: raw inputs in; classes, values or images out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from spikefront.plugins import Registry, Task, load_registry
 from spikefront.runners.deploy.archive import read_archive
 from spikefront.runners.deploy.description import Description
 from spikefront.runners.judging.assembly import Network, assemble
-from spikefront.runners.judging.training import decoded_outputs, prepared
+from spikefront.runners.judging.training import affordable, decoded_outputs, prepared
 from spikefront.runners.seeding import fixed_randomness
 from spikefront.searchspace import Candidate, UsageError, from_flat
 
@@ -67,6 +68,16 @@ class Model:
             raise UsageError(f"weights don't fit the network that plugins build here ({reason}){versions}") from error
         self.network: Network = network.to(self._device).eval()
 
+    @property
+    def generates(self) -> bool:
+        """Whether the network makes images."""
+        return self._task.output == "images"
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether its inputs are frames of events."""
+        return self._task.inputs == "events"
+
     def logits(self, inputs: Tensor | NDArray[Any]) -> Tensor:
         """Return the decoded outputs.
 
@@ -74,10 +85,11 @@ class Model:
 
         Args:
             inputs: raw inputs as the task's data come, ``(N, ...)``: for digits, ``(N, 1, 8, 8)`` of whole numbers from
-                0 to 16. A NumPy array is taken too.
+                0 to 16; of recordings, frames ``(N, T, C, H, W)`` of numbers of events. A NumPy array is taken too.
 
         Returns:
-            ``(N, K)`` floats, on the model's device.
+            ``(N, K)`` floats, on the model's device: scores of classes, values in the unit that was learnt, or the
+            logits of pixels.
 
         Raises:
             UsageError: for inputs of another shape, dtype or range.
@@ -85,26 +97,54 @@ class Model:
         return decoded_outputs(self.network, self._prepared, self._checked(inputs))
 
     def predict(self, inputs: Tensor | NDArray[Any]) -> Tensor:
-        """Return the class of each input, ``(N,)`` integers, or the outputs ``(N, K)`` of a task that has no classes.
-
-        Values are in the unit of the task's data.
+        """Return what the task asks for.
 
         Args:
             inputs: raw inputs, as for ``logits``.
+
+        Returns:
+            The class of each input, ``(N,)`` integers; or values ``(N, K)`` in the unit of the task's data; or, of a
+            network that generates, the inputs' reconstructions ``(N, C, H, W)`` in [0, 1].
 
         Raises:
             UsageError: for inputs of another shape, dtype or range.
         """
         outputs = self.logits(inputs)
-        return outputs.argmax(1) if self.description.classes else self._task.in_units(outputs)
+        return outputs.argmax(1) if self.description.classes else self.in_units(outputs)
 
-    def _checked(self, inputs: Tensor | NDArray[Any]) -> Tensor:
+    def sample(self, count: int, *, seed: int = 0) -> Tensor:
+        """Return random images of a network that generates.
+
+        Args:
+            count: how many, at least 1.
+            seed: of the draws: the same gives the same images on the same kind of device.
+
+        Returns:
+            ``(count, C, H, W)`` floats in [0, 1], on the model's device.
+
+        Raises:
+            UsageError: when the network makes no images, or for a count below 1.
+        """
+        if not self.generates:
+            raise UsageError(f"task {self._task.name!r} generates no images; use predict(inputs)")
+        if count < 1:
+            raise UsageError(f"sample({count}): the number of images must be at least 1")
+        most = affordable(self.candidate.steps)
+        with torch.no_grad(), fixed_randomness(seed):
+            drawn = [self.network.sample(min(most, count - done)) for done in range(0, count, most)]
+        return self.in_units(torch.cat(drawn))
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return decoded outputs ``(N, K)`` as values in the unit of the data, or as images ``(N, C, H, W)``."""
+        return _in_units(self._task, self.description.network_shape, outputs)
+
+    def _checked(self, inputs: object) -> Tensor:
         """Return the inputs in the shape and dtype in which the task's data come, on the device."""
-        given = torch.as_tensor(inputs)
+        given = _tensor(inputs)
         shape, name = self.description.input_shape, self.description.candidate["task"]
         if given.dim() != len(shape) + 1 or given.shape[1:] != shape or len(given) == 0:
             wanted = ", ".join(["N", *map(str, shape)])
-            more = "; one input needs a leading axis of 1" if given.shape == shape else ""
+            more = self._misshapen(tuple(given.shape))
             raise UsageError(f"inputs of shape {tuple(given.shape)}: task {name!r} has ({wanted}), N at least 1{more}")
         dtype: torch.dtype = getattr(torch, self.description.input_dtype)
         if given.dtype != dtype:
@@ -117,29 +157,60 @@ class Model:
             given = cast
         return given.to(self._device)
 
+    def _misshapen(self, given: tuple[int, ...]) -> str:
+        """Say what inputs of this shape lack; nothing if it is not known."""
+        shape = self.description.input_shape
+        if given == shape:
+            return "; one input needs a leading axis of 1"
+        if self.takes_events and len(given) == len(shape) + 1 and given[2:] == shape[1:]:
+            return f"; this network takes T = {shape[0]} frames"
+        if len(shape) == 3 and given[1:] == (*shape[1:], shape[0]):
+            return "; channels come first: numpy.moveaxis(inputs, -1, 1)"
+        return ""
+
     def _prepared(self, batch: Tensor) -> Tensor:
         x = prepared(self._task, batch)
-        low, high = float(x.min()), float(x.max())
-        if not 0 <= low <= high <= 1:  # NaN too
-            name = self.description.candidate["task"]
+        name, (low, high) = self.description.candidate["task"], (float(x.min()), float(x.max()))
+        if self.takes_events:
+            if not (low >= 0 and torch.equal(x, x.round())):
+                raise UsageError(f"inputs out of range: task {name!r} has numbers of events, whole and at least 0")
+        elif not 0 <= low <= high <= 1:  # NaN too
             scaled = f"scaled as task {name!r} does, they reach from {low:g} to {high:g}"
             raise UsageError(f"inputs out of range: {scaled}, and must be within 0 and 1")
         return x
 
-    def raw_to_logits(self) -> torch.nn.Module:
-        """Return a module from a batch of raw inputs to decoded outputs, without any checks."""
-        return _RawToLogits(self._task, self.network)
+    def raw_to_outputs(self) -> torch.nn.Module:
+        """Return a module from a batch of raw inputs to what ``predict`` returns, without any checks.
+
+        Where that are classes, it gives their scores ``(N, K)``.
+        """
+        return _RawToOutputs(self._task, self.network, self.description.network_shape)
 
 
-class _RawToLogits(torch.nn.Module):
-    def __init__(self, task: Task, network: Network) -> None:
+class _RawToOutputs(torch.nn.Module):
+    def __init__(self, task: Task, network: Network, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.task = task
         self.network = network
+        self.shape = shape
 
     def forward(self, inputs: Tensor) -> Tensor:
-        out: Tensor = self.network(self.task.prepare(inputs))
-        return out
+        return _in_units(self.task, self.shape, self.network(self.task.prepare(inputs)))
+
+
+def _in_units(task: Task, shape: tuple[int, ...], outputs: Tensor) -> Tensor:
+    """Return decoded outputs in the unit of the data; images are decoded as the logits of their pixels."""
+    return outputs.sigmoid().unflatten(1, shape) if task.output == "images" else task.in_units(outputs)
+
+
+def _tensor(inputs: object) -> Tensor:
+    try:
+        if isinstance(inputs, np.ndarray):
+            inputs = np.require(inputs, requirements=["C", "W"])  # torch takes no others
+        return torch.as_tensor(inputs)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(inputs).__name__ + (f" of {inputs.dtype}" if isinstance(inputs, np.ndarray) else "")
+        raise UsageError(f"inputs are a {kind}; give a tensor or a NumPy array of numbers, (N, ...)") from error
 
 
 def load(

@@ -12,13 +12,15 @@ LIF    ``tau dv/dt = -v + r I`` (v_leak = 0)                tau in seconds; r = 
 ====== ==================================================== ==========================================
 
 Both reset to 0 when they fire. Batch norm is folded into the weights. How the input becomes spikes and how the output
-is read is no part of NIR: the graph's metadata hold the description of the network, with its coding and steps.
+is read is no part of NIR: the graph's metadata hold the description of the network, with its coding and steps, and what
+the output of each step is worth.
 
 Reference: Pedersen et al., "Neuromorphic intermediate representation", Nature Communications 15 (2024).
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -28,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from spikefront.plugins import AvgPool, Dropout, Flatten, Kind, Neuron, Signal, Site, Synapse
 from spikefront.plugins.conversion import Conversion
@@ -87,7 +89,11 @@ def nir_graph(model: Model) -> nir.NIRGraph:
         shape = after
     nodes["output"] = nir.Output({"output": np.array(shape)})
     names = list(nodes)
-    metadata = {"spikefront": model.description.to_json(), "seconds_per_step": str(STEP_S)}
+    metadata = {
+        "spikefront": model.description.to_json(),
+        "seconds_per_step": str(STEP_S),
+        "decoding": json.dumps(_decoding_weights(model).tolist()),
+    }
     return nir.NIRGraph(nodes, list(pairwise(names)), metadata=metadata, type_check=False)
 
 
@@ -100,11 +106,16 @@ def refuse_inexpressible(model: Model) -> None:
 
 def _reasons(model: Model) -> Iterator[str]:
     coding = model.network.coding
+    if model.generates:
+        yield f"backbone {model.network.backbone.name!r} draws the spikes of its latent at random, and NIR has no draws"
+        return
     if isinstance(coding, Conversion):
         yield f"coding {coding.name!r} needs neurons that keep what exceeds their threshold, and NIR's reset to 0"
         return
     if _encoded(model).coefficient is not None:
         yield f"coding {coding.name!r} weights spikes by their time step, and NIR has no weighted spikes"
+    if not _is_weighted_sum(model):
+        yield f"coding {coding.name!r} reads more from the output than a weighted sum of its steps"
     where: dict[str, list[str]] = {}
     for number, layer in enumerate(_chain(model.network.backbone.layers)):
         if reason := _no_primitive(layer):
@@ -155,10 +166,32 @@ def _chain(layers: nn.Module) -> Iterator[nn.Module]:
 def _encoded(model: Model) -> Signal:
     """Return what one empty input becomes."""
     weight = next(model.network.parameters())
-    shape = model.description.network_shape
-    if len(model.description.input_shape) > len(shape):  # events: frames over time
-        shape = (model.candidate.steps, *shape)
-    return model.network.coding.encode(torch.zeros(1, *shape, dtype=weight.dtype, device=weight.device))
+    empty = torch.zeros(1, *model.description.network_shape, dtype=weight.dtype, device=weight.device)
+    if model.takes_events:
+        return model.network.coding.encode_events(empty.expand(model.candidate.steps, *empty.shape))
+    return model.network.coding.encode(empty)
+
+
+@torch.no_grad()
+def _decoding_weights(model: Model) -> Tensor:
+    """Return what the output of each step is worth, ``(T,)``: what comes of a single event at each step in turn."""
+    steps = model.candidate.steps
+    return _decoded(model, torch.eye(steps)).flatten()
+
+
+@torch.no_grad()
+def _is_weighted_sum(model: Model) -> bool:
+    """Say whether decoded outputs are the sum of the steps' outputs, weighted by ``_decoding_weights``."""
+    ones = torch.ones(model.candidate.steps, 1)
+    return torch.allclose(_decoded(model, ones).flatten(), _decoding_weights(model).sum(), atol=1e-6)
+
+
+def _decoded(model: Model, values: Tensor) -> Tensor:
+    """Return what the coding decodes from an output ``(T, B)``."""
+    weight = next(model.network.parameters())
+    spikes = isinstance(list(_chain(model.network.backbone.layers))[-1], Site)
+    kind = Kind.BINARY if spikes else Kind.ANALOG
+    return model.network.coding.decode(Signal(values.unsqueeze(2).to(weight), model.candidate.steps, kind))
 
 
 @torch.no_grad()

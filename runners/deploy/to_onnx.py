@@ -22,6 +22,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from spikefront.runners.deploy.description import output_name
 from spikefront.runners.deploy.model import Model
 from spikefront.searchspace import UsageError
 
@@ -50,20 +51,21 @@ class Agreement:
 def export_onnx(model: Model, path: Path, inputs: Tensor) -> Agreement:
     """Write a network as an ONNX file and compare the two.
 
-    The graph takes ``inputs``, raw and in any number, and gives ``logits``, ``(N, K)``.
+    The graph takes ``inputs``, raw and in any number N. It gives ``logits``, the scores of classes ``(N, K)``, or, of a
+    task without classes, ``outputs``, what ``Model.predict`` returns.
 
     Args:
         model: the network, on the CPU.
         path: where to.
-        inputs: raw inputs to compare on, ``(N, ...)``, N at least 2.
+        inputs: raw inputs to compare on, ``(N, ...)``, N at least 1.
 
     Raises:
         UsageError: when a part of the network can't be expressed, when the file computes something else, or when the
             packages that it needs are missing.
     """
     runtime = _runtime()
-    module = model.raw_to_logits()
-    program = _traced(model, module, inputs[:2])
+    module = model.raw_to_outputs()
+    program = _traced(model, module, torch.cat([inputs[:1], inputs[-1:]]))  # of one, N would be taken for a constant
     _refuse_randomness(program, model)
     part = path.with_name(f"{path.name}.part")
     try:
@@ -109,7 +111,11 @@ def _translated(model: Model, program: torch.export.ExportedProgram) -> Any:
     try:
         with _quiet():
             return torch.onnx.export(
-                program, dynamo=True, input_names=["inputs"], output_names=["logits"], verbose=False
+                program,
+                dynamo=True,
+                input_names=["inputs"],
+                output_names=[output_name(model.description)],
+                verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         unknown = re.search(r"No ONNX function found for [^>]*>", f"{error} {error.__cause__}")
@@ -120,16 +126,18 @@ def _translated(model: Model, program: torch.export.ExportedProgram) -> Any:
 def _refuse_randomness(program: torch.export.ExportedProgram, model: Model) -> None:
     for node in program.graph.nodes:
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            modules = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
+            kind = "backbone" if any(name.endswith("backbone") for name in modules) else "coding"
             raise UsageError(
-                f"ONNX can't express coding {model.candidate.coding.name!r} as it is configured: it draws random "
-                f"numbers ({node.target}), and a graph's would be others; use --format torch"
+                f"ONNX can't express {kind} {getattr(model.candidate, kind).name!r} as it is configured: it draws "
+                f"random numbers ({node.target}), and a graph's would be others; use --format torch"
             )
 
 
 @torch.no_grad()
 def _compare(runtime: Any, path: Path, module: torch.nn.Module, inputs: Tensor) -> Agreement:
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    theirs = torch.from_numpy(session.run(["logits"], {"inputs": inputs.numpy()})[0])
+    theirs = torch.from_numpy(session.run(None, {"inputs": inputs.numpy()})[0])
     ours = module(inputs)
     difference = (theirs - ours).abs().flatten(1).amax(1)
     close = int((difference <= CLOSE * ours.abs().max().clamp(min=1)).sum())
@@ -139,12 +147,14 @@ def _compare(runtime: Any, path: Path, module: torch.nn.Module, inputs: Tensor) 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's progress and its warnings about itself to itself: errors are what a user can act on."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

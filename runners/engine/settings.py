@@ -174,6 +174,9 @@ def read_settings(options: Mapping[str, Any], name: str, *, resume: bool) -> Sea
     for extra in options.get("objective", ()):
         if extra not in ("latency", "quality", "energy"):
             raise UnknownName("objective", extra, ("latency", "quality", "energy"))
+    data_dir = options.get("data_dir")
+    if data_dir is not None and not data_dir.exists():
+        raise UsageError(f"--data-dir {data_dir}: no such folder or file")
     as_they_are = (
         "seed",
         "sampler",

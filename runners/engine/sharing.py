@@ -42,8 +42,8 @@ class SharedData:
         cls, data: SearchData, task: type[Task], data_dir: Path | None = None, *, confirming: bool = False
     ) -> SharedData:
         """Wrap a task's splits, as the driver has read them."""
-        if task.mapped:
-            return cls(None, data.outputs, data_dir, confirming)
+        if task.mapped:  # workers have folders of their own
+            return cls(None, data.outputs, data_dir and data_dir.resolve(), confirming)
         return cls((_arrays(data.train), _arrays(data.validation)), data.outputs, data_dir, confirming)
 
     def data_for(self, candidate: Candidate, registry: Registry) -> SearchData:

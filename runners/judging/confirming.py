@@ -25,10 +25,10 @@ def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchDa
         Training and validation samples as ``train``, test samples as ``validation``.
     """
     known = task.search_data(data_dir, steps)
-    train = Data(
-        _joined(known.train.inputs, known.validation.inputs), _joined(known.train.targets, known.validation.targets)
-    )
-    return SearchData(train, task.test_data(data_dir, steps), known.outputs)
+    inputs = _joined(known.train.inputs, known.validation.inputs)
+    generated = known.train.targets is known.train.inputs  # kept once, as the task does
+    targets = inputs if generated else _joined(known.train.targets, known.validation.targets)
+    return SearchData(Data(inputs, targets), task.test_data(data_dir, steps), known.outputs)
 
 
 def _joined(one: Tensor, other: Tensor) -> Tensor:

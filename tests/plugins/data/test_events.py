@@ -69,9 +69,9 @@ def test_wrapped_clock_moves_what_follows() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (bytes(12), r"^a\.bin: cut short: 12 bytes are no whole number of events of 5 bytes$"),
-        (b"", r"^a\.bin: no event in it$"),
-        (written((0, 0, 240, 0)), r"^a\.bin: no event in it$"),
+        (bytes(12), r"^a\.bin: cut short: 12 bytes are no whole number of events of 5 bytes; fetch it again$"),
+        (b"", r"^a\.bin: no event in it; fetch it again, or remove it$"),
+        (written((0, 0, 240, 0)), r"^a\.bin: no event in it; fetch it again, or remove it$"),
     ],
     ids=["cut", "empty", "only a wrapped clock"],
 )
@@ -84,10 +84,11 @@ def test_event_outside_the_sensor_is_named() -> None:
     inside, outside = (0, 33, 33, 1), (1, 34, 5, 0)
     refuse_outside(events_of(inside), SIZE, "a.bin")
     with pytest.raises(
-        UsageError, match=r"^a\.bin: event 1 lies at column 34, row 5, outside the sensor of 34x34 pixels$"
+        UsageError,
+        match=r"^a\.bin: event 1 lies at column 34, row 5, outside the sensor of 34x34 pixels; fetch it again",
     ):
         refuse_outside(events_of(inside, outside), SIZE, "a.bin")
-    with pytest.raises(UsageError, match=r"column 2, row 3, outside the sensor of 10x3 pixels$"):
+    with pytest.raises(UsageError, match=r"column 2, row 3, outside the sensor of 10x3 pixels; fetch it again"):
         refuse_outside(events_of((0, 2, 3, 0)), (3, 10), "a.bin")
 
 

@@ -135,11 +135,15 @@ def test_damaged_zip_is_named(tmp_path: Path) -> None:
     archive = pack(tmp_path / "Train.zip", "Train")
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match=r"Train\.zip: no zip archive, or cut short \(File is not a zip file\)$"):
+    with pytest.raises(
+        UsageError, match=r"Train\.zip: no zip archive, or cut short \(File is not a zip file\); fetch it again$"
+    ):
         find_part("Train", tmp_path, [])
     middle = len(whole) // 3
     archive.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
-    with pytest.raises(UsageError, match=r"Train\.zip: Train/\d/\d{5}\.bin is damaged \(.+\)$"):
+    with pytest.raises(
+        UsageError, match=r"Train\.zip: Train/\d/\d{5}\.bin is damaged \(.+\); fetch the archive again$"
+    ):
         list(Part(archive, "Train").read())
 
 

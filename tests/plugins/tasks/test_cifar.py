@@ -157,7 +157,7 @@ GOOD = batch(b"labels", 20, 0)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"python\.tar\.gz: no cifar-10-batches-py/test_batch in it$"),
+        (None, r"python\.tar\.gz: no cifar-10-batches-py/test_batch in it; fetch the published one$"),
         (b"nonsense", r"test_batch: no readable pickle \("),
         (pickle.dumps(Malicious(), protocol=2), r"test_batch: it asks for [a-z_]+\.print, .*; not read$"),
         (python2_pickle([1]), r"test_batch: no dictionary with data and labels$"),

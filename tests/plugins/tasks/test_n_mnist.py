@@ -70,7 +70,9 @@ def test_test_classes_are_numbered_as_in_training(folder: Path) -> None:
     shutil.rmtree(folder / "Test" / "0")
     assert set(NMNIST().test_data(folder, 2).targets.tolist()) == {1, 2}
     shutil.rmtree(folder / "Train" / "8")
-    with pytest.raises(UsageError, match=r"^.*copy/Test: class 8 is tested but has no training recording$"):
+    with pytest.raises(
+        UsageError, match=r"^.*copy/Test: class 8 is tested but has no training recording; remove it, or train on it$"
+    ):
         NMNIST().test_data(folder, 2)
 
 
@@ -128,9 +130,9 @@ def _without_siblings(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_cut, r"00575\.bin: cut short: 13983 bytes are no whole number of events of 5 bytes$"),
-        (_outside, r"00575\.bin: event 1 lies at column 34, row 7, outside the sensor of 34x34 pixels$"),
-        (_empty, r"00575\.bin: no event in it$"),
+        (_cut, r"00575\.bin: cut short: 13983 bytes are no whole number of events of 5 bytes; fetch it again$"),
+        (_outside, r"00575\.bin: event 1 lies at column 34, row 7, outside the sensor of 34x34 pixels; fetch it again"),
+        (_empty, r"00575\.bin: no event in it; fetch it again, or remove it$"),
         (_without_siblings, r"class 3 of Train is empty; remove it"),
     ],
     ids=["cut", "outside", "empty", "empty class"],
@@ -157,7 +159,9 @@ def test_a_single_recording_of_each_class_can_not_be_split(folder: Path) -> None
     for digit in (folder / "Train").iterdir():
         for path in sorted(digit.iterdir())[1:]:
             path.unlink()
-    with pytest.raises(UsageError, match=r"^task 'n-mnist': no class has two recordings, of which one could validate$"):
+    with pytest.raises(
+        UsageError, match=r"^task 'n-mnist': no class has two recordings, of which one could validate; add some$"
+    ):
         NMNIST().search_data(folder, 2)
 
 

@@ -114,7 +114,7 @@ def test_card_of_a_confirmed_network_gives_mean_interval_and_seeds(
     confirmation = Confirmation(seeds=5, mean=0.91234, sd=0.012, low=0.8974, high=0.9272)
     description = describe(found.candidate, data, registry, metrics=found.metrics, confirmation=confirmation)
 
-    card = model_card(description, registry, "net.pt", "torch", again=0.5)
+    card = model_card(description, registry, "net.pt", "torch", again={"quality": 0.5})
 
     expected = "test split, mean of 5 seeds: 0.9123 (standard deviation 0.0120, 95 % interval 0.8974 to 0.9272)"
     assert expected in card

@@ -111,6 +111,14 @@ def _maps(tensor: torch.Tensor) -> bool:
     return False
 
 
+def test_a_relative_folder_means_the_same_to_workers(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = registry.get("task", "bars")
+    monkeypatch.chdir(tmp_path)
+    assert SharedData.of(task().search_data(None, 1), task, Path("mine")).data_dir == tmp_path / "mine"
+
+
 def test_confirming_reads_the_test_split(registry: Registry) -> None:
     task = registry.get("task", "bars")
     shared = SharedData.of(confirmation_data(task(), None, 1), task, confirming=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Data, SearchData, Task
+from spikefront.plugins import Data, SearchData, Task, load_registry
 from spikefront.plugins.data.cache import mapped, new_array
 from spikefront.runners.judging.confirming import confirmation_data
 
@@ -49,3 +49,12 @@ def test_neighbours_in_a_file_are_joined_where_they_are(file: Tensor, order: tup
     assert torch.equal(data.train.inputs, file[numbers])
     assert data.validation.targets.tolist() == [10, 11]
     assert (data.train.inputs.data_ptr() == file.data_ptr()) is shared
+
+
+def test_images_to_generate_are_kept_once() -> None:
+    task = load_registry(third_parties=False).get("task", "digits-generation")()
+    known = task.search_data(None, 1)
+    data = confirmation_data(task, None, 1)
+    assert data.train.targets is data.train.inputs
+    assert torch.equal(data.train.inputs, torch.cat([known.train.inputs, known.validation.inputs]))
+    assert data.validation.targets is data.validation.inputs
