@@ -166,8 +166,8 @@ def verdict(members: Sequence[Confirmed], failed: Mapping[int, str], maximize: b
         worse = by > 0 if maximize else by < 0
         why = "the best of many on one seed is in part luck" if worse else "training has the validation samples, too"
         said.append(
-            f"quality on the test split is {format_quality(abs(by))} {'below' if by > 0 else 'above'} that at "
-            f"selection, on average: {why}"
+            f"quality on the test split is {format_quality(abs(by))} {'worse' if worse else 'better'} than "
+            f"at selection, on average: {why}"
         )
         changed, pairs = rank_changes(members)
         said.append(f"{changed} of {pairs} pairs of members changed their order in quality")

@@ -107,13 +107,16 @@ def test_the_verdict_names_who_fell_and_by_whom() -> None:
         "trial 2 fell off: trial 1 is better on the test split, on the mean over seeds",
     ]
     assert said[-1] == "1 of 3 pairs of members changed their order in quality"
-    assert "0.0067 below that at selection" in said[2]
+    assert "0.0067 worse than at selection" in said[2]
 
 
-@pytest.mark.parametrize(("maximize", "why"), [(True, "in part luck"), (False, "has the validation samples, too")])
-def test_the_verdict_knows_which_way_quality_points(maximize: bool, why: str) -> None:
+@pytest.mark.parametrize(
+    ("maximize", "than", "why"),
+    [(True, "worse", "in part luck"), (False, "better", "has the validation samples, too")],
+)
+def test_the_verdict_knows_which_way_quality_points(maximize: bool, than: str, why: str) -> None:
     axis = Objective("quality", maximize=maximize, worst=0.0 if maximize else 1.0, best=1.0 if maximize else 0.0)
     members = confirm_front({0: at(0.5, 10.0)}, {0: {1: at(0.4, 10.0)}}, (axis, ENERGY))
     (said,) = [sentence for sentence in verdict(members, {}, maximize) if "on the test split is" in sentence]
-    assert said.startswith("quality on the test split is 0.1000 below that at selection")
+    assert said.startswith(f"quality on the test split is 0.1000 {than} than at selection")
     assert said.endswith(why)
