@@ -212,6 +212,7 @@ def failure(reports: list[Result]) -> str:
     return str(reports[-1].get(FAILURE, ""))
 
 
+@pytest.mark.slow
 def test_a_search_with_two_processes_a_trial_runs_through(search: Search, tmp_path: Path) -> None:
     codings = ["rate", "latency", "rate-conversion", "direct"]
     reports = search(tmp_path, codings, stop_first=True, subset=1024)

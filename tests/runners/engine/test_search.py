@@ -137,6 +137,7 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path) -> None:
     assert "backbone.layers.1.weight.weight" in state
 
 
+@pytest.mark.slow
 def test_conversions_on_one_node_share_one_training(tmp_path: Path) -> None:
     fixed = ("backbone.mlp.width=32", "backbone.mlp.depth=2", "training.optimizer.adam.lr=0.002")
     outcome, diary, _ = search(tmp_path, "coding=css,rate-conversion,phase-conversion", *fixed, trials=8)
@@ -189,7 +190,7 @@ def test_failing_trials_say_why_and_the_search_goes_on(tmp_path: Path, capsys: p
 
 
 def test_time_ends_a_search_and_nothing_stays_running(tmp_path: Path) -> None:
-    outcome, diary, trials = search(tmp_path, epochs=4000, trials=None, time_s=25.0)
+    outcome, diary, trials = search(tmp_path, epochs=4000, trials=None, time_s=15.0)
     assert outcome.reason == diary.reason == "time is up"
     assert trials
     assert not any(trial.state is TrialState.RUNNING for trial in trials)

@@ -277,6 +277,7 @@ class Ends:
     def search_ended(self, reason: str) -> None: ...
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(tmp_path: Path, data: SearchData) -> None:
     """Real Ray, a real death in epoch 3 of 4: each epoch ends once, with the numbers of an undisturbed run."""
     plugins = tmp_path / "plugins"
