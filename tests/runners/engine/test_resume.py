@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from spikefront.plugins import Registry, load_registry
+from spikefront.plugins import Registry
 from spikefront.runners.engine.journal import DriverLock, JournalError, open_journal, read_attributes
 from spikefront.runners.engine.resume import about, options_of, refuse_changed
 from spikefront.runners.engine.search import trials_left
@@ -26,11 +26,6 @@ from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, Unknown
 
 OBJECTIVES = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
 GOOD = {"quality": 0.9, "energy_nj": 1000.0}
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
 
 
 @pytest.fixture

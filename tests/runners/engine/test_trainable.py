@@ -39,17 +39,6 @@ class Worker(Protocol):
 Start = Callable[..., Worker]
 
 
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
-
-
-@pytest.fixture(scope="module")
-def data(registry: Registry) -> SearchData:
-    found: SearchData = registry.get("task", "digits")().search_data(None, 1)
-    return found
-
-
 @pytest.fixture
 def start(tmp_path: Path, registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start a worker as Tune does: every epoch is worth a checkpoint unless told otherwise."""

@@ -12,24 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Data, Registry, SearchData, load_registry
+from spikefront.plugins import Data, Registry, SearchData
 from spikefront.runners.judging.conversion import CALIBRATION_SAMPLES, ann_key
 from spikefront.runners.judging.judge import Judgement, Judging, judge
 from spikefront.runners.judging.training import evenly
 from spikefront.searchspace import Space, UsageError, from_flat, parse_set
 
 QUICK: dict[str, object] = {"task": "digits", "backbone": "mlp", "training.epochs": 2, "training.subset": 300}
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
-
-
-@pytest.fixture(scope="module")
-def data(registry: Registry) -> SearchData:
-    found: SearchData = registry.get("task", "digits")().search_data(None, 1)
-    return found
 
 
 def converted(registry: Registry, data: SearchData, **more: object) -> Judging:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikefront.plugins import Registry, SearchData, load_registry
+from spikefront.plugins import Registry, SearchData
 from spikefront.runners.judging.judge import Judging, judge
 from spikefront.runners.seeding import seed_everything
 from spikefront.searchspace import UnknownName, UsageError, from_flat
@@ -26,17 +26,6 @@ QUICK = {
     "training.epochs": 2,
     "training.subset": 256,
 }
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
-
-
-@pytest.fixture(scope="module")
-def data(registry: Registry) -> SearchData:
-    found: SearchData = registry.get("task", "digits")().search_data(None, 1)
-    return found
 
 
 def numbers(metrics: dict[str, float]) -> dict[str, float]:

@@ -9,15 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikefront.plugins import Data, Registry, Task, load_registry
+from spikefront.plugins import Data, Registry, Task
 from spikefront.runners.judging.assembly import assemble
 from spikefront.runners.judging.training import Trainer, evaluate, evenly, parameter_groups
 from spikefront.searchspace import Candidate, from_flat
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
 
 
 def candidate(registry: Registry, **flat: object) -> Candidate:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from spikefront.plugins import Counts, LayerCount, Operations, Registry, SearchData, Synapse, load_registry
+from spikefront.plugins import Counts, LayerCount, Operations, Registry, SearchData, Synapse
 from spikefront.runners.judging.assembly import assemble_ann
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.judge import judge
@@ -34,17 +34,6 @@ from spikefront.searchspace import UsageError, from_flat
 
 QUICK: dict[str, Any] = {"task": "digits", "coding": "direct", "backbone": "mlp"}
 QUICK |= {"training.epochs": 2, "training.subset": 300}
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry(third_parties=False)
-
-
-@pytest.fixture(scope="module")
-def data(registry: Registry) -> SearchData:
-    found: SearchData = registry.get("task", "digits")().search_data(None, 1)
-    return found
 
 
 def test_bits_tell_apart_what_a_rate_code_does() -> None:
