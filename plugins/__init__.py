@@ -4,17 +4,13 @@ from spikefront.plugins.contracts import (
     Backbone,
     Between,
     Coding,
-    Data,
     EnergyModel,
-    Generator,
     InputKind,
     Neuron,
     NoConfig,
     Plugin,
-    SearchData,
     SiteInfo,
     Sites,
-    Task,
 )
 from spikefront.plugins.data.arrays import ArrayTask, array_task
 from spikefront.plugins.hookspecs import hookimpl, hookspec
@@ -24,6 +20,7 @@ from spikefront.plugins.registry import KINDS, Entry, Registry, load_registry
 from spikefront.plugins.signal import Events, Kind, Signal
 from spikefront.plugins.sites import Site, SiteFactory
 from spikefront.plugins.surrogates import SURROGATES, Surrogate
+from spikefront.plugins.tasking import Data, Generator, SearchData, Task
 
 __all__ = [
     "KINDS",

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spikefront.plugins.contracts import Data, Generator, SearchData, Task
 from spikefront.plugins.frechet import frechet_distance, load
+from spikefront.plugins.tasking import Data, Generator, SearchData, Task
 
 _AT_ONCE: Final = 500
 _COLUMNS: Final = 8

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pluggy
 
-from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Task
+from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron
+from spikefront.plugins.tasking import Task
 
 hookspec = pluggy.HookspecMarker("spikefront")
 hookimpl = pluggy.HookimplMarker("spikefront")

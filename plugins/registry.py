@@ -22,9 +22,10 @@ from typing import Any, Final
 import pluggy
 
 from spikefront.plugins import hookspecs
-from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin, Task
+from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin
 from spikefront.plugins.optimizers import OPTIMIZERS
 from spikefront.plugins.surrogates import SURROGATES
+from spikefront.plugins.tasking import Task
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,

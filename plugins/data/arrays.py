@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins.contracts import Data, Layout, SearchData, Task
+from spikefront.plugins.contracts import Layout
 from spikefront.plugins.data.samples import Array, Samples, checked
+from spikefront.plugins.tasking import Data, SearchData, Task
 from spikefront.searchspace import UsageError
 
 T = TypeVar("T")

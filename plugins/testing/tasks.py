@@ -9,11 +9,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from spikefront.plugins.contracts import (
-    Data,
-    SearchData,
-    Task,
-)
+from spikefront.plugins.tasking import Data, SearchData, Task
 from spikefront.plugins.testing.base import (
     PluginContract,
 )
