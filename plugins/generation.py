@@ -53,14 +53,18 @@ class ImageGeneration(Task):
     def prepare(self, batch: Tensor) -> Tensor:
         return self._source.prepare(batch)
 
+    def in_units(self, output: Tensor) -> Tensor:
+        """Return pixels in [0, 1] of outputs, which are their logits."""
+        return output.sigmoid()
+
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
         """Return the mean squared error of pixels in [0, 1]; outputs ``(B, C*H*W)`` are their logits."""
-        return F.mse_loss(output.sigmoid(), self.prepare(targets).flatten(1))
+        return F.mse_loss(self.in_units(output), self.prepare(targets).flatten(1))
 
     def score(self, output: Tensor, targets: Tensor) -> float:
         """Return the Fréchet distance between images, given as logits ``(N, C*H*W)``, and the targets."""
         pixels = self.prepare(targets)
-        return frechet_distance(output.sigmoid().view(-1, *pixels.shape[1:]), pixels, load(self.features))
+        return frechet_distance(self.in_units(output).view(-1, *pixels.shape[1:]), pixels, load(self.features))
 
     def measure(self, network: Generator, output: Tensor, targets: Tensor) -> dict[str, float]:
         """Return ``quality`` of as many samples as there are targets, and ``reconstruction_mse`` of the outputs."""
@@ -84,9 +88,9 @@ class ImageGeneration(Task):
         spaced = torch.arange(count) * len(data) // count  # a split may be sorted by class
         with torch.random.fork_rng():
             torch.manual_seed(_PICTURE_SEED)
-            samples = network.sample(4 * _COLUMNS).sigmoid()
+            samples = self.in_units(network.sample(4 * _COLUMNS))
             images = self.prepare(data.inputs[spaced].to(samples.device))
-            made = network(images).sigmoid()
+            made = self.in_units(network(images))
         made, samples = (pixels.view(-1, *images.shape[1:]) for pixels in (made, samples))
         pairs = zip(images.split(_COLUMNS), made.split(_COLUMNS), strict=True)
         rows = [*samples.split(_COLUMNS), *(row for pair in pairs for row in pair)]

@@ -9,8 +9,8 @@ The layouts that are known, below ``--data-dir`` (folders around them are passed
 - ``<class>/*``, or ``train`` alone: 64 % training, 16 % validation and 20 % test, of each class, drawn likewise.
 
 Number of classes and of channels are read off the data: grey if all images of training and validation are, else RGB.
-Images are scaled and cut to squares once, by a pool of threads (Pillow decodes outside of Python's lock), into a file
-that all trials of a node map into memory; neither making nor using it needs memory that grows with the data.
+Images are scaled and cut to squares once, by a pool of threads, into a file that all
+trials of a node map into memory; neither making nor using it needs memory that grows with the data.
 """
 
 from __future__ import annotations

@@ -199,8 +199,9 @@ class _RawToOutputs(torch.nn.Module):
 
 
 def _in_units(task: Task, shape: tuple[int, ...], outputs: Tensor) -> Tensor:
-    """Return decoded outputs in the unit of the data; images are decoded as the logits of their pixels."""
-    return outputs.sigmoid().unflatten(1, shape) if task.output == "images" else task.in_units(outputs)
+    """Return decoded outputs in the unit of the data, images as ``(N, C, H, W)``."""
+    values = task.in_units(outputs)
+    return values.unflatten(1, shape) if task.output == "images" else values
 
 
 def _tensor(inputs: object) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import ray
 import torch
 
 from spikefront.plugins import Registry, SearchData, load_registry
-from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT
 from spikefront.runners.engine.sharing import SharedData
 from spikefront.runners.judging.confirming import confirmation_data
 from spikefront.runners.judging.judge import judge
@@ -60,17 +58,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return load_registry((tmp_path / "plugins",), third_parties=False)
 
 
-@pytest.fixture
-def started() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in DRIVER_ENVIRONMENT.items():
-            environment.setenv(name, value)
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-        yield
-        ray.shutdown()
-
-
-@pytest.mark.usefixtures("started")
+@pytest.mark.usefixtures("local_ray")
 def test_processes_of_a_node_read_the_same_memory(registry: Registry) -> None:
     """A copy could be written to; Ray's shared memory can't."""
 
