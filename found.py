@@ -215,9 +215,9 @@ def _repeat(kept: Confirmations, settings: SearchSettings, seeds: Sequence[int])
     """Make the repeats that are missing, and say of each how it went."""
     from spikefront.plugins import load_registry
     from spikefront.runners.engine.confirm import repeat_all
-    from spikefront.runners.engine.session import RaySession
-    from spikefront.runners.engine.sharing import share
-    from spikefront.runners.judging.confirming import confirmation_data
+    from spikefront.runners.engine.placing.data import share
+    from spikefront.runners.engine.placing.session import RaySession
+    from spikefront.runners.judging.confirm import confirmation_data
     from spikefront.searchspace import from_flat
 
     registry = load_registry(settings.plugin_dirs)
@@ -298,7 +298,7 @@ def twin(
     """
     from spikefront.results.twins import Twins
     from spikefront.runners.engine.settings import SearchSettings
-    from spikefront.runners.judging.twin import compare_all
+    from spikefront.runners.judging.twins import compare_all
 
     kept = Twins(search, tracking_uri, experiment)
     compare_all(

@@ -165,8 +165,8 @@ def run(
 
 def _asked_before(name: str, flags: Mapping[str, Any], narrowed: bool) -> tuple[dict[str, Any], list[Narrowing]]:
     """Read what was asked of a search when it began, and let the flags that were given override it."""
-    from spikefront.runners.engine.journal import read_attributes
-    from spikefront.runners.engine.resume import options_of
+    from spikefront.runners.engine.memory.journal import read_attributes
+    from spikefront.runners.engine.memory.resume import options_of
     from spikefront.searchspace import UsageError
 
     if narrowed:
@@ -181,12 +181,12 @@ def _search(
 ) -> tuple[SearchOutcome, str]:
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
-    from spikefront.results.store import MlflowStore, check_store
-    from spikefront.runners.engine.counting_process import counting_process
-    from spikefront.runners.engine.journal import read_attributes
-    from spikefront.runners.engine.priors import first_answers
-    from spikefront.runners.engine.resume import about, refuse_changed
-    from spikefront.runners.engine.session import RaySession
+    from spikefront.results.store.recorder import MlflowStore, check_store
+    from spikefront.runners.engine.memory.journal import read_attributes
+    from spikefront.runners.engine.memory.resume import about, refuse_changed
+    from spikefront.runners.engine.placing.session import RaySession
+    from spikefront.runners.engine.proposing.counting_process import counting_process
+    from spikefront.runners.engine.proposing.start import first_answers
     from spikefront.runners.engine.settings import check_folder, read_settings, refuse_taken
 
     name = options.get("name") or f"{options['task']}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -207,8 +207,8 @@ def _search(
     with RaySession(settings) as session, counting_process(settings) as counting:
         # both start in the background; what follows is done meanwhile
         from spikefront.plugins import ArrayTask
+        from spikefront.runners.engine.placing.data import share
         from spikefront.runners.engine.search import run_search
-        from spikefront.runners.engine.sharing import share
         from spikefront.runners.judging.augmentation import refuse_misfit
 
         read = task.search_data(settings.data_dir, default.steps)

@@ -108,11 +108,11 @@ def search_clock(trials: int, workers: int, with_mlflow: bool) -> Clock:
     """Search, and return when each trial ended."""
     from spikefront.plugins import load_registry
     from spikefront.results.listeners import Listeners
-    from spikefront.results.store import MlflowStore
+    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.runners.engine.placing.data import share
+    from spikefront.runners.engine.placing.session import RaySession
     from spikefront.runners.engine.search import run_search
-    from spikefront.runners.engine.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings
-    from spikefront.runners.engine.sharing import share
     from spikefront.searchspace import Space, parse_set
 
     registry = load_registry(third_parties=False)

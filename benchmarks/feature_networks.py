@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from spikefront.plugins.frechet import FeatureNetwork, load, save, trained
-from spikefront.plugins.generation import ImageGeneration
+from spikefront.plugins.bases.frechet import FeatureNetwork, load, save, trained
+from spikefront.plugins.bases.generation import ImageGeneration
 from spikefront.plugins.tasks.digits_generation import DigitsGeneration
 from spikefront.plugins.tasks.fashion_mnist_generation import FashionMNISTGeneration
 

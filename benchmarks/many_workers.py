@@ -123,11 +123,11 @@ def measure(workers: int, epoch_s: float, window_s: float) -> dict[str, float]:
     """Search with workers that sleep, until the window is over."""
     from spikefront.plugins import load_registry
     from spikefront.results.listeners import Listeners
-    from spikefront.results.store import MlflowStore
+    from spikefront.results.store.recorder import MlflowStore
     from spikefront.runners.engine import search
-    from spikefront.runners.engine.session import RaySession
+    from spikefront.runners.engine.placing.data import share
+    from spikefront.runners.engine.placing.session import RaySession
     from spikefront.runners.engine.settings import SearchSettings
-    from spikefront.runners.engine.sharing import share
     from spikefront.searchspace import Space, parse_set
 
     registry = load_registry(third_parties=False)

@@ -24,7 +24,7 @@ TRIALS_ON_FRONT = 100  # one in a hundred
 def burst(trials: int, uri: str, folder: Path) -> float:
     """Return the seconds that a search of so many trials takes in the store, with its end."""
     from spikefront.plugins import load_registry
-    from spikefront.results.store import MlflowStore
+    from spikefront.results.store.recorder import MlflowStore
     from spikefront.searchspace import ENERGY, Objective, SearchInfo, from_flat
 
     candidate = from_flat({"task": "digits", "coding": "direct"}, load_registry(third_parties=False))

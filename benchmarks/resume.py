@@ -33,8 +33,8 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
     """Write a search of so many trials, as its driver would have left it."""
     from optuna.samplers import RandomSampler
 
-    from spikefront.results.store import MlflowStore
-    from spikefront.runners.engine.resume import about
+    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.runners.engine.memory.resume import about
     from spikefront.searchspace import SearchInfo, State, Value
 
     search = SyntheticSearch(folder / "searches", "big", trials)
@@ -99,9 +99,9 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     """Time what only a resumed search does; MLflow's part runs beside the trials."""
     from dataclasses import replace
 
-    from spikefront.results.runs import Runs
-    from spikefront.runners.engine.journal import read_attributes
-    from spikefront.runners.engine.study import StudyRecord, reopen_study, spent_s
+    from spikefront.results.store.runs import Runs
+    from spikefront.runners.engine.memory.journal import read_attributes
+    from spikefront.runners.engine.memory.study import StudyRecord, reopen_study, spent_s
 
     settings = replace(search.settings, resume=True)
     timed("what was asked, from the journal", lambda: read_attributes(settings.folder))

@@ -28,7 +28,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from spikefront.searchspace import ENERGY, Objective
-from spikefront.searchspace.pareto import hypervolume
+from spikefront.searchspace.front import hypervolume
 
 ARMS: Final = {
     "none": ["--no-early-stopping", "--no-cost-aware"],

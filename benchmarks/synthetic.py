@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikefront.plugins import load_registry
+from spikefront.runners.engine.memory.study import StudyRecord, create_study, objectives_of
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of
 from spikefront.searchspace import Candidate, Space
 
 TASK = "digits"

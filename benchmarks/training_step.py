@@ -26,7 +26,7 @@ def ours() -> Callable[[], None]:
     import torch
 
     from spikefront.plugins import Data, load_registry
-    from spikefront.runners.judging.assembly import assemble
+    from spikefront.runners.judging.network import assemble
     from spikefront.runners.judging.training import Trainer
     from spikefront.searchspace import from_flat
 
@@ -121,7 +121,7 @@ def main() -> None:
     if arguments.side:
         print(json.dumps(measure(arguments.side, arguments.steps_per_round)))
         return
-    from spikefront.runners.engine.environment import WORKER_ENVIRONMENT
+    from spikefront.runners.engine.placing.environment import WORKER_ENVIRONMENT
 
     times: dict[str, list[float]] = {side: [] for side in SIDES}
     for _ in range(arguments.rounds):

@@ -12,15 +12,15 @@ from spikefront.plugins.contracts import (
     SiteInfo,
     Sites,
 )
+from spikefront.plugins.contracts.site import Site, SiteFactory
+from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
 from spikefront.plugins.data.arrays import ArrayTask, array_task
 from spikefront.plugins.hookspecs import hookimpl, hookspec
-from spikefront.plugins.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
-from spikefront.plugins.operations import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins.network.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
+from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins.network.signal import Events, Kind, Signal
 from spikefront.plugins.registry import KINDS, Entry, Registry, load_registry
-from spikefront.plugins.signal import Events, Kind, Signal
-from spikefront.plugins.sites import Site, SiteFactory
 from spikefront.plugins.surrogates import SURROGATES, Surrogate
-from spikefront.plugins.tasking import Data, Generator, SearchData, Task
 
 __all__ = [
     "KINDS",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pluggy
 
 from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron
-from spikefront.plugins.tasking import Task
+from spikefront.plugins.contracts.task import Task
 
 hookspec = pluggy.HookspecMarker("spikefront")
 hookimpl = pluggy.HookimplMarker("spikefront")

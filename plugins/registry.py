@@ -23,9 +23,9 @@ import pluggy
 
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin
+from spikefront.plugins.contracts.task import Task
 from spikefront.plugins.optimizers import OPTIMIZERS
 from spikefront.plugins.surrogates import SURROGATES
-from spikefront.plugins.tasking import Task
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,

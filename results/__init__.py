@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from spikefront.results.listeners import Listeners
     from spikefront.results.live import LiveView
     from spikefront.results.queries import pareto, search_names
-    from spikefront.results.store import MlflowStore
-    from spikefront.results.tracking import check_store
-    from spikefront.searchspace.pareto import hypervolume, nondominated, pareto_ranks
+    from spikefront.results.store.connection import check_store
+    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.searchspace.front import hypervolume, nondominated, pareto_ranks
     from spikefront.searchspace.units import format_duration, format_energy, parse_duration, parse_energy
 
 _HOMES = {

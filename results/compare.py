@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spikefront.results.plot import look, quality_label
 from spikefront.results.queries import axes_of, children, compares, open_existing, search_names, searches
-from spikefront.results.tracking import QUALITY_TAG
+from spikefront.results.store.connection import QUALITY_TAG
 from spikefront.searchspace import Objective, UnknownName, UsageError
-from spikefront.searchspace.pareto import Losses, losses, nondominated, volume
+from spikefront.searchspace.front import Losses, losses, nondominated, volume
 from spikefront.searchspace.units import format_duration
 
 if TYPE_CHECKING:

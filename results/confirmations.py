@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from spikefront.results.artifacts import environment_json
 from spikefront.results.confirmed import Confirmed, Spread, confirm_front, verdict
 from spikefront.results.ended import EndedSearch
 from spikefront.results.front import format_quality
+from spikefront.results.store.artifacts import environment_json
 from spikefront.searchspace import Value
 from spikefront.searchspace.units import format_energy
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikefront.results.front import format_quality
 from spikefront.searchspace import Objective
-from spikefront.searchspace.pareto import losses, nondominated
+from spikefront.searchspace.front import losses, nondominated
 
 
 @dataclass(frozen=True, slots=True)

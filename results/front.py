@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from spikefront.searchspace import Objective, Value
-from spikefront.searchspace.pareto import Losses, losses, pareto_ranks, volume
+from spikefront.searchspace.front import Losses, losses, pareto_ranks, volume
 
 _Any = TypeVar("_Any")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spikefront.results.queries import open_existing
-from spikefront.results.tracking import ADDED_LATER, find_run, redact, resolve_uri
+from spikefront.results.store.connection import ADDED_LATER, find_run, redact, resolve_uri
 from spikefront.searchspace import UsageError, Value
 
 if TYPE_CHECKING:

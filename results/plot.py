@@ -11,7 +11,7 @@ import numpy as np
 
 from spikefront.results.front import Scoreboard, Trial
 from spikefront.searchspace import ENERGY, Objective
-from spikefront.searchspace.pareto import losses, nondominated
+from spikefront.searchspace.front import losses, nondominated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

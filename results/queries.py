@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikefront.results.tracking import (
+from spikefront.results.store.connection import (
     OBJECTIVES_TAG,
     QUALITY_TAG,
     check_store,
@@ -25,7 +25,7 @@ from spikefront.results.tracking import (
     resolve_uri,
 )
 from spikefront.searchspace import ENERGY, Objective, UnknownName, UsageError
-from spikefront.searchspace.pareto import losses, nondominated
+from spikefront.searchspace.front import losses, nondominated
 
 if TYPE_CHECKING:
     import pandas

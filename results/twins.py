@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from spikefront.results.artifacts import environment_json
 from spikefront.results.ended import EndedSearch
 from spikefront.results.front import format_quality
 from spikefront.results.kept import read_kept
+from spikefront.results.store.artifacts import environment_json
 from spikefront.searchspace import Value
 from spikefront.searchspace.units import format_energy
 
@@ -49,7 +49,7 @@ class Twins(EndedSearch):
     def keep(self, stream: TextIO | None = None) -> Callable[[int, Any, bool], None]:
         """Return what takes in each comparison: it writes it to the member's run, and says how far things are.
 
-        It is called with the number of a trial, a ``Comparison`` of ``spikefront.runners.judging.twin`` or the reason
+        It is called with the number of a trial, a ``Comparison`` of ``spikefront.runners.judging.twins`` or the reason
         why there is none, and whether that will stay so; else it failed, and is tried again when asked again.
 
         Args:

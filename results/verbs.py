@@ -57,7 +57,7 @@ def export_results_command(
     experiment: ExperimentOption = None,
 ) -> None:
     """Write a search, its trials and their artifacts into one archive."""
-    from spikefront.results.archive import export_search
+    from spikefront.results.transfer import export_search
 
     trials = export_search(search, to, tracking_uri=tracking_uri, experiment=experiment)
     print(f"{search}: {trials} trials written to {to}")
@@ -70,7 +70,7 @@ def import_results_command(
     experiment: ExperimentOption = None,
 ) -> None:
     """Write the search of an archive into MLflow."""
-    from spikefront.results.archive import import_search
+    from spikefront.results.transfer import import_search
 
     search, trials = import_search(file, tracking_uri=tracking_uri, experiment=experiment)
     print(f"{search}: {trials} trials imported")

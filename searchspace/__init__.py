@@ -1,5 +1,6 @@
 """What can be searched: domains, candidates, spaces and their narrowing. Of heavy libraries it knows Optuna alone."""
 
+from spikefront.searchspace.callbacks import Listener, State
 from spikefront.searchspace.candidate import DEFAULTS, FAMILIES, Candidate, Part, Schedule, Training, from_flat
 from spikefront.searchspace.domains import (
     PINNED,
@@ -17,7 +18,6 @@ from spikefront.searchspace.domains import (
     validate,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
-from spikefront.searchspace.listener import Listener, State
 from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
 from spikefront.searchspace.objectives import ENERGY, LATENCY, EarlierTrial, Objective, SearchInfo
 from spikefront.searchspace.space import Row, SearchCatalogue, Space

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
-from spikefront.searchspace.asking import Ask, Trial, answering, suggested_by, unless_single
+from spikefront.searchspace.answers import Ask, Trial, answering, suggested_by, unless_single
 from spikefront.searchspace.candidate import (
     DEFAULTS,
     FAMILIES,

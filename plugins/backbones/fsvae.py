@@ -1,8 +1,8 @@
 """Fully spiking variational autoencoder: images to spikes of a latent and back; and from random latents to new images.
 
 The encoder is a stack of strided convolutions, the latent one of autoregressive Bernoulli spikes
-(``spikefront.plugins.latent``), the decoder a stack of transposed convolutions whose last layer has no neurons. The
-loss is the reconstruction error, which is the task's, plus the distance between posterior and prior.
+(``spikefront.plugins.bases.latent``), the decoder a stack of transposed convolutions whose last layer has no neurons.
+The loss is the reconstruction error, which is the task's, plus the distance between posterior and prior.
 
 Reference: Kamata, Mukuta & Harada, "Fully spiking variational autoencoder", AAAI (2022), and its released code. Where
 we differ:
@@ -32,8 +32,8 @@ import torch
 from torch import nn
 
 from spikefront.plugins import Backbone, Flatten, Signal, Sites, Synapse, hookimpl
-from spikefront.plugins.latent import SpikingLatent, lively
-from spikefront.plugins.layers import Unflatten
+from spikefront.plugins.bases.latent import SpikingLatent, lively
+from spikefront.plugins.network.layers import Unflatten
 from spikefront.searchspace import PINNED, Float, Int, UsageError
 
 

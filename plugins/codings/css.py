@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Neuron, hookimpl
-from spikefront.plugins.conversion import Conversion, ConversionConfig
+from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
 from spikefront.searchspace import Choice, Domain, Int, UsageError
 

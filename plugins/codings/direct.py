@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikefront.plugins import Coding, hookimpl
-from spikefront.plugins.decoding import Decoding, DecodingConfig
+from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Int
 
 

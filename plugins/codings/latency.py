@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Signal, hookimpl
-from spikefront.plugins.decoding import Decoding, DecodingConfig
+from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Neuron, hookimpl
-from spikefront.plugins.conversion import Conversion, ConversionConfig
+from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
 from spikefront.plugins.neurons.phase import Phase, PhaseConfig, phase_weights
 from spikefront.searchspace import Int, UsageError
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.plugins.codings.rate import bernoulli
-from spikefront.plugins.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int
 
 _THRESHOLD: Final = 0.999  # below 1, so that rounding can't keep the strongest drive from firing

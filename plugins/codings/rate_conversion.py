@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, hookimpl
-from spikefront.plugins.conversion import Conversion
+from spikefront.plugins.bases.conversion import Conversion
 from spikefront.searchspace import Choice, Domain, Int
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, hookimpl
-from spikefront.plugins.attention import (
+from spikefront.plugins.bases.attention import (
     NORMALISERS,
     PRESETS,
     AttentionConfig,

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, hookimpl
-from spikefront.plugins.attention import AttentionConfig, Gate
+from spikefront.plugins.bases.attention import AttentionConfig, Gate
 from spikefront.searchspace import Choice, Domain, Int, UsageError, When
 
 _K_TIME: Final = (1, 2, 3, 4)

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins.contracts import Layout
+from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.data.samples import Array, Samples, checked
-from spikefront.plugins.tasking import Data, SearchData, Task
 from spikefront.searchspace import UsageError
 
 T = TypeVar("T")

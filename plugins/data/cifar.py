@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.data.archives import Archive, read_members, read_pickle
-from spikefront.plugins.tasking import Data, SearchData, Task
 from spikefront.searchspace import UsageError
 
 _PIXELS: Final = (3, 32, 32)

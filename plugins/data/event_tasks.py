@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.data.cache import cached, mapped, new_array
 from spikefront.plugins.data.events import BINNINGS, pooled_size, read_40_bit, refuse_outside, to_frames
 from spikefront.plugins.data.recordings import Part, Recording, Recordings, as_trained, write
-from spikefront.plugins.tasking import Data, SearchData, Task
 from spikefront.searchspace import PINNED, Choice, Int, UsageError, Value
 
 Array = npt.NDArray[Any]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spikefront.plugins import Counts, EnergyModel, hookimpl
-from spikefront.plugins.profiles import FLOAT32_45NM as PRICES
+from spikefront.plugins.bases.prices import FLOAT32_45NM as PRICES
 
 
 class Horowitz45nm(EnergyModel):

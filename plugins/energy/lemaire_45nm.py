@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spikefront.plugins import Counts, EnergyModel, Geometry, LayerCount, Operations, hookimpl
-from spikefront.plugins.profiles import INT32_45NM as PRICES
+from spikefront.plugins.bases.prices import INT32_45NM as PRICES
 
 
 class Lemaire45nm(EnergyModel):

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spikefront.plugins import Counts, EnergyModel, LayerCount, hookimpl
-from spikefront.plugins.profiles import LOIHI_1 as PRICES
+from spikefront.plugins.bases.prices import LOIHI_1 as PRICES
 
 
 class Loihi1(EnergyModel):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, Surrogate, hookimpl
-from spikefront.plugins.membrane import charge, empty_over_time
+from spikefront.plugins.network.membrane import charge, empty_over_time
 from spikefront.searchspace import PINNED, Choice, Float
 
 

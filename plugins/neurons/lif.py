@@ -15,7 +15,7 @@ from typing import Annotated
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, hookimpl
-from spikefront.plugins.membrane import integrate_and_fire
+from spikefront.plugins.network.membrane import integrate_and_fire
 from spikefront.searchspace import PINNED, Choice, Float
 
 

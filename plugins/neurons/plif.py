@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins import Neuron, Operations, Surrogate, hookimpl
-from spikefront.plugins.membrane import integrate_and_fire
+from spikefront.plugins.network.membrane import integrate_and_fire
 from spikefront.searchspace import PINNED, Choice, Float
 
 

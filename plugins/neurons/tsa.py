@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Kind, Neuron, Operations, Surrogate, hookimpl
-from spikefront.plugins.membrane import empty_over_time
+from spikefront.plugins.network.membrane import empty_over_time
 from spikefront.searchspace import PINNED, Choice, Float, Int, When
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spikefront.plugins import Task, hookimpl
-from spikefront.plugins.generation import ImageGeneration
+from spikefront.plugins.bases.generation import ImageGeneration
 from spikefront.plugins.tasks.fashion_mnist import FashionMNIST
 
 

@@ -10,8 +10,8 @@ import torch
 from spikefront.plugins.contracts import (
     Backbone,
 )
+from spikefront.plugins.network.signal import Kind, Signal
 from spikefront.plugins.registry import load_registry
-from spikefront.plugins.signal import Kind, Signal
 from spikefront.plugins.testing.base import (
     NumberedSites,
     PluginContract,

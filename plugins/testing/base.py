@@ -21,10 +21,10 @@ from spikefront.plugins.contracts import (
     Plugin,
     SiteInfo,
 )
-from spikefront.plugins.operations import Operations
+from spikefront.plugins.contracts.site import Site, SiteFactory
+from spikefront.plugins.network.operations import Operations
+from spikefront.plugins.network.signal import Kind, Signal
 from spikefront.plugins.registry import Entry, Registry, load_registry
-from spikefront.plugins.signal import Kind, Signal
-from spikefront.plugins.sites import Site, SiteFactory
 from spikefront.plugins.surrogates import ATan
 from spikefront.searchspace import Domain, Part, build, fields_of, from_flat
 

@@ -12,8 +12,8 @@ from spikefront.plugins.contracts import (
     Coding,
     Neuron,
 )
+from spikefront.plugins.network.signal import Kind, Signal
 from spikefront.plugins.registry import load_registry
-from spikefront.plugins.signal import Kind, Signal
 from spikefront.plugins.surrogates import ATan
 from spikefront.plugins.testing.base import (
     SAMPLES,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from spikefront.plugins.contracts import EnergyModel
-from spikefront.plugins.operations import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
 from spikefront.plugins.testing.base import PluginContract, sample_configs
 
 

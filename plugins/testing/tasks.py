@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from spikefront.plugins.tasking import Data, SearchData, Task
+from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.testing.base import (
     PluginContract,
 )

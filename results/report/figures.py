@@ -14,7 +14,7 @@ from spikefront.results.report.axes import Scale, energy_tick, key, mark, percen
 from spikefront.results.report.findings import Findings, Judged
 from spikefront.results.report.html import Html, element
 from spikefront.searchspace import ENERGY
-from spikefront.searchspace.pareto import losses, nondominated
+from spikefront.searchspace.front import losses, nondominated
 from spikefront.searchspace.units import format_duration, format_energy
 
 FAINT: Final = 1500

@@ -27,9 +27,9 @@ from spikefront.results.queries import (
     search_names,
     searches,
 )
-from spikefront.results.tracking import ADDED_LATER, QUALITY_TAG, database_file, resolve_uri
+from spikefront.results.store.connection import ADDED_LATER, QUALITY_TAG, database_file, resolve_uri
 from spikefront.searchspace import ENERGY, Objective, UnknownName
-from spikefront.searchspace.pareto import Losses, losses, nondominated, volume
+from spikefront.searchspace.front import Losses, losses, nondominated, volume
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -28,7 +28,7 @@ from spikefront.results.report.importance import explain
 from spikefront.results.report.pictures import pictures_section
 from spikefront.results.report.twins import twins_section
 from spikefront.searchspace import Objective
-from spikefront.searchspace.pareto import losses
+from spikefront.searchspace.front import losses
 from spikefront.searchspace.units import format_duration
 
 Section = tuple[str, str, Sequence[object]]

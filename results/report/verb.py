@@ -81,7 +81,7 @@ def keep_report(
 
     from spikefront.results.report.findings import read_findings
     from spikefront.results.report.page import report_page
-    from spikefront.results.tracking import redact
+    from spikefront.results.store.connection import redact
 
     findings, client = read_findings(search, tracking_uri, experiment)
     page = report_page(findings)

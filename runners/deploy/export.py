@@ -9,10 +9,10 @@ from typing import Final
 import torch
 
 from spikefront.plugins import Registry, SearchData, Task
-from spikefront.runners.deploy.archive import write_archive
 from spikefront.runners.deploy.card import card_file, model_card
 from spikefront.runners.deploy.description import Confirmation, Origin, describe
 from spikefront.runners.deploy.model import Model
+from spikefront.runners.deploy.torch_file import write_archive
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import UnknownName, UsageError, Value, from_flat
 
@@ -97,12 +97,12 @@ def export_model(model: Model, path: Path, form: str, *, registry: Registry, dat
     if form == "torch":
         write_archive(path, model.description.to_json(), model.network.state_dict())
     elif form == "nir":
-        from spikefront.runners.deploy.to_nir import export_nir
+        from spikefront.runners.deploy.nir import export_nir
 
         export_nir(model, path)
         remarks += _unit(model)
     else:
-        from spikefront.runners.deploy.to_onnx import export_onnx
+        from spikefront.runners.deploy.onnx import export_onnx
 
         agreement = export_onnx(model, path, data.validation.inputs[:COMPARED])
         remarks.append(

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Registry, Task, load_registry
-from spikefront.runners.deploy.archive import read_archive
 from spikefront.runners.deploy.description import Description
-from spikefront.runners.judging.assembly import Network, assemble
+from spikefront.runners.deploy.torch_file import read_archive
+from spikefront.runners.judging.network import Network, assemble
+from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import affordable, decoded_outputs, prepared
-from spikefront.runners.seeding import fixed_randomness
 from spikefront.searchspace import Candidate, UsageError, from_flat
 
 if TYPE_CHECKING:

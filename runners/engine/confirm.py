@@ -11,8 +11,8 @@ import ray
 import torch
 
 from spikefront.plugins import EnergyModel, load_registry
-from spikefront.runners.engine.sharing import SharedData
-from spikefront.runners.judging.confirming import judge_for_good
+from spikefront.runners.engine.placing.data import SharedData
+from spikefront.runners.judging.confirm import judge_for_good
 from spikefront.searchspace import Value, from_flat
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from spikefront.runners.engine.study import told_values
+from spikefront.runners.engine.memory.study import told_values
 from spikefront.searchspace import Objective, UsageError
 
 Metrics = Mapping[str, float]

@@ -21,19 +21,19 @@ from ray import tune
 from ray.air.execution._internal import RayActorManager
 
 from spikefront.plugins import Registry, SearchData, Task
-from spikefront.runners.engine.cluster import check_cluster, expected_on_nodes
-from spikefront.runners.engine.cost import CostModel
-from spikefront.runners.engine.counting_process import CountingProcess
-from spikefront.runners.engine.exchange import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
-from spikefront.runners.engine.journal import DriverLock
-from spikefront.runners.engine.parallel import Team, trial_resources
-from spikefront.runners.engine.priors import first_answers
-from spikefront.runners.engine.proposals import ThriftySampler
-from spikefront.runners.engine.searcher import EarlyStopping, StudySearcher, TrialErrors
+from spikefront.runners.engine.memory.journal import DriverLock
+from spikefront.runners.engine.memory.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
+from spikefront.runners.engine.placing.bridge import EarlyStopping, StudySearcher, TrialErrors
+from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
+from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
+from spikefront.runners.engine.placing.process_group import Team, trial_resources
+from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
+from spikefront.runners.engine.proposing.affordable import ThriftySampler
+from spikefront.runners.engine.proposing.cost import CostModel
+from spikefront.runners.engine.proposing.counting_process import CountingProcess
+from spikefront.runners.engine.proposing.start import first_answers
 from spikefront.runners.engine.settings import SearchSettings, refuse_taken
-from spikefront.runners.engine.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
-from spikefront.runners.engine.trainable import CandidateTrainable, WorkerSettings
 from spikefront.searchspace import (
     EarlierTrial,
     Listener,

@@ -14,10 +14,10 @@ from filelock import FileLock
 from torch import Tensor
 
 from spikefront.plugins import Data, Registry, Task
-from spikefront.plugins.conversion import Conversion
-from spikefront.runners.judging.assembly import Network, assemble_ann
+from spikefront.plugins.bases.conversion import Conversion
+from spikefront.runners.judging.network import Network, assemble_ann
+from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import Trainer, evenly, prepared
-from spikefront.runners.seeding import seed_everything
 from spikefront.searchspace import Candidate
 
 CALIBRATION_SAMPLES = 512

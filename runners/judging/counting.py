@@ -32,9 +32,9 @@ from spikefront.plugins import (
     Site,
     Synapse,
 )
-from spikefront.plugins.layers import Weight, counting
-from spikefront.runners.judging.assembly import Network
-from spikefront.runners.judging.connections import compose, conv_reach, window_reach
+from spikefront.plugins.network.layers import Weight, counting
+from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.reach import compose, conv_reach, window_reach
 from spikefront.runners.judging.training import affordable
 
 

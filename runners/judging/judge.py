@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
-from spikefront.plugins.conversion import Conversion
-from spikefront.runners.judging.assembly import Network, assemble
+from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
-from spikefront.runners.judging.parallel import ALONE, Processes
+from spikefront.runners.judging.distributed import ALONE, Processes
+from spikefront.runners.judging.network import Network, assemble
+from spikefront.runners.judging.seeding import fixed_randomness, seed_everything
 from spikefront.runners.judging.training import Trainer, evaluate, evenly
-from spikefront.runners.seeding import fixed_randomness, seed_everything
 from spikefront.searchspace import Candidate, from_flat
 
 MEASURING_SAMPLES = 128

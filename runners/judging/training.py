@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins import Data, Task
-from spikefront.runners.judging.assembly import Network
 from spikefront.runners.judging.augmentation import augmented, refuse_misfit
+from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.loading import one_ahead
-from spikefront.runners.judging.parallel import ALONE, Processes
-from spikefront.runners.seeding import fixed_randomness
+from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training
 
 _SAMPLE_STEPS_AT_ONCE = 4096

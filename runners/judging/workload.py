@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from spikefront.plugins import Registry, SearchData, Task
-from spikefront.plugins.conversion import Conversion
-from spikefront.runners.judging.assembly import Network, assemble, assemble_ann
+from spikefront.plugins.bases.conversion import Conversion
+from spikefront.runners.judging.network import Network, assemble, assemble_ann
 from spikefront.runners.judging.training import affordable
 from spikefront.searchspace import Candidate
 

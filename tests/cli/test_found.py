@@ -20,8 +20,8 @@ from mlflow.entities import Metric
 import spikefront
 from spikefront.plugins import load_registry
 from spikefront.plugins.tasks.digits import Digits
-from spikefront.results.store import MlflowStore
-from spikefront.results.tracking import find_run
+from spikefront.results.store.connection import find_run
+from spikefront.results.store.recorder import MlflowStore
 from spikefront.runners.judging.judge import Judgement
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, Value, from_flat
 

@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 import spikefront
 from spikefront.found import twin
 from spikefront.plugins import load_registry
-from spikefront.results.store import MlflowStore
-from spikefront.results.tracking import resolve_uri
-from spikefront.runners.judging.breakdown import layers_json
+from spikefront.results.store.connection import resolve_uri
+from spikefront.results.store.recorder import MlflowStore
+from spikefront.runners.judging.layers import layers_json
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, UsageError
 
 QUICK: dict[str, object] = {"task": "digits", "steps": 4, "training.epochs": 2, "training.subset": 300}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spikefront.results.tracking import open_client, resolve_uri
+from spikefront.results.store.connection import open_client, resolve_uri
 from spikefront.searchspace import ENERGY, Candidate, Objective, Part, SearchInfo, Training, Value
 
 if TYPE_CHECKING:

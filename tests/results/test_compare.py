@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from spikefront.results.compare import compare, draw
-from spikefront.results.tracking import open_client, resolve_uri
+from spikefront.results.store.connection import open_client, resolve_uri
 from spikefront.searchspace import UnknownName, UsageError
 
 HALF = 10**3.5

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikefront.results.front import Scoreboard, Trial, format_quality
 from spikefront.searchspace import ENERGY, Objective
-from spikefront.searchspace.pareto import hypervolume, losses, nondominated, pareto_ranks
+from spikefront.searchspace.front import hypervolume, losses, nondominated, pareto_ranks
 
 QUALITY = Objective("quality", maximize=True, worst=0.0, best=1.0)
 PLANE = (QUALITY, ENERGY)

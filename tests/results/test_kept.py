@@ -10,7 +10,7 @@ from mlflow.entities import Run
 
 from spikefront.results import kept
 from spikefront.results.kept import Kept, read_kept
-from spikefront.results.tracking import open_client, resolve_uri
+from spikefront.results.store.connection import open_client, resolve_uri
 
 LAYERS = [{"layer": "stem", "energy_nj": 3.0}]
 

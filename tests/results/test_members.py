@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spikefront.results.members import fetch_member
-from spikefront.results.store import MlflowStore
-from spikefront.results.tracking import find_run, open_client, resolve_uri
+from spikefront.results.store.connection import find_run, open_client, resolve_uri
+from spikefront.results.store.recorder import MlflowStore
 from spikefront.searchspace import Candidate, SearchInfo, UsageError
 
 Search = Callable[..., SearchInfo]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spikefront.results.queries import pareto
-from spikefront.results.store import MlflowStore
+from spikefront.results.store.recorder import MlflowStore
 from spikefront.searchspace import Candidate, SearchInfo
 
 if TYPE_CHECKING:

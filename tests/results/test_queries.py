@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikefront.results.queries import COLUMNS, find_knee, pareto, search_names
-from spikefront.results.store import MlflowStore
-from spikefront.results.tracking import OBJECTIVES_TAG, open_client, resolve_uri
+from spikefront.results.store.connection import OBJECTIVES_TAG, open_client, resolve_uri
+from spikefront.results.store.recorder import MlflowStore
 from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective, SearchInfo, UnknownName, UsageError
 
 Search = Callable[..., SearchInfo]

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from spikefront.results.live import LiveView
-from spikefront.results.store import MlflowStore
-from spikefront.results.tracking import resolve_uri
+from spikefront.results.store.connection import resolve_uri
+from spikefront.results.store.recorder import MlflowStore
 from spikefront.searchspace import Candidate, EarlierTrial, SearchInfo
 
 Search = Callable[..., SearchInfo]

@@ -13,12 +13,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from spikefront.results.archive import export_search, import_search
-from spikefront.results.store import MlflowStore
-from spikefront.results.tracking import resolve_uri
+from spikefront.results.store.connection import resolve_uri
+from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.transfer import export_search, import_search
 from spikefront.results.twins import Twins
-from spikefront.runners.judging.twin import Comparison, Twin
-from spikefront.runners.judging.twin import Twins as Judged
+from spikefront.runners.judging.twins import Comparison, Twin
+from spikefront.runners.judging.twins import Twins as Judged
 from spikefront.searchspace import UsageError
 
 LAYERS = [{"layer": "stem", "role": "synapse", "energy_nj": 3.0}]

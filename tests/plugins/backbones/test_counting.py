@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from spikefront.plugins import Counts, load_registry
-from spikefront.runners.judging.assembly import assemble
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import assemble
 from spikefront.searchspace import from_flat
 
 REGISTRY = load_registry(third_parties=False)

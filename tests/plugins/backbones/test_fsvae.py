@@ -7,8 +7,8 @@ from torch import nn
 from spikefront.plugins import Counts, Kind, Signal, Synapse, load_registry
 from spikefront.plugins.backbones.fsvae import FSVAE, FSVAEConfig
 from spikefront.plugins.testing import NumberedSites
-from spikefront.runners.judging.assembly import Network, assemble
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import Network, assemble
 from spikefront.searchspace import UsageError, from_flat
 
 REGISTRY = load_registry(third_parties=False)

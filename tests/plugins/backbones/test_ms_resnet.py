@@ -7,7 +7,7 @@ from spikefront.plugins import Kind, Signal, SiteInfo, load_registry
 from spikefront.plugins.backbones.ms_resnet import LAYOUTS, MSResNet, MSResNetConfig
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.testing import NumberedSites
-from spikefront.runners.judging.assembly import assemble
+from spikefront.runners.judging.network import assemble
 from spikefront.searchspace import UsageError, from_flat
 
 

@@ -7,7 +7,7 @@ from spikefront.plugins import Kind, Operations, Signal, SiteInfo, load_registry
 from spikefront.plugins.backbones.vgg import VGG, VGGConfig, Vote
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.testing import NumberedSites
-from spikefront.runners.judging.assembly import Network, assemble
+from spikefront.runners.judging.network import Network, assemble
 from spikefront.searchspace import UsageError, from_flat
 
 DVS128: dict[str, object] = {

@@ -17,8 +17,8 @@ from spikefront.plugins.codings.direct import Direct
 from spikefront.plugins.codings.sac import SAC, SACConfig
 from spikefront.plugins.codings.tcja import TCJA
 from spikefront.plugins.data.events import read_40_bit, to_frames
-from spikefront.runners.judging.assembly import Network, assemble
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import Network, assemble
 from spikefront.searchspace import UsageError, from_flat
 
 REGISTRY = load_registry(third_parties=False)

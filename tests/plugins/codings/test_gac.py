@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikefront.plugins import Kind, Operations, Signal, SiteInfo, fold, load_registry
-from spikefront.plugins.attention import REGULARISERS
+from spikefront.plugins.bases.attention import REGULARISERS
 from spikefront.plugins.codings.gac import GAC, GACConfig, GatedAttention, SameConv2d
-from spikefront.runners.judging.assembly import Network, assemble
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import Network, assemble
 from spikefront.searchspace import Choice, UsageError, from_flat
 
 KERNELS = (1, 2, 3, 4, 5, 7)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikefront.plugins import Kind, Operations, Signal, SiteInfo, Synapse
-from spikefront.plugins.attention import NORMALISERS, REGULARISERS
+from spikefront.plugins.bases.attention import NORMALISERS, REGULARISERS
 from spikefront.plugins.codings.sac import SAC, SACConfig, WeightedSpikes
 from spikefront.runners.judging.training import parameter_groups
 

@@ -12,8 +12,8 @@ from spikefront.plugins.backbones.mlp import MLP
 from spikefront.plugins.codings.sac import SAC, SACConfig, StepCoefficients
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.surrogates import ATan
-from spikefront.runners.judging.assembly import Network
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import Network
 
 PRESETS = ("rate", "count", "phase", "ttfs-linear", "ttfs-exp", "first", "last")
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Kind, Operations, Signal, SiteInfo, fold, load_registry
-from spikefront.plugins.attention import REGULARISERS
+from spikefront.plugins.bases.attention import REGULARISERS
 from spikefront.plugins.codings.tcja import TCJA, JointAttention, TCJAConfig
-from spikefront.runners.judging.assembly import assemble
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import assemble
 from spikefront.searchspace import Choice, UsageError, from_flat
 
 FUSIONS = ("product", "sum", "time", "channel")

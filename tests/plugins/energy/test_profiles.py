@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spikefront.plugins import Counts, EnergyModel, Geometry, LayerCount, Operations, load_registry
-from spikefront.plugins.profiles import FLOAT32_45NM, INT32_45NM, LOIHI_1, Profile
+from spikefront.plugins.bases.prices import FLOAT32_45NM, INT32_45NM, LOIHI_1, Profile
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "energy.md").read_text(encoding="utf-8")
 MODELS = {"horowitz-45nm": FLOAT32_45NM, "lemaire-45nm": INT32_45NM, "loihi-1": LOIHI_1}

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, load_registry
-from spikefront.plugins.frechet import frechet_distance, load
-from spikefront.plugins.generation import ImageGeneration
+from spikefront.plugins.bases.frechet import frechet_distance, load
+from spikefront.plugins.bases.generation import ImageGeneration
 from spikefront.plugins.tasks.digits import Digits
 from spikefront.plugins.tasks.digits_generation import DigitsGeneration
 from spikefront.plugins.tasks.fashion_mnist import DEBIAN_FOLDER, FashionMNIST
 from spikefront.plugins.tasks.fashion_mnist_generation import FashionMNISTGeneration
-from spikefront.runners.judging.assembly import assemble
 from spikefront.runners.judging.judge import judge
+from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import Space, UsageError, from_flat
 

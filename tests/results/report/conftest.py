@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 
 from spikefront.results.report.findings import Findings, Judged
-from spikefront.results.store import MlflowStore
+from spikefront.results.store.recorder import MlflowStore
 from spikefront.searchspace import ENERGY, Candidate, Float, Objective, Part, SearchInfo
 
 HALF = 10**3.5

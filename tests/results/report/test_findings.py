@@ -11,7 +11,7 @@ import pytest
 
 from spikefront.results.queries import open_existing, searches
 from spikefront.results.report.findings import Findings, Judged, _from_client, _from_tables, read_findings
-from spikefront.results.tracking import open_client, resolve_uri
+from spikefront.results.store.connection import open_client, resolve_uri
 from spikefront.searchspace import UnknownName, UsageError
 
 HALF = 10**3.5

@@ -20,7 +20,7 @@ from spikefront.results.report import report
 from spikefront.results.report.figures import FAINT
 from spikefront.results.report.findings import Findings, read_findings
 from spikefront.results.report.page import report_page
-from spikefront.results.tracking import open_client, resolve_uri
+from spikefront.results.store.connection import open_client, resolve_uri
 
 VOID = {"meta", "input", "br", "use", "line", "path", "rect", "img"}
 MEMBERS = 100

@@ -13,7 +13,7 @@ from PIL import Image
 from spikefront.results.report import pictures
 from spikefront.results.report.findings import Findings, read_findings
 from spikefront.results.report.page import report_page
-from spikefront.results.store import MlflowStore
+from spikefront.results.store.recorder import MlflowStore
 
 Make = Callable[..., Findings]
 

@@ -13,7 +13,7 @@ import pytest
 from spikefront.results.report.energy import parts_of
 from spikefront.results.report.findings import Findings, read_findings
 from spikefront.results.report.page import report_page
-from spikefront.results.store import MlflowStore
+from spikefront.results.store.recorder import MlflowStore
 
 Make = Callable[..., Findings]
 

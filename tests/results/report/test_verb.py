@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from spikefront.results.report import ARTIFACT, report
 from spikefront.results.report.verb import app
-from spikefront.results.tracking import open_client, resolve_uri
+from spikefront.results.store.connection import open_client, resolve_uri
 from spikefront.searchspace import UsageError
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from spikefront.plugins import Registry, SearchData, load_registry
-from spikefront.runners.deploy.archive import read_archive, write_archive
 from spikefront.runners.deploy.description import Description, describe
 from spikefront.runners.deploy.model import Model, load
+from spikefront.runners.deploy.torch_file import read_archive, write_archive
 from spikefront.runners.judging.judge import Judgement, judge
 from spikefront.runners.judging.training import prepared
 from spikefront.searchspace import UsageError

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from spikefront.runners.engine.environment import DRIVER_ENVIRONMENT
+from spikefront.runners.engine.placing.environment import DRIVER_ENVIRONMENT
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import torch
 
 from spikefront.plugins import Registry, load_registry
 from spikefront.plugins.tasks.fashion_mnist import DEBIAN_FOLDER
-from spikefront.runners.engine.sharing import SharedData
+from spikefront.runners.engine.placing.data import SharedData
 from spikefront.searchspace import from_flat
 
 pytestmark = [

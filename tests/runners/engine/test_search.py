@@ -14,10 +14,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from spikefront.plugins import load_registry
+from spikefront.runners.engine.placing.data import share
+from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.search import SearchOutcome, run_search
-from spikefront.runners.engine.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.runners.engine.sharing import share
 from spikefront.searchspace import Candidate, SearchInfo, Space, UsageError, parse_set
 
 FAILING_PLUGINS = """

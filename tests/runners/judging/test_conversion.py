@@ -172,7 +172,7 @@ def test_key_names_what_the_training_depends_on(registry: Registry, data: Search
 
 
 def test_network_is_loaded_from_its_weights_alone(registry: Registry, data: SearchData) -> None:
-    from spikefront.runners.judging.assembly import assemble
+    from spikefront.runners.judging.network import assemble
 
     judging = converted(registry, data, coding="css", steps=5, backbone="convnet")
     again = assemble(judging.candidate, registry, (1, 8, 8), 10)

@@ -29,8 +29,8 @@ from spikefront.plugins import (
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
 from spikefront.plugins.surrogates import ATan
-from spikefront.runners.judging.assembly import Network
 from spikefront.runners.judging.counting import EdgeKindError, count_operations
+from spikefront.runners.judging.network import Network
 
 
 class Given(Coding):

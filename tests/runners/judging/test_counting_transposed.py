@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikefront.plugins import AvgPool, Backbone, Coding, Geometry, Kind, Signal, Synapse, load_registry
-from spikefront.plugins.layers import uncounted
-from spikefront.runners.judging.assembly import Network
+from spikefront.plugins.network.layers import uncounted
 from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.network import Network
 
 
 class Given(Coding):

@@ -15,7 +15,7 @@ import torch
 
 from spikefront.plugins import Registry, SearchData
 from spikefront.runners.judging.judge import Judging, judge
-from spikefront.runners.seeding import seed_everything
+from spikefront.runners.judging.seeding import seed_everything
 from spikefront.searchspace import UnknownName, UsageError, from_flat
 
 QUICK = {

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spikefront.plugins import Data, Registry, Task
-from spikefront.runners.judging.assembly import assemble
+from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.training import Trainer, evaluate, evenly, parameter_groups
 from spikefront.searchspace import Candidate, from_flat
 

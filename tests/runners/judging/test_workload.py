@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from spikefront.plugins import load_registry
-from spikefront.runners.judging.assembly import assemble
 from spikefront.runners.judging.judge import judge
+from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.workload import Speed, Workload, Workloads, workload
 from spikefront.searchspace import Space, from_flat
 

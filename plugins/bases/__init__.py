@@ -1,0 +1,1 @@
+"""Bases of plugins: what several codings, tasks, neurons or backbones share."""

@@ -1,0 +1,137 @@
+"""Conversion: codings whose network is not trained spiking but made from a trained ANN.
+
+The same backbone is trained with rectifiers for neurons. Its weights are kept; each site's scale, the activation that a
+full spike train stands for, is read off a calibration set; then every rectifier gives way to a spiking neuron. What
+differs between conversion codings is how a train carries a number, and that is all a subclass states.
+
+Reference: Rueckauer et al., "Conversion of continuous-valued deep networks to efficient event-driven networks for image
+classification", Frontiers in Neuroscience 11 (2017), for scaling by percentiles and folding of batch norm.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins.contracts import Backbone, Coding, Neuron, SiteInfo
+from spikefront.plugins.network.layers import MaxPool, Synapse
+from spikefront.plugins.network.operations import Operations
+from spikefront.plugins.network.signal import Kind, Signal, over_time
+from spikefront.plugins.surrogates import ATan
+from spikefront.searchspace import Choice, Domain, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionConfig:
+    """Hyperparameters of calibration."""
+
+    percentile: Annotated[float, Choice((99.0, 99.9, 99.99, 100.0))] = 99.9
+    """Percentile of the ANN's activations that a full spike train stands for; 100 is the largest one."""
+    granularity: Annotated[str, Choice(("layer", "channel"))] = "channel"
+    """Whether a layer has one scale or one for each channel."""
+
+
+class Rectifier(Neuron):
+    """The ReLU of the ANN that is trained for conversion; no plugin, since it doesn't spike."""
+
+    name = "rectifier"
+    kind = Kind.ANALOG
+
+    def __init__(self) -> None:
+        super().__init__(None, surrogate=ATan())
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return current.relu()
+
+    def update_operations(self) -> Operations:
+        return Operations(adds=1)  # the comparison
+
+
+class Activations(Coding):
+    """What the ANN's edges carry: real numbers, in one step."""
+
+    name = "activations"
+
+    def __init__(self) -> None:
+        super().__init__(None, steps=1)
+
+
+class Conversion(Coding):
+    """A coding that a trained ANN is converted to.
+
+    The input is constant: its current, and that of biases, is shared out over the steps by ``shares``. The output is
+    the sum of the last layer's currents, weighted by ``weights``. The two are each other's inverse:
+    ``sum(weights * shares) = 1``.
+    """
+
+    trained_by = "conversion"
+    Config: ClassVar[type] = ConversionConfig
+    config: ConversionConfig
+    requires: ClassVar[Mapping[str, Domain]] = {
+        "neuron.*.threshold": Choice((1.0,)),  # the calibrated scale takes its place
+        "backbone.*.pool": Choice(("avg",)),  # the largest of several trains is not known before their end
+        "backbone.*.readout": Choice(("current",)),
+    }
+
+    @abstractmethod
+    def shares(self) -> Tensor:
+        """Return what each step adds of a constant current of 1: ``(T,)``, or ``(1,)`` for the same at every step."""
+
+    @abstractmethod
+    def weights(self) -> Tensor:
+        """Return the weight of each step's current in the output, ``(T,)``."""
+
+    @abstractmethod
+    def full_scale(self) -> float:
+        """Return the value, in thresholds, of the train that fires at every step, T being large."""
+
+    def encode(self, x: Tensor) -> Signal:
+        return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG, self.shares().to(x))
+
+    def decode(self, output: Signal) -> Tensor:
+        values = output.decoded()
+        return (values * over_time(self.weights().to(values), values)).sum(0)
+
+    def decode_operations(self, output: Signal) -> Operations:
+        equal = (self.weights().diff() == 0).all()  # then only the order of outputs matters, which a sum keeps
+        count = output.values.numel()
+        return Operations(adds=count, multiplies=0 if equal else count)
+
+    def initial_scale(self, site: SiteInfo) -> Tensor:
+        """Return the scale of a site before calibration: ones, ``(1, 1)`` or ``(1, C)``."""
+        return torch.ones(1, site.channels if self.config.granularity == "channel" else 1)
+
+    def prepare(self, backbone: Backbone) -> None:
+        """Share out the biases of a backbone as the input is.
+
+        Raises:
+            UsageError: when the backbone can't be converted.
+        """
+        if not backbone.convertible:
+            raise UsageError(f"backbone {backbone.name!r} is no ANN that coding {self.name!r} could convert")
+        for module in backbone.modules():
+            if isinstance(module, MaxPool):
+                raise UsageError(f"coding {self.name!r} can't convert max pooling; let {backbone.name!r} average")
+            if isinstance(module, Synapse):
+                module.bias_over_time = self.shares()
+
+    def calibrate(self, scale: Tensor, activations: Tensor) -> None:
+        """Set a site's scale so that a full train stands for the ``percentile`` of its activations.
+
+        Args:
+            scale: ``(1, 1)`` or ``(1, C)``; written to.
+            activations: what the ANN's site put out, ``(B, C, ...)``.
+        """
+        rows = activations.transpose(0, 1).flatten(1) if scale.shape[1] > 1 else activations.reshape(1, -1)
+        rank = max(1, round(self.config.percentile / 100 * rows.shape[1]))
+        largest = rows.kthvalue(rank, dim=1).values
+        largest = torch.where(largest > 0, largest, rows.amax(1))
+        scale.copy_(torch.where(largest > 0, largest, 1.0).unsqueeze(0) / self.full_scale())  # 1 for what never fires
+
+
+__all__ = ["Activations", "Conversion", "ConversionConfig", "Rectifier"]

@@ -1,0 +1,33 @@
+"""The contracts of plugins: subclass one, give it a name and a config, register it.
+
+Time is the leading axis everywhere: activations are ``(T, B, ...)``. No module keeps state between calls.
+"""
+
+from spikefront.plugins.contracts.backbone import Backbone
+from spikefront.plugins.contracts.coding import Coding
+from spikefront.plugins.contracts.energy import EnergyModel
+from spikefront.plugins.contracts.neuron import Neuron
+from spikefront.plugins.contracts.plugin import InputKind, Layout, NoConfig, OutputKind, Plugin
+from spikefront.plugins.contracts.site import Between, Site, SiteFactory, SiteInfo, Sites
+from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
+
+__all__ = [
+    "Backbone",
+    "Between",
+    "Coding",
+    "Data",
+    "EnergyModel",
+    "Generator",
+    "InputKind",
+    "Layout",
+    "Neuron",
+    "NoConfig",
+    "OutputKind",
+    "Plugin",
+    "SearchData",
+    "Site",
+    "SiteFactory",
+    "SiteInfo",
+    "Sites",
+    "Task",
+]

@@ -1,0 +1,107 @@
+"""The contract of a coding scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from spikefront.plugins.contracts.neuron import Neuron
+from spikefront.plugins.contracts.plugin import InputKind, Plugin
+from spikefront.plugins.contracts.site import Between, SiteInfo
+from spikefront.plugins.network.operations import Operations
+from spikefront.plugins.network.signal import Kind, Signal
+from spikefront.searchspace import Domain, Int, Value
+
+
+class Coding(Plugin, nn.Module):
+    """How an input becomes spikes over time, what spikes are worth, and how they become an output.
+
+    Overrides any of ``encode``, ``between``, ``decode``, ``penalty``. The defaults are direct coding: the input is
+    constant, spikes are plain, the output is averaged over time.
+
+    Attributes:
+        steps: numbers of time steps T over which it is searched.
+        inputs: task input kinds that it takes.
+        neurons: names of the neurons that it needs; None for any.
+        requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
+            ``backbone.*.pool``.
+        published: settings that publications used with it, as parts of flat candidates; a search tries them early.
+        trained_by: ``bptt``: the spiking network is trained by backpropagation through time; ``conversion``: an ANN is
+            trained and turned into it (``spikefront.plugins.bases.conversion``).
+
+    Args:
+        config: its ``Config``, or None for the defaults.
+        steps: number of time steps T.
+    """
+
+    steps: ClassVar[Int] = Int(1, 8)
+    inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
+    neurons: ClassVar[frozenset[str] | None] = None
+    requires: ClassVar[Mapping[str, Domain]] = {}
+    published: ClassVar[Sequence[Mapping[str, Value]]] = ()
+    trained_by: ClassVar[Literal["bptt", "conversion"]] = "bptt"
+
+    def __init__(self, config: Any = None, *, steps: int) -> None:
+        nn.Module.__init__(self)
+        self._configure(config)
+        self.time_steps = steps
+
+    @classmethod
+    def domains(cls, steps: int) -> Mapping[str, Domain]:
+        """Return the hyperparameter domains that are tighter at this T, by field name."""
+        return {}
+
+    def bind(self, neuron: Neuron) -> None:
+        """Meet the kind of neuron that the network is made of; called once, before any site exists."""
+
+    def encoded_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one encoded input at one step, for inputs of ``shape``."""
+        return shape
+
+    def encode(self, x: Tensor) -> Signal:
+        """Turn a batch of inputs into a signal.
+
+        Args:
+            x: ``(B, ...)``, scaled to [0, 1].
+
+        Returns:
+            Values ``(T, B, ...)`` or, if constant over time, ``(1, B, ...)``.
+        """
+        return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG)
+
+    def encode_events(self, frames: Tensor) -> Signal:
+        """Turn a batch of event frames into a signal; the default passes them on.
+
+        Args:
+            frames: numbers of events ``(T, B, ...)``, whole and not negative.
+
+        Returns:
+            Values ``(T, B, ...)``; events that fall on one pixel and step are each an accumulate per synapse.
+        """
+        return Signal(frames, self.time_steps, Kind.COUNT)
+
+    def between(self, site: SiteInfo) -> Between | None:
+        """Return the module to put behind a spiking site, or None. Called once for each site, in their order."""
+        return None
+
+    def decode(self, output: Signal) -> Tensor:
+        """Turn the network's output ``(T, B, K)`` into one value per output, ``(B, K)``."""
+        return output.decoded().mean(0)
+
+    def decode_operations(self, output: Signal) -> Operations:
+        """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""
+        return Operations(output.values.numel(), output.weighted_steps() * output.values[0].numel())
+
+    def penalty(self) -> Tensor | float:
+        """Return the regularisation term of the coding's own parameters."""
+        return 0.0
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return what to log of the coding after each epoch, by a name that starts with the coding's."""
+        return {}
+
+    def latency_steps(self, delay: int) -> int:
+        """Return the time steps from the first input to the decoded output, which lags by ``delay`` steps."""
+        return self.time_steps + delay

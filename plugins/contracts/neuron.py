@@ -1,0 +1,63 @@
+"""The contract of a spiking neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from spikefront.plugins.contracts.plugin import Plugin
+from spikefront.plugins.network.operations import Operations
+from spikefront.plugins.network.signal import Kind
+from spikefront.plugins.surrogates import Surrogate
+
+
+class Neuron(Plugin, nn.Module):
+    """A spiking neuron: currents ``(T, B, ...)`` to spikes ``(T, B, ...)``, all steps in one call.
+
+    Attributes:
+        kind: what it emits.
+
+    Args:
+        config: its ``Config``, or None for the defaults.
+        surrogate: derivative that stands in for the step function's.
+    """
+
+    kind: ClassVar[Kind] = Kind.BINARY
+
+    def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:
+        nn.Module.__init__(self)
+        self._configure(config)
+        self.surrogate = surrogate
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        """Return the spikes.
+
+        Args:
+            current: ``(T, B, ...)``, or ``(1, B, ...)`` for a current that is the same at every step.
+            steps: number of time steps T.
+
+        Returns:
+            Spikes ``(T, B, ...)``, with the memory layout of ``current``.
+        """
+        raise TypeError(f"{type(self).__name__} must define forward(current, steps)")
+
+    @property
+    def delay(self) -> int:
+        """Steps by which a spike lags the current that it answers to; spikes are returned aligned all the same."""
+        return 0
+
+    def step_weights(self, steps: int, like: Tensor) -> Tensor | None:
+        """Return what a spike of each step is worth, ``(T,)`` in the dtype of ``like``; None for 1 at every step."""
+        return None
+
+    def update_operations(self) -> Operations:
+        """Return the operations of one neuron in one time step, whether it fires or not.
+
+        A neuron with a delay is charged for its further steps too.
+        """
+        raise TypeError(f"{type(self).__name__} must define update_operations()")
+
+    def spike_operations(self) -> Operations:
+        """Return the operations of one spike, such as the subtraction of a soft reset."""
+        return Operations()

@@ -1,0 +1,34 @@
+"""What all plugins share: a name, and hyperparameters declared by a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from spikefront.searchspace import validate
+
+InputKind = Literal["static", "events"]
+OutputKind = Literal["values", "images"]
+Layout = Literal["images", "features"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoConfig:
+    """The config of a plugin without hyperparameters."""
+
+
+class Plugin:
+    """What all plugins share.
+
+    Attributes:
+        name: what users call it; lower case, words joined by ``-``.
+        Config: its hyperparameters, a frozen dataclass of ``Annotated[type, domain] = default`` fields.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type] = NoConfig
+    config: Any
+
+    def _configure(self, config: Any) -> None:
+        self.config = config if config is not None else self.Config()
+        validate(self.config, self.name)

@@ -1,0 +1,137 @@
+"""Spiking sites: where a backbone's neurons are, each with a coding's module behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor, nn
+
+from spikefront.plugins.network.layers import Counted
+from spikefront.plugins.network.signal import Signal, over_time
+
+if TYPE_CHECKING:
+    from spikefront.plugins.contracts.coding import Coding
+    from spikefront.plugins.contracts.neuron import Neuron
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """Where a spiking layer sits.
+
+    Attributes:
+        index: number of the site, from 0 at the input.
+        stage: number of the stage (what lies between two poolings), from 0.
+        channels: channels, or features, of its neurons.
+        size: height and width of its maps; ``(1, 1)`` for a fully connected layer.
+        last_of_stage: whether a pooling, a next stage or the read-out follows.
+        stages: stages of the whole network.
+    """
+
+    index: int
+    stage: int
+    channels: int
+    size: tuple[int, int]
+    last_of_stage: bool
+    stages: int = 1
+
+
+class Sites(Protocol):
+    """Makes spiking sites. A backbone calls it wherever a neuron belongs, in the order of the forward pass."""
+
+    def __call__(
+        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
+    ) -> nn.Module: ...
+
+
+class Between(Counted):
+    """A coding's module behind one spiking layer. It may own parameters."""
+
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        """Transform what the layer emits.
+
+        Args:
+            spikes: what the neurons emitted, ``(T, B, ...)``.
+            current: the current that drove them, ``(T, B, ...)``; time axis 1 when constant.
+        """
+        raise TypeError(f"{type(self).__name__} must define forward(spikes, current)")
+
+    def penalty(self) -> Tensor | float:
+        """Return the regularisation term that this module adds to the loss."""
+        return 0.0
+
+
+class Site(nn.Module):
+    """A spiking layer: a neuron and the coding's module behind it.
+
+    Attributes:
+        scale: what a spike is worth, in units of the activations of the ANN that the network was converted from,
+            ``(1, 1)`` or, by channel, ``(1, C)``; None in a network that was not converted. It folds into thresholds
+            and weights, so it costs nothing.
+    """
+
+    scale: Tensor | None
+
+    def __init__(self, info: SiteInfo, neuron: Neuron, between: Between | None, scale: Tensor | None = None) -> None:
+        super().__init__()
+        self.info = info
+        self.neuron = neuron
+        self.between = between
+        self.register_buffer("scale", scale)
+
+    def forward(self, current: Signal) -> Signal:
+        spikes = self.fire(current)
+        return spikes if self.between is None else self.between(spikes, current)
+
+    def fire(self, current: Signal) -> Signal:
+        """Return what the neurons emit, before the coding's module sees it."""
+        values, steps = current.decoded(), current.steps
+        if self.scale is not None:
+            values = values / over_time(self.scale, values)
+        fired = self.neuron(values, steps)
+        spikes = Signal(fired, steps, self.neuron.kind, delay=current.delay + self.neuron.delay)
+        weights = self.neuron.step_weights(steps, fired)
+        if weights is not None:
+            spikes = spikes.weighted(weights)
+        return spikes if self.scale is None else spikes.weighted(self.scale)
+
+
+class SiteFactory:
+    """Makes the sites of one network, numbering them; ``finish`` adds the coding's modules once all are known.
+
+    Args:
+        make_neuron: makes the neuron of one site.
+        coding: whose modules go behind the sites; None for none.
+        scale: makes the scale of a site of a converted network.
+
+    Attributes:
+        made: the sites, in the order they were asked for.
+    """
+
+    def __init__(
+        self,
+        make_neuron: Callable[[], Neuron],
+        coding: Coding | None = None,
+        scale: Callable[[SiteInfo], Tensor] | None = None,
+    ) -> None:
+        self._make_neuron = make_neuron
+        self._coding = coding
+        self._scale = scale
+        self.made: list[Site] = []
+
+    def __call__(
+        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
+    ) -> nn.Module:
+        info = SiteInfo(len(self.made), stage, channels, size, last_of_stage)
+        site = Site(info, self._make_neuron(), None, None if self._scale is None else self._scale(info))
+        self.made.append(site)
+        return site
+
+    def finish(self) -> None:
+        """Tell each site how many stages there are, and ask the coding for its modules."""
+        stages = 1 + max((site.info.stage for site in self.made if site.info.last_of_stage), default=0)
+        for site in self.made:
+            site.info = replace(site.info, stages=stages)
+            if self._coding is not None:
+                site.between = self._coding.between(site.info)

@@ -1,0 +1,132 @@
+"""The contract of a task: what is learnt, on which data, how well; and its splits as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spikefront.plugins.contracts.plugin import InputKind, Layout, OutputKind, Plugin
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Samples of one split, in one tensor each.
+
+    Attributes:
+        inputs: ``(N, ...)``, in any dtype; ``Task.prepare`` makes a batch ready for coding.
+        targets: ``(N, ...)``.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchData:
+    """What a search may see: the training and the validation split.
+
+    Attributes:
+        outputs: number of network outputs that the targets need, read off the data.
+    """
+
+    train: Data
+    validation: Data
+    outputs: int
+
+
+class Generator(Protocol):
+    """A trained network as a task that generates sees it."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def sample(self, count: int) -> Tensor:
+        """Return ``count`` random outputs, ``(count, K)``."""
+        ...
+
+
+class Task(Plugin):
+    """What is learnt, on which data. Reading happens once on each node.
+
+    Attributes:
+        inputs: ``static``: one array per sample; ``events``: ``(N, T, C, H, W)`` numbers of events, in frames that are
+            made for a given T.
+        layout: ``images``: one input at one step is ``(C, H, W)``; ``features``: it is ``(F,)``.
+        output: ``values``: one or more per sample; ``images``: ``(C * H * W)`` pixels, which a network generates.
+        mapped: whether the data are tensors mapped from the node's cache (``plugins.data.cache``). Then every
+            worker reads them itself, which costs nothing but the first time, and gets those of its T.
+        quality: name of the quality metric, for example ``accuracy``.
+        maximize: whether more quality is better.
+        worst_quality: the quality from which hypervolume is measured, such as a chance or trivial result.
+        best_quality: the best possible quality.
+    """
+
+    inputs: ClassVar[InputKind] = "static"
+    layout: ClassVar[Layout] = "images"
+    output: ClassVar[OutputKind] = "values"
+    mapped: ClassVar[bool] = False
+    quality: ClassVar[str] = "accuracy"
+    maximize: ClassVar[bool] = True
+    worst_quality: ClassVar[float] = 0.0
+    best_quality: ClassVar[float] = 1.0
+
+    def __init__(self, config: Any = None) -> None:
+        self._configure(config)
+
+    def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
+        """Read the training and validation splits. Must not touch the test split.
+
+        Args:
+            data_dir: where the user keeps data, or None to look in the usual places.
+            steps: number of time steps T; only event tasks need it.
+
+        Raises:
+            UsageError: when files are missing or damaged.
+        """
+        raise TypeError(f"{type(self).__name__} must define search_data(data_dir, steps)")
+
+    def test_data(self, data_dir: Path | None, steps: int) -> Data:
+        """Read the test split; only the final confirmation does."""
+        raise TypeError(f"{type(self).__name__} must define test_data(data_dir, steps)")
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """Make a batch of raw inputs ready for coding: floats in [0, 1], or, of events, whole numbers."""
+        return batch.float()
+
+    def loss(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Return the training loss of decoded outputs ``(B, K)``; the default is cross-entropy."""
+        return nn.functional.cross_entropy(output, targets)
+
+    def score(self, output: Tensor, targets: Tensor) -> float:
+        """Return the quality of decoded outputs ``(N, K)`` of a whole split; the default is accuracy in [0, 1]."""
+        return float((output.argmax(1) == targets).to(torch.float64).mean())
+
+    def measure(self, network: Generator, output: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return what a network, in eval mode, achieves on a split: ``quality``, and what else to log.
+
+        Args:
+            network: the network; one that makes images can be asked for samples.
+            output: its decoded outputs ``(N, K)`` of the whole split.
+            targets: the split's targets ``(N, ...)``.
+        """
+        return {"quality": self.score(output, targets)}
+
+    def in_units(self, output: Tensor) -> Tensor:
+        """Return decoded outputs ``(N, K)`` in the unit of the data, for a task that learns values in another."""
+        return output
+
+    def picture(self, network: Generator, data: Data) -> Tensor | None:
+        """Return a picture ``(H, W)`` or ``(3, H, W)`` in [0, 1] of what a trained network does, or None."""
+        return None
+
+    def chance_quality(self, data: SearchData) -> float:
+        """Return the validation quality of the best output that is the same for every sample, here of one class."""
+        targets, outputs = data.validation.targets, torch.eye(data.outputs)
+        scores = [self.score(output.expand(len(targets), -1), targets) for output in outputs]
+        return max(scores) if self.maximize else min(scores)

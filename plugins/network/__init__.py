@@ -1,0 +1,1 @@
+"""What networks are made of: signals, layers, operation counts, the membrane."""

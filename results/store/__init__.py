@@ -1,0 +1,1 @@
+"""The MLflow store: connection, schema, runs, artifacts and the recorder of a search."""

@@ -1,0 +1,269 @@
+"""Networks as NIR graphs, for neuromorphic hardware and other simulators.
+
+NIR describes neurons in continuous time. One time step is ``STEP_S`` seconds, what its readers assume unless told
+otherwise; then the forward Euler step of NIR's equations is our neuron's:
+
+====== ==================================================== ==========================================
+neuron NIR's equation                                       parameters
+====== ==================================================== ==========================================
+IF     ``dv/dt = r I``                                      ``r = 1 / STEP_S``
+LIF    ``tau dv/dt = -v + r I`` (v_leak = 0)                tau in seconds; r = 1 with ``decay_input``,
+                                                            the time constant in steps without
+====== ==================================================== ==========================================
+
+Both reset to 0 when they fire. Batch norm is folded into the weights. How the input becomes spikes and how the output
+is read is no part of NIR: the graph's metadata hold the description of the network, with its coding and steps, and what
+the output of each step is worth.
+
+Reference: Pedersen et al., "Neuromorphic intermediate representation", Nature Communications 15 (2024).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spikefront.plugins import AvgPool, Dropout, Flatten, Kind, Neuron, Signal, Site, Synapse
+from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.network.layers import Add, MaxPool
+from spikefront.plugins.neurons.integrate_and_fire import IF
+from spikefront.plugins.neurons.lif import LIF
+from spikefront.plugins.neurons.plif import PLIF
+from spikefront.runners.deploy.model import Model
+from spikefront.searchspace import UsageError
+
+if TYPE_CHECKING:
+    import nir
+
+STEP_S: Final = 1e-4
+"""Seconds of one time step."""
+
+Shape = tuple[int, ...]
+
+
+def export_nir(model: Model, path: Path) -> None:
+    """Write a network as a NIR file (HDF5).
+
+    Raises:
+        UsageError: when NIR has no primitive for a part of it, with all such parts and what could be exported instead;
+            or when the package ``nir`` is missing.
+    """
+    graph = nir_graph(model)
+    import nir
+
+    nir.write(path, graph)
+
+
+def nir_graph(model: Model) -> nir.NIRGraph:
+    """Return a network as a NIR graph: the input, one node per layer, the output, in a chain.
+
+    Neurons are numbered as the network's sites are: ``0_neuron``, ``1_neuron``, ... Weights keep their dtype.
+
+    Raises:
+        UsageError: as ``export_nir``.
+    """
+    try:
+        import nir
+    except ImportError as error:
+        raise UsageError("NIR needs the package nir; install it with: pip install 'spikefront[nir]'") from error
+    refuse_inexpressible(model)
+    layers = list(_with_shapes(model))
+    shape = layers[0][1]
+    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(shape)})}
+    numbers = {"neuron": 0, "synapse": 0, "pool": 0, "flatten": 0}
+    for layer, before, after in layers:
+        if isinstance(layer, Dropout):  # does nothing in a trained network
+            continue
+        name, node = _node(layer, before, after)
+        nodes[f"{numbers[name]}_{name}"] = node
+        numbers[name] += 1
+        shape = after
+    nodes["output"] = nir.Output({"output": np.array(shape)})
+    names = list(nodes)
+    metadata = {
+        "spikefront": model.description.to_json(),
+        "seconds_per_step": str(STEP_S),
+        "decoding": json.dumps(_decoding_weights(model).tolist()),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(names)), metadata=metadata, type_check=False)
+
+
+def refuse_inexpressible(model: Model) -> None:
+    """Raise a ``UsageError`` that names each part of a network for which NIR has no primitive."""
+    reasons = list(_reasons(model))
+    if reasons:
+        raise UsageError(f"NIR can't express this network: {'; '.join(reasons)}")
+
+
+def _reasons(model: Model) -> Iterator[str]:
+    coding = model.network.coding
+    if model.generates:
+        yield f"backbone {model.network.backbone.name!r} draws the spikes of its latent at random, and NIR has no draws"
+        return
+    if isinstance(coding, Conversion):
+        yield f"coding {coding.name!r} needs neurons that keep what exceeds their threshold, and NIR's reset to 0"
+        return
+    if _encoded(model).coefficient is not None:
+        yield f"coding {coding.name!r} weights spikes by their time step, and NIR has no weighted spikes"
+    if not _is_weighted_sum(model):
+        yield f"coding {coding.name!r} reads more from the output than a weighted sum of its steps"
+    where: dict[str, list[str]] = {}
+    for number, layer in enumerate(_chain(model.network.backbone.layers)):
+        if reason := _no_primitive(layer):
+            where.setdefault(f"({type(layer).__name__}): {reason}", []).append(str(number))
+    for reason, numbers in where.items():
+        yield f"layer{'s' if len(numbers) > 1 else ''} {', '.join(numbers)} {reason}"
+
+
+def _no_primitive(layer: nn.Module) -> str:
+    """Say why NIR can't express a layer; nothing if it can."""
+    if isinstance(layer, MaxPool):
+        return "NIR has no max pooling; search with backbone.*.pool=avg"
+    if isinstance(layer, Site):
+        if layer.between is not None:
+            return f"NIR has no attention such as {type(layer.between).__name__} behind the neurons"
+        if layer.neuron.kind is not Kind.BINARY:
+            return f"NIR has no {layer.neuron.kind.value} spikes, which neuron {layer.neuron.name!r} fires"
+        return _no_neuron(layer.neuron)
+    if isinstance(layer, Synapse) and isinstance(layer.weight, nn.ConvTranspose2d):
+        return "NIR has no transposed convolution"
+    if isinstance(layer, (Synapse, AvgPool, Flatten, Dropout)):
+        return ""
+    if isinstance(layer, Add) or any(isinstance(inner, Add) for inner in layer.modules()):
+        return "shortcuts are not exported; mlp, convnet and vgg have none"
+    return "NIR has no such primitive"
+
+
+def _no_neuron(neuron: Neuron) -> str:
+    if type(neuron) not in (IF, LIF, PLIF):
+        return f"NIR has no neuron like {neuron.name!r}; if, lif and plif can be exported"
+    if neuron.config.reset != "hard":
+        return f"NIR resets to a fixed potential, and neuron.{neuron.name}.reset is soft; search with reset=hard"
+    if isinstance(neuron, IF) and neuron.config.start:
+        return f"NIR's neurons start at rest, and neuron.if.start is {neuron.config.start:g}"
+    return ""
+
+
+def _chain(layers: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers in their order, those of nested sequences too."""
+    if isinstance(layers, nn.Sequential):
+        for layer in layers:
+            yield from _chain(layer)
+    else:
+        yield layers
+
+
+@torch.no_grad()
+def _encoded(model: Model) -> Signal:
+    """Return what one empty input becomes."""
+    weight = next(model.network.parameters())
+    empty = torch.zeros(1, *model.description.network_shape, dtype=weight.dtype, device=weight.device)
+    if model.takes_events:
+        return model.network.coding.encode_events(empty.expand(model.candidate.steps, *empty.shape))
+    return model.network.coding.encode(empty)
+
+
+@torch.no_grad()
+def _decoding_weights(model: Model) -> Tensor:
+    """Return what the output of each step is worth, ``(T,)``: what comes of a single event at each step in turn."""
+    steps = model.candidate.steps
+    return _decoded(model, torch.eye(steps)).flatten()
+
+
+@torch.no_grad()
+def _is_weighted_sum(model: Model) -> bool:
+    """Say whether decoded outputs are the sum of the steps' outputs, weighted by ``_decoding_weights``."""
+    ones = torch.ones(model.candidate.steps, 1)
+    return torch.allclose(_decoded(model, ones).flatten(), _decoding_weights(model).sum(), atol=1e-6)
+
+
+def _decoded(model: Model, values: Tensor) -> Tensor:
+    """Return what the coding decodes from an output ``(T, B)``."""
+    weight = next(model.network.parameters())
+    spikes = isinstance(list(_chain(model.network.backbone.layers))[-1], Site)
+    kind = Kind.BINARY if spikes else Kind.ANALOG
+    return model.network.coding.decode(Signal(values.unsqueeze(2).to(weight), model.candidate.steps, kind))
+
+
+@torch.no_grad()
+def _with_shapes(model: Model) -> Iterator[tuple[nn.Module, Shape, Shape]]:
+    """Yield each layer with the shapes, without time and batch, that enter and leave it."""
+    signal = _encoded(model)
+    for layer in _chain(model.network.backbone.layers):
+        before = tuple(signal.values.shape[2:])
+        signal = layer(signal)
+        yield layer, before, tuple(signal.values.shape[2:])
+
+
+def _node(layer: nn.Module, before: Shape, after: Shape) -> tuple[str, Any]:
+    """Return the kind of a layer and its NIR node."""
+    import nir
+
+    if isinstance(layer, Site):
+        return "neuron", _neuron(layer.neuron, after)
+    if isinstance(layer, AvgPool):
+        size = np.array(layer.size)
+        return "pool", nir.AvgPool2d(kernel_size=size, stride=size, padding=np.array([0, 0]))
+    if isinstance(layer, Flatten):
+        return "flatten", nir.Flatten(input_type={"input": np.array(before)}, start_dim=0, end_dim=-1)
+    assert isinstance(layer, Synapse)
+    return "synapse", _synapse(layer, before)
+
+
+def _synapse(layer: Synapse, before: Shape) -> Any:
+    import nir
+
+    weight, bias = (None if tensor is None else tensor.detach().cpu().numpy() for tensor in layer.folded())
+    assert weight is not None
+    kind = layer.weight
+    if isinstance(kind, nn.Linear):
+        return nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
+    return nir.Conv2d(
+        input_shape=(before[1], before[2]),
+        weight=np.ascontiguousarray(weight),
+        stride=_pair(kind.stride),
+        padding=kind.padding if isinstance(kind.padding, str) else _pair(kind.padding),
+        dilation=_pair(kind.dilation),
+        groups=kind.groups,
+        bias=np.zeros(len(weight), weight.dtype) if bias is None else bias,
+    )
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    return values[0], values[1]
+
+
+def _neuron(neuron: Neuron, shape: Shape) -> Any:
+    import nir
+
+    def full(value: float) -> NDArray[np.float64]:
+        return np.full(shape, value)
+
+    threshold, rest = full(neuron.config.threshold), full(0.0)
+    if isinstance(neuron, IF):
+        return nir.IF(r=full(1 / STEP_S), v_threshold=threshold, v_reset=rest)
+    tau = 1 / float(neuron.w.detach().double().sigmoid()) if isinstance(neuron, PLIF) else neuron.config.tau
+    r = 1.0 if neuron.config.decay_input else tau
+    return nir.LIF(tau=full(in_seconds(tau)), r=full(r), v_leak=rest, v_threshold=threshold, v_reset=rest)
+
+
+def in_seconds(tau: float) -> float:
+    """Return a time constant in seconds, such that a reader that divides by ``STEP_S`` gets it back to the last digit.
+
+    Args:
+        tau: time constant in time steps.
+    """
+    near = tau * STEP_S
+    for seconds in (near, math.nextafter(near, 0), math.nextafter(near, math.inf)):
+        if seconds / STEP_S == tau:
+            return seconds
+    return near

@@ -1,0 +1,1 @@
+"""What a search remembers: journal, study, and what a resume needs."""

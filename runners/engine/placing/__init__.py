@@ -1,0 +1,1 @@
+"""Where trials run: Ray, its nodes, workers and their data."""

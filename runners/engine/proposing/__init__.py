@@ -1,0 +1,1 @@
+"""Which candidate is evaluated next, and what it costs."""

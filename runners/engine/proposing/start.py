@@ -1,0 +1,68 @@
+"""What a search judges first: what others found, and what is published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+
+from spikefront.runners.engine.memory.journal import JOURNAL, read_attributes
+from spikefront.runners.engine.proposing.cost import CostModel
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.searchspace import Space, UsageError, Value
+from spikefront.searchspace.front import nondominated
+
+_SHARE: Final = 2 / 3  # of the trials; the rest is the sampler's, however few there are
+
+Answers = dict[str, Value]
+
+
+def first_answers(settings: SearchSettings, space: Space, cost: CostModel | None) -> list[Answers]:
+    """Return what the first trials answer to ``Space.suggest``: the front of another search, then the priors.
+
+    Args:
+        settings: what was asked for; a search of few trials takes the first of them only.
+        space: what is searched.
+        cost: by which the priors are sorted, the cheapest first; None leaves them in the order of the codings.
+
+    Raises:
+        UsageError: when there is no other search of that name, or it has found nothing in this space.
+    """
+    found: list[Answers] = []
+    if settings.begin_from is not None:
+        found = space.answers(front_of(settings.folder.parent / settings.begin_from))
+        if not found:
+            raise UsageError(f"--from {settings.begin_from}: no coding on its front is in this space; leave it out")
+    if settings.priors:
+        priors = space.priors()
+        if cost is not None:
+            priors.sort(key=lambda answers: cost.predict(space.suggest(optuna.trial.FixedTrial(answers))))
+        found += [answers for answers in priors if answers not in found]
+    return found if settings.trials is None else found[: math.ceil(_SHARE * settings.trials)]
+
+
+def front_of(folder: Path) -> list[Mapping[str, Value]]:
+    """Return the flat candidates on the front of the search in a folder, which may still run.
+
+    Raises:
+        UnknownName: when there is no such search beside the others.
+        UsageError: when none of its trials has been judged.
+    """
+    read_attributes(folder)
+    # not ``open_journal``, which mends the file: another driver may be writing it
+    study = optuna.load_study(study_name=folder.name, storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))))
+    trials = study.get_trials(deepcopy=False)
+    judged = [trial for trial in trials if trial.user_attrs.get("outcome", {}).get("state") == "COMPLETE"]
+    judged = [trial for trial in judged if trial.values is not None]
+    if not judged:
+        raise UsageError(f"--from {folder.name}: none of its trials has been judged yet; wait, or leave it out")
+    signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
+    front = nondominated(np.array([trial.values for trial in judged]) * signs)
+    return [trial.user_attrs["candidate"] for trial, on_it in zip(judged, front, strict=True) if on_it]

@@ -1,0 +1,106 @@
+"""From a candidate to a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikefront.plugins import Backbone, Between, Coding, InputKind, Registry, Signal, Site, SiteFactory
+from spikefront.plugins.bases.conversion import Activations, Conversion, Rectifier
+from spikefront.searchspace import Candidate
+
+
+class Network(nn.Module):
+    """A coding around a backbone, from inputs ``(B, ...)``, or event frames ``(B, T, ...)``, to outputs ``(B, K)``."""
+
+    def __init__(self, coding: Coding, backbone: Backbone, inputs: InputKind = "static") -> None:
+        super().__init__()
+        self.coding = coding
+        self.backbone = backbone
+        self._inputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.coding.decode(self.backbone(self._encode(x)))
+
+    def _encode(self, x: Tensor) -> Signal:
+        if self._inputs == "static":
+            return self.coding.encode(x)
+        return self.coding.encode_events(x.transpose(0, 1).contiguous())
+
+    def sample(self, count: int) -> Tensor:
+        """Return decoded outputs of random latents, ``(count, K)``, of a network that generates."""
+        return self.coding.decode(self.backbone.sample(count, self.coding.time_steps, self.device))
+
+    def penalty(self) -> Tensor | float:
+        """Return the terms that coding, backbone, and the coding's modules behind the sites add to the loss."""
+        between = (module.penalty() for module in self.modules() if isinstance(module, Between))
+        return sum(between, start=self.coding.penalty() + self.backbone.penalty())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.parameters()).device
+
+    @property
+    def sites(self) -> list[Site]:
+        """The spiking layers, from the input on."""
+        return [module for module in self.modules() if isinstance(module, Site)]
+
+    @property
+    def parameter_count(self) -> int:
+        """Learnt parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
+    """Build a candidate's network, with weights drawn from torch's global generator.
+
+    Args:
+        candidate: what to build.
+        registry: where its plugins are looked up.
+        input_shape: shape of one input at one step.
+        outputs: number of outputs.
+
+    Raises:
+        UnknownName: when a plugin does not exist.
+        UsageError: when the backbone can't take this input.
+    """
+    coding: Coding = registry.get("coding", candidate.coding.name)(candidate.coding.config, steps=candidate.steps)
+    neuron = registry.get("neuron", candidate.neuron.name)
+    surrogate = candidate.training.surrogate.config
+    coding.bind(neuron(candidate.neuron.config, surrogate=surrogate))
+    sites = SiteFactory(
+        lambda: neuron(candidate.neuron.config, surrogate=surrogate),
+        coding,
+        coding.initial_scale if isinstance(coding, Conversion) else None,
+    )
+    return _build(candidate, registry, coding.encoded_shape(input_shape), outputs, coding, sites)
+
+
+def assemble_ann(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
+    """Build the ANN twin of a candidate: the same backbone with rectifiers for neurons, in one step.
+
+    Raises:
+        UsageError: when the backbone can't take this input.
+    """
+    return _build(candidate, registry, input_shape, outputs, Activations(), SiteFactory(Rectifier))
+
+
+def _build(
+    candidate: Candidate,
+    registry: Registry,
+    shape: tuple[int, ...],
+    outputs: int,
+    coding: Coding,
+    sites: SiteFactory,
+) -> Network:
+    backbone: Backbone = registry.get("backbone", candidate.backbone.name)(
+        candidate.backbone.config, input_shape=shape, outputs=outputs, sites=sites
+    )
+    sites.finish()
+    if isinstance(coding, Conversion):
+        coding.prepare(backbone)
+    # channels last is the layout in which convolutions and the neuron's elementwise steps are fastest
+    network = Network(coding, backbone, registry.get("task", candidate.task.name).inputs)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

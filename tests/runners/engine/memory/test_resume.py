@@ -1,0 +1,262 @@
+"""The journal after a driver died: what was judged stays, what was not is judged again, nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from spikefront.plugins import Registry
+from spikefront.runners.engine.memory.journal import DriverLock, JournalError, open_journal, read_attributes
+from spikefront.runners.engine.memory.resume import about, options_of, refuse_changed
+from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
+from spikefront.runners.engine.search import trials_left
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, UnknownName, UsageError, parse_set
+
+OBJECTIVES = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
+GOOD = {"quality": 0.9, "energy_nj": 1000.0}
+
+
+@pytest.fixture
+def space(registry: Registry) -> Space:
+    return Space(registry, "digits", [parse_set("coding=latency,rate")])
+
+
+def search_settings(tmp_path: Path, **more: Any) -> SearchSettings:
+    return SearchSettings("s", tmp_path / "s", **more)
+
+
+def begin(tmp_path: Path, space: Space, ended: int, running: int) -> StudyRecord:
+    """Begin a search: some trials have ended, some run."""
+    record = StudyRecord(create_study(search_settings(tmp_path), OBJECTIVES, {"options": {}}), OBJECTIVES)
+    for number in range(ended + running):
+        trial = record.ask()
+        record.chosen(trial, space.suggest(trial))
+        if number < ended:
+            record.tell(number, "COMPLETE", "", {**GOOD, "energy_nj": 10.0 + number}, epoch=3)
+    return record
+
+
+def take_up(tmp_path: Path) -> StudyRecord:
+    record = StudyRecord(reopen_study(search_settings(tmp_path, resume=True)), OBJECTIVES)
+    record.take_up()
+    return record
+
+
+def test_what_was_judged_stays_and_what_ran_is_judged_again(tmp_path: Path, space: Space) -> None:
+    begun = begin(tmp_path, space, ended=3, running=2)
+    before = [trial.user_attrs["candidate"] for trial in begun.study.trials]
+    record = take_up(tmp_path)
+    assert [(trial.number, trial.state, trial.again) for trial in record.earlier] == [
+        (0, "COMPLETE", False),
+        (1, "COMPLETE", False),
+        (2, "COMPLETE", False),
+        (3, "FAIL", True),
+        (4, "FAIL", True),
+    ]
+    assert record.judged == 3
+    again = [record.ask() for _ in range(2)]
+    assert [trial.user_attrs["retry_of"] for trial in again] == [3, 4]
+    assert [space.suggest(trial).flat() for trial in again] == before[3:]
+    assert "retry_of" not in record.ask().user_attrs  # then new ones
+
+
+def test_taking_up_twice_queues_nothing_twice(tmp_path: Path, space: Space) -> None:
+    begin(tmp_path, space, ended=1, running=2)
+    for _ in range(3):
+        record = take_up(tmp_path)
+    assert len(record.study.get_trials(states=(TrialState.WAITING,))) == 2
+    assert not record.study.get_trials(states=(TrialState.RUNNING,))
+
+
+def test_trial_that_died_again_is_judged_once_more(tmp_path: Path, space: Space) -> None:
+    begin(tmp_path, space, ended=0, running=1)
+    record = take_up(tmp_path)
+    space.suggest(record.ask())  # runs when the second driver dies
+    record = take_up(tmp_path)
+    (waiting,) = record.study.get_trials(states=(TrialState.WAITING,))
+    assert waiting.user_attrs["retry_of"] == 1
+    assert sum(not trial.again for trial in record.earlier) == 0
+
+
+def test_end_that_was_half_recorded_is_finished_not_repeated(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=0, running=1)
+    outcome = {"state": "COMPLETE", "reason": "", "metrics": GOOD, "epoch": 5, "again": False}
+    record.study._storage.set_trial_user_attr(record.study.trials[0]._trial_id, "outcome", outcome)
+    (trial,) = take_up(tmp_path).earlier
+    assert (trial.state, trial.metrics, trial.epoch, trial.again) == ("COMPLETE", GOOD, 5, False)
+
+
+@pytest.mark.parametrize("suggested", [True, False])
+def test_trial_that_was_asked_for_but_not_chosen_is_queued_again(tmp_path: Path, space: Space, suggested: bool) -> None:
+    record = begin(tmp_path, space, ended=1, running=0)
+    trial = record.ask()
+    params = {}
+    if suggested:
+        space.suggest(trial)
+        params = trial.params
+    (waiting,) = take_up(tmp_path).study.get_trials(states=(TrialState.WAITING,))
+    assert waiting.system_attrs["fixed_params"] == params
+
+
+def test_trial_broken_off_by_the_end_of_a_search_is_judged_again_when_resumed(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=0, running=1)
+    record.tell(0, "PRUNED", "time is up at epoch 1 of 3", {}, epoch=1, again=True)
+    record = take_up(tmp_path)
+    assert record.earlier[0].state == "PRUNED"
+    assert record.ask().user_attrs["retry_of"] == 0
+
+
+def test_budget_counts_what_has_ended_but_not_what_is_judged_again(tmp_path: Path, space: Space) -> None:
+    begin(tmp_path, space, ended=3, running=2)
+    info = SearchInfo("s", "digits", "accuracy", OBJECTIVES, tmp_path, 10, None, {}, {}, take_up(tmp_path).earlier)
+    assert trials_left(search_settings(tmp_path, trials=10), info) == 7
+    assert trials_left(search_settings(tmp_path, trials=2), info) == 0
+    assert trials_left(search_settings(tmp_path, trials=None, time_s=5.0), info) is None
+
+
+def test_new_candidates_are_not_those_drawn_before(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=4, running=0)
+    before = [trial.params for trial in record.study.trials]
+    record = take_up(tmp_path)
+    trials = [record.ask() for _ in range(4)]
+    for trial in trials:
+        space.suggest(trial)
+    assert not any(trial.params in before for trial in trials)
+
+
+@given(cut=st.integers(1, 400))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_journal_cut_anywhere_loses_no_trial_that_had_ended(
+    tmp_path_factory: pytest.TempPathFactory, space: Space, cut: int
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("cut")
+    begin(tmp_path, space, ended=2, running=1)
+    path = tmp_path / "s" / "journal.log"
+    whole = path.read_bytes()
+    size = len(whole)
+    begun = begin_more(tmp_path, space)
+    path.write_bytes(path.read_bytes()[: size + cut])
+    record = take_up(tmp_path)
+    assert [trial.number for trial in record.earlier if trial.state == "COMPLETE"][:2] == [0, 1]
+    assert not record.study.get_trials(states=(TrialState.RUNNING,))
+    for line in path.read_bytes().splitlines(keepends=True):
+        assert line.endswith(b"\n")
+    assert begun > 2
+    assert len(reopen_study(search_settings(tmp_path, resume=True)).trials) >= 3
+
+
+def begin_more(tmp_path: Path, space: Space) -> int:
+    record = StudyRecord(reopen_study(search_settings(tmp_path, resume=True)), OBJECTIVES)
+    trial = record.ask()
+    record.chosen(trial, space.suggest(trial))
+    record.tell(trial.number, "COMPLETE", "", GOOD, epoch=3)
+    return len(record.study.trials)
+
+
+def test_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from spikefront.runners.engine.memory.journal import DriverLock\n"
+        "lock = DriverLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match=rf"^search '{tmp_path.name}' is being run by process {first.pid} on .*; wait"):
+        DriverLock(tmp_path)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    DriverLock(tmp_path).release()  # a dead driver holds nothing
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_full_disk_is_an_error_that_leaves_the_journal_whole(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=2, running=1)
+    path = tmp_path / "s" / "journal.log"
+    whole = path.read_bytes()
+    limit = len(whole) + 40
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(JournalError, match=r"journal\.log can't be written"):
+            record.tell(2, "COMPLETE", "", GOOD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_bytes() == whole
+    assert [trial.again for trial in take_up(tmp_path).earlier] == [False, False, True]
+
+
+def test_time_spent_is_that_of_the_earlier_drivers(tmp_path: Path, space: Space) -> None:
+    begin(tmp_path, space, ended=1, running=0)
+    time.sleep(0.5)
+    study = reopen_study(search_settings(tmp_path, resume=True))
+    assert 0 <= spent_s(study) < 0.5  # until the last trial that ended, not until now
+
+
+def test_search_that_is_not_there_offers_the_nearest_name(tmp_path: Path, space: Space) -> None:
+    begin(tmp_path, space, ended=0, running=0)
+    with pytest.raises(UnknownName, match="Did you mean 's'"):
+        read_attributes(tmp_path / "ss")
+
+
+def test_attributes_are_read_without_the_study(tmp_path: Path, space: Space) -> None:
+    begin(tmp_path, space, ended=1, running=1)
+    assert read_attributes(tmp_path / "s")["search"] == {"options": {}}
+    (tmp_path / "t").mkdir()
+    open_journal(tmp_path / "t")
+    with pytest.raises(UsageError, match="does not say what was searched"):
+        read_attributes(tmp_path / "t")
+
+
+def test_search_whose_driver_died_at_once_begins_anew(tmp_path: Path, space: Space) -> None:
+    (tmp_path / "s").mkdir()
+    open_journal(tmp_path / "s").create_new_study([StudyDirection.MAXIMIZE], "s")
+    record = begin(tmp_path, space, ended=1, running=0)
+    assert [trial.number for trial in record.study.trials] == [0]
+    with pytest.raises(UsageError, match=r"--resume s$"):
+        create_study(search_settings(tmp_path), OBJECTIVES)
+
+
+def test_options_come_back_as_they_were_and_budgets_may_change(registry: Registry, space: Space) -> None:
+    asked = {"task": "digits", "folder": Path("somewhere"), "plugins_dir": [Path("mine")], "trials": 7, "seed": 3}
+    kept = about(asked, [parse_set("coding=latency,rate")], registry, space)
+    options, narrowings = options_of(kept, {"trials": 9})
+    assert options == {**asked, "trials": 9}
+    assert [str(narrowing) for narrowing in narrowings] == ["coding=latency,rate"]
+    with pytest.raises(UsageError, match=r"^--seed can't be changed when a search is resumed; what can: --trials, "):
+        options_of(kept, {"seed": 4})
+    options_of(kept, {"seed": 3})  # the same is no change
+
+
+def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) -> None:
+    kept = about({}, [], registry, space)
+    refuse_changed(kept, registry, space)
+    other = {**kept, "plugins": {**kept["plugins"], "coding.rate": "0.0.1"}}
+    with pytest.raises(
+        UsageError, match=r"^since the search began, coding\.rate was 0\.0\.1 and is .*; --force goes on"
+    ):
+        refuse_changed(other, registry, space)
+    with pytest.raises(UsageError, match="the ranges of its hyperparameters are others"):
+        refuse_changed(kept, registry, Space(registry, "digits", [parse_set("coding=latency")]))
+
+
+def test_permissions_of_the_lock_do_not_outlive_the_process(tmp_path: Path) -> None:
+    lock = DriverLock(tmp_path)
+    lock.release()
+    assert (tmp_path / "driver.lock.holder").read_text().startswith(f"process {os.getpid()} on ")
+    DriverLock(tmp_path).release()

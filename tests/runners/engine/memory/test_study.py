@@ -1,0 +1,192 @@
+"""The study in its journal, and the rules by which trials are told."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from spikefront.plugins import load_registry
+from spikefront.runners.engine.memory.study import StudyRecord, create_study, objectives_of, told_values
+from spikefront.runners.engine.settings import Limits, SearchSettings, TellStopped
+from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, UnknownName, UsageError, parse_set
+
+ACCURACY = Objective("quality", maximize=True, worst=0.0, best=1.0)
+GOOD = {"quality": 0.9, "energy_nj": 1000.0, "latency_steps": 4.0}
+
+
+def settings(tmp_path: Path, **more: object) -> SearchSettings:
+    return SearchSettings("trial-run", tmp_path / "trial-run", **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> StudyRecord:
+    return StudyRecord(create_study(settings(tmp_path), (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
+
+
+def reopened(tmp_path: Path) -> list[optuna.trial.FrozenTrial]:
+    """Read the trials back from the file, as another process would."""
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "trial-run" / "journal.log")))
+    return optuna.load_study(study_name="trial-run", storage=storage).get_trials()
+
+
+def test_energy_and_latency_are_told_as_logarithms() -> None:
+    assert told_values(GOOD, (ACCURACY, ENERGY, LATENCY)) == [0.9, 3.0, math.log10(4)]
+
+
+def test_a_finite_vector_is_complete_and_in_the_journal(record: StudyRecord, tmp_path: Path) -> None:
+    trial = record.ask()
+    assert record.tell(trial.number, "COMPLETE", "", GOOD) == ("COMPLETE", "")
+    (frozen,) = reopened(tmp_path)
+    assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.9, 3.0])
+    expected = {"state": "COMPLETE", "reason": "", "metrics": GOOD, "epoch": 0, "again": False, "cost": None}
+    assert frozen.user_attrs["outcome"] == expected
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ({**GOOD, "quality": math.nan}, "quality is nan"),
+        ({**GOOD, "energy_nj": math.inf}, "energy_nj is inf"),
+        ({**GOOD, "energy_nj": 0.0}, "energy_nj is 0"),
+        ({"quality": 0.9}, "energy_nj is missing"),
+        ({}, "quality is missing"),
+    ],
+)
+def test_a_vector_that_is_no_result_fails_with_its_reason(
+    record: StudyRecord, tmp_path: Path, metrics: dict[str, float], reason: str
+) -> None:
+    trial = record.ask()
+    assert record.tell(trial.number, "COMPLETE", "", metrics) == ("FAIL", reason)
+    (frozen,) = reopened(tmp_path)
+    assert frozen.state is TrialState.FAIL
+    assert frozen.user_attrs["outcome"]["reason"] == reason
+
+
+def test_a_stopped_trial_is_told_as_pruned_or_with_its_values(tmp_path: Path) -> None:
+    for name, told, values in (("pruned", TrialState.PRUNED, None), ("partial", TrialState.COMPLETE, [0.9, 3.0])):
+        study = create_study(SearchSettings(name, tmp_path / name), (ACCURACY, ENERGY))
+        record = StudyRecord(study, (ACCURACY, ENERGY), tell_stopped=name)  # type: ignore[arg-type]
+        number = record.ask().number
+        assert record.tell(number, "PRUNED", "stopped at rung 1", GOOD, 3) == ("PRUNED", "stopped at rung 1")
+        assert (study.trials[0].state, study.trials[0].values) == (told, values)
+        assert record.earlier[0].state == "PRUNED"
+        assert record.front == ()  # it was not judged at full budget
+        assert record.hypervolume == 0
+
+
+def test_a_trial_that_the_end_of_the_search_broke_off_is_never_told_its_values(tmp_path: Path) -> None:
+    study = create_study(settings(tmp_path), (ACCURACY, ENERGY))
+    record = StudyRecord(study, (ACCURACY, ENERGY), tell_stopped="partial")
+    record.tell(record.ask().number, "PRUNED", "time is up", GOOD, 3, again=True)
+    assert study.trials[0].state is TrialState.PRUNED
+
+
+def test_front_and_hypervolume_are_those_of_the_judged_trials(record: StudyRecord) -> None:
+    for quality, energy in ((0.5, 10.0), (0.8, 1e3), (0.4, 20.0), (0.8, 1e4)):
+        record.tell(record.ask().number, "COMPLETE", "", {"quality": quality, "energy_nj": energy})
+    record.tell(record.ask().number, "FAIL", "raised", {"quality": 1.0, "energy_nj": 1.0})
+    assert record.front == (0, 1)
+    # losses (1/2, 1/7) and (1/5, 3/7): 1/2 * 6/7 + 3/10 * 4/7
+    assert record.hypervolume == pytest.approx(0.6)
+
+
+def test_costs_are_kept_in_the_journal(record: StudyRecord) -> None:
+    space = Space(load_registry(third_parties=False), "digits")
+    for seconds in (1.0, 2.0, 3.0):
+        trial = record.ask()
+        record.chosen(trial, space.suggest(trial))
+        record.tell(trial.number, "COMPLETE", "", GOOD, cost={"counted_s": 1.0, "measured_s": seconds})
+    assert [cost["measured_s"] for _, cost in record.costs(2)] == [2.0, 3.0]
+    assert all("coding" in flat for flat, _ in record.costs(2))
+
+
+@pytest.mark.parametrize("told", ["pruned", "partial"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_proposes_after_complete_failed_and_pruned_trials(
+    tmp_path: Path, sampler: str, told: TellStopped
+) -> None:
+    space = Space(load_registry(third_parties=False), "digits")
+    study = create_study(settings(tmp_path, sampler=sampler), (ACCURACY, ENERGY))
+    record = StudyRecord(study, (ACCURACY, ENERGY), tell_stopped=told)
+    for number in range(14):  # TPE and GP model from the eleventh on
+        trial = record.ask()
+        candidate = space.suggest(trial)
+        record.chosen(trial, candidate)
+        state = ("COMPLETE", "FAIL", "PRUNED")[0 if number < 11 else number % 3]
+        record.tell(trial.number, state, "x", {**GOOD, "energy_nj": 100.0 + number})  # type: ignore[arg-type]
+    assert record.running == ()
+    assert len(reopened(tmp_path)) == 14
+
+
+def test_a_second_search_of_one_name_is_refused(tmp_path: Path) -> None:
+    create_study(settings(tmp_path), (ACCURACY, ENERGY))
+    with pytest.raises(UsageError, match=r"a search named 'trial-run' is already in .*; choose another --name"):
+        create_study(settings(tmp_path), (ACCURACY, ENERGY))
+
+
+def test_latency_is_an_objective_only_when_asked_for(tmp_path: Path) -> None:
+    task = load_registry(third_parties=False).get("task", "digits")
+    names = [objective.metric for objective in objectives_of(task, settings(tmp_path))]
+    assert names == ["quality", "energy_nj"]
+    assert objectives_of(task, settings(tmp_path, latency_objective=True))[2] is LATENCY
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"trials": 0}, "--trials 0 must be above 0"),
+        ({"workers": -1}, "--workers -1 must be above 0"),
+        ({"time_s": 0.0}, "--time 0 must be above 0"),
+        ({"trials": None}, "a search needs an end: give --trials, --time, or both"),
+        ({"gpus_per_trial": -0.5}, "--gpus-per-trial -0.5 must be 0 or more"),
+        ({"gpus_per_trial": float("nan")}, "--gpus-per-trial nan must be 0 or more"),
+        ({"seed": -1}, "--seed -1 must be 0 or more"),
+        ({"seed": 2**32}, "--seed 4294967296 must be 0 or more, and below 2"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, more: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        settings(tmp_path, **more)
+
+
+def test_unknown_sampler_and_bad_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match=r"unknown sampler 'tpee'. Did you mean 'tpe'"):
+        settings(tmp_path, sampler="tpee")
+    with pytest.raises(UsageError, match="must be a name without slashes"):
+        SearchSettings("a/b", tmp_path)
+    with pytest.raises(UsageError, match=r"--name '\.\.' must be a name"):
+        SearchSettings("..", tmp_path)
+
+
+def test_limits_are_constraints_by_how_far_they_are_overstepped() -> None:
+    limits = Limits(max_energy_nj=100.0, max_latency_steps=8.0, max_parameters=1e4, min_quality=0.8)
+    metrics = {**GOOD, "latency_steps": 8.0, "parameters": 100.0}
+    assert limits.violations(metrics) == pytest.approx(
+        {"energy_nj": 1.0, "latency_steps": 0.0, "parameters": -2.0, "quality": -0.1}
+    )
+    assert Limits().violations(metrics) == {}
+    assert Limits(min_quality=0.8).violations(metrics, maximize=False) == pytest.approx({"quality": 0.1})  # an error
+
+
+def test_limits_steer_the_sampler(tmp_path: Path) -> None:
+    """Candidates cost 10^steps nJ; few of a random start keep to 10 uJ, most of the later ones do."""
+    space = Space(load_registry(third_parties=False), "digits", [parse_set("coding=direct")])
+    limits = Limits(max_energy_nj=1e2)
+    record = StudyRecord(create_study(settings(tmp_path), (ACCURACY, ENERGY)), (ACCURACY, ENERGY), limits)
+    kept = []
+    for number in range(60):
+        trial = record.ask()
+        candidate = space.suggest(trial)
+        energy = 10.0**candidate.steps
+        record.tell(number, "COMPLETE", "", {"quality": candidate.steps / 10, "energy_nj": energy})
+        kept.append(energy <= 1e2)
+    assert sum(kept[-30:]) >= 20
+    assert sum(kept[:10]) <= 5
+    feasible = [trial.number for trial in reopened(tmp_path) if max(trial.constraints.values()) <= 0]
+    assert feasible == [number for number, is_kept in enumerate(kept) if is_kept]

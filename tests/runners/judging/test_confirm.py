@@ -1,0 +1,60 @@
+"""Data of confirming: what was searched on together, without a copy of what is mapped from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikefront.plugins import Data, SearchData, Task, load_registry
+from spikefront.plugins.data.cache import mapped, new_array
+from spikefront.runners.judging.confirm import confirmation_data
+
+
+class Numbers(Task):
+    """Training, validation and test samples that count up, each split from memory of its own or all from one file."""
+
+    name = "numbers"
+
+    def __init__(self, inputs: Tensor, order: tuple[slice, slice]) -> None:
+        super().__init__()
+        self._inputs, self._order = inputs, order
+
+    def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
+        train, validation = (Data(self._inputs[part], torch.arange(12)[part]) for part in self._order)
+        return SearchData(train, validation, 2)
+
+    def test_data(self, data_dir: Path | None, steps: int) -> Data:
+        return Data(self._inputs[10:], torch.arange(12)[10:])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Tensor:
+    array = new_array(tmp_path / "inputs.npy", (12, 3), "int64")
+    array[:] = torch.arange(36).reshape(12, 3).numpy()
+    array.flush()
+    return mapped(tmp_path / "inputs.npy")
+
+
+@pytest.mark.parametrize(
+    ("order", "shared"),
+    [((slice(0, 6), slice(6, 10)), True), ((slice(4, 10), slice(0, 4)), False), ((slice(0, 5), slice(6, 10)), False)],
+)
+def test_neighbours_in_a_file_are_joined_where_they_are(file: Tensor, order: tuple[slice, slice], shared: bool) -> None:
+    data = confirmation_data(Numbers(file, order), None, 1)
+    numbers = [number for part in order for number in range(12)[part]]
+    assert data.train.targets.tolist() == numbers
+    assert torch.equal(data.train.inputs, file[numbers])
+    assert data.validation.targets.tolist() == [10, 11]
+    assert (data.train.inputs.data_ptr() == file.data_ptr()) is shared
+
+
+def test_images_to_generate_are_kept_once() -> None:
+    task = load_registry(third_parties=False).get("task", "digits-generation")()
+    known = task.search_data(None, 1)
+    data = confirmation_data(task, None, 1)
+    assert data.train.targets is data.train.inputs
+    assert torch.equal(data.train.inputs, torch.cat([known.train.inputs, known.validation.inputs]))
+    assert data.validation.targets is data.validation.inputs
