@@ -35,7 +35,7 @@ import json, sys, warnings
 import spikefront
 from spikefront.plugins.tasks.digits import Digits
 
-model = spikefront.load("net.pt", plugin_dirs=["mine"])
+model = spikefront.load("net.pt", plugins_dir="mine")
 data = Digits().search_data(None, 1).validation
 print(json.dumps(float((model.predict(data.inputs) == data.targets).double().mean())))
 """

@@ -1,15 +1,19 @@
-"""Model cards: one page of Markdown beside each exported network, on what it is, how good, and how that is known."""
+"""Model cards: one page of Markdown beside each exported network, with its origin, measurements and use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from spikefront.plugins import EnergyModel, Registry, Task
-from spikefront.runners.deploy.description import KINDS, Description, output_name
+from spikefront.runners.deploy.description import Description, output_name
 from spikefront.runners.judging.judge import MEASURING_SAMPLES
+from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.units import format_energy
+
+Usage = Callable[[Description, type[Task], str], list[str]]
+"""Makes the lines that show how to load a file, from its network, task and name."""
 
 _COUNTS: Final = {
     "sops": "accumulates of synapses (SOPs)",
@@ -28,7 +32,7 @@ _NIR_NOTE: Final = (
 
 
 def card_file(path: Path) -> Path:
-    """Return where the card of an exported file lies."""
+    """Return the path of the card of an exported file."""
     return path.with_name(f"{path.name}.card.md")
 
 
@@ -36,7 +40,8 @@ def model_card(
     description: Description,
     registry: Registry,
     file: str,
-    form: str,
+    format: str,
+    usage: Usage,
     *,
     again: Mapping[str, float],
     remarks: Sequence[str] = (),
@@ -44,23 +49,24 @@ def model_card(
     """Return the card of an exported network.
 
     Args:
-        description: what the network is.
-        registry: where its task and energy model are looked up.
+        description: description of the network.
+        registry: contains its task and energy model.
         file: name of the exported file.
-        form: format of the file: ``torch``, ``nir`` or ``onnx``.
-        again: what the task measures on the validation split, ``quality`` first of all, at the export.
-        remarks: what the export found out, each a sentence.
+        format: name of the file's format.
+        usage: how to load a file of this format.
+        again: the task's measurements on the validation split at the export, among them ``quality``.
+        remarks: findings of the export, each a sentence.
     """
     flat = description.candidate
     task: type[Task] = registry.get("task", str(flat["task"]))
     sections = {
-        f"Spiking network for {flat['task']}": _summary(description, form),
+        f"Spiking network for {flat['task']}": _summary(description, format),
         "Data": _data(description, task),
         "Quality": _quality(description, task, again),
         "Energy and latency": _energy(description, registry),
         "Network": _table(("hyperparameter", "value"), [(name, f"`{value}`") for name, value in flat.items()]),
         "Where it comes from": _origin(description),
-        "How to load it": [*_loading(description, task, file, form), "", *remarks],
+        "How to load it": [*usage(description, task, file), "", *remarks],
         "Licence": ["*Not stated. Whoever publishes this file states it here, with the terms of the data.*"],
     }
     parts = [f"{'#' if number == 0 else '##'} {title}\n" for number, title in enumerate(sections)]
@@ -68,10 +74,10 @@ def model_card(
     return "\n".join(f"{title}\n{body}" for title, body in zip(parts, bodies, strict=True))
 
 
-def _summary(description: Description, form: str) -> list[str]:
+def _summary(description: Description, format: str) -> list[str]:
     flat = description.candidate
     what = f"coding `{flat['coding']}`, neuron `{flat['neuron']}`, backbone `{flat['backbone']}`, T = {flat['steps']}"
-    return [f"A spiking neural network found by spikefront: {what}. Format: {form}."]
+    return [f"A spiking neural network found by spikefront: {what}. Format: {format}."]
 
 
 def _data(description: Description, task: type[Task]) -> list[str]:
@@ -102,22 +108,22 @@ def _quality(description: Description, task: type[Task], again: Mapping[str, flo
     better = f"{'More' if task.maximize else 'Less'} {name} is better; {task.best_quality:g} is the best there can be."
     if confirmed is not None:
         return [*lines, "", f"{better} The seeds were trained anew; the weights in this file are those of the search."]
-    said = "One seed, validation split, **not confirmed**: the best of many is chosen by luck too, so expect "
-    return [*lines, "", better, "", f"{said}worse on new data. `spikefront confirm` measures it on the test split."]
+    caution = "One seed, validation split, **not confirmed**: the best of many is chosen by luck too, so expect "
+    return [*lines, "", better, "", f"{caution}worse on new data. `spikefront confirm` measures it on the test split."]
 
 
 def _energy(description: Description, registry: Registry) -> list[str]:
-    metrics, priced = description.metrics, description.energy_model
-    if priced in registry.entries["energy"]:
-        model: type[EnergyModel] = registry.get("energy", priced)
-        priced += f": {model.technology}; {model.source}"
+    metrics, prices = description.metrics, description.energy_model
+    if prices in registry.entries["energy"]:
+        model: type[EnergyModel] = registry.get("energy", prices)
+        prices += f": {model.technology}; {model.source}"
     rows = [("energy", format_energy(metrics["energy_nj"]))] if "energy_nj" in metrics else []
     if "latency_steps" in metrics:
         rows.append(("latency", f"{metrics['latency_steps']:g} time steps"))
     rows += [(text, f"{metrics[name]:.6g}") for name, text in _COUNTS.items() if name in metrics]
     counted = min(MEASURING_SAMPLES, description.samples["validation"])
     note = f"Per sample, counted on {counted} evenly spaced validation samples, priced by energy model"
-    return [*_table(("what", "value"), rows), "", f"{note} {priced}"]
+    return [*_table(("what", "value"), rows), "", f"{note} {prices}"]
 
 
 def _origin(description: Description) -> list[str]:
@@ -128,7 +134,7 @@ def _origin(description: Description) -> list[str]:
         ("MLflow run", origin.run_id),
         ("commit in the folder of the search", origin.commit),
     ]
-    rows += [(f"{kind} {flat[kind]}", description.plugins.get(f"{kind}.{flat[kind]}", "")) for kind in KINDS]
+    rows += [(f"{kind} {flat[kind]}", description.plugins.get(f"{kind}.{flat[kind]}", "")) for kind in JOINT_FAMILIES]
     return _table(("what", "value"), [(what, f"`{value}`" if value else "not known") for what, value in rows])
 
 
@@ -146,33 +152,38 @@ def _outputs(description: Description, task: type[Task]) -> str:
     return f"{description.outputs} value{'s' * (description.outputs > 1)}, in the unit of the data"
 
 
-def _loading(description: Description, task: type[Task], file: str, form: str) -> list[str]:
-    given = "frames" if task.inputs == "events" else task.layout
-    inputs = _inputs(description, task).replace("`", "")
-    if form == "nir":
-        code = [
-            "import nir",
-            "",
-            f'graph = nir.read("{file}")  # one time step is 0.0001 s; metadata["spikefront"] describes the network',
-        ]
-        note = ["", _NIR_NOTE.format(coding=description.candidate["coding"])]
-    elif form == "onnx":
-        out = output_name(description)
-        code = [
-            "import onnxruntime",
-            "",
-            f'session = onnxruntime.InferenceSession("{file}")',
-            f'({out},) = session.run(["{out}"], {{"inputs": {given}}})  # {inputs}',
-        ]
-        note = []
-    else:
-        images = task.output == "images"
-        answers = "classes" if description.classes else "reconstructions" if images else "values"
-        code = ["import spikefront", "", f'model = spikefront.load("{file}")']
-        code += ["samples = model.sample(16)  # random images"] * images
-        code += [f"{answers} = model.predict({given})  # {inputs}"]
-        note = []
-    return ["```python", *code, "```", *note]
+def torch_usage(description: Description, task: type[Task], file: str) -> list[str]:
+    """Return how to load a file of format ``torch``."""
+    images = task.output == "images"
+    answers = "classes" if description.classes else "reconstructions" if images else "values"
+    code = ["import spikefront", "", f'model = spikefront.load("{file}")']
+    code += ["samples = model.sample(16)  # random images"] * images
+    given, comment = _argument(description, task)
+    return _block([*code, f"{answers} = model.predict({given})  {comment}"])
+
+
+def nir_usage(description: Description, task: type[Task], file: str) -> list[str]:
+    """Return how to load a file of format ``nir``."""
+    comment = '# one time step is 0.0001 s; metadata["spikefront"] describes the network'
+    code = ["import nir", "", f'graph = nir.read("{file}")  {comment}']
+    return [*_block(code), "", _NIR_NOTE.format(coding=description.candidate["coding"])]
+
+
+def onnx_usage(description: Description, task: type[Task], file: str) -> list[str]:
+    """Return how to load a file of format ``onnx``."""
+    out = output_name(description)
+    code = ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file}")']
+    given, comment = _argument(description, task)
+    return _block([*code, f'({out},) = session.run(["{out}"], {{"inputs": {given}}})  {comment}'])
+
+
+def _argument(description: Description, task: type[Task]) -> tuple[str, str]:
+    """Return a name for raw inputs, and a comment on their shape and dtype."""
+    return "frames" if task.inputs == "events" else task.layout, f"# {_inputs(description, task).replace('`', '')}"
+
+
+def _block(code: Sequence[str]) -> list[str]:
+    return ["```python", *code, "```"]
 
 
 def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> list[str]:

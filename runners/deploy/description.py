@@ -1,4 +1,4 @@
-"""What an exported network says of itself: how to rebuild it, where it comes from, how good it was found to be."""
+"""Metadata of an exported network: how to rebuild it, its origin and its measurements."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 
 import torch
 
-from spikefront.plugins import Registry, SearchData, Task
+from spikefront.plugins import Registry, SearchData
 from spikefront.searchspace import Candidate, Value, from_flat
-
-KINDS = ("task", "coding", "neuron", "backbone")
-"""Kinds of plugin that a network is rebuilt from."""
+from spikefront.searchspace.candidate import JOINT_FAMILIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,13 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a network was found. What is not known is empty.
+    """Origin of a network: its search and trial. Unknown fields are empty.
 
     Attributes:
         search: name of the search.
         trial: number of the trial.
         run_id: MLflow's run of the trial.
-        commit: what was checked out in the folder in which the search ran.
+        commit: git commit of the folder in which the search ran.
     """
 
     search: str = ""
@@ -53,21 +51,21 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """All that is known of a trained network but its weights. Survives JSON.
+    """Everything about a trained network except its weights. Survives JSON.
 
     Attributes:
         candidate: its flat form.
         plugins: versions of the plugins that it was trained with, by ``kind.name``.
-        input_shape: shape of one raw input, as the task's data come.
+        input_shape: shape of one raw input of the task's data.
         input_dtype: dtype of the raw inputs, for example ``uint8``.
         network_shape: shape of one prepared input at one step.
         outputs: number of outputs.
         classes: whether the outputs are the scores of classes.
         quality: name of the quality metric.
         samples: number of samples by split.
-        metrics: what was measured on the validation split when it was trained.
-        energy_model: what priced its operations.
-        origin: where it was found.
+        metrics: measurements on the validation split after its training.
+        energy_model: name of the energy model.
+        origin: its search and trial.
         confirmation: its quality on the test split, or None.
     """
 
@@ -94,15 +92,15 @@ class Description:
         """Read it back.
 
         Raises:
-            ValueError: when something is missing or unknown, or it is no JSON.
+            ValueError: for a missing or unknown field, or text that is not JSON.
         """
         found = json.loads(text)
-        wanted = {each.name for each in fields(cls)}
-        if not isinstance(found, dict) or found.keys() != wanted:
-            raise ValueError(f"it must have exactly {', '.join(sorted(wanted))}")
+        names = {each.name for each in fields(cls)}
+        if not isinstance(found, dict) or found.keys() != names:
+            raise ValueError(f"it must have exactly {', '.join(sorted(names))}")
         found["input_shape"], found["network_shape"] = tuple(found["input_shape"]), tuple(found["network_shape"])
         if not isinstance(getattr(torch, str(found["input_dtype"]), None), torch.dtype):
-            raise ValueError(f"{found['input_dtype']!r} is no dtype")
+            raise ValueError(f"{found['input_dtype']!r} is not a dtype")
         found["origin"] = Origin(**found["origin"])
         confirmation = found["confirmation"]
         found["confirmation"] = None if confirmation is None else Confirmation(**confirmation)
@@ -110,7 +108,7 @@ class Description:
 
 
 def output_name(description: Description) -> str:
-    """Return what a graph in a format of others calls its output."""
+    """Return the name of the output of an ONNX graph."""
     return "logits" if description.classes else "outputs"
 
 
@@ -129,12 +127,12 @@ def describe(
 
     Args:
         candidate: a ``Candidate``, or its flat form.
-        data: what it was trained on.
-        registry: where its plugins are looked up.
-        metrics: what was measured.
+        data: the data it was trained on.
+        registry: contains its plugins.
+        metrics: its measurements.
         plugins: versions of the plugins that it was trained with, by ``kind.name``; those of the registry when None.
-        energy_model: what priced its operations.
-        origin: where it was found.
+        energy_model: name of the energy model.
+        origin: its search and trial.
         confirmation: its quality on the test split.
 
     Raises:
@@ -142,13 +140,12 @@ def describe(
     """
     if not isinstance(candidate, Candidate):
         candidate = from_flat(candidate, registry)
-    task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
+    task = registry.task(candidate)
     prepared = task.prepare(data.validation.inputs[:1])
     targets = data.train.targets
     if plugins is None:
-        plugins = {
-            key: registry.versions()[key] for kind in KINDS for key in (f"{kind}.{getattr(candidate, kind).name}",)
-        }
+        names = [f"{family}.{getattr(candidate, family).name}" for family in JOINT_FAMILIES]
+        plugins = {name: registry.versions()[name] for name in names}
     return Description(
         candidate=candidate.flat(),
         plugins=dict(plugins),

@@ -1,22 +1,21 @@
-"""Exporting: a trained network and its card into files."""
+"""Export of a trained network and its model card to files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
 
-from spikefront.plugins import Registry, SearchData, Task
-from spikefront.runners.deploy.card import card_file, model_card
+from spikefront.plugins import Registry, SearchData
+from spikefront.runners.deploy.card import Usage, card_file, model_card, nir_usage, onnx_usage, torch_usage
 from spikefront.runners.deploy.description import Confirmation, Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.torch_file import write_archive
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import UnknownName, UsageError, Value, from_flat
-
-FORMATS: Final = ("torch", "nir", "onnx")
 
 COMPARED: Final = 100
 """Validation samples on which an ONNX graph is compared with the network."""
@@ -24,7 +23,7 @@ COMPARED: Final = 100
 
 def export_trained(
     path: Path,
-    form: str,
+    format: str,
     *,
     candidate: Mapping[str, Value],
     weights: Path,
@@ -36,23 +35,22 @@ def export_trained(
     confirmation: Confirmation | None = None,
     data_dir: Path | None = None,
 ) -> Model:
-    """Export what a search trained, and write its card beside it.
+    """Export a network that a search trained, and write its card beside it.
 
-    The network is measured once more on the validation split, so that a file never holds other weights than its card
-    speaks of.
+    The network is measured once more on the validation split, so that the card describes the weights in the file.
 
     Args:
-        path: where to; the card gets its name and ``.card.md``.
-        form: one of ``FORMATS``.
-        candidate: flat form of what was trained.
-        weights: the trained network's ``state_dict``, as the search saved it.
-        registry: where plugins are looked up.
-        metrics: what the search measured.
+        path: the file to write; the card gets its name and ``.card.md``.
+        format: one of ``FORMATS``.
+        candidate: flat form of its candidate.
+        weights: file with the trained network's ``state_dict``, as the search saved it.
+        registry: contains its plugins.
+        metrics: measurements of the search.
         plugins: versions of the plugins that it was trained with, by ``kind.name``.
-        energy_model: what priced its operations.
-        origin: where it was found.
+        energy_model: name of the energy model.
+        origin: its search and trial.
         confirmation: its quality on the test split.
-        data_dir: where to look for data files.
+        data_dir: folder with data files.
 
     Returns:
         The network, ready for use.
@@ -61,9 +59,9 @@ def export_trained(
         UsageError: for an unknown format or plugin, weights that don't fit, missing data, or a network that the format
             can't express.
     """
-    check_target(path, form)
+    check_target(path, format)
     found = from_flat(candidate, registry)
-    task: Task = registry.get("task", found.task.name)(found.task.config)
+    task = registry.task(found)
     data = task.search_data(data_dir, found.steps)
     description = describe(
         found,
@@ -76,54 +74,39 @@ def export_trained(
         confirmation=confirmation,
     )
     model = Model(description, torch.load(weights, map_location="cpu", weights_only=True), registry)
-    return export_model(model, path, form, registry=registry, data=data)
+    return export_model(model, path, format, registry=registry, data=data)
 
 
-def export_model(model: Model, path: Path, form: str, *, registry: Registry, data: SearchData) -> Model:
+def export_model(model: Model, path: Path, format: str, *, registry: Registry, data: SearchData) -> Model:
     """Export a model, and write its card beside it.
 
     Args:
-        model: what to export.
-        path: where to.
-        form: one of ``FORMATS``.
-        registry: where its task and energy model are looked up.
+        model: the network.
+        path: the file to write.
+        format: one of ``FORMATS``.
+        registry: contains its task and energy model.
         data: the task's data.
 
     Raises:
         UsageError: for an unknown format, or a network that the format can't express.
     """
-    check_target(path, form)
-    remarks = []
-    if form == "torch":
-        write_archive(path, model.description.to_json(), model.network.state_dict())
-    elif form == "nir":
-        from spikefront.runners.deploy.nir import export_nir
-
-        export_nir(model, path)
-        remarks += _unit(model)
-    else:
-        from spikefront.runners.deploy.onnx import export_onnx
-
-        agreement = export_onnx(model, path, data.validation.inputs[:COMPARED])
-        remarks.append(
-            f"ONNX Runtime gave the network's outputs on {agreement.close} of {agreement.inputs} validation samples; "
-            f"the largest difference of an output was {agreement.largest:.2g}."
-        )
-    task: Task = registry.get("task", model.candidate.task.name)(model.candidate.task.config)
+    check_target(path, format)
+    remarks, usage = FORMATS[format].write(model, path, data), FORMATS[format].usage
+    task = registry.task(model.candidate)
     again = evaluate(model.network, task, data.validation)
-    card = model_card(model.description, registry, path.name, form, again=again, remarks=remarks)
+    card = model_card(model.description, registry, path.name, format, usage, again=again, remarks=remarks)
     card_file(path).write_text(card, encoding="utf-8")
     return model
 
 
-def check_target(path: Path, form: str) -> None:
-    """Refuse an unknown format and a file that can't be written, before anything is read.
+def check_target(path: Path, format: str) -> None:
+    """Check the format and the file to write, before anything is read.
 
     Raises:
-        UsageError: for either.
+        UsageError: for an unknown format, or a file that can't be written.
     """
-    if form not in FORMATS:
-        raise UnknownName("format", form, FORMATS)
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
     if path.is_dir():
         raise UsageError(f"--to {path} is a folder; name a file in it, for example {path / 'network.pt'}")
     if not path.parent.is_dir():
@@ -131,7 +114,7 @@ def check_target(path: Path, form: str) -> None:
 
 
 def _unit(model: Model) -> list[str]:
-    """Say in which unit a graph without the task's part in it gives values; nothing if it is that of the data."""
+    """Return a remark on the unit of a graph's outputs; none where it is the unit of the data."""
     if model.description.classes:
         return []
     ends = torch.stack([torch.zeros(model.description.outputs), torch.ones(model.description.outputs)])
@@ -139,5 +122,48 @@ def _unit(model: Model) -> list[str]:
     if torch.equal(one - zero, ends[1]) and torch.equal(zero, ends[0]):
         return []
     pairs = zip((one - zero).tolist(), zero.tolist(), strict=True)
-    told = ", ".join(f"{scale:.6g} x + {mean:.6g}" for scale, mean in pairs)
-    return [f"Decoded outputs x are in the unit that was learnt; in that of the data they are {told}."]
+    units = ", ".join(f"{scale:.6g} x + {mean:.6g}" for scale, mean in pairs)
+    return [f"Decoded outputs x are in the unit that was learnt; in that of the data they are {units}."]
+
+
+def _write_torch(model: Model, path: Path, data: SearchData) -> list[str]:
+    write_archive(path, model.description.to_json(), model.network.state_dict())
+    return []
+
+
+def _write_nir(model: Model, path: Path, data: SearchData) -> list[str]:
+    from spikefront.runners.deploy.nir import export_nir
+
+    export_nir(model, path)
+    return _unit(model)
+
+
+def _write_onnx(model: Model, path: Path, data: SearchData) -> list[str]:
+    from spikefront.runners.deploy.onnx import export_onnx
+
+    agreement = export_onnx(model, path, data.validation.inputs[:COMPARED])
+    return [
+        f"ONNX Runtime gave the network's outputs on {agreement.close} of {agreement.inputs} validation samples; "
+        f"the largest difference of an output was {agreement.largest:.2g}."
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format of exported networks.
+
+    Attributes:
+        write: writes a model to a file, given the task's data, and returns remarks for the card.
+        usage: makes the lines of the card that show how to load a file.
+    """
+
+    write: Callable[[Model, Path, SearchData], list[str]]
+    usage: Usage
+
+
+FORMATS: Final = {
+    "torch": Format(_write_torch, torch_usage),
+    "nir": Format(_write_nir, nir_usage),
+    "onnx": Format(_write_onnx, onnx_usage),
+}
+"""File formats by name."""

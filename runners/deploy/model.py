@@ -1,9 +1,10 @@
-"""Trained networks in use: raw inputs in; classes, values or images out."""
+"""Inference with trained networks: from raw inputs to classes, values or images."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,25 +25,25 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained network with its task's way of reading inputs.
+    """A trained network with its task's preparation of inputs.
 
     Args:
-        description: what it is.
+        description: its metadata.
         state: its weights, as the network's ``state_dict``.
-        registry: where its plugins are looked up.
+        registry: contains its plugins.
         device: where it computes.
 
     Attributes:
-        description: all that is known of it.
-        candidate: what it was made from.
-        metrics: what was measured on the validation split when it was trained.
+        description: its metadata.
+        candidate: its candidate.
+        metrics: measurements on the validation split after its training.
         network: the network, in eval mode.
 
     Raises:
         UsageError: when a plugin is missing, or the weights don't fit the network that the plugins build here.
 
     Warns:
-        UserWarning: when a plugin has another version than the one it was trained with.
+        UserWarning: when a plugin has another version than at its training.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Model:
         self.description = description
         self.candidate: Candidate = from_flat(description.candidate, registry)
         self.metrics: dict[str, float] = dict(description.metrics)
-        self._task: Task = registry.get("task", self.candidate.task.name)(self.candidate.task.config)
+        self._task = registry.task(self.candidate)
         self._device = torch.device(device)
         with fixed_randomness(0):  # initial weights are overwritten, but would move the caller's generator
             network = assemble(self.candidate, registry, description.network_shape, description.outputs)
@@ -70,7 +71,7 @@ class Model:
 
     @property
     def generates(self) -> bool:
-        """Whether the network makes images."""
+        """Whether the network generates images."""
         return self._task.output == "images"
 
     @property
@@ -84,8 +85,8 @@ class Model:
         A random code is drawn from a fixed seed: the same inputs, in the same order, give the same outputs.
 
         Args:
-            inputs: raw inputs as the task's data come, ``(N, ...)``: for digits, ``(N, 1, 8, 8)`` of whole numbers from
-                0 to 16; of recordings, frames ``(N, T, C, H, W)`` of numbers of events. A NumPy array is taken too.
+            inputs: raw inputs like the task's data, ``(N, ...)``: for digits, ``(N, 1, 8, 8)`` of whole numbers from 0
+                to 16; for recordings, frames ``(N, T, C, H, W)`` of numbers of events. A NumPy array is taken too.
 
         Returns:
             ``(N, K)`` floats, on the model's device: scores of classes, values in the unit that was learnt, or the
@@ -97,14 +98,14 @@ class Model:
         return decoded_outputs(self.network, self._prepared, self._checked(inputs))
 
     def predict(self, inputs: Tensor | NDArray[Any]) -> Tensor:
-        """Return what the task asks for.
+        """Return classes, values or reconstructions, whichever the task is about.
 
         Args:
             inputs: raw inputs, as for ``logits``.
 
         Returns:
             The class of each input, ``(N,)`` integers; or values ``(N, K)`` in the unit of the task's data; or, of a
-            network that generates, the inputs' reconstructions ``(N, C, H, W)`` in [0, 1].
+            generating network, the inputs' reconstructions ``(N, C, H, W)`` in [0, 1].
 
         Raises:
             UsageError: for inputs of another shape, dtype or range.
@@ -113,20 +114,20 @@ class Model:
         return outputs.argmax(1) if self.description.classes else self.in_units(outputs)
 
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
-        """Return random images of a network that generates.
+        """Return random images of a generating network.
 
         Args:
-            count: how many, at least 1.
-            seed: of the draws: the same gives the same images on the same kind of device.
+            count: number of images, at least 1.
+            seed: seed of the draws; it determines the images on a given kind of device.
 
         Returns:
             ``(count, C, H, W)`` floats in [0, 1], on the model's device.
 
         Raises:
-            UsageError: when the network makes no images, or for a count below 1.
+            UsageError: when the network does not generate images, or for a count below 1.
         """
         if not self.generates:
-            raise UsageError(f"task {self._task.name!r} generates no images; use predict(inputs)")
+            raise UsageError(f"task {self._task.name!r} does not generate images; use predict(inputs)")
         if count < 1:
             raise UsageError(f"sample({count}): the number of images must be at least 1")
         most = affordable(self.candidate.steps)
@@ -139,13 +140,14 @@ class Model:
         return _in_units(self._task, self.description.network_shape, outputs)
 
     def _checked(self, inputs: object) -> Tensor:
-        """Return the inputs in the shape and dtype in which the task's data come, on the device."""
+        """Return the inputs in shape and dtype of the task's data, on the device."""
         given = _tensor(inputs)
         shape, name = self.description.input_shape, self.description.candidate["task"]
         if given.dim() != len(shape) + 1 or given.shape[1:] != shape or len(given) == 0:
-            wanted = ", ".join(["N", *map(str, shape)])
-            more = self._misshapen(tuple(given.shape))
-            raise UsageError(f"inputs of shape {tuple(given.shape)}: task {name!r} has ({wanted}), N at least 1{more}")
+            expected, hint = ", ".join(["N", *map(str, shape)]), self._hint(tuple(given.shape))
+            raise UsageError(
+                f"inputs of shape {tuple(given.shape)}: task {name!r} has ({expected}), N at least 1{hint}"
+            )
         dtype: torch.dtype = getattr(torch, self.description.input_dtype)
         if given.dtype != dtype:
             cast = given.to(dtype)
@@ -157,8 +159,8 @@ class Model:
             given = cast
         return given.to(self._device)
 
-    def _misshapen(self, given: tuple[int, ...]) -> str:
-        """Say what inputs of this shape lack; nothing if it is not known."""
+    def _hint(self, given: tuple[int, ...]) -> str:
+        """Return a hint at the mistake in a shape; empty if none is known."""
         shape = self.description.input_shape
         if given == shape:
             return "; one input needs a leading axis of 1"
@@ -180,10 +182,7 @@ class Model:
         return x
 
     def raw_to_outputs(self) -> torch.nn.Module:
-        """Return a module from a batch of raw inputs to what ``predict`` returns, without any checks.
-
-        Where that are classes, it gives their scores ``(N, K)``.
-        """
+        """Return a module from raw inputs to the outputs of ``predict``, or scores of classes ``(N, K)``, unchecked."""
         return _RawToOutputs(self._task, self.network, self.description.network_shape)
 
 
@@ -207,42 +206,52 @@ def _in_units(task: Task, shape: tuple[int, ...], outputs: Tensor) -> Tensor:
 def _tensor(inputs: object) -> Tensor:
     try:
         if isinstance(inputs, np.ndarray):
-            inputs = np.require(inputs, requirements=["C", "W"])  # torch takes no others
+            inputs = np.require(inputs, requirements=["C", "W"])  # torch accepts no others
         return torch.as_tensor(inputs)
     except (TypeError, ValueError, RuntimeError) as error:
         kind = type(inputs).__name__ + (f" of {inputs.dtype}" if isinstance(inputs, np.ndarray) else "")
         raise UsageError(f"inputs are a {kind}; give a tensor or a NumPy array of numbers, (N, ...)") from error
 
 
+Folders = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
 def load(
-    path: str | Path,
+    path: str | PathLike[str],
     *,
-    plugin_dirs: Sequence[str | Path] = (),
+    plugins_dir: Folders = (),
     registry: Registry | None = None,
     device: torch.device | str = "cpu",
+    plugin_dirs: Folders | None = None,
 ) -> Model:
     """Load a network that ``spikefront export --format torch`` wrote. Nothing in the file is executed.
 
     Args:
         path: the file.
-        plugin_dirs: folders whose ``.py`` files are plugins, for a network that was trained with such.
-        registry: plugins; found anew when None.
+        plugins_dir: folder, or several, whose ``.py`` files are plugins of the network.
+        registry: the plugins; None for those that are installed and those of ``plugins_dir``.
         device: where the network computes.
+        plugin_dirs: deprecated name of ``plugins_dir``.
 
     Raises:
-        UsageError: when the file is missing, cut short, changed or something else, when a plugin is missing, or when
+        UsageError: when the file is missing, cut short, changed or of another kind, when a plugin is missing, or when
             the weights don't fit the network that the plugins build here.
 
     Warns:
-        UserWarning: when a plugin has another version than the one that the network was trained with.
+        UserWarning: when a plugin has another version than at the network's training.
+        DeprecationWarning: for ``plugin_dirs``.
     """
+    if plugin_dirs is not None:
+        warnings.warn("load(plugin_dirs=...) is now load(plugins_dir=...)", DeprecationWarning, stacklevel=2)
+        plugins_dir = plugin_dirs
     path = Path(path)
     text, state = read_archive(path)
     try:
         description = Description.from_json(text)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} has a description that this spikefront can't read: {error}") from error
-    registry = registry or load_registry([Path(each) for each in plugin_dirs])
+    folders = [plugins_dir] if isinstance(plugins_dir, (str, PathLike)) else plugins_dir
+    registry = registry or load_registry([Path(folder) for folder in folders])
     try:
         return Model(description, state, registry, device)
     except UsageError as error:
@@ -250,21 +259,20 @@ def load(
 
 
 def _compare_plugins(description: Description, registry: Registry) -> list[str]:
-    """Return the plugins that have another version here, and warn of them.
+    """Return the plugins that have another version here, and warn about them.
 
     Raises:
         UsageError: when one is missing.
     """
     here = registry.versions()
-    for key, wanted in description.plugins.items():
+    trained_with = description.plugins.items()
+    for key, version in trained_with:
         if key not in here:
             kind, _, name = key.partition(".")
             reason = next((problem for problem in registry.problems.values() if name in problem), "")
-            mend = reason or "install it, or give the folder with its file (--plugins-dir, plugin_dirs)"
-            raise UsageError(f"{kind} {name!r} {wanted} is missing here: {mend}")
-    changed = [
-        f"{key} {here[key]} (was {wanted})" for key, wanted in description.plugins.items() if here[key] != wanted
-    ]
+            fix = reason or "install it, or give the folder with its file (--plugins-dir)"
+            raise UsageError(f"{kind} {name!r} {version} is missing here: {fix}")
+    changed = [f"{key} {here[key]} (was {version})" for key, version in trained_with if here[key] != version]
     if changed:
         text = f"trained with other versions of its plugins, and may compute something else: {', '.join(changed)}"
         warnings.warn(text, UserWarning, stacklevel=4)

@@ -1,7 +1,7 @@
-"""Networks as NIR graphs, for neuromorphic hardware and other simulators.
+"""Export to NIR, for neuromorphic hardware and other simulators.
 
-NIR describes neurons in continuous time. One time step is ``STEP_S`` seconds, what its readers assume unless told
-otherwise; then the forward Euler step of NIR's equations is our neuron's:
+NIR describes neurons in continuous time. One time step is ``STEP_S`` seconds, the default of its readers; the forward
+Euler step of NIR's equations is then the step of our neuron:
 
 ====== ==================================================== ==========================================
 neuron NIR's equation                                       parameters
@@ -11,9 +11,9 @@ LIF    ``tau dv/dt = -v + r I`` (v_leak = 0)                tau in seconds; r = 
                                                             the time constant in steps without
 ====== ==================================================== ==========================================
 
-Both reset to 0 when they fire. Batch norm is folded into the weights. How the input becomes spikes and how the output
-is read is no part of NIR: the graph's metadata hold the description of the network, with its coding and steps, and what
-the output of each step is worth.
+Both reset to 0 when they fire. Batch norm is folded into the weights. NIR has no encoding of inputs and no decoding of
+outputs: the graph's metadata hold the description of the network, with its coding and steps, and the weight of each
+step's output.
 
 Reference: Pedersen et al., "Neuromorphic intermediate representation", Nature Communications 15 (2024).
 """
@@ -54,8 +54,8 @@ def export_nir(model: Model, path: Path) -> None:
     """Write a network as a NIR file (HDF5).
 
     Raises:
-        UsageError: when NIR has no primitive for a part of it, with all such parts and what could be exported instead;
-            or when the package ``nir`` is missing.
+        UsageError: when NIR has no primitive for a part of it, with all such parts and the alternatives; or when the
+            package ``nir`` is missing.
     """
     graph = nir_graph(model)
     import nir
@@ -98,7 +98,7 @@ def nir_graph(model: Model) -> nir.NIRGraph:
 
 
 def refuse_inexpressible(model: Model) -> None:
-    """Raise a ``UsageError`` that names each part of a network for which NIR has no primitive."""
+    """Raise ``UsageError`` with each part of a network for which NIR has no primitive."""
     reasons = list(_reasons(model))
     if reasons:
         raise UsageError(f"NIR can't express this network: {'; '.join(reasons)}")
@@ -116,16 +116,16 @@ def _reasons(model: Model) -> Iterator[str]:
         yield f"coding {coding.name!r} weights spikes by their time step, and NIR has no weighted spikes"
     if not _is_weighted_sum(model):
         yield f"coding {coding.name!r} reads more from the output than a weighted sum of its steps"
-    where: dict[str, list[str]] = {}
+    layers: dict[str, list[str]] = {}
     for number, layer in enumerate(_chain(model.network.backbone.layers)):
         if reason := _no_primitive(layer):
-            where.setdefault(f"({type(layer).__name__}): {reason}", []).append(str(number))
-    for reason, numbers in where.items():
+            layers.setdefault(f"({type(layer).__name__}): {reason}", []).append(str(number))
+    for reason, numbers in layers.items():
         yield f"layer{'s' if len(numbers) > 1 else ''} {', '.join(numbers)} {reason}"
 
 
 def _no_primitive(layer: nn.Module) -> str:
-    """Say why NIR can't express a layer; nothing if it can."""
+    """Return the reason why NIR can't express a layer; empty if it can."""
     if isinstance(layer, MaxPool):
         return "NIR has no max pooling; search with backbone.*.pool=avg"
     if isinstance(layer, Site):
@@ -164,7 +164,7 @@ def _chain(layers: nn.Module) -> Iterator[nn.Module]:
 
 @torch.no_grad()
 def _encoded(model: Model) -> Signal:
-    """Return what one empty input becomes."""
+    """Return the encoded signal of one input of zeros."""
     weight = next(model.network.parameters())
     empty = torch.zeros(1, *model.description.network_shape, dtype=weight.dtype, device=weight.device)
     if model.takes_events:
@@ -174,20 +174,20 @@ def _encoded(model: Model) -> Signal:
 
 @torch.no_grad()
 def _decoding_weights(model: Model) -> Tensor:
-    """Return what the output of each step is worth, ``(T,)``: what comes of a single event at each step in turn."""
+    """Return the weight of each step's output, ``(T,)``: the decoded value of a single event at each step in turn."""
     steps = model.candidate.steps
     return _decoded(model, torch.eye(steps)).flatten()
 
 
 @torch.no_grad()
 def _is_weighted_sum(model: Model) -> bool:
-    """Say whether decoded outputs are the sum of the steps' outputs, weighted by ``_decoding_weights``."""
+    """Return whether decoded outputs are the sum of the steps' outputs, weighted by ``_decoding_weights``."""
     ones = torch.ones(model.candidate.steps, 1)
     return torch.allclose(_decoded(model, ones).flatten(), _decoding_weights(model).sum(), atol=1e-6)
 
 
 def _decoded(model: Model, values: Tensor) -> Tensor:
-    """Return what the coding decodes from an output ``(T, B)``."""
+    """Return the coding's decoded value of an output ``(T, B)``."""
     weight = next(model.network.parameters())
     spikes = isinstance(list(_chain(model.network.backbone.layers))[-1], Site)
     kind = Kind.BINARY if spikes else Kind.ANALOG
@@ -196,7 +196,7 @@ def _decoded(model: Model, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _with_shapes(model: Model) -> Iterator[tuple[nn.Module, Shape, Shape]]:
-    """Yield each layer with the shapes, without time and batch, that enter and leave it."""
+    """Yield each layer with the shapes of its input and output, without time and batch."""
     signal = _encoded(model)
     for layer in _chain(model.network.backbone.layers):
         before = tuple(signal.values.shape[2:])

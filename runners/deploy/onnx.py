@@ -1,7 +1,7 @@
-"""Networks as ONNX graphs: one graph from raw inputs to decoded outputs, unrolled over all time steps.
+"""Export to ONNX: one graph from raw inputs to decoded outputs, unrolled over all time steps.
 
 torch's exporter traces the network, so whatever a plugin computes with torch comes along: coding, attention, any
-neuron. What it can't express is a random code, whose draws would not be torch's.
+neuron. It can't express a random code, whose draws would differ from torch's.
 
 What a graph computes differs from torch in the last digits, since another library adds in another order. A membrane
 potential that close to the threshold may then fire or not, so each export is run by ONNX Runtime on real inputs.
@@ -10,7 +10,6 @@ potential that close to the threshold may then fire or not, so each export is ru
 from __future__ import annotations
 
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from spikefront.plugins.data.files import replaced
 from spikefront.runners.deploy.description import output_name
 from spikefront.runners.deploy.model import Model
 from spikefront.searchspace import UsageError
@@ -35,11 +35,11 @@ _MOST_DIFFERENT: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How an exported graph compares with the network that it was made from.
+    """Comparison of an exported graph with its network.
 
     Attributes:
-        inputs: inputs on which both were run.
-        close: of these, how many have outputs that differ by rounding at most.
+        inputs: number of inputs on which both were run.
+        close: number of inputs whose outputs differ by rounding at most.
         largest: largest difference of an output.
     """
 
@@ -56,19 +56,18 @@ def export_onnx(model: Model, path: Path, inputs: Tensor) -> Agreement:
 
     Args:
         model: the network, on the CPU.
-        path: where to.
+        path: the file to write.
         inputs: raw inputs to compare on, ``(N, ...)``, N at least 1.
 
     Raises:
-        UsageError: when a part of the network can't be expressed, when the file computes something else, or when the
-            packages that it needs are missing.
+        UsageError: when a part of the network can't be expressed, when the graph's outputs differ, or when a package
+            is missing.
     """
     runtime = _runtime()
     module = model.raw_to_outputs()
-    program = _traced(model, module, torch.cat([inputs[:1], inputs[-1:]]))  # of one, N would be taken for a constant
+    program = _traced(model, module, torch.cat([inputs[:1], inputs[-1:]]))  # one input would make N a constant
     _refuse_randomness(program, model)
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with replaced(path) as part:
         exported = _translated(model, program)
         exported.model.metadata_props["spikefront"] = model.description.to_json()
         exported.save(part)
@@ -78,9 +77,6 @@ def export_onnx(model: Model, path: Path, inputs: Tensor) -> Agreement:
                 f"the ONNX graph gives other outputs than the network on {agreement.inputs - agreement.close} of "
                 f"{agreement.inputs} inputs, by up to {agreement.largest:.2g}; use --format torch"
             )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return agreement
 
 
@@ -102,7 +98,7 @@ def _traced(model: Model, module: torch.nn.Module, inputs: Tensor) -> torch.expo
     try:
         with _quiet():
             return torch.export.export(module, (inputs,), dynamic_shapes=({0: torch.export.Dim("N")},))
-    except Exception as error:  # of many types, each with pages of advice to whoever wrote the network
+    except Exception as error:  # of many types, each with pages of advice
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{model.candidate} can't be traced for ONNX: {reason}; use --format torch") from error
 
@@ -137,16 +133,16 @@ def _refuse_randomness(program: torch.export.ExportedProgram, model: Model) -> N
 @torch.no_grad()
 def _compare(runtime: Any, path: Path, module: torch.nn.Module, inputs: Tensor) -> Agreement:
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    theirs = torch.from_numpy(session.run(None, {"inputs": inputs.numpy()})[0])
-    ours = module(inputs)
-    difference = (theirs - ours).abs().flatten(1).amax(1)
-    close = int((difference <= CLOSE * ours.abs().max().clamp(min=1)).sum())
+    of_graph = torch.from_numpy(session.run(None, {"inputs": inputs.numpy()})[0])
+    of_network = module(inputs)
+    difference = (of_graph - of_network).abs().flatten(1).amax(1)
+    close = int((difference <= CLOSE * of_network.abs().max().clamp(min=1)).sum())
     return Agreement(len(inputs), close, float(difference.max()))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its warnings about itself to itself: errors are what a user can act on."""
+    """Silence the exporter's progress messages and warnings, on which a user can't act."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

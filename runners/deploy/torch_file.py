@@ -1,13 +1,12 @@
-"""One file for one trained network: tensors and text, nothing that can be executed.
+"""File format of a trained network: tensors and text, no executable content.
 
-torch's own format, read back with ``weights_only`` alone, so opening a file from a stranger runs no code of his. The
-checksum finds damage and careless edits. It is no signature: who edits a file on purpose can write a new one.
+torch's own format, read with ``weights_only``, so that opening a file from an unknown source runs none of its code. The
+checksum finds damage and careless edits. It is not a signature: a deliberate edit can come with a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from spikefront.plugins.data.files import replaced
 from spikefront.searchspace import UsageError
 
 _KIND: Final = "spikefront network"
@@ -24,11 +24,11 @@ _KEYS: Final = {"kind", "version", "description", "state", "sha256"}
 
 
 def write_archive(path: Path, description: str, state: Mapping[str, Tensor]) -> None:
-    """Write a network, or leave what was there if that fails.
+    """Write a network; a file that exists stays as it is if that fails.
 
     Args:
-        path: where to.
-        description: a text that comes back as it is.
+        path: the file to write.
+        description: text, which ``read_archive`` returns unchanged.
         state: tensors by name.
     """
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
@@ -39,12 +39,8 @@ def write_archive(path: Path, description: str, state: Mapping[str, Tensor]) -> 
         "state": tensors,
         "sha256": checksum(description, tensors),
     }
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with replaced(path) as part:
         torch.save(contents, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_archive(path: Path) -> tuple[str, dict[str, Tensor]]:
@@ -54,7 +50,7 @@ def read_archive(path: Path) -> tuple[str, dict[str, Tensor]]:
         Its description, and its tensors by name, on the CPU.
 
     Raises:
-        UsageError: when there is no such file, or it is cut short, damaged, changed, or something else.
+        UsageError: when the file is missing, cut short, damaged, changed, or not a network.
     """
     contents = _load(path)
     if not isinstance(contents, dict) or contents.get("kind") != _KIND:
@@ -94,7 +90,9 @@ def _load(path: Path) -> Any:
 
 
 def _foreign(path: Path) -> UsageError:
-    return UsageError(f"{path} is no network that spikefront exported; make one with: spikefront export RUN --to FILE")
+    return UsageError(
+        f"{path} is not a network that spikefront exported; make one with: spikefront export RUN --to FILE"
+    )
 
 
 def _is_state(state: object) -> bool:

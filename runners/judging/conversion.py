@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from spikefront.plugins import Data, Registry, Task
 from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.data.files import replaced
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import Trainer, evenly, prepared
@@ -126,8 +126,8 @@ def train_once(
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             loss = _fit(candidate, network, task, train)
-            torch.save({"state": network.state_dict(), "loss": loss}, path.with_suffix(".part"))
-            os.replace(path.with_suffix(".part"), path)
+            with replaced(path) as part:
+                torch.save({"state": network.state_dict(), "loss": loss}, part)
             return loss, True
     stored: dict[str, Any] = torch.load(path, weights_only=True, map_location=network.device)
     network.load_state_dict(stored["state"])

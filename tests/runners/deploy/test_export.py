@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spikefront.plugins import Registry, SearchData
-from spikefront.runners.deploy.card import model_card
+from spikefront.runners.deploy.card import model_card, torch_usage
 from spikefront.runners.deploy.description import Confirmation, Origin, describe
 from spikefront.runners.deploy.export import export_model, export_trained
 from spikefront.runners.deploy.model import Model, load
@@ -114,7 +114,7 @@ def test_card_of_a_confirmed_network_gives_mean_interval_and_seeds(
     confirmation = Confirmation(seeds=5, mean=0.91234, sd=0.012, low=0.8974, high=0.9272)
     description = describe(found.candidate, data, registry, metrics=found.metrics, confirmation=confirmation)
 
-    card = model_card(description, registry, "net.pt", "torch", again={"quality": 0.5})
+    card = model_card(description, registry, "net.pt", "torch", torch_usage, again={"quality": 0.5})
 
     expected = "test split, mean of 5 seeds: 0.9123 (standard deviation 0.0120, 95 % interval 0.8974 to 0.9272)"
     assert expected in card

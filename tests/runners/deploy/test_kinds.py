@@ -117,7 +117,7 @@ def test_samples_are_images_that_the_seed_decides(found: Callable[..., Found]) -
 
 
 def test_samples_are_refused_where_there_are_none(found: Callable[..., Found]) -> None:
-    with pytest.raises(UsageError, match=r"^task 'diabetes' generates no images; use predict\(inputs\)$"):
+    with pytest.raises(UsageError, match=r"^task 'diabetes' does not generate images; use predict\(inputs\)$"):
         found("values")[1].sample(2)
     with pytest.raises(UsageError, match=r"^sample\(0\): the number of images must be at least 1$"):
         found("generation")[1].sample(0)
@@ -127,7 +127,7 @@ def test_samples_are_refused_where_there_are_none(found: Callable[..., Found]) -
     ("form", "reason"),
     [
         ("nir", "backbone 'fsvae' draws the spikes of its latent at random, and NIR has no draws$"),
-        ("onnx", r"backbone 'fsvae' as it is configured: it draws random numbers .*; use --format torch$"),
+        ("onnx", r"backbone 'fsvae' as it is configured: it draws random numbers .*; use format='torch'$"),
     ],
 )
 def test_networks_that_draw_have_no_graph(

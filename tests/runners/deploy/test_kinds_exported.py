@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from spikefront.plugins import Registry, SearchData
-from spikefront.runners.deploy.card import model_card
+from spikefront.runners.deploy.card import model_card, nir_usage
 from spikefront.runners.deploy.export import export_model
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.judging.judge import Judgement
@@ -144,5 +144,5 @@ def test_card_of_a_graph_without_the_task_says_how_outputs_become_values(
     values = model.predict(data.validation.inputs)
 
     np.testing.assert_allclose(scale * model.logits(data.validation.inputs) + mean, values, rtol=1e-4)
-    blocks = model_card(model.description, registry, "net.nir", "nir", again={"quality": 0.5})
+    blocks = model_card(model.description, registry, "net.nir", "nir", nir_usage, again={"quality": 0.5})
     assert 'json.loads(graph.metadata["decoding"])' in blocks

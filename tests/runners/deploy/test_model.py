@@ -153,8 +153,11 @@ def test_network_with_a_plugin_from_a_folder_needs_that_folder(data: SearchData,
 
     with pytest.raises(UsageError, match=r"coding 'step-forward' sha256:[0-9a-f]{12} is missing here"):
         load(path)
-    hits = load(path, plugin_dirs=[folder]).predict(data.validation.inputs) == data.validation.targets
-    assert float(hits.double().mean()) == found.metrics["quality"]
+    for folders in (folder, str(folder), [folder], (str(folder),)):
+        hits = load(path, plugins_dir=folders).predict(data.validation.inputs) == data.validation.targets
+        assert float(hits.double().mean()) == found.metrics["quality"]
+    with pytest.warns(DeprecationWarning, match=r"load\(plugins_dir=...\)$"):
+        load(path, plugin_dirs=[folder])
 
 
 def test_plugin_of_another_version_is_a_warning(trained: Trained, registry: Registry, tmp_path: Path) -> None:
@@ -188,7 +191,7 @@ def test_weights_that_do_not_fit_are_an_error_that_names_changed_plugins(
     [
         ({"outputs": None}, "must have exactly"),
         ({"surprise": 1}, "must have exactly"),
-        ({"input_dtype": "load"}, "'load' is no dtype"),
+        ({"input_dtype": "load"}, "'load' is not a dtype"),
         ({"origin": {"search": "s", "planet": "Mars"}}, "planet"),
     ],
 )

@@ -98,7 +98,7 @@ def test_operation_that_onnx_lacks_is_named(
     encode = model.network.coding.encode
     monkeypatch.setattr(model.network.coding, "encode", lambda x: encode(torch.special.bessel_j1(x)))
 
-    with pytest.raises(UsageError, match=r"can't be expressed in ONNX: .*bessel_j1.*; use --format torch$"):
+    with pytest.raises(UsageError, match=r"can't be expressed in ONNX: .*bessel_j1.*; use format='torch'$"):
         export_onnx(model, tmp_path / "net.onnx", data.validation.inputs[:10])
 
     assert list(tmp_path.iterdir()) == []
