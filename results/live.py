@@ -1,4 +1,4 @@
-"""Shows a search while it runs, on stderr: a live display on a terminal, one plain line for each trial elsewhere."""
+"""Live view of a search on stderr: a display on a terminal, one plain line for each trial elsewhere."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from spikefront.results.front import Scoreboard, Trial, format_quality, spread
-from spikefront.searchspace import Candidate, SearchInfo, Value
-from spikefront.searchspace.units import format_duration, format_energy
+from spikefront.results.plot import heading
+from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
+from spikefront.searchspace.front import spread
+from spikefront.searchspace.units import format_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 10
 _ENDINGS: Final = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
+_PARTS: Final = ("coding", "neuron", "backbone")
 
 
-class LiveView:
-    """A listener that shows how the search goes.
+class LiveView(Callbacks):
+    """Display of a search: counts of trials, the front by its objectives, hypervolume, time left.
 
     Args:
-        stream: where to; None means stderr.
-        clock: seconds that only grow.
+        stream: text stream to write to; None means stderr.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +37,7 @@ class LiveView:
         self._clock = clock
         self._started = clock()
         self._search: SearchInfo | None = None
-        self._board = Scoreboard(())
+        self._front = Front(())
         self._running: dict[int, Mapping[str, Value]] = {}
         self._ended: Counter[str] = Counter()
         self._before = 0  # trials that ended before the search was resumed
@@ -45,12 +47,12 @@ class LiveView:
     def search_started(self, search: SearchInfo) -> None:
         """Start the display."""
         self._search = search
-        self._board = Scoreboard(search.objectives)
+        self._front = Front(search.objectives)
         self._started = self._clock()
         for trial in search.earlier or ():
             if not trial.again:
                 self._ended[trial.state] += 1
-                self._board.add(Trial(trial.number, trial.metrics, trial.candidate), trial.state)
+                self._front.add(trial)
         self._before = self._ended.total()
         if self._stream.isatty():
             from rich.console import Console
@@ -61,26 +63,23 @@ class LiveView:
             self._live.start()
         else:  # the first trial may take hours to end
             how = "started" if search.earlier is None else f"resumed: {self._counts()}; {self._standing()}"
-            print(f"search {search.name} on {search.task} {how}", file=self._stream, flush=True)
+            self._print(f"search {search.name} on {search.task} {how}")
 
     def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         """Count the trial as running."""
         with self._lock:
             self._running[number] = candidate.flat()
 
-    def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Show nothing: epochs come too fast to be read."""
-
     def trial_ended(
-        self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Path | None
+        self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
         """Count the trial, and show the front with it."""
         with self._lock:
-            trial = Trial(number, dict(metrics), self._running.pop(number, {}))
+            trial = Trial(number, state, self._running.pop(number, {}), dict(metrics), reason)
             self._ended[state] += 1
-            self._board.add(trial, state)
+            self._front.add(trial)
         if self._live is None:
-            self._print(self._line(trial, state, reason))
+            self._print(self._line(trial))
 
     def search_ended(self, reason: str) -> None:
         """Leave the last state on the screen."""
@@ -93,19 +92,22 @@ class LiveView:
     def _print(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
 
-    def _line(self, trial: Trial, state: str, reason: str) -> str:
-        parts = [f"trial {trial.number}", _ENDINGS.get(state, state) + (f" ({reason})" if reason else "")]
-        if "quality" in trial.metrics:
-            parts.append(f"{self._quality} {format_quality(trial.metrics['quality'])}")
-        if "energy_nj" in trial.metrics:
-            parts.append(f"energy {format_energy(trial.metrics['energy_nj'])}")
-        if "coding" in trial.candidate:
-            parts.append(f"coding {trial.candidate['coding']}")
-        return "  ".join([*parts, f"hv {self._board.hypervolume:.4f}"])
+    def _line(self, trial: Trial) -> str:
+        ending = _ENDINGS.get(trial.state, trial.state) + (f" ({trial.reason})" if trial.reason else "")
+        reached = zip(self._headings, self._values(trial), strict=True)
+        parts = [f"trial {trial.number}", ending, *(f"{name} {value}" for name, value in reached if value)]
+        if trial.coding:
+            parts.append(f"coding {trial.coding}")
+        return "  ".join([*parts, f"hv {self._front.hypervolume:.4f}"])
 
     @property
-    def _quality(self) -> str:
-        return self._search.quality if self._search is not None else "quality"
+    def _headings(self) -> list[str]:
+        quality = self._search.quality if self._search is not None else ""
+        return [heading(axis, quality) for axis in self._front.objectives]
+
+    def _values(self, trial: Trial) -> list[str]:
+        """Return what a trial reached on each axis, as text; empty where that is missing."""
+        return [axis.format(trial.metrics.get(axis.metric)) for axis in self._front.objectives]
 
     def _counts(self) -> str:
         asked = f" of {self._search.trials}" if self._search is not None and self._search.trials is not None else ""
@@ -114,13 +116,9 @@ class LiveView:
         return f"{self._ended['COMPLETE']}{asked} trials done{running}{others}"
 
     def _standing(self) -> str:
-        best = self._board.best
-        told = (
-            f"best {self._quality} {format_quality(best.metrics['quality'])}, "
-            if best and "quality" in best.metrics
-            else ""
-        )
-        return f"{told}{len(self._board.front)} on the front, hypervolume {self._board.hypervolume:.4f}"
+        best = self._front.best
+        reached = f"best {self._headings[0]} {self._values(best)[0]}, " if best else ""
+        return f"{reached}{len(self._front.members)} on the front, hypervolume {self._front.hypervolume:.4f}"
 
     def time_left(self) -> float | None:
         """Estimate the seconds left, from the trials and from the time asked for; None when nothing is known."""
@@ -145,32 +143,22 @@ class LiveView:
             clock += f", about {format_duration(left)} left" if left is not None else ""
             name = f"{self._search.name} on {self._search.task}" if self._search is not None else ""
             lines = [Text(name, style="bold"), Text(f"{self._counts()}; {clock}"), Text(self._standing())]
-            return Group(*lines, self._table()) if self._board.front else Group(*lines)
+            return Group(*lines, self._table()) if self._front.members else Group(*lines)
 
     def _table(self) -> RenderableType:
         from rich import box
         from rich.table import Table
 
-        front = self._board.front
+        front = self._front.members
         shown = spread(front, _ROWS)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("trial", self._quality, "energy", "steps"):
+        for name in ("trial", *self._headings, "steps"):
             table.add_column(name, justify="right")
-        for name in ("coding", "neuron", "backbone"):
+        for name in _PARTS:
             table.add_column(name)
         for trial in shown:
-            table.add_row(*_cells(trial))
+            parts = (str(trial.candidate.get(name, "")) for name in ("steps", *_PARTS))
+            table.add_row(str(trial.number), *self._values(trial), *parts)
         if len(shown) < len(front):
             table.caption = f"{len(shown)} of {len(front)} on the front"
         return table
-
-
-def _cells(trial: Trial) -> list[str]:
-    metrics, flat = trial.metrics, trial.candidate
-    return [
-        str(trial.number),
-        format_quality(metrics["quality"]) if "quality" in metrics else "",
-        format_energy(metrics["energy_nj"]) if "energy_nj" in metrics else "",
-        str(flat.get("steps", "")),
-        *(str(flat.get(name, "")) for name in ("coding", "neuron", "backbone")),
-    ]

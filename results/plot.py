@@ -1,16 +1,12 @@
-"""Draws the front: quality over energy, every completed trial as a faint point."""
+"""Plot of a front: quality over energy, every comparable trial as a faint point."""
 
 from __future__ import annotations
 
-import io
-import re
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from spikefront.results.front import Scoreboard, Trial
-from spikefront.searchspace import ENERGY, Objective
+from spikefront.searchspace import Front, Objective, Trial
 from spikefront.searchspace.front import losses, nondominated
 
 if TYPE_CHECKING:
@@ -21,14 +17,14 @@ _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4
 """Okabe and Ito's palette, told apart by colour-blind readers; mid tones, legible on white and on black."""
 _MARKERS: Final = "osD^vPX*>"
 _INK: Final = "#4a4a4b"
-"""Colour of text and lines. An unusual value, so that ``svg`` finds it again."""
+"""Colour of text and lines."""
 
 
-def draw(board: Scoreboard, quality: str, title: str = "") -> Figure:
+def draw(front: Front, quality: str, title: str = "") -> Figure:
     """Draw the front.
 
     Args:
-        board: the completed trials.
+        front: the comparable trials.
         quality: the task's own name for quality, for example ``accuracy``.
         title: text above, or nothing.
 
@@ -51,13 +47,13 @@ def draw(board: Scoreboard, quality: str, title: str = "") -> Figure:
         figure = Figure(figsize=(8, 5), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.add_subplot(facecolor="none")
-        across = next((axis for axis in board.objectives if axis == ENERGY), board.objectives[-1])
+        across = front.across
         axes.set_xscale("log" if across.log else "linear")
-        if board.trials:
-            _draw_points(axes, board, across)
-            _draw_steps(axes, board, across)
+        if front.trials:
+            _draw_points(axes, front)
+            _draw_steps(axes, front)
             _draw_legend(figure, axes)
-        _label(axes, across, quality_label(quality, board.objectives[0]), title)
+        _label(axes, across, quality_label(quality, front.objectives[0]), title)
     return figure
 
 
@@ -71,20 +67,29 @@ def quality_label(quality: str, axis: Objective) -> str:
     return f"{quality} (validation)" + ("" if axis.maximize else ", less is better")
 
 
-def _place(trial: Trial, across: Objective, up: Objective) -> tuple[float, float]:
-    return trial.metrics[across.metric], trial.metrics[up.metric]
+def heading(axis: Objective, quality: str) -> str:
+    """Return the heading of an objective's column: its short name, of quality the task's name for quality."""
+    return quality if axis.metric == "quality" else axis.name.replace("-", " ").replace("_", " ")
 
 
-def _draw_points(axes: Axes, board: Scoreboard, across: Objective) -> None:
-    front = {trial.number for trial in board.front}
-    codings = sorted({str(trial.candidate.get("coding", "")) for trial in board.trials.values()})
-    for index, coding in enumerate(codings):
-        looks = look(index)
-        mine = [trial for trial in board.trials.values() if str(trial.candidate.get("coding", "")) == coding]
-        behind = [_place(trial, across, board.objectives[0]) for trial in mine if trial.number not in front]
-        members = [_place(trial, across, board.objectives[0]) for trial in mine if trial.number in front]
-        axes.plot(*_columns(behind), **looks, ls="", ms=4.5, alpha=0.3, mew=0, zorder=2)
-        axes.plot(*_columns(members), **looks, ls="", ms=8, mec="white", mew=0.8, zorder=4, label=coding or "front")
+def position(trial: Trial, axis: Objective) -> float:
+    """Return where a comparable trial lies on an axis: its value, not below the axis's floor."""
+    value = trial.metrics[axis.metric]
+    return value if axis.floor is None else max(value, axis.floor)
+
+
+def _draw_points(axes: Axes, front: Front) -> None:
+    members = {trial.number for trial in front.members}
+    for index, (coding, own) in enumerate(front.by("coding").items()):
+        looks, trials = look(index), own.trials.values()
+        behind = _columns(front, [trial for trial in trials if trial.number not in members])
+        ahead = _columns(front, [trial for trial in trials if trial.number in members])
+        axes.plot(*behind, **looks, ls="", ms=4.5, alpha=0.3, mew=0, zorder=2)
+        axes.plot(*ahead, **looks, ls="", ms=8, mec="white", mew=0.8, zorder=4, label=coding or "front")
+
+
+def _columns(front: Front, trials: list[Trial]) -> list[list[float]]:
+    return [[position(trial, axis) for trial in trials] for axis in (front.across, front.objectives[0])]
 
 
 def look(index: int) -> dict[str, Any]:
@@ -92,14 +97,10 @@ def look(index: int) -> dict[str, Any]:
     return {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
 
 
-def _columns(places: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in places], [y for _, y in places]
-
-
-def _draw_steps(axes: Axes, board: Scoreboard, across: Objective) -> None:
-    """Draw what is reached for each budget. With more than two objectives, only what counts in this plane."""
-    plane = (board.objectives[0], across)
-    points = np.array([[trial.metrics[axis.metric] for axis in plane] for trial in board.front])
+def _draw_steps(axes: Axes, front: Front) -> None:
+    """Draw the best quality for each budget. With more than two objectives, only what counts in this plane."""
+    plane = (front.objectives[0], front.across)
+    points = np.array([[position(trial, axis) for axis in plane] for trial in front.members])
     points = points[nondominated(losses(points, plane))]
     points = points[np.argsort(points[:, 1])]
     right = axes.get_xlim()[1]
@@ -117,30 +118,9 @@ def _draw_legend(figure: Figure, axes: Axes) -> None:
 
 
 def _label(axes: Axes, across: Objective, up: str, title: str) -> None:
-    axes.set_xlabel("energy per sample (nJ)" if across == ENERGY else across.metric.replace("_", " "))
+    axes.set_xlabel(across.label)
     axes.set_ylabel(up)
     axes.set_title(title, loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=_INK, alpha=0.15, lw=0.6)
     axes.set_axisbelow(True)
-
-
-def svg(figure: Figure, description: str) -> str:
-    """Return a figure as one ``<svg>`` element to be put into a page.
-
-    Text and lines take the page's own text colour, so that they are legible in dark and in print, and nothing in it
-    refers to another address.
-
-    Args:
-        figure: as ``draw`` makes it.
-        description: what a screen reader says.
-    """
-    import matplotlib
-
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "spikefront", "svg.fonttype": "path"}):  # no fonts, same ids each time
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    body = text.getvalue()
-    body = body[body.index("<svg") :].replace(_INK, "currentColor")
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    return body.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)

@@ -1,5 +1,82 @@
 """The report: one self-contained HTML page about a search."""
 
-from spikefront.results.report.verb import ARTIFACT, keep_report, report
+from __future__ import annotations
 
-__all__ = ["ARTIFACT", "keep_report", "report"]
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spikefront.results.store.connection import Store
+
+
+def write_report(store: Store, name: str | None = None, to: Path | str | None = None) -> Path:
+    """Write the page about a search into a file, and to the artifacts of the search's run.
+
+    Args:
+        store: where the search is.
+        name: name of the search; None for the newest.
+        to: file to write; None for the search's name with ``.html``, in this folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: when there is no such search, the store does not answer, or the file can't be written.
+    """
+    from spikefront.searchspace import UsageError
+
+    if to is not None:
+        _check(Path(to))
+    name, page = keep_report(store, name)
+    file = Path(f"{name}.html" if to is None else to)
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"report {file} can't be written: {error.strerror}; choose another place with --to") from error
+    return file
+
+
+def keep_report(store: Store, name: str | None = None) -> tuple[str, str]:
+    """Write the page about a search to the artifacts of its run alone; warn on stderr where these are out of reach.
+
+    Args:
+        store: where the search is.
+        name: name of the search; None for the newest.
+
+    Returns:
+        The search's name, and the page.
+
+    Raises:
+        UsageError: when there is no such search, or the store does not answer.
+    """
+    from spikefront.results.report.findings import read_findings
+    from spikefront.results.report.page import report_page
+    from spikefront.results.searches import StoredSearch
+    from spikefront.results.store.connection import redact
+    from spikefront.results.store.schema import REPORT_FILE
+
+    search = StoredSearch.open(store, name)
+    page = report_page(read_findings(search))
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.log_text(search.run_id, page, REPORT_FILE)
+    except (MlflowException, OSError) as error:
+        why = str(error).partition("\n")[0]
+        print(f"spikefront: warning: {REPORT_FILE} is not kept in MLflow: {redact(why)}", file=sys.stderr)
+    return search.name, page
+
+
+def _check(file: Path) -> None:
+    """Check the name and folder of the page's file, before anything is read.
+
+    Raises:
+        UsageError: when it does not end in .html, or its folder does not exist.
+    """
+    from spikefront.searchspace import UsageError
+
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"report {file} must end in .html")
+    if not file.parent.is_dir():
+        raise UsageError(f"folder {file.parent} does not exist; create it or choose another place with --to")

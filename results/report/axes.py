@@ -1,4 +1,4 @@
-"""Pictures as SVG whose places are percentages of the box and whose text keeps its size: legible at any width."""
+"""SVG figures whose places are percentages of the box and whose text keeps its size: legible at any width."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ _PATHS: Final = {
 }
 """Outlines of Matplotlib's markers, about 11 px wide around the origin."""
 _OTHERS: Final = {"square": "M-5,-5h10v10h-10z", "diamond": "M0,-6.5L6.5,0L0,6.5L-6.5,0z", "stroke": "M-8,8L8,-8"}
-"""Marks of what is no coding, by name."""
-
-
+"""Marks of other things than codings, by name."""
 _FEW: Final = 5
 """Most labels below a picture that have room at 400 px."""
 
@@ -159,7 +157,7 @@ def picture(
     body: Sequence[Html],
     across: tuple[Scale, str, Sequence[str]],
     up: tuple[Scale, str],
-    said: str,
+    label: str,
     **attributes: object,
 ) -> Html:
     """Return a picture with axes, gridlines and labels.
@@ -168,7 +166,7 @@ def picture(
         body: what is drawn.
         across: scale, name and the texts of its ticks.
         up: scale and name of the vertical axis.
-        said: what a screen reader says.
+        label: the description that screen readers read.
         attributes: of the picture.
     """
     (scale, name, texts), (height, up_name) = across, up
@@ -190,7 +188,7 @@ def picture(
         *body,
     ]
     role = attributes.pop("role", "img")
-    svg = element("svg", drawn, role=role, aria_label=said, **attributes)
+    svg = element("svg", drawn, role=role, aria_label=label, **attributes)
     over = element("div", up_name, class_="up", aria_hidden="true")
     under = element("div", name, class_="across", aria_hidden="true")
     return element("div", over, element("div", svg, class_="plot"), under, class_="picture")

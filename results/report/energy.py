@@ -1,13 +1,15 @@
-"""Where the energy of members goes: a bar for each, and its layers one by one."""
+"""Energy of members by part, as a bar for each, and layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from spikefront.results.report.findings import Findings, Judged
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
 from spikefront.results.report.tables import coding_cell, energy, number
+from spikefront.searchspace import Trial
+from spikefront.searchspace.records import LayerEnergy
 
 _PARTS: Final = (
     "input",
@@ -18,11 +20,9 @@ _PARTS: Final = (
     "sums and read-out",
     "rest",
 )
-"""What a bar is made of; the first is the synapse that reads the input. The style sheet has a colour for each place."""
+"""The parts of a bar; the first is the synapse that reads the input. The style sheet has a colour for each place."""
 _LEAST: Final = 0.005
 """Share of a part that is named."""
-
-Layer = Mapping[str, Any]
 
 
 def energy_table(findings: Findings) -> Html:
@@ -33,31 +33,31 @@ def energy_table(findings: Findings) -> Html:
     head = [
         element("th", title, scope="col", class_="number" if at in numbers else None) for at, title in enumerate(titles)
     ]
-    bodies = [_body(findings, one, findings.layers.get(one.number, ()), numbers) for one in findings.front]
+    bodies = [_body(findings, one, findings.layers.get(one.number, ()), numbers) for one in findings.members]
     whole = element("table", element("thead", element("tr", head)), bodies, class_="energies")
     return element("div", _legend(findings), scrolling(whole))
 
 
-def parts_of(one: Judged, layers: Sequence[Layer]) -> dict[str, float]:
+def parts_of(one: Trial, layers: Sequence[LayerEnergy]) -> dict[str, float]:
     """Return the energy of each part that has some, in nanojoules; without layers, of attention and of the rest."""
     found = dict.fromkeys(_PARTS, 0.0)
-    first = next((layer["layer"] for layer in layers if layer["role"] == "synapse"), None)
+    first = next((layer.layer for layer in layers if layer.role == "synapse"), None)
     for layer in layers:
-        found["input" if layer["layer"] == first else _part(layer)] += layer["energy_nj"]
+        found["input" if layer.layer == first else _part(layer)] += layer.energy_nj
     if not layers:
         found["attention"] = one.metrics.get("attention_nj", 0.0)
         found["rest"] = one.metrics.get("energy_nj", 0.0) - found["attention"]
     return {name: nj for name, nj in found.items() if nj > 0}
 
 
-def _part(layer: Layer) -> str:
-    if layer["role"] == "synapse":
-        return "synapses of values" if layer["macs"] else "synapses of spikes"
-    return {"neuron": "neurons", "attention": "attention"}.get(layer["role"], "sums and read-out")
+def _part(layer: LayerEnergy) -> str:
+    if layer.role == "synapse":
+        return "synapses of values" if layer.macs else "synapses of spikes"
+    return {"neuron": "neurons", "attention": "attention"}.get(layer.role, "sums and read-out")
 
 
 def _legend(findings: Findings) -> Html:
-    shown = {name for one in findings.front for name in parts_of(one, findings.layers.get(one.number, ()))}
+    shown = {name for one in findings.members for name in parts_of(one, findings.layers.get(one.number, ()))}
     keys = [
         element("li", element("span", class_=f"e{at}", aria_hidden="true"), name)
         for at, name in enumerate(_PARTS)
@@ -66,7 +66,7 @@ def _legend(findings: Findings) -> Html:
     return element("ul", keys, class_="parts")
 
 
-def _body(findings: Findings, one: Judged, layers: Sequence[Layer], numbers: Sequence[int]) -> Html:
+def _body(findings: Findings, one: Trial, layers: Sequence[LayerEnergy], numbers: Sequence[int]) -> Html:
     metrics = one.metrics
     rates = [metrics.get(name) for name in ("min_layer_rate", "spike_rate", "max_layer_rate")]
     counts = [number(metrics.get(name)) for name in ("sops", "macs", "macs_every_step")]
@@ -76,8 +76,8 @@ def _body(findings: Findings, one: Judged, layers: Sequence[Layer], numbers: Seq
     row = [element("td", cell, class_="number" if at in numbers else None) for at, cell in enumerate(cells)]
     if not layers:
         return element("tbody", element("tr", row))
-    told = element("details", element("summary", "layer by layer"), _layers(layers))
-    return element("tbody", element("tr", row), element("tr", element("td", told, colspan=len(cells)), class_="more"))
+    folded = element("details", element("summary", "layer by layer"), _layers(layers))
+    return element("tbody", element("tr", row), element("tr", element("td", folded, colspan=len(cells)), class_="more"))
 
 
 def _bar(parts: Mapping[str, float]) -> Html | None:
@@ -88,18 +88,18 @@ def _bar(parts: Mapping[str, float]) -> Html | None:
         element("span", class_=f"e{_PARTS.index(name)}", style=f"width: {100 * nj / whole:.2f}%", title=name)
         for name, nj in parts.items()
     ]
-    told = ", ".join(f"{name} {nj / whole:.0%}" for name, nj in parts.items() if nj / whole >= _LEAST)
-    return element("div", element("div", segments, class_="stack", aria_hidden="true"), element("small", told))
+    shares = ", ".join(f"{name} {nj / whole:.0%}" for name, nj in parts.items() if nj / whole >= _LEAST)
+    return element("div", element("div", segments, class_="stack", aria_hidden="true"), element("small", shares))
 
 
-def _layers(layers: Sequence[Layer]) -> Html:
-    whole = sum(layer["energy_nj"] for layer in layers)
+def _layers(layers: Sequence[LayerEnergy]) -> Html:
+    whole = sum(layer.energy_nj for layer in layers)
     rows = []
     for layer in layers:
-        share = layer["energy_nj"] / whole if whole else 0.0
-        rate = number(layer["events"] / layer["sites"], 2) if layer["sites"] else ""
-        counts = [_count(layer[name]) for name in ("sops", "macs", "adds", "multiplies", "events")]
-        rows.append([layer["layer"], layer["role"], energy(layer["energy_nj"]), f"{share:.1%}", *counts, rate])
+        share = layer.energy_nj / whole if whole else 0.0
+        rate = number(layer.events / layer.sites, 2) if layer.sites else ""
+        counts = [_count(getattr(layer, name)) for name in ("sops", "macs", "adds", "multiplies", "events")]
+        rows.append([layer.layer, layer.role, energy(layer.energy_nj), f"{share:.1%}", *counts, rate])
     titles = ["layer", "role", "energy", "share", "SOPs", "MACs", "additions", "multiplications", "events"]
     return table([*titles, "events per place and step"], rows, numbers=range(2, 10))
 

@@ -25,14 +25,14 @@ def element(name: str, *children: object, **attributes: object) -> Html:
         attributes: ``class_`` becomes ``class``, ``data_sort`` becomes ``data-sort``; None and False are left out, True
             stands alone.
     """
-    told = "".join(
+    written = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escape(str(value))}"')
         for key, value in attributes.items()
         if value is not None and value is not False
     )
     if name in _VOID and not children:
-        return Html(f"<{name}{told}/>")
-    return Html(f"<{name}{told}>{join(children)}</{name}>")
+        return Html(f"<{name}{written}/>")
+    return Html(f"<{name}{written}>{join(children)}</{name}>")
 
 
 def join(children: Iterable[object]) -> Html:

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefront.results.report.findings import Findings, Judged
+from spikefront.results.report.findings import Findings
+from spikefront.searchspace import Objective, Trial
 
 ENOUGH: Final = 40
-"""Trials below which nothing is said."""
+"""Fewest trials from which importances are estimated."""
 MOST: Final = 1000
 """Trials that are looked at; of more, as many at random."""
 _FOLDS: Final = 3
@@ -47,13 +48,13 @@ class Explained:
     """The importances for one objective.
 
     Attributes:
-        metric: the objective's.
+        axis: the objective.
         trials: how many were looked at.
         r2: coefficient of determination of the forest on trials that it had not seen; NaN of too few.
         rows: hyperparameters that varied, the most important first, those of too few trials last.
     """
 
-    metric: str
+    axis: Objective
     trials: int
     r2: float
     rows: tuple[Importance, ...]
@@ -70,26 +71,26 @@ def explain(findings: Findings) -> tuple[Explained, ...]:
     add up to 1.
 
     Returns:
-        One for each axis; without rows and with NaN for ``r2`` where fewer than ``ENOUGH`` trials were judged, or all
-        have the same value.
+        One for each axis; without rows and with NaN for ``r2`` where fewer than ``ENOUGH`` trials are comparable, or
+        all have the same value.
     """
-    trials = findings.judged
+    trials = findings.comparable
     if len(trials) > MOST:
         chosen = np.random.default_rng(0).choice(len(trials), MOST, replace=False)
-        trials = tuple(trials[place] for place in sorted(chosen))
-    targets = findings.losses_of(trials)
-    names = sorted({name for one in trials for name in one.params} - {"task", "seed"})
+        trials = [trials[place] for place in sorted(chosen)]
+    targets = findings.front.losses_of(trials)
+    names = sorted({name for trial in trials for name in trial.candidate} - {"task", "seed"})
     columns = [_column(trials, name) for name in names]
     vary = [len(np.unique(column[~np.isnan(column)])) > 1 for column in columns]
     names = [name for name, varies in zip(names, vary, strict=True) if varies]
     kept = [column for column, varies in zip(columns, vary, strict=True) if varies]
     data = np.column_stack(kept) if kept else np.empty((len(trials), 0))
-    return tuple(_explain(axis.metric, names, data, targets[:, place]) for place, axis in enumerate(findings.axes))
+    return tuple(_explain(axis, names, data, targets[:, place]) for place, axis in enumerate(findings.objectives))
 
 
-def _column(trials: Sequence[Judged], name: str) -> Floats:
+def _column(trials: Sequence[Trial], name: str) -> Floats:
     """Return values as numbers, texts as places in their sorted list; NaN for trials that don't have it."""
-    texts = [one.params.get(name) for one in trials]
+    texts = [str(trial.candidate[name]) if name in trial.candidate else None for trial in trials]
     try:
         return np.array([math.nan if text is None else float(text) for text in texts])
     except ValueError:
@@ -97,9 +98,9 @@ def _column(trials: Sequence[Judged], name: str) -> Floats:
         return np.array([math.nan if text is None else place[text] for text in texts])
 
 
-def _explain(metric: str, names: Sequence[str], data: Floats, target: Floats) -> Explained:
+def _explain(axis: Objective, names: Sequence[str], data: Floats, target: Floats) -> Explained:
     if len(target) < ENOUGH or not names or np.ptp(target) <= _SAME:
-        return Explained(metric, len(target), math.nan, ())
+        return Explained(axis, len(target), math.nan, ())
     has = ~np.isnan(data)
     own = [[at for at, other in enumerate(names) if other.startswith(f"{name}.")] for name in names]
     filled = np.where(has, data, np.nanmedian(data, axis=0))  # a value of its own would give the choice above away
@@ -112,7 +113,7 @@ def _explain(metric: str, names: Sequence[str], data: Floats, target: Floats) ->
         share = float((lost[at] - base[at]) / (2 * np.var(mine))) if varies else 0.0
         rows.append(Importance(name, min(max(share, 0.0), 1.0) if count >= ENOUGH else math.nan, count, bool(own[at])))
     order = sorted(rows, key=lambda row: (math.isnan(row.share), -row.share if row.share == row.share else 0, row.name))
-    return Explained(metric, len(target), r2, tuple(order))
+    return Explained(axis, len(target), r2, tuple(order))
 
 
 def _shuffled(

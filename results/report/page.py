@@ -1,4 +1,4 @@
-"""Writes the page: what was asked, what to do next, and everything that was found."""
+"""Page of a report: settings, what to do next, and all results."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from spikefront.results.report.figures import (
     front_figure,
     hypervolume_figures,
 )
-from spikefront.results.report.findings import Findings, Judged
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, data_block, element
 from spikefront.results.report.importance import explain
 from spikefront.results.report.pictures import pictures_section
 from spikefront.results.report.twins import twins_section
-from spikefront.searchspace import Objective
-from spikefront.searchspace.front import losses
+from spikefront.searchspace import Objective, Trial
+from spikefront.searchspace.front import find_knee, losses
 from spikefront.searchspace.units import format_duration
 
 Section = tuple[str, str, Sequence[object]]
@@ -36,10 +36,8 @@ Section = tuple[str, str, Sequence[object]]
 _NOTES: Final = (
     "Quality is that on the validation split, under one seed; the search has not read the test split. Energy is "
     "counted, per sample, and priced by the energy model; the knee is the member farthest from the line between the "
-    "front's extremes. Hypervolume is the share of the space between worst and ideal that the front dominates, with "
-    "energy on a logarithmic scale."
+    "front's extremes. Hypervolume is the share of the space between worst and ideal that the front dominates"
 )
-
 
 _LONG: Final = 60
 """Characters from which a fact of the header gets a line of its own."""
@@ -68,8 +66,8 @@ def report_page(findings: Findings) -> str:
             "main",
             [element("section", element("h2", title), content, id=name) for name, title, content in sections],
         ),
-        element("footer", element("p", element("small", _NOTES))),
-        data_block("trials", configurations(findings)) if findings.judged else None,
+        element("footer", element("p", element("small", _notes(findings)))),
+        data_block("trials", configurations(findings)) if findings.comparable else None,
         Html(f"<script>{_read('page.js')}</script>"),
     ]
     style = _read("page.css") + colours(len(findings.codings))
@@ -80,6 +78,11 @@ def report_page(findings: Findings) -> str:
         Html(f"<style>{style}</style>"),
     ]
     return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+
+
+def _notes(findings: Findings) -> str:
+    logarithmic = " and ".join(findings.heading(axis) for axis in findings.objectives if axis.log)
+    return _NOTES + (f", with {logarithmic} on a logarithmic scale." if logarithmic else ".")
 
 
 def _policy() -> str:
@@ -93,13 +96,13 @@ def _sections(findings: Findings) -> list[Section | None]:
         ("next", "What to do next", _next(findings)),
         ("front", "Front", _front(findings)),
         ("confirmed", "Confirmed on the test split", _confirmed(findings)) if findings.confirmed else None,
-        ("members", "Members", [tables.members_table(findings)]) if findings.judged else None,
+        ("members", "Members", [tables.members_table(findings)]) if findings.comparable else None,
         ("pictures", "Pictures", pictures_section(findings)) if findings.pictures else None,
         ("codings", "Codings", _codings(findings)) if findings.codings else None,
         ("twins", "Without spikes: the twins", twins_section(findings)) if findings.twins else None,
-        ("hypervolume", "Hypervolume", [hypervolume_figures(findings)]) if findings.judged else None,
+        ("hypervolume", "Hypervolume", [hypervolume_figures(findings)]) if findings.comparable else None,
         ("importance", "What mattered", _importance(findings)),
-        ("energy", "Where the energy goes", _energy(findings)) if findings.front else None,
+        ("energy", "Where the energy goes", _energy(findings)) if findings.members else None,
         ("endings", "Stopped and failed", _endings(findings)),
     ]
 
@@ -113,12 +116,14 @@ def _header(findings: Findings) -> Html:
     asked = [[element("dt", name), element("dd", value)] for name, value in sorted(findings.options.items())]
     options = element("details", element("summary", "all settings"), element("dl", asked), class_="more")
     title = element("h1", f"Search {findings.name}")
-    summary = f"{len(findings.front)} of {len(findings.judged)} trials judged at full budget are on the front."
+    summary = f"{len(findings.members)} of {len(findings.comparable)} trials judged at full budget are on the front."
     return element("header", title, element("p", summary), element("dl", facts, class_="facts"), options)
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
-    options, kept = findings.options, findings.environment
+    options, kept = {name: str(value) for name, value in findings.options.items()}, findings.environment
+    quality, *costs = findings.objectives
+    better = "more" if quality.maximize else "less"
     states = Counter(one.state for one in findings.trials)
     trials = ", ".join(
         f"{states[state]} {name}"
@@ -134,10 +139,11 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     where = [kept.get("platform"), f"{kept['cpus']} processors" if kept.get("cpus") else None]
     packages = kept.get("packages", {})
     versions = [f"{name} {packages[name]}" for name in ("spikefront", "torch", "ray", "optuna") if name in packages]
-    models = sorted({one.tags["plugin.energy"] for one in findings.trials if "plugin.energy" in one.tags})
+    models = sorted({one.versions["energy"] for one in findings.trials if "energy" in one.versions})
     return [
         ("task", findings.task),
-        ("quality", _scale(findings.axes[0], findings.quality)),
+        ("quality", f"{findings.quality}, {better} is better; {_scale(quality)}"),
+        *((findings.heading(axis), _scale(axis)) for axis in costs),
         ("trials", trials or "none"),
         ("began", f"{began:%Y-%m-%d %H:%M} UTC, took {format_duration(findings.seconds)}"),
         ("ended", findings.ended or "not yet, or its driver died"),
@@ -153,36 +159,34 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     ]
 
 
-def _scale(quality: Objective, name: str) -> str:
-    better = "more" if quality.maximize else "less"
-    return f"{name}, {better} is better; hypervolume counts from {quality.worst:g} to {quality.best:g}"
+def _scale(axis: Objective) -> str:
+    worst, best = (f"{value:g}" if axis.style == "quality" else axis.format(value) for value in (axis.worst, axis.best))
+    return f"hypervolume counts from {worst} to {best}" + (", logarithmic" if axis.log else "")
 
 
 def _next(findings: Findings) -> list[object]:
     name, knee = shlex.quote(findings.name), _knee(findings)
     if knee is None:
-        told = "No trial was judged at full budget: look below at why trials ended, or give the search more time."
-        return [element("p", told), element("pre", f"spikefront run --resume {name}")]
+        advice = "No trial was judged at full budget: look below at why trials ended, or give the search more time."
+        return [element("p", advice), element("pre", f"spikefront run --resume {name}")]
     export = element(
         "pre", f"spikefront export {shlex.quote(f'{findings.name}/{knee.number}')} --to trial-{knee.number}.pt"
     )
-    said = f"Trial {knee.number} is the knee, the best compromise"
+    choice = f"Trial {knee.number} is the knee, the best compromise"
     if not findings.ended:
-        told = f"The search runs, or its driver died. {said} so far. If it died, go on with it:"
-        return [element("p", told), element("pre", f"spikefront run --resume {name}")]
+        advice = f"The search runs, or its driver died. {choice} so far. If it died, go on with it:"
+        return [element("p", advice), element("pre", f"spikefront run --resume {name}")]
     if findings.confirmed:
-        return [element("p", f"The front is confirmed. {said} among those that stay. Export it:"), export]
+        return [element("p", f"The front is confirmed. {choice} among those that stay. Export it:"), export]
     why = "The front was chosen on one seed and the validation split, which flatters. Train its members anew first:"
     command = element("pre", f"spikefront confirm --search {name} --seeds 5")
-    return [element("p", why), command, element("p", f"{said}. Export it:"), export]
+    return [element("p", why), command, element("p", f"{choice}. Export it:"), export]
 
 
-def _knee(findings: Findings) -> Judged | None:
+def _knee(findings: Findings) -> Trial | None:
     """Return the knee of the front; once it is confirmed, of the means of those that stay."""
-    from spikefront.results.queries import find_knee
-
-    known = {one.number: one for one in findings.front}
-    plane = (findings.axes[0], findings.across)
+    known = {trial.number: trial for trial in findings.members}
+    plane = (findings.objectives[0], findings.front.across)
     stays = [one for one in findings.confirmed.get("members", ()) if one["stays"] and one["trial"] in known]
     if not stays:
         return findings.knee
@@ -191,32 +195,32 @@ def _knee(findings: Findings) -> Judged | None:
 
 
 def _front(findings: Findings) -> list[object]:
-    if not findings.judged:
+    if not findings.comparable:
         return [element("p", "No trial was judged at full budget, so there is no front.")]
-    drawn, beyond = len(behind(findings)), len(findings.judged) - len(findings.shown)
-    others = len(findings.shown) - len(findings.front)
+    drawn, beyond = len(behind(findings)), len(findings.comparable) - len(findings.shown)
+    others = len(findings.shown) - len(findings.members)
     left_out = f" {drawn:,} of {others:,} others are drawn, chosen at random." if drawn < others else ""
     left_out += f" Worse than the picture shows: {beyond:,}." if beyond else ""
-    told = "The line is the best that each budget buys; faint marks are judged trials that others beat."
+    note = "The line is the best that each budget buys; faint marks are judged trials that others beat."
     left_out += " Struck through: members that lose to a twin." if findings.losers else ""
-    return [element("p", told + left_out), front_figure(findings)]
+    return [element("p", note + left_out), front_figure(findings)]
 
 
 def _confirmed(findings: Findings) -> list[object]:
     kept = findings.confirmed
     fell = [one for one in kept["members"] if not one["stays"]]
     seeds = ", ".join(map(str, kept.get("seeds", ())))
-    told = f"{len(kept['members']) - len(fell)} of {len(kept['members']) + len(kept.get('failed', {}))} members stay "
-    told += f"on the front of the means. Each was trained anew on training and validation split, under seeds {seeds}."
+    note = f"{len(kept['members']) - len(fell)} of {len(kept['members']) + len(kept.get('failed', {}))} members stay "
+    note += f"on the front of the means. Each was trained anew on training and validation split, under seeds {seeds}."
     failed = [
         element("p", f"Trial {trial} could not be confirmed: {reason}")
         for trial, reason in kept.get("failed", {}).items()
     ]
-    return [element("p", told), tables.confirmed_table(findings), failed]
+    return [element("p", note), tables.confirmed_table(findings), failed]
 
 
 def _codings(findings: Findings) -> list[object]:
-    picture = [codings_figure(findings)] if findings.judged else []
+    picture = [codings_figure(findings)] if findings.comparable else []
     return [element("p", "What each coding reaches by itself."), *picture, tables.codings_table(findings)]
 
 
@@ -226,25 +230,27 @@ def _importance(findings: Findings) -> list[object]:
         "shuffled among the trials that have it. A choice is shuffled together with the hyperparameters that come "
         "with it. It says what mattered in these trials, which the sampler chose, and not which way."
     )
-    names = {"quality": findings.quality, "energy_nj": "energy (logarithm)", "latency_steps": "latency (logarithm)"}
-    each = [tables.importance_table(one, names.get(one.metric, one.metric)) for one in explain(findings)]
+    each = [
+        tables.importance_table(one, findings.heading(one.axis) + (" (logarithm)" if one.axis.log else ""))
+        for one in explain(findings)
+    ]
     return [element("p", how), element("div", each, class_="pair")]
 
 
 def _energy(findings: Findings) -> list[object]:
-    told = (
+    note = (
         "Per sample, on the measuring batch. SOPs are accumulates, MACs multiply-accumulates with constant inputs "
         "charged once; \u201cT times\u201d is the convention that charges them at every step."
     )
     if not findings.layers:
-        told += " The store has no counts by layer: they are kept when a search ends."
-    elif len(findings.layers) < len(findings.front):
-        told += f" {len(findings.layers)} of {len(findings.front)} members are shown layer by layer."
-    return [element("p", told), energy_table(findings)]
+        note += " The store has no counts by layer: they are kept when a search ends."
+    elif len(findings.layers) < len(findings.members):
+        note += f" {len(findings.layers)} of {len(findings.members)} members are shown layer by layer."
+    return [element("p", note), energy_table(findings)]
 
 
 def _endings(findings: Findings) -> list[object]:
-    told = tables.endings_table(findings)
-    if told is None:
+    endings = tables.endings_table(findings)
+    if endings is None:
         return [element("p", "No trial was stopped early, and none failed.")]
-    return [element("p", "Numbers in reasons are written #."), told]
+    return [element("p", "Numbers in reasons are written #."), endings]

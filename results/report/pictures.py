@@ -1,4 +1,4 @@
-"""What members of the front make, as the pictures that they left."""
+"""Pictures of what members of the front make, as their trials left them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import base64
 import struct
 from typing import Final
 
-from spikefront.results.report.figures import spoken
-from spikefront.results.report.findings import Findings, Judged
+from spikefront.results.report.figures import describe
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element
+from spikefront.searchspace import Trial
 
 _HEAD: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _WIDE: Final = 340
@@ -18,26 +19,26 @@ _LARGEST: Final = 400_000
 
 
 def pictures_section(findings: Findings) -> list[object]:
-    """Return what the section about pictures says and shows, cheapest member first."""
-    shown = [one for one in findings.front if one.number in findings.pictures]
-    said = "What members make, cheapest first, as their task draws it after training. Of a generator: random samples; "
-    said += "below, in turns, rows of validation images and of their reconstructions."
-    if len(shown) < len(findings.front):
-        said += f" {len(shown)} of {len(findings.front)} members are shown, evenly spaced."
+    """Return the section about pictures, cheapest member first."""
+    shown = [one for one in findings.members if one.number in findings.pictures]
+    note = "What members make, cheapest first, as their task draws it after training. Of a generator: random samples; "
+    note += "below, in turns, rows of validation images and of their reconstructions."
+    if len(shown) < len(findings.members):
+        note += f" {len(shown)} of {len(findings.members)} members are shown, evenly spaced."
     figures = [_figure(findings, one, findings.pictures[one.number]) for one in shown]
-    return [element("p", said), element("div", figures, class_="pictures")]
+    return [element("p", note), element("div", figures, class_="pictures")]
 
 
-def _figure(findings: Findings, one: Judged, picture: bytes) -> Html:
-    told = spoken(findings, one)
-    caption = element("figcaption", told[0].upper() + told[1:])
+def _figure(findings: Findings, one: Trial, picture: bytes) -> Html:
+    text = describe(findings, one)
+    caption = element("figcaption", text[0].upper() + text[1:])
     size = _size(picture)
     if size is None or len(picture) > _LARGEST:
         return element("figure", element("p", "Its picture is no PNG, or too large for this page."), caption)
     width, height = size
     times = max(1, _WIDE // width)
     source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    alt = f"Picture of what {told} makes"
+    alt = f"Picture of what {text} makes"
     return element("figure", element("img", src=source, alt=alt, width=times * width, height=times * height), caption)
 
 

@@ -1,19 +1,20 @@
-"""The tables of a report: members, codings, importances, energies, failures, confirmed results."""
+"""Tables of a report: members, codings, importances, endings, confirmed results."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from spikefront.results.front import format_quality
 from spikefront.results.report.axes import key
-from spikefront.results.report.findings import Findings, Judged
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
 from spikefront.results.report.importance import ENOUGH, MOST, Explained, Importance
-from spikefront.searchspace.units import format_energy
+from spikefront.searchspace import ENERGY, Trial
+from spikefront.searchspace.units import format_quality
 
 _REASONS: Final = 25
 """Most kinds of reasons that are listed."""
@@ -22,101 +23,124 @@ _SHOWN: Final = 12
 _LONGEST: Final = 300
 """Most characters of a reason."""
 
-_COLUMNS: Final = (
-    ("trial", "trial"),
-    ("front", ""),
-    ("quality", "quality"),
-    ("energy", "energy_nj"),
-    ("steps to output", "latency_steps"),
-    ("coding", "coding"),
-    ("neuron", "neuron"),
-    ("backbone", "backbone"),
-    ("steps", "steps"),
-    ("spike rate", "spike_rate"),
-    ("SOPs", "sops"),
-    ("MACs", "macs"),
-    ("parameters", "parameters"),
-)
+_BEFORE: Final = {"energy_nj": "energy", "latency_steps": "steps to output"}
+_AFTER: Final = {"spike_rate": "spike rate", "sops": "SOPs", "macs": "MACs", "parameters": "parameters"}
+"""Metrics that have a column of the table of members where they are not objectives, and its heading."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Write a number, or nothing where there is none."""
+    """Write a number; empty for None and what is not finite."""
     if value is None or not math.isfinite(value):
         return ""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.{digits}g}"
 
 
 def energy(value: float | None) -> str:
-    """Write an energy, or nothing where there is none."""
-    return format_energy(value) if value is not None and value > 0 and math.isfinite(value) else ""
+    """Write an energy; empty for None and what is not finite."""
+    return ENERGY.format(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the table of members.
+
+    Attributes:
+        title: its heading.
+        value: returns what it is sorted by; empty where a trial has none.
+        write: returns what is shown.
+        numeric: whether it holds numbers.
+    """
+
+    title: str
+    value: Callable[[Trial], object]
+    write: Callable[[Trial], object]
+    numeric: bool = True
+
+
+def _columns(findings: Findings) -> Iterator[_Column]:
+    """Yield the columns: objectives, and beside them metrics and hyperparameters."""
+    on_front = {trial.number for trial in findings.members}
+
+    def place(trial: Trial) -> str:
+        is_knee = findings.knee is not None and trial.number == findings.knee.number
+        where = "knee" if is_knee else "front" if trial.number in on_front else "of its coding"
+        return where + ("; loses to a twin" if trial.number in findings.losers else "")
+
+    def metric(name: str, title: str, write: Callable[[float | None], str]) -> _Column:
+        return _Column(title, lambda one: one.metrics.get(name, ""), lambda one: write(one.metrics.get(name)))
+
+    def parameter(name: str, numeric: bool = False) -> _Column:
+        return _Column(name, lambda one: one.candidate.get(name, ""), lambda one: one.candidate.get(name, ""), numeric)
+
+    known = {axis.metric for axis in findings.objectives}
+    yield _Column("trial", lambda one: one.number, lambda one: one.number)
+    yield _Column("front", place, place, False)
+    for axis in findings.objectives:
+        yield metric(axis.metric, findings.heading(axis), axis.format)
+    for name, title in _BEFORE.items():
+        if name not in known:
+            yield metric(name, title, energy if name == ENERGY.metric else number)
+    yield _Column("coding", lambda one: one.coding, lambda one: coding_cell(findings, one.coding), False)
+    yield from (parameter("neuron"), parameter("backbone"), parameter("steps", True))
+    for name, title in _AFTER.items():
+        if name not in known:
+            yield metric(name, title, number)
 
 
 def members_table(findings: Findings) -> Html:
     """Return the members of the front and of the codings' fronts, each with its configuration folded below."""
-    front = {one.number for one in findings.front}
-    rows = {one.number: one for members in findings.fronts.values() for one in members}
-    rows |= {one.number: one for one in findings.front}
-    order = sorted(rows.values(), key=lambda one: (one.metrics.get("energy_nj", math.inf), one.number))
-    head = [_head(findings.quality if title == "quality" else title, at) for at, (title, _) in enumerate(_COLUMNS)]
-    bodies = [_body(findings, one, one.number in front) for one in order]
+    across, columns = findings.front.across, list(_columns(findings))
+    rows = {trial.number: trial for front in findings.fronts.values() for trial in front.members}
+    rows |= {trial.number: trial for trial in findings.members}
+    order = sorted(rows.values(), key=lambda trial: (across.loss(trial.metrics[across.metric]), trial.number))
+    head = [
+        element("th", element("button", column.title, type="button", data_sort=at), scope="col", class_=_kind(column))
+        for at, column in enumerate(columns)
+    ]
+    on_front = {trial.number for trial in findings.members}
+    bodies = [_body(trial, columns, trial.number in on_front) for trial in order]
     caption = element("caption", "Members of the front, and of each coding's own front")
     whole = element("table", caption, element("thead", element("tr", head)), bodies, id="members-table")
     only = element("label", element("input", type="checkbox", id="only-front"), " only the front of all codings")
     return element("div", element("p", only, class_="needs-script"), scrolling(whole))
 
 
-def _head(title: str, at: int) -> Html:
-    kind = "number" if _is_number(at) else None
-    return element("th", element("button", title, type="button", data_sort=at), scope="col", class_=kind)
+def _kind(column: _Column) -> str | None:
+    return "number" if column.numeric else None
 
 
-def _is_number(at: int) -> bool:
-    return at not in (1, 5, 6, 7)
-
-
-def _body(findings: Findings, one: Judged, on_front: bool) -> Html:
-    cells = []
-    for at, (_, name) in enumerate(_COLUMNS):
-        raw: Any = one.metrics.get(name, one.params.get(name, ""))
-        text = _written(name, raw) if isinstance(raw, float) else raw
-        if at < 2:
-            is_knee = findings.knee is not None and one.number == findings.knee.number
-            place = "knee" if is_knee else "front" if on_front else "of its coding"
-            lost = "; loses to a twin" if one.number in findings.losers else ""
-            raw = text = (one.number, place + lost)[at]
-        text = coding_cell(findings, one.coding) if name == "coding" else text
-        cells.append(element("td", text, class_="number" if _is_number(at) else None, data_value=raw))
-    names = [[element("dt", name), element("dd", value)] for name, value in sorted(one.params.items())]
-    more = [element("summary", "configuration"), element("dl", names), element("p", f"MLflow run {one.run_id}")]
-    below = element("td", element("details", more), colspan=len(_COLUMNS))
+def _body(trial: Trial, columns: Sequence[_Column], on_front: bool) -> Html:
+    cells = [
+        element("td", column.write(trial), class_=_kind(column), data_value=column.value(trial)) for column in columns
+    ]
+    names = [[element("dt", name), element("dd", value)] for name, value in sorted(trial.candidate.items())]
+    more = [element("summary", "configuration"), element("dl", names), element("p", f"MLflow run {trial.run_id}")]
+    below = element("td", element("details", more), colspan=len(columns))
     return element("tbody", element("tr", cells), element("tr", below, class_="more"), data_front=int(on_front))
-
-
-def _written(name: str, value: float) -> str:
-    if name == "quality":
-        return format_quality(value)
-    return energy(value) if name == "energy_nj" else number(value)
 
 
 def codings_table(findings: Findings) -> Html:
     """Return a row for each coding: how many trials, and how far its own front reaches."""
+    quality, *costs = findings.objectives
+    titles = ["coding", "trials", "judged", "stopped", "failed", "on the front", f"best {findings.quality}"]
+    for axis in costs:
+        titles += [f"its {findings.heading(axis)}", f"{'most' if axis.maximize else 'least'} {findings.heading(axis)}"]
+    titles.append("hypervolume")
     rows = []
     for name in findings.codings:
-        tried = [one for one in findings.trials if one.coding == name]
-        judged = [one for one in findings.judged if one.coding == name]
-        states = Counter(one.state for one in tried)
-        on = sum(one.coding == name for one in findings.front)
-        head = [coding_cell(findings, name), len(tried), len(judged)]
-        head += [states["PRUNED"], states["FAIL"], on]
-        if judged:
-            loss = findings.axes[0].loss
-            best = min(judged, key=lambda one: (loss(one.metrics["quality"]), one.number))
-            least = min((one.metrics["energy_nj"] for one in judged if "energy_nj" in one.metrics), default=None)
-            head += [format_quality(best.metrics["quality"]), energy(best.metrics.get("energy_nj")), energy(least)]
-            head += [f"{findings.hypervolume_of(judged):.4f}"]
-        rows.append([*head, *[""] * (10 - len(head))])
-    titles = ["coding", "trials", "judged", "stopped", "failed", "on the front", f"best {findings.quality}"]
-    return table([*titles, "its energy", "least energy", "hypervolume"], rows, numbers=range(1, 10))
+        states = Counter(trial.state for trial in findings.trials if trial.coding == name)
+        front = findings.fronts.get(name)
+        on = sum(trial.coding == name for trial in findings.members)
+        row = [coding_cell(findings, name), states.total(), len(front.trials) if front else 0]
+        row += [states["PRUNED"], states["FAIL"], on]
+        if front and front.best:
+            row.append(quality.format(front.best.metrics[quality.metric]))
+            for axis in costs:
+                values = [trial.metrics[axis.metric] for trial in front.trials.values()]
+                row += [axis.format(front.best.metrics[axis.metric]), axis.format(min(values, key=axis.loss))]
+            row.append(f"{front.hypervolume:.4f}")
+        rows.append([*row, *[""] * (len(titles) - len(row))])
+    return table(titles, rows, numbers=range(1, len(titles)))
 
 
 def coding_cell(findings: Findings, name: str) -> Html:
@@ -132,10 +156,10 @@ def importance_table(explained: Explained, title: str) -> Html:
         return element("div", element("h3", title), element("p", f"Too few trials to tell ({why})."))
     looked = f"{explained.trials} trials looked at" + (", at random" if explained.trials == MOST else "")
     trust = "" if explained.r2 >= 0.3 else ": it predicts little, so the bars say little"
-    told = f"{looked}; on trials it has not seen the forest explains {max(0, explained.r2):.0%} of the variance{trust}."
+    note = f"{looked}; on trials it has not seen the forest explains {max(0, explained.r2):.0%} of the variance{trust}."
     known = [row for row in explained.rows if math.isfinite(row.share)]
     few = [row for row in explained.rows if not math.isfinite(row.share)]
-    parts = [element("h3", title), element("p", told), _bars(known[:_SHOWN])]
+    parts = [element("h3", title), element("p", note), _bars(known[:_SHOWN])]
     if known[_SHOWN:]:
         parts.append(element("details", element("summary", f"{len(known) - _SHOWN} more"), _bars(known[_SHOWN:])))
     if few:
@@ -157,13 +181,12 @@ def _bars(rows: Sequence[Importance]) -> Html:
 
 def endings_table(findings: Findings) -> Html | None:
     """Return why trials were stopped or failed, reasons that differ only in their numbers together; None of none."""
-    comparable = {one.number for one in findings.judged}
-    groups: dict[tuple[str, str], list[Judged]] = {}
-    for one in findings.trials:
-        if one.state in ("PRUNED", "FAIL"):
-            groups.setdefault((one.state, _kind(one)), []).append(one)
-        elif one.state == "COMPLETE" and one.number not in comparable:
-            groups.setdefault(("COMPLETE", "an objective is missing, not finite, or not positive"), []).append(one)
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for trial in findings.trials:
+        if trial.state in ("PRUNED", "FAIL"):
+            groups.setdefault((trial.state, _pattern(trial)), []).append(trial)
+        elif trial.state == "COMPLETE" and trial.number not in findings.front.trials:
+            groups.setdefault(("COMPLETE", "an objective is missing, not finite, or not positive"), []).append(trial)
     if not groups:
         return None
     order = sorted(groups.items(), key=lambda item: (item[0][0] != "FAIL", -len(item[1]), item[0]))
@@ -173,8 +196,9 @@ def endings_table(findings: Findings) -> Html | None:
         codings = Counter(one.coding or "none chosen" for one in trials).most_common(4)
         numbers = ", ".join(str(one.number) for one in trials[:3])
         example = element("small", f"trial {numbers}: {_short(trials[0].reason)}" if trials[0].reason else numbers)
-        told = ", ".join(f"{name} {count}" for name, count in codings)
-        rows.append([names[state], len(trials), element("div", reason, element("br"), example, class_="reason"), told])
+        counts = ", ".join(f"{name} {count}" for name, count in codings)
+        reasons = element("div", reason, element("br"), example, class_="reason")
+        rows.append([names[state], len(trials), reasons, counts])
     rest = len(order) - _REASONS
     more = element("p", f"{rest} more reasons are left out.") if rest > 0 else None
     return element("div", table(["", "trials", "reason, with examples", "codings"], rows, numbers=(1,)), more)
@@ -185,37 +209,28 @@ def _short(reason: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
-def _kind(one: Judged) -> str:
+def _pattern(trial: Trial) -> str:
     """Return a reason with its numbers, and the name of the trial's coding, left out."""
-    line = _short(one.reason) or "no reason given"
-    if one.coding:
-        line = re.sub(rf"(?<![\w-]){re.escape(one.coding)}(?![\w-])", "its coding", line)
+    line = _short(trial.reason) or "no reason given"
+    if trial.coding:
+        line = re.sub(rf"(?<![\w-]){re.escape(trial.coding)}(?![\w-])", "its coding", line)
     return re.sub(r"\d[\d.,]*(?:[eE][+-]?\d+)?(?<![.,])", "#", line)
 
 
 def confirmed_table(findings: Findings) -> Html:
-    """Return what ``spikefront confirm`` found on the test split, or nothing before it ran."""
+    """Return the results of ``spikefront confirm`` on the test split."""
+    _, *costs = findings.objectives
     rows = []
     for one in findings.confirmed["members"]:
-        quality, cost = one["test"]["quality"], one["test"].get("energy_nj", {})
+        quality = one["test"]["quality"]
         low, high = quality.get("quality_low"), quality.get("quality_high")
         interval = "" if low is None else f"{format_quality(low)} to {format_quality(high)}"
         place = "stays" if one["stays"] else f"fell off: trial {one['beaten_by']} is better"
         coding = coding_cell(findings, str(one["candidate"].get("coding", "")))
-        spread = [_quality(quality), number(quality.get("quality_sd"), 2), interval]
-        rows.append([one["trial"], coding, _quality(one["selected"]), *spread, energy(cost.get("energy_nj")), place])
-    titles = [
-        "trial",
-        "coding",
-        "validation",
-        "test, mean",
-        "sd",
-        "95 % interval",
-        "energy, mean",
-        "front of the means",
-    ]
-    return table(titles, rows, numbers=(2, 3, 4, 6))
-
-
-def _quality(metrics: Mapping[str, float]) -> str:
-    return format_quality(metrics["quality"]) if "quality" in metrics else ""
+        selected, mean = (format_quality(of["quality"]) if "quality" in of else "" for of in (one["selected"], quality))
+        spread = [number(quality.get("quality_sd"), 2), interval]
+        means = [axis.format(one["test"].get(axis.metric, {}).get(axis.metric)) for axis in costs]
+        rows.append([one["trial"], coding, selected, mean, *spread, *means, place])
+    means = [f"{findings.heading(axis)}, mean" for axis in costs]
+    titles = ["trial", "coding", "validation", "test, mean", "sd", "95 % interval", *means, "front of the means"]
+    return table(titles, rows, numbers=(2, 3, 4, *range(6, 6 + len(costs))))

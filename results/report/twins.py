@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spikefront.results.front import format_quality
 from spikefront.results.plot import quality_label
 from spikefront.results.report.axes import Scale, energy_tick, key, mark, percent, picture, segment
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, table
 from spikefront.results.report.tables import coding_cell, energy, number
 from spikefront.results.twins import without_twins
+from spikefront.searchspace.units import format_quality
 
 _VERDICTS: Final = {"wins": "beats both", "loses": "loses to a twin", "trades": "a trade"}
 _HOW: Final = (
@@ -28,16 +28,16 @@ Member = Mapping[str, Any]
 
 
 def twins_section(findings: Findings) -> list[object]:
-    """Return what the section about twins says and shows."""
+    """Return the section about twins."""
     known = [one for one in findings.twins.get("members", ()) if "ann" in one]
     lost = sum(one["verdict"] == "loses" for one in known)
-    told: list[object] = []
+    parts: list[object] = []
     if known:
-        told += [element("p", _HOW), element("p", f"{lost} of {len(known)} members lose to a twin.")]
-        told += [twins_figure(findings, known), twins_table(findings, known)]
-    told += [element("p", said) for said in without_twins(findings.twins.get("members", ()))]
+        parts += [element("p", _HOW), element("p", f"{lost} of {len(known)} members lose to a twin.")]
+        parts += [twins_figure(findings, known), twins_table(findings, known)]
+    parts += [element("p", line) for line in without_twins(findings.twins.get("members", ()))]
     failed = findings.twins.get("failed", {})
-    return [*told, *(element("p", f"The twins of trial {trial} failed: {why}") for trial, why in failed.items())]
+    return [*parts, *(element("p", f"The twins of trial {trial} failed: {why}") for trial, why in failed.items())]
 
 
 def twins_figure(findings: Findings, members: list[Member]) -> Html:
@@ -54,7 +54,7 @@ def twins_figure(findings: Findings, members: list[Member]) -> Html:
         mine, ann, few = place(one["metrics"]), place(one["ann"]), place(one["quantised"])
         lines += [element("g", segment(*mine, *other), class_=f"c{at}", data_coding=at) for other in (ann, few)]
         inside = [
-            element("title", _said(findings, one)),
+            element("title", _describe(findings, one)),
             mark("square", *ann, class_="hollow"),
             mark("diamond", *few, class_="hollow"),
             mark(at, *mine),
@@ -63,10 +63,10 @@ def twins_figure(findings: Findings, members: list[Member]) -> Html:
         ]
         marks.append(element("g", inside, class_=f"c{at}", data_coding=at))
     body = [element("g", lines, class_="ties"), element("g", marks, class_="twins")]
-    said = f"{findings.quality} over energy of {len(members)} members and their twins; numbers are in the table below."
+    label = f"{findings.quality} over energy of {len(members)} members and their twins; numbers are in the table below."
     texts = [energy_tick(value) for value in across.ticks()]
     drawn = picture(
-        body, (across, "energy per sample", texts), (up, quality_label(findings.quality, findings.axes[0])), said
+        body, (across, "energy per sample", texts), (up, quality_label(findings.quality, findings.objectives[0])), label
     )
     return element("figure", _legend(), drawn)
 
@@ -93,9 +93,9 @@ def twins_table(findings: Findings, members: list[Member]) -> Html:
     for one in members:
         metrics, ann, few = one["metrics"], one["ann"], one["quantised"]
         name = str(one["candidate"].get("coding", ""))
-        told = element("span", _VERDICTS.get(one["verdict"], one["verdict"]), class_="coding")
-        told = element("strong", told) if one["verdict"] == "loses" else told
-        row = [one["trial"], coding_cell(findings, name), told, one["candidate"].get("steps", "")]
+        verdict = element("span", _VERDICTS.get(one["verdict"], one["verdict"]), class_="coding")
+        verdict = element("strong", verdict) if one["verdict"] == "loses" else verdict
+        row = [one["trial"], coding_cell(findings, name), verdict, one["candidate"].get("steps", "")]
         row += [format_quality(metrics["quality"]), energy(metrics["energy_nj"])]
         row += [format_quality(ann["quality"]), energy(ann["energy_nj"])]
         row += [f"{few['bits']:g}", format_quality(few["quality"]), energy(few["energy_nj"])]
@@ -125,10 +125,10 @@ def _place(findings: Findings, one: Member) -> int:
     return findings.codings.index(name) if name in findings.codings else 0
 
 
-def _said(findings: Findings, one: Member) -> str:
-    told = f"trial {one['trial']}, {one['candidate'].get('coding', '')}"
+def _describe(findings: Findings, one: Member) -> str:
+    text = f"trial {one['trial']}, {one['candidate'].get('coding', '')}"
     named = (("itself", "metrics"), ("ANN", "ann"), (f"{one['quantised']['bits']:g} bits", "quantised"))
     for name, where in named:
         reached = format_quality(one[where]["quality"])
-        told += f"; {name}: {findings.quality} {reached}, {energy(one[where]['energy_nj'])}"
-    return told
+        text += f"; {name}: {findings.quality} {reached}, {energy(one[where]['energy_nj'])}"
+    return text

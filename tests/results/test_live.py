@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable
 
 import pytest
 
-from spikefront.results.front import Trial, spread
-from spikefront.results.listeners import Listeners
 from spikefront.results.live import LiveView
-from spikefront.searchspace import Candidate, SearchInfo
+from spikefront.searchspace import ENERGY, OBJECTIVES, Candidate, SearchInfo, Trial
+from spikefront.searchspace.front import spread
+from spikefront.searchspace.objectives import quality_objective
 
 Search = Callable[..., SearchInfo]
 Make = Callable[..., Candidate]
@@ -77,6 +78,28 @@ def test_a_terminal_shows_counts_and_front(search: Search, candidate: Make, monk
     assert view.time_left() == 0.0
 
 
+def test_each_objective_has_its_column_and_its_place_in_the_line(
+    search: Search, candidate: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    axes = (quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY, OBJECTIVES["attention"], OBJECTIVES["sops"])
+    metrics = {"quality": 0.5, "energy_nj": 10.0, "attention_nj": 0.25, "sops": 20_480.0}
+    shown = {}
+    for stream in (io.StringIO(), Terminal()):
+        view = LiveView(stream)
+        view.search_started(search(objectives=axes))
+        view.trial_started(0, candidate("sac"))
+        view.trial_ended(0, "COMPLETE", "", metrics, None)
+        view.search_ended("all trials done")
+        shown[type(stream)] = re.sub(r"\x1b\[\d+m", "", stream.getvalue())
+    line = "trial 0  done  accuracy 0.5000  energy 10.0 nJ  attention 250 pJ  sops 20,480  coding sac  hv "
+    assert line in shown[io.StringIO]
+    head, _, row = (row.split() for row in shown[Terminal].splitlines()[4:7])
+    assert head == ["trial", "accuracy", "energy", "attention", "sops", "steps", "coding", "neuron", "backbone"]
+    assert row == ["0", "0.5000", "10.0", "nJ", "250", "pJ", "20,480", "4", "sac", "lif", "convnet"]
+
+
 def test_the_time_left_follows_from_trials_and_time(search: Search, candidate: Make) -> None:
     clock = Clock()
     view = LiveView(io.StringIO(), clock)
@@ -95,54 +118,6 @@ def test_the_time_left_follows_from_trials_and_time(search: Search, candidate: M
 
 
 def test_a_long_front_is_shown_evenly_with_both_ends() -> None:
-    front = [Trial(number, {}, {}) for number in range(21)]
+    front = [Trial(number) for number in range(21)]
     assert [trial.number for trial in spread(front, 5)] == [0, 5, 10, 15, 20]
     assert spread(front[:5], 5) == front[:5]
-
-
-class Recorder:
-    def __init__(self, name: str, events: list[tuple[object, ...]], broken: bool = False) -> None:
-        self.name, self.events, self.broken = name, events, broken
-
-    def search_started(self, search: SearchInfo) -> None:
-        self.events.append((self.name, "search_started", search.name))
-
-    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
-        self.events.append((self.name, "trial_started", number))
-
-    def epoch_ended(self, number: int, epoch: int, metrics: object) -> None:
-        self.events.append((self.name, "epoch_ended", number, epoch, metrics))
-
-    def trial_ended(self, number: int, state: str, reason: str, metrics: object, weights: object) -> None:
-        self.events.append((self.name, "trial_ended", number, state, reason, metrics, weights))
-
-    def search_ended(self, reason: str) -> None:
-        self.events.append((self.name, "search_ended", reason))
-        if self.broken:
-            raise RuntimeError("broken listener")
-
-
-def test_each_event_reaches_each_listener_in_order(search: Search, candidate: Make) -> None:
-    events: list[tuple[object, ...]] = []
-    both = Listeners(Recorder("a", events), Recorder("b", events))
-    both.search_started(search())
-    both.trial_started(0, candidate())
-    both.epoch_ended(0, 1, {"quality": 0.5})
-    both.trial_ended(0, "PRUNED", "slow", {"quality": 0.5}, None)
-    both.search_ended("done")
-    expected = [
-        ("search_started", "digits-1"),
-        ("trial_started", 0),
-        ("epoch_ended", 0, 1, {"quality": 0.5}),
-        ("trial_ended", 0, "PRUNED", "slow", {"quality": 0.5}, None),
-        ("search_ended", "done"),
-    ]
-    assert events == [(name, *event) for event in expected for name in ("a", "b")]
-
-
-def test_all_hear_of_the_end_even_when_one_raises() -> None:
-    events: list[tuple[object, ...]] = []
-    both = Listeners(Recorder("a", events, broken=True), Recorder("b", events))
-    with pytest.raises(RuntimeError, match="broken listener"):
-        both.search_ended("done")
-    assert [event[0] for event in events] == ["a", "b"]

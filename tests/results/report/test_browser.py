@@ -15,6 +15,7 @@ from PIL import Image
 
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
+from spikefront.searchspace.records import LayerEnergy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -58,11 +59,13 @@ def _kept(found: Findings) -> dict[str, Any]:
     """Return twins, layers and pictures of its members."""
     buffer = io.BytesIO()
     Image.fromarray(np.arange(78 * 78, dtype=np.uint8).reshape(78, 78)).save(buffer, "png")
-    counts = {name: 1000 for name in ("sops", "macs", "adds", "multiplies", "events", "sites")}
+    counts = {name: 1000.0 for name in ("sops", "macs", "adds", "multiplies", "events", "sites")}
     roles = ("synapse", "neuron", "attention", "synapse", "neuron", "synapse", "readout")
-    layers = [{"layer": f"stages.{at}.layer", "role": role} | counts for at, role in enumerate(roles)]
+    layers = [
+        LayerEnergy(f"stages.{at}.layer", role, energy_nj=5.0, silent_nj=0.0, **counts) for at, role in enumerate(roles)
+    ]
     members = []
-    for at, one in enumerate(found.front):
+    for at, one in enumerate(found.members):
         ann = {"quality": one.metrics["quality"] - 0.01, "energy_nj": 20.0 * (at + 1), "break_even_rate": 0.12}
         few = ann | {"energy_nj": 15.0 * (at + 1), "bits": 3.0}
         candidate = {"coding": one.coding, "steps": 4}
@@ -70,10 +73,8 @@ def _kept(found: Findings) -> dict[str, Any]:
         members.append(member | {"metrics": dict(one.metrics), "ann": ann, "quantised": few})
     return {
         "twins": {"members": members, "failed": {}},
-        "layers": {
-            one.number: [layer | {"energy_nj": 5.0, "silent_nj": 0.0} for layer in layers] for one in found.front
-        },
-        "pictures": {one.number: buffer.getvalue() for one in found.front[:5]},
+        "layers": {one.number: layers for one in found.members},
+        "pictures": {one.number: buffer.getvalue() for one in found.members[:5]},
     }
 
 

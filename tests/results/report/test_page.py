@@ -16,17 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikefront.results.report import report
+from spikefront.results.report import write_report
 from spikefront.results.report.figures import FAINT
-from spikefront.results.report.findings import Findings, read_findings
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
-from spikefront.results.store.connection import open_client, resolve_uri
+from spikefront.results.store.connection import Store
+from spikefront.results.store.schema import CONFIRMED_FILE
+from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES
+from spikefront.searchspace.objectives import quality_objective
 
 VOID = {"meta", "input", "br", "use", "line", "path", "rect", "img"}
 MEMBERS = 100
 EVIL = "<script>alert(1)</script>"
 
 Make = Callable[..., Findings]
+Read = Callable[..., Findings]
 
 
 class Page(HTMLParser):
@@ -69,7 +73,7 @@ def row(coding: str, quality: float, energy: float, **params: str) -> tuple[dict
     return {"coding": coding, "steps": "4", **params}, {"quality": quality, "energy_nj": energy}
 
 
-def test_a_search_in_full(write: Callable[..., None]) -> None:
+def test_a_search_in_full(write: Callable[..., None], read: Read) -> None:
     runs = [
         ("direct", 0.5, 10.0, "COMPLETE", ""),
         ("sac", 0.91234, 1234.0, "COMPLETE", ""),
@@ -79,7 +83,7 @@ def test_a_search_in_full(write: Callable[..., None]) -> None:
         ("gac", math.nan, math.nan, "FAIL", "RuntimeError: out of memory\nat line 3"),
     ]
     write(runs, more={"attention_nj": 5.0, "sops": 70.0, "macs": 7.0, "macs_every_step": 28.0})
-    page = Page(report_page(read_findings()[0]))
+    page = Page(report_page(read()))
     assert "Search digits-1" in page.sections[""]
     assert "2 of 3 trials judged at full budget are on the front." in page.sections[""]
     for fact in ("digits", "3 judged, 2 stopped early, 1 failed", "all trials done", "loihi 2.0", "Python 3"):
@@ -100,9 +104,9 @@ def test_a_search_in_full(write: Callable[..., None]) -> None:
     assert {its["data-trial"] for its in page.all("g", role="img")} == {"0", "1"}
 
 
-def test_what_was_confirmed(write: Callable[..., None]) -> None:
+def test_what_was_confirmed(write: Callable[..., None], read: Read) -> None:
     write([("direct", 0.5, 10.0, "COMPLETE", ""), ("sac", 0.9, 1000.0, "COMPLETE", "")])
-    found, client = read_findings()
+    found = read()
 
     def member(trial: int, stays: bool, quality: float, energy: float) -> dict[str, Any]:
         spread = {"quality": quality, "quality_sd": 0.01, "quality_low": quality - 0.02, "quality_high": quality + 0.02}
@@ -116,8 +120,8 @@ def test_what_was_confirmed(write: Callable[..., None]) -> None:
 
     members = [member(0, True, 0.4321, 11.0), member(1, False, 0.4, 1000.0)]
     document = {"members": members, "seeds": [4, 5], "failed": {"7": "lost"}}
-    client.log_text(found.run_id, json.dumps(document), "confirmed.json")
-    page = Page(report_page(read_findings()[0]))
+    Store().client.log_text(found.run_id, json.dumps(document), CONFIRMED_FILE)
+    page = Page(report_page(read()))
     told = " ".join(page.sections["confirmed"].split())
     assert "1 of 3 members stay on the front of the means." in told
     assert "under seeds 4, 5" in told
@@ -128,14 +132,16 @@ def test_what_was_confirmed(write: Callable[..., None]) -> None:
     assert "spikefront confirm" not in page.sections["next"]
 
 
-def test_nothing_that_a_user_names_becomes_markup(write: Callable[..., None]) -> None:
+def test_nothing_that_a_user_names_becomes_markup(write: Callable[..., None], read: Read) -> None:
     evil = f"{EVIL}\"'&"
     write(
         [(evil, 0.5, 10.0, "COMPLETE", ""), (evil, 0.9, 99.0, "COMPLETE", ""), (evil, 0.1, 1.0, "FAIL", f"no {EVIL}")]
     )
-    found, client = read_findings()
-    client.log_text(found.run_id, json.dumps({"members": [], "seeds": [], "failed": {"1": EVIL}}), "confirmed.json")
-    text = report_page(read_findings()[0])
+    found = read()
+    Store().client.log_text(
+        found.run_id, json.dumps({"members": [], "seeds": [], "failed": {"1": EVIL}}), CONFIRMED_FILE
+    )
+    text = report_page(read())
     assert EVIL not in text
     page = Page(text)
     assert len(page.all("script")) == 2
@@ -212,22 +218,19 @@ def test_a_trial_without_energy_is_named_as_not_comparable(findings: Make) -> No
 
 
 def test_quality_that_is_minimised_and_no_energy(findings: Make) -> None:
-    from spikefront.searchspace import LATENCY, Objective
-
     rows = [({"coding": "sac"}, {"quality": loss, "latency_steps": steps}) for loss, steps in ((2.0, 1.0), (1.0, 4.0))]
-    axes = (Objective("quality", maximize=False, worst=10.0, best=0.0), LATENCY)
-    page = Page(report_page(findings(rows, axes=axes, quality="perplexity")))
+    axes = (quality_objective(maximize=False, worst=10.0, best=0.0), LATENCY)
+    page = Page(report_page(findings(rows, objectives=axes, quality="perplexity")))
     assert [trial[0] for trial in page.data["trials"]] == [0, 1]
-    assert "latency steps" in page.sections["front"]
+    assert "latency (steps)" in page.sections["front"]
+    assert "perplexity 1.0000, 4 steps" in page.data["trials"][1][4]
     assert "perplexity" in page.sections["members"]
 
 
 def test_the_page_says_which_way_quality_goes(findings: Make) -> None:
-    from spikefront.searchspace import ENERGY, Objective
-
     rows = [row("sac", 170.5, 10.0), row("sac", 97.4914, 100.0), row("sac", 98.0, 1000.0)]
-    axes = (Objective("quality", maximize=False, worst=170.0, best=0.0), ENERGY)
-    text = report_page(findings(rows, axes=axes, quality="frechet_distance", options={"space": "whole"}))
+    axes = (quality_objective(maximize=False, worst=170.0, best=0.0), ENERGY)
+    text = report_page(findings(rows, objectives=axes, quality="frechet_distance", options={"space": "whole"}))
     page = Page(text)
     assert "frechet_distance, less is better; hypervolume counts from 170 to 0" in page.sections[""]
     assert "all settings" in page.sections[""]
@@ -242,36 +245,65 @@ def test_the_page_says_which_way_quality_goes(findings: Make) -> None:
     assert "less is better" not in report_page(findings([row("sac", 0.5, 10.0)]))
 
 
-def test_the_knee_is_written_where_there_is_room(findings: Make) -> None:
-    from spikefront.searchspace import ENERGY, Objective
+def test_each_objective_is_in_the_header_the_tables_the_marks_and_the_importances(findings: Make) -> None:
+    axes = (quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY, OBJECTIVES["attention"], OBJECTIVES["sops"])
+    places = ((0.5, 10.0, 2.0, 70_000.0), (0.9, 100.0, 0.5, 12.0), (0.4, 20.0, 3.0, 80_000.0))
+    metrics = [dict(zip((axis.metric for axis in axes), place, strict=True)) for place in places]
+    found = findings([({"coding": "sac", "steps": "4"}, each | {"macs": 7.0}) for each in metrics], objectives=axes)
+    page = Page(report_page(found))
+    text = {name: " ".join(section.split()) for name, section in page.sections.items()}
+    assert "attention hypervolume counts from 10.0 mJ to 1.00 pJ, logarithmic" in text[""]
+    assert "sops hypervolume counts from 1,000,000,000,000 to 1, logarithmic" in text[""]
+    assert "with energy and attention and sops on a logarithmic scale." in text[""]
+    # what is an objective stands beside quality and energy, and nowhere else
+    head = "trial front accuracy energy attention sops steps to output coding neuron backbone steps spike rate MACs"
+    assert f"{head} parameters" in text["members"]
+    assert "0 front 0.5000 10.0 nJ 2.00 nJ 70,000" in text["members"]
+    assert "its sops least sops hypervolume sac 3 3 0 0 2 0.9000 100 nJ 10.0 nJ 500 pJ 500 pJ 12 12" in text["codings"]
+    assert page.data["trials"][0][4] == "trial 0, sac, accuracy 0.5000, 10.0 nJ, attention 2.00 nJ, sops 70,000"
+    assert "attention (logarithm)" in text["importance"]
+    assert "sops (logarithm)" in text["importance"]
+    raw = [its.get("data-value") for its in page.all("td") if "data-value" in its]
+    assert raw[:6] == ["0", "front", "0.5", "10.0", "2.0", "70000.0"]
 
+
+def test_a_count_of_zero_has_its_place_at_the_floor(findings: Make) -> None:
+    axes = (quality_objective(maximize=True, worst=0.0, best=1.0), OBJECTIVES["sops"])
+    rows = [({"coding": "sac"}, {"quality": quality, "sops": sops}) for quality, sops in ((0.5, 0.0), (0.9, 100.0))]
+    page = Page(report_page(findings(rows, objectives=axes)))
+    # two decades from the floor of 1, 4 % of them to spare on each side
+    assert [trial[2] for trial in page.data["trials"]] == pytest.approx([100 * 4 / 108, 100 * 104 / 108], abs=0.01)
+    assert "synaptic operations" in page.sections["front"]
+
+
+def test_the_knee_is_written_where_there_is_room(findings: Make) -> None:
     rows = [row("sac", 0.1, 1.0), row("sac", 0.9, 10.0), row("sac", 0.91, 1e3)]
     (below,) = re.findall(r'dy="(-?\d+)"[^>]*>knee<', report_page(findings(rows)))
     rows = [row("sac", 9.0, 1.0), row("sac", 1.0, 10.0), row("sac", 0.95, 1e3)]
-    axes = (Objective("quality", maximize=False, worst=10.0, best=0.0), ENERGY)
-    (above,) = re.findall(r'dy="(-?\d+)"[^>]*>knee<', report_page(findings(rows, axes=axes)))
+    axes = (quality_objective(maximize=False, worst=10.0, best=0.0), ENERGY)
+    (above,) = re.findall(r'dy="(-?\d+)"[^>]*>knee<', report_page(findings(rows, objectives=axes)))
     assert int(below) > 0 > int(above)
 
 
 @pytest.mark.slow
 def test_ten_thousand_trials_and_a_hundred_members_take_at_most_ten_seconds_and_five_megabytes(
-    write: Callable[..., None],
+    write: Callable[..., None], read: Read
 ) -> None:
     write([("sac", 0.5, 10.0, "COMPLETE", "")])
-    found, _ = read_findings()
+    found = read()
     fill(found.run_id, 10_000)
-    report(to="warm.html")  # the first one imports scikit-learn
+    write_report(Store(), to="warm.html")  # the first one imports scikit-learn
     started = time.perf_counter()
-    file = report(to="big.html")
+    file = write_report(Store(), to="big.html")
     seconds = time.perf_counter() - started
     assert seconds < 10
     assert file.stat().st_size < 5e6
     page = Page(file.read_text(encoding="utf-8"))
-    again, _ = read_findings()
+    again = read()
     assert len(again.trials) == 10_001
-    others = len(again.shown) - len(again.front)
+    others = len(again.shown) - len(again.members)
     assert f"{FAINT:,} of {others:,} others are drawn, chosen at random." in page.sections["front"]
-    assert len(page.data["trials"]) == FAINT + len(again.front)
+    assert len(page.data["trials"]) == FAINT + len(again.members)
     assert len(again.layers) == MEMBERS
     assert page.sections["energy"].count("layer by layer") == MEMBERS + 1
 
@@ -321,4 +353,4 @@ def fill(parent: str, runs: int) -> None:
             marks = ", ".join("?" * len(values[0]))
             connection.executemany(f"INSERT INTO {name} ({columns[name]}) VALUES ({marks})", values)
     connection.close()
-    assert open_client(resolve_uri()).get_run(f"{0:032x}").data.tags["trial.number"] == "1"
+    assert Store().client.get_run(f"{0:032x}").data.tags["trial.number"] == "1"

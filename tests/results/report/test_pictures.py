@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from spikefront.results.report import pictures
-from spikefront.results.report.findings import Findings, read_findings
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
 
 Make = Callable[..., Findings]
 
@@ -62,9 +63,9 @@ def test_what_is_no_picture_of_some_size_is_not_shown(findings: Make, picture: b
 
 
 def test_pictures_of_members_are_read_from_the_store(
-    database: None, search: Callable[..., Any], candidate: Callable[..., Any], tmp_path: Path
+    database: None, search: Callable[..., Any], candidate: Callable[..., Any], read: Make, tmp_path: Path
 ) -> None:
-    store = MlflowStore()
+    store = MlflowRecorder(Store())
     store.search_started(search())
     for number in range(20):
         weights = tmp_path / f"trial-{number:05d}.pt"
@@ -74,8 +75,8 @@ def test_pictures_of_members_are_read_from_the_store(
         metrics = {"quality": 0.1 + number / 100, "energy_nj": 10.0 * (number + 1)}
         store.trial_ended(number, "COMPLETE", "", metrics, weights)
     store.search_ended("all trials done")
-    found, _ = read_findings()
-    assert len(found.front) == 20
+    found = read()
+    assert len(found.members) == 20
     # 12 of 20, evenly: 19 / 11 apart, rounded, both ends among them
     assert sorted(found.pictures) == [0, 2, 3, 5, 7, 9, 10, 12, 14, 16, 17, 19]
     assert all(picture == png(trial + 1, 5) for trial, picture in found.pictures.items())

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from spikefront.results.report.energy import parts_of
-from spikefront.results.report.findings import Findings, read_findings
+from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
+from spikefront.results.store.schema import TWINS_FILE
+from spikefront.searchspace.records import LayerEnergy
 
 Make = Callable[..., Findings]
 
@@ -28,6 +31,7 @@ LAYERS: list[dict[str, Any]] = [
 ]
 for each in LAYERS:
     each |= {"adds": 7, "multiplies": 0, "events": 3, "sites": 12, "silent_nj": 0.0}
+RECORDS = [LayerEnergy(**each) for each in LAYERS]
 
 
 def row(coding: str, quality: float, energy: float) -> tuple[dict[str, str], dict[str, float]]:
@@ -90,8 +94,8 @@ def test_a_report_without_twins_says_nothing_of_them(findings: Make) -> None:
 
 
 def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
-    found = findings([row("sac", 0.5, 100.0)], layers={0: LAYERS})
-    parts = parts_of(found.front[0], LAYERS)
+    found = findings([row("sac", 0.5, 100.0)], layers={0: RECORDS})
+    parts = parts_of(found.members[0], RECORDS)
     assert parts == {
         "input": 30.0,
         "synapses of values": 6.0,
@@ -112,16 +116,16 @@ def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
 def test_without_layers_only_attention_is_told_apart(findings: Make) -> None:
     params, metrics = row("sac", 0.5, 100.0)
     found = findings([(params, metrics | {"attention_nj": 25.0})])
-    assert parts_of(found.front[0], ()) == {"attention": 25.0, "rest": 75.0}
+    assert parts_of(found.members[0], ()) == {"attention": 25.0, "rest": 75.0}
     told = text_of(report_page(found), "energy")
     assert "attention 25%, rest 75%" in told
     assert "no counts by layer" in told
 
 
 def test_layers_and_twins_are_read_from_the_store(
-    database: None, search: Callable[..., Any], candidate: Callable[..., Any], tmp_path: Path
+    database: None, search: Callable[..., Any], candidate: Callable[..., Any], read: Make, tmp_path: Path
 ) -> None:
-    store = MlflowStore()
+    store = MlflowRecorder(Store())
     store.search_started(search())
     weights = tmp_path / "trial-00001.pt"
     weights.touch()
@@ -132,11 +136,11 @@ def test_layers_and_twins_are_read_from_the_store(
         metrics = {"quality": quality, "energy_nj": 10.0 * (number + 1)}
         store.trial_ended(number, "COMPLETE", "", metrics, weights if number else None)
     store.search_ended("all trials done")
-    found, client = read_findings()
-    assert found.layers == {1: LAYERS}
+    found, client = read(), Store().client
+    assert found.layers == {1: RECORDS}
     assert found.losers == frozenset()
-    client.log_text(found.run_id, json.dumps({"members": [twin(1, "sac", "loses", 0.9, 20.0)]}), "twins.json")
-    client.log_metric(found.front[0].run_id, "twin.ann.quality", 0.9)
-    again, _ = read_findings()
+    client.log_text(found.run_id, json.dumps({"members": [twin(1, "sac", "loses", 0.9, 20.0)]}), TWINS_FILE)
+    client.log_metric(found.members[0].run_id, "twin.ann.quality", 0.9)
+    again = read()
     assert again.losers == {1}
-    assert "twin.ann.quality" not in again.front[0].metrics
+    assert "twin.ann.quality" not in again.members[0].metrics
