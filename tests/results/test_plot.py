@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from spikefront.results.plot import draw, look
@@ -34,10 +35,10 @@ def test_the_axis_beside_quality_is_labelled_and_scaled_by_its_objective(axis: O
     assert axes.get_xscale() == ("log" if axis.log else "linear")
     # the best for each budget: 0.5 from 1 on, 0.9 from 8 on; the trial that is behind has no step
     steps = next(line for line in axes.lines if line.get_drawstyle() == "steps-post")
-    assert steps.get_xydata()[:-1].tolist() == [[1.0, 0.5], [8.0, 0.9]]
+    assert np.asarray(steps.get_xydata())[:-1].tolist() == [[1.0, 0.5], [8.0, 0.9]]
 
 
 def test_a_value_below_the_floor_is_drawn_at_the_floor() -> None:
     front = Front((QUALITY, OBJECTIVES["sops"]), [Trial(0, metrics={"quality": 0.5, "sops": 0.0})])
     (axes,) = draw(front, "accuracy").axes
-    assert [1.0, 0.5] in [point for line in axes.lines for point in line.get_xydata().tolist()]
+    assert [1.0, 0.5] in [point for line in axes.lines for point in np.asarray(line.get_xydata()).tolist()]
