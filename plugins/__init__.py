@@ -1,67 +1,108 @@
-"""What a candidate is made of: codings, neurons, backbones, tasks and energy models, their contracts and registry."""
+"""Plugins: what a search and its candidates are made of. Contracts, parts of networks, domains and the registry.
 
+Everything that a plugin needs is imported from here.
+"""
+
+from spikefront.plugins.bases.attention import AttentionConfig, Gate
+from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
+from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
+from spikefront.plugins.bases.leaky import LeakyConfig
 from spikefront.plugins.contracts import (
     Backbone,
     Between,
     Coding,
+    Data,
     EnergyModel,
+    Generator,
     InputKind,
     Neuron,
     NoConfig,
+    Optimizer,
     Plugin,
+    Sampler,
+    SearchData,
+    Site,
+    SiteFactory,
     SiteInfo,
     Sites,
+    StoppingRule,
+    Surrogate,
+    Task,
 )
-from spikefront.plugins.contracts.site import Site, SiteFactory
-from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
 from spikefront.plugins.data.arrays import ArrayTask, array_task
 from spikefront.plugins.hookspecs import hookimpl, hookspec
+from spikefront.plugins.kinds import KINDS, PluginKind
 from spikefront.plugins.network.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
+from spikefront.plugins.network.membrane import integrate_and_fire
 from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
 from spikefront.plugins.network.signal import Events, Kind, Signal
-from spikefront.plugins.registry import KINDS, Entry, Registry, load_registry
-from spikefront.plugins.surrogates import SURROGATES, Surrogate
+from spikefront.plugins.registry import Entry, Registry, load_registry
+from spikefront.searchspace.domains import PINNED, Choice, Domain, Float, Int, Value, When
+from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.objectives import Objective
+from spikefront.searchspace.trial import Trial
 
 __all__ = [
     "KINDS",
-    "SURROGATES",
+    "PINNED",
     "Add",
     "ArrayTask",
+    "AttentionConfig",
     "AvgPool",
     "Backbone",
     "Between",
+    "Choice",
     "Coding",
+    "Conversion",
+    "ConversionConfig",
     "Counted",
     "Counts",
     "Data",
+    "Decoding",
+    "DecodingConfig",
+    "Domain",
     "Dropout",
     "EnergyModel",
     "Entry",
     "Events",
     "Flatten",
+    "Float",
+    "Gate",
     "Generator",
     "Geometry",
     "InputKind",
+    "Int",
     "Kind",
     "LayerCount",
+    "LeakyConfig",
     "MaxPool",
     "Neuron",
     "NoConfig",
+    "Objective",
     "Operations",
+    "Optimizer",
     "Plugin",
+    "PluginKind",
     "Registry",
+    "Sampler",
     "SearchData",
     "Signal",
     "Site",
     "SiteFactory",
     "SiteInfo",
     "Sites",
+    "StoppingRule",
     "Surrogate",
     "Synapse",
     "Task",
+    "Trial",
+    "UsageError",
+    "Value",
+    "When",
     "array_task",
     "fold",
     "hookimpl",
     "hookspec",
+    "integrate_and_fire",
     "load_registry",
 ]

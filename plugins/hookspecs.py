@@ -1,16 +1,30 @@
-"""The hooks of a plugin: one for each kind of thing that a candidate is made of.
+"""The hooks of a plugin: one for each kind of plugin, and one for commands.
 
-All are called once, when the registry is built, before any trial starts.
+All but ``register_commands`` are called once in each process that builds a registry, before any trial starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron
-from spikefront.plugins.contracts.task import Task
+from spikefront.plugins.contracts import (
+    Backbone,
+    Coding,
+    EnergyModel,
+    Neuron,
+    Optimizer,
+    Sampler,
+    StoppingRule,
+    Surrogate,
+    Task,
+)
+from spikefront.searchspace import Objective
+
+if TYPE_CHECKING:
+    import typer
 
 hookspec = pluggy.HookspecMarker("spikefront")
 hookimpl = pluggy.HookimplMarker("spikefront")
@@ -58,4 +72,58 @@ def register_energy_models(register: Callable[[type[EnergyModel]], None]) -> Non
 
     Args:
         register: call it once for each ``EnergyModel`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_surrogates(register: Callable[[type[Surrogate]], None]) -> None:
+    """Register surrogate gradients.
+
+    Args:
+        register: call it once for each ``Surrogate`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_optimizers(register: Callable[[type[Optimizer]], None]) -> None:
+    """Register optimisers.
+
+    Args:
+        register: call it once for each ``Optimizer`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_samplers(register: Callable[[type[Sampler]], None]) -> None:
+    """Register samplers, which propose candidates.
+
+    Args:
+        register: call it once for each ``Sampler`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_stopping_rules(register: Callable[[type[StoppingRule]], None]) -> None:
+    """Register rules that stop trials early.
+
+    Args:
+        register: call it once for each ``StoppingRule`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_objectives(register: Callable[[Objective], None]) -> None:
+    """Register objectives, which are axes of the front.
+
+    Args:
+        register: call it once for each ``Objective``. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_commands(app: typer.Typer) -> None:
+    """Add commands to the command line. Called when ``spikefront`` starts, by the command line alone.
+
+    Args:
+        app: the application; decorate a function with ``@app.command()``.
     """

@@ -1,6 +1,6 @@
-"""Finding plugins: built-ins by package scan, third parties by entry point, loose files by folder.
+"""The plugin registry: built-ins by package scan, third parties by entry point, loose files by folder.
 
-One broken plugin gives one line and takes nothing else down.
+A plugin that can't be loaded gives one line; all others stay usable.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -22,15 +22,14 @@ from typing import Any, Final
 import pluggy
 
 from spikefront.plugins import hookspecs
-from spikefront.plugins.contracts import Backbone, Coding, EnergyModel, Neuron, Plugin
-from spikefront.plugins.contracts.task import Task
-from spikefront.plugins.optimizers import OPTIMIZERS
-from spikefront.plugins.surrogates import SURROGATES
+from spikefront.plugins.contracts import Coding, Task
+from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,
     Domain,
     Int,
+    Objective,
     Part,
     UnknownName,
     UsageError,
@@ -38,31 +37,32 @@ from spikefront.searchspace import (
     check,
     fields_of,
 )
+from spikefront.searchspace.objectives import OBJECTIVES
 
-KINDS: Final[dict[str, tuple[str, type[Plugin]]]] = {
-    "coding": ("register_codings", Coding),
-    "neuron": ("register_neurons", Neuron),
-    "backbone": ("register_backbones", Backbone),
-    "task": ("register_tasks", Task),
-    "energy": ("register_energy_models", EnergyModel),
-}
-"""Kinds of plugin: the hook that registers it and the contract that it fulfils."""
-
-_BUILTIN_PACKAGES: Final = ("codings", "neurons", "backbones", "tasks", "energy")
+_COMMANDS: Final = "register_commands"  # for the command line, which calls it itself
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A registered plugin: its class, the module it came from and that module's version."""
+    """A registered plugin: its class (or the objective), the module it came from and that module's version."""
 
-    plugin: type[Any]
+    plugin: Any
     origin: str
     version: str
 
     @property
     def summary(self) -> str:
-        """First line of the class's documentation."""
+        """First line of its documentation."""
+        if isinstance(self.plugin, Objective):
+            return f"{self.plugin.label}; {'higher' if self.plugin.maximize else 'lower'} is better"
         return (self.plugin.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """Names of its hyperparameters."""
+        return (
+            () if isinstance(self.plugin, Objective) else tuple(field.name for field in fields_of(self.plugin.Config))
+        )
 
 
 @dataclass
@@ -78,15 +78,26 @@ class Registry:
     problems: dict[str, str] = field(default_factory=dict)
 
     def get(self, kind: str, name: str) -> type[Any]:
-        """Return a plugin class.
+        """Return a plugin class. Objectives, which are values, are in ``objectives``.
 
         Raises:
             UnknownName: when there is none of that name; the text says so if a plugin of that name failed to load.
         """
         if name in self.entries[kind]:
-            return self.entries[kind][name].plugin
+            plugin: type[Any] = self.entries[kind][name].plugin
+            return plugin
         self._fail_if_broken(name)
-        raise UnknownName("energy model" if kind == "energy" else kind, name, self.entries[kind])
+        raise UnknownName(str(KINDS[kind]), name, self.entries[kind])
+
+    def task(self, candidate: Candidate) -> Task:
+        """Return the task of a candidate, with its settings."""
+        task: Task = self.get("task", candidate.task.name)(candidate.task.config)
+        return task
+
+    @property
+    def objectives(self) -> Mapping[str, Objective]:
+        """Objectives beside quality, by name."""
+        return {name: entry.plugin for name, entry in self.entries["objective"].items()}
 
     def _fail_if_broken(self, name: str) -> None:
         for source, problem in self.problems.items():
@@ -96,26 +107,22 @@ class Registry:
 
     def options(self, family: str) -> Mapping[str, type]:
         """Return the config class of each name in a family of choices (``coding``, ``training.surrogate``, ...)."""
-        if family == "training.optimizer":
-            return OPTIMIZERS
-        if family == "training.surrogate":
-            return SURROGATES
-        return {name: entry.plugin.Config for name, entry in self.entries[family].items()}
+        return {name: entry.plugin.Config for name, entry in self.entries[FAMILY_KINDS[family].name].items()}
 
     def steps(self, coding: str) -> Int:
         """Return the numbers of time steps over which a coding is searched."""
-        domain: Int = self.get("coding", coding).steps
+        domain: Int = self.get("coding", coding).step_range
         return domain
 
     def default(self, family: str, coding: str) -> str | None:
-        """Return what a candidate with this coding is made of where it does not say."""
+        """Return the default name in a family beside this coding; None where there is none."""
         needed: frozenset[str] | None = self.get("coding", coding).neurons
         if family == "neuron" and needed is not None and DEFAULTS[family] not in needed:
             return min(needed)
         return DEFAULTS.get(family)
 
     def applies(self, family: str, coding: str) -> bool:
-        """Say whether a family makes a difference to a coding: an ANN that is converted needs no surrogate."""
+        """Return whether a family makes a difference to a coding: an ANN that is converted needs no surrogate."""
         return family != "training.surrogate" or self.get("coding", coding).trained_by == "bptt"
 
     def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
@@ -136,7 +143,7 @@ class Registry:
         return found
 
     def problem(self, chosen: Mapping[str, str]) -> str | None:
-        """Say why these names can't be one network; None when they can."""
+        """Return the reason why these names can't be one network, or None."""
         coding = self.get("coding", chosen["coding"])
         task = self.get("task", chosen["task"])
         if task.inputs not in coding.inputs:
@@ -207,6 +214,8 @@ def load_registry(plugin_dirs: Sequence[Path] = (), *, third_parties: bool = Tru
         UsageError: when a folder does not exist.
     """
     registry = Registry()
+    for name, axis in OBJECTIVES.items():
+        registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", _own_version())
     for source, load, release in _sources(plugin_dirs, third_parties):
         try:
             module = load()
@@ -222,8 +231,10 @@ _Source = tuple[str, Callable[[], ModuleType], str]
 
 def _sources(plugin_dirs: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
     own = _own_version()
-    for package_name in _BUILTIN_PACKAGES:
-        package = importlib.import_module(f"spikefront.plugins.{package_name}")
+    for kind in KINDS.values():
+        if not kind.package:
+            continue
+        package = importlib.import_module(f"spikefront.plugins.{kind.package}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             yield module.name, lambda name=module.name: importlib.import_module(name), own  # type: ignore[misc]
     if third_parties:
@@ -233,8 +244,7 @@ def _sources(plugin_dirs: Sequence[Path], third_parties: bool) -> Iterator[_Sour
         if not folder.is_dir():
             raise UsageError(f"--plugins-dir {folder}: no such folder")
         for path in sorted(folder.glob("*.py")):
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-            yield str(path), lambda path=path, d=digest: _load_file(path, d), f"sha256:{digest}"  # type: ignore[misc]
+            yield str(path), lambda path=path: load_file(path), f"sha256:{_digest(path)}"  # type: ignore[misc]
 
 
 def _own_version() -> str:
@@ -244,8 +254,13 @@ def _own_version() -> str:
         return "source"
 
 
-def _load_file(path: Path, digest: str) -> ModuleType:
-    name = f"spikefront_plugin_{path.stem}_{digest}"
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def load_file(path: Path) -> ModuleType:
+    """Return the module of a loose plugin file; the same one for the same content."""
+    name = f"spikefront_plugin_{path.stem}_{_digest(path)}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -269,35 +284,46 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
         manager.enable_tracing()
     manager.register(module, name=source)
     _refuse_unknown_hooks(manager, module)
-    found: list[tuple[str, type[Plugin]]] = []
-    for kind, (hook, contract) in KINDS.items():
-        getattr(manager.hook, hook)(register=lambda cls, k=kind, c=contract: found.append((k, _checked(cls, c))))
-    if not found:
-        raise UsageError(f"it registers nothing; hooks: {', '.join(hook for hook, _ in KINDS.values())}")
+    found: list[tuple[PluginKind, Any]] = []
+    for kind in KINDS.values():
+        getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, _checked(plugin, k))))
+    if not found and not manager.hook.register_commands.get_hookimpls():
+        raise UsageError(f"it registers nothing; hooks: {', '.join(_hooks())}")
     added: dict[tuple[str, str], Entry] = {}
     for kind, plugin in found:
-        taken = registry.entries[kind].get(plugin.name) or added.get((kind, plugin.name))
+        taken = registry.entries[kind.name].get(plugin.name) or added.get((kind.name, plugin.name))
         if taken is not None:
-            raise UsageError(f"{kind} {plugin.name!r} is registered by both {taken.origin} and {source}")
-        added[kind, plugin.name] = Entry(plugin, source, release)
-    for (kind, name), entry in added.items():
-        registry.entries[kind][name] = entry
+            raise UsageError(f"{kind.name} {plugin.name!r} is registered by both {taken.origin} and {source}")
+        added[kind.name, plugin.name] = Entry(plugin, source, release)
+    for (name_of_kind, name), entry in added.items():
+        registry.entries[name_of_kind][name] = entry
+
+
+def _hooks() -> list[str]:
+    return [*(kind.hook for kind in KINDS.values()), _COMMANDS]
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
-    hooks: Iterable[str] = (hook for hook, _ in KINDS.values())
-    known = set(hooks)
     for name in vars(module):
-        if manager.parse_hookimpl_opts(module, name) is not None and name not in known:
-            raise UnknownName("hook", name, known)
+        if manager.parse_hookimpl_opts(module, name) is not None and name not in _hooks():
+            raise UnknownName("hook", name, _hooks())
 
 
-def _checked(plugin: type[Plugin], contract: type[Plugin]) -> type[Plugin]:
-    """Refuse a class that can't be a plugin of this kind, with the reason."""
-    if not (isinstance(plugin, type) and issubclass(plugin, contract)):
-        raise UsageError(f"it registers {plugin!r}, which is no subclass of {contract.__name__}")
+def _checked(plugin: Any, kind: PluginKind) -> Any:
+    """Return what a hook registered, or raise ``UsageError`` when it can't be a plugin of this kind."""
+    if kind.contract is Objective:
+        if not isinstance(plugin, Objective):
+            raise UsageError(f"it registers {plugin!r}, which is not an Objective")
+        if plugin.name == "quality":
+            raise UsageError("objective 'quality' is the task's own; choose another name")
+        where = "Objective.name"
+    else:
+        if not (isinstance(plugin, type) and issubclass(plugin, kind.contract)):
+            raise UsageError(f"it registers {plugin!r}, which is not a subclass of {kind.contract.__name__}")
+        where = f"{plugin.__qualname__}.name"
     name = getattr(plugin, "name", None)
     if not isinstance(name, str) or not name or set(name) & set(" .,|=*"):
-        raise UsageError(f"{plugin.__qualname__}.name must be a word without blanks or any of . , | = *, not {name!r}")
-    fields_of(plugin.Config)
+        raise UsageError(f"{where} must be a word without blanks or any of . , | = *, not {name!r}")
+    if kind.contract is not Objective:
+        fields_of(plugin.Config)
     return plugin

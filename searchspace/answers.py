@@ -1,4 +1,4 @@
-"""Who chooses the values of a candidate while a space is walked: an Optuna trial, or settings that somebody wants."""
+"""Sources of parameter values while a space is walked: an Optuna trial, or fixed settings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, Protocol
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
 
 Ask = Callable[[str, Domain, Value], Value]
-"""Chooses a value: takes the parameter's name, its domain and its default."""
+"""Returns a value for a parameter, from its name, domain and default."""
 
 
-class Trial(Protocol):
-    """What a space needs of an Optuna trial."""
+class Suggester(Protocol):
+    """The methods of an Optuna trial that a space calls."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
-def suggested_by(trial: Trial) -> Ask:
-    """Answer with what a trial suggests."""
+def suggested_by(trial: Suggester) -> Ask:
+    """Return a source of the values that an Optuna trial suggests."""
 
     def ask(name: str, domain: Domain, default: Value) -> Value:
         if isinstance(domain, Choice):
@@ -35,7 +35,12 @@ def suggested_by(trial: Trial) -> Ask:
 
 
 def answering(wanted: Mapping[str, Value], asked: dict[str, Value]) -> Ask:
-    """Answer with what is wanted, or else the default, and note in ``asked`` what was asked."""
+    """Return a source of fixed values.
+
+    Args:
+        wanted: values by the flat name of a parameter; all others take their default.
+        asked: receives each value under the name that was asked for.
+    """
 
     def ask(name: str, domain: Domain, default: Value) -> Value:
         value = wanted.get(name.partition("|")[0], default)
@@ -46,5 +51,5 @@ def answering(wanted: Mapping[str, Value], asked: dict[str, Value]) -> Ask:
 
 
 def unless_single(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
-    """Ask, unless there is but one answer."""
+    """Return a value of ``ask``, or the only one of a domain with one value."""
     return nearest(domain) if domain.single() else ask(name, domain, default)

@@ -1,4 +1,4 @@
-"""A candidate: everything needed to judge one spiking network, and nothing else."""
+"""A candidate: everything needed to evaluate one spiking network, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ from spikefront.searchspace.domains import (
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
 
-FAMILIES: Final = ("task", "coding", "neuron", "backbone", "training.optimizer", "training.surrogate")
-"""The choices among named things, by their flat name, in the order in which they are made."""
+JOINT_FAMILIES: Final = ("task", "coding", "neuron", "backbone")
+"""Families of plugins that must go together to be one network."""
 
+FAMILIES: Final = (*JOINT_FAMILIES, "training.optimizer", "training.surrogate")
+"""Families of plugins that a candidate is made of, by their flat name, in the order in which they are chosen."""
 
 DEFAULTS: Final = {"neuron": "lif", "backbone": "convnet", "training.optimizer": "adam", "training.surrogate": "atan"}
-"""What a candidate is made of where it does not say."""
+"""Plugins that a candidate takes by default."""
 
 PINNED_FAMILIES: Final = ("training.optimizer",)
-"""Families that stay at their default until somebody opens them."""
+"""Families that stay at their default until a user opens them."""
 
 
 class Catalogue(Protocol):
-    """Where the named things of each family are looked up. The plugin registry is one."""
+    """Names and configs by family. The plugin registry is one."""
 
     def options(self, family: str) -> Mapping[str, type]:
         """Return the config dataclass of each name in ``family``."""
         ...
 
     def default(self, family: str, coding: str) -> str | None:
-        """Return the name taken in ``family`` beside ``coding`` where a candidate does not say; None if it must."""
+        """Return the default name in ``family`` beside ``coding``; None where a candidate must name one."""
         ...
 
     def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
@@ -103,7 +105,7 @@ class Candidate:
         backbone: the network.
         training: how it is trained.
         steps: number of time steps T, at least 1.
-        seed: seed of every random source while this candidate is judged.
+        seed: seed of every random source while this candidate is evaluated.
     """
 
     task: Part

@@ -1,4 +1,4 @@
-"""The search space: the registry's configs composed into one conditional, define-by-run space."""
+"""The search space: the configs of all plugins, composed into one conditional, define-by-run space."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
-from spikefront.searchspace.answers import Ask, Trial, answering, suggested_by, unless_single
+from spikefront.searchspace.answers import Ask, Suggester, answering, suggested_by, unless_single
 from spikefront.searchspace.candidate import (
     DEFAULTS,
     FAMILIES,
+    JOINT_FAMILIES,
     PINNED_FAMILIES,
     Candidate,
     Catalogue,
@@ -30,17 +31,14 @@ from spikefront.searchspace.domains import (
     nearest,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
-from spikefront.searchspace.narrowing import Narrowing
-from spikefront.searchspace.overlaps import intersect, members, overlap
-
-_JOINT = FAMILIES[:4]  # these must go together; optimiser and surrogate go with anything
+from spikefront.searchspace.narrowing import Narrowing, intersect, members, overlap
 
 
 class SearchCatalogue(Catalogue, Protocol):
     """A catalogue that also knows what goes together. The plugin registry is one."""
 
     def problem(self, chosen: Mapping[str, str]) -> str | None:
-        """Say why these names, by family, can't be one network; None when they can."""
+        """Return the reason why these names, by family, can't be one network, or None."""
         ...
 
     def steps(self, coding: str) -> Int:
@@ -48,7 +46,7 @@ class SearchCatalogue(Catalogue, Protocol):
         ...
 
     def applies(self, family: str, coding: str) -> bool:
-        """Say whether a family of choices makes a difference to ``coding``."""
+        """Return whether a family makes a difference to ``coding``."""
         ...
 
     def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
@@ -122,11 +120,11 @@ class Space:
         return domain
 
     def _combine(self) -> list[dict[str, str]]:
-        """Enumerate the names that go together, refusing what the user named but can't have."""
+        """Enumerate the names that go together; raise ``UsageError`` when one that the user named goes with none."""
         problems: dict[tuple[str, str], tuple[int, str]] = {}  # the most specific for each name
         good = []
-        for names in product(*(self._names[family] for family in _JOINT)):
-            chosen = dict(zip(_JOINT, names, strict=True))
+        for names in product(*(self._names[family] for family in JOINT_FAMILIES)):
+            chosen = dict(zip(JOINT_FAMILIES, names, strict=True))
             problem = self._problem(chosen)
             if problem is None:
                 good.append(chosen)
@@ -134,7 +132,7 @@ class Space:
                 for item in chosen.items():
                     if problem[0] > problems.get(item, (-1, ""))[0]:
                         problems[item] = problem
-        for family in _JOINT:
+        for family in JOINT_FAMILIES:
             if self._is_narrowed(family) or not good:
                 for name in self._names[family]:
                     if not any(chosen[family] == name for chosen in good):
@@ -142,7 +140,7 @@ class Space:
         return good
 
     def _problem(self, chosen: Mapping[str, str]) -> tuple[int, str] | None:
-        """Say why these names can't be one network, and how specific that is."""
+        """Return why these names can't be one network, and how specific that reason is; None when they can."""
         coding = chosen["coding"]
         if self._steps[coding] is None:
             domain = describe(self._catalogue.steps(coding))
@@ -152,10 +150,10 @@ class Space:
         return None if (clash := self._clash(chosen)) is None else (2, clash)
 
     def _clash(self, chosen: Mapping[str, str]) -> str | None:
-        """Say which hyperparameter was narrowed to values that the coding can't live with."""
+        """Return which hyperparameter was narrowed to values that the coding excludes, or None."""
         coding = chosen["coding"]
         steps = min(members(self._steps[coding]))
-        for family in _JOINT[2:]:
+        for family in (family for family in JOINT_FAMILIES if family not in ("task", "coding")):
             needed = self._catalogue.domains(family, chosen[family], coding, steps)
             for field in fields_of(self._catalogue.options(family)[chosen[family]]):
                 name = f"{family}.{chosen[family]}.{field.name}"
@@ -166,7 +164,7 @@ class Space:
         return None
 
     def _allowed(self, family: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
-        if family not in _JOINT:
+        if family not in JOINT_FAMILIES:
             return self._names[family]
         key = (family, *chosen.items())
         if key not in self._fitting:  # a search asks the same questions for every candidate
@@ -177,7 +175,7 @@ class Space:
     # Narrowing
 
     def _check_patterns(self) -> None:
-        names = {row_name for row_name, _, _ in self._all_fields()} | {*FAMILIES[1:], "steps"}
+        names = {row_name for row_name, _, _ in self._all_fields()} | ({*FAMILIES, "steps"} - {"task"})
         for narrowing in self._narrowings:
             if not any(narrowing.matches(name) for name in names):
                 raise UnknownName(f"hyperparameter in {narrowing.source}:", narrowing.pattern, names)
@@ -217,7 +215,7 @@ class Space:
         return domain
 
     def _check_domains(self) -> None:
-        """Refuse a narrowing that widens, or leaves a hyperparameter nothing at some T that is kept."""
+        """Raise ``UsageError`` for a narrowing that widens, or leaves a hyperparameter no value at some T."""
         for field in fields_of(Schedule):
             self._narrow(f"training.{field.name}", field.domain)
         for family in FAMILIES:
@@ -243,16 +241,17 @@ class Space:
     # Walking
 
     def walk(self, ask: Ask) -> Candidate:
-        """Make a candidate by asking for each active parameter in turn.
+        """Return a candidate, from the value of each active parameter in turn.
 
-        A choice whose options depend on earlier choices is asked for under a name that says so (``neuron|coding=css``),
-        since Optuna needs the options behind one name to stay the same. Parameters with one possible value aren't
-        asked.
+        Args:
+            ask: returns a value. A choice whose options depend on earlier choices has a name with these choices in it
+                (``neuron|coding=css``), since Optuna needs the options of one name to stay the same. It is not called
+                for parameters with one possible value.
         """
         flat: dict[str, Value] = {"seed": self.seed}
         chosen: dict[str, str] = {}
         for family in FAMILIES:
-            if family not in _JOINT and not self._catalogue.applies(family, chosen["coding"]):
+            if family not in JOINT_FAMILIES and not self._catalogue.applies(family, chosen["coding"]):
                 continue  # from_flat takes the default
             flat[family] = chosen[family] = str(self._choose(family, chosen, ask))
             if family == "coding":
@@ -286,7 +285,7 @@ class Space:
         allowed = self._allowed(family, chosen)
         name = family
         if allowed != self._allowed(family, {}):
-            name += "|" + ",".join(f"{key}={chosen[key]}" for key in _JOINT[1:] if key in chosen)
+            name += "|" + ",".join(f"{key}={chosen[key]}" for key in JOINT_FAMILIES if key in chosen and key != "task")
         return unless_single(ask, name, Choice(allowed), _default_of(family, allowed))
 
     def _ask_steps(self, coding: str, ask: Ask) -> Value:
@@ -296,8 +295,8 @@ class Space:
         name = "steps" if isinstance(domain, Int) and domain.log else f"steps|coding={coding}"
         return unless_single(ask, name, domain, 4)
 
-    def suggest(self, trial: Trial) -> Candidate:
-        """Let an Optuna trial choose a candidate."""
+    def suggest(self, trial: Suggester) -> Candidate:
+        """Return the candidate that an Optuna trial suggests."""
         return self.walk(suggested_by(trial))
 
     def default(self, **choices: str) -> Candidate:
@@ -315,7 +314,7 @@ class Space:
         candidate = self.walk(answering(choices, {}))
         flat = candidate.flat()
         if any(flat[family] != name for family, name in choices.items()):
-            problem = self._problem({family: str(flat[family]) for family in _JOINT} | choices)
+            problem = self._problem({family: str(flat[family]) for family in JOINT_FAMILIES} | choices)
             assert problem is not None
             raise UsageError(problem[1])
         return candidate
@@ -328,15 +327,15 @@ class Space:
         return self.answers(settings)
 
     def answers(self, settings: Iterable[Mapping[str, Value]]) -> list[dict[str, Value]]:
-        """Return what a trial must answer to ``suggest`` to become each of some candidates.
+        """Return the suggestions of which ``suggest`` makes each of some candidates.
 
         Args:
-            settings: what is wanted, as parts of flat candidates. What is not said takes its default, and what was
-                narrowed away the nearest value that is left. One with a coding that is not in this space, or that comes
-                to a candidate that was there before, is left out.
+            settings: parts of flat candidates. What is missing takes its default, and what was narrowed away the
+                nearest value that is left. One with a coding that is not in this space is left out, and so is a
+                duplicate.
 
         Returns:
-            For each candidate the answers, by the names that are asked for.
+            For each candidate the values by parameter name, as for ``Study.enqueue_trial``.
         """
         found: list[dict[str, Value]] = []
         seen: set[Candidate] = set()
@@ -354,7 +353,7 @@ class Space:
         """List the hyperparameters that exist in this space, searched and pinned, in the order they are chosen."""
         settings = fields_of(self._catalogue.options("task")[self.task])
         rows = [self._row(f"task.{self.task}.{field.name}", field, "always") for field in settings]
-        for family in FAMILIES[1:]:
+        for family in (family for family in FAMILIES if family != "task"):
             names = self._allowed(family, {})
             default = _default_of(family, names)
             rows.append(Row(family, ", ".join(names), default, "always", f"which {family}", len(names) > 1))

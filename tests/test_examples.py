@@ -15,11 +15,31 @@ import torch
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from spikefront.plugins import Coding, Kind, Registry, Task, load_registry
-from spikefront.plugins.testing import CodingContract, TaskContract
+from spikefront.commands.app import load_commands
+from spikefront.plugins import (
+    Coding,
+    Kind,
+    Objective,
+    Registry,
+    Sampler,
+    StoppingRule,
+    Surrogate,
+    Task,
+    Trial,
+    Value,
+    load_registry,
+)
+from spikefront.plugins.testing import (
+    CodingContract,
+    ObjectiveContract,
+    SamplerContract,
+    StoppingRuleContract,
+    SurrogateContract,
+    TaskContract,
+)
+from spikefront.runners.engine.study_file import read_settings
 from spikefront.runners.judging.judge import judge
-from spikefront.search import app
-from spikefront.searchspace import Space, build, parse_mapping, read_study_file
+from spikefront.searchspace import Space, build
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 STUDY = EXAMPLES / "study.yaml"
@@ -89,6 +109,76 @@ def test_wine_is_split_by_grower_and_learnt(registry: Registry) -> None:
     assert found.metrics["quality"] > 0.8  # the largest class is 0.4
 
 
+class TestPlateau(StoppingRuleContract):
+    @pytest.fixture
+    def plugin(self, registry: Registry) -> type[StoppingRule]:
+        return registry.get("stopping", "plateau")
+
+
+def plateau(registry: Registry, patience: int, chance: float = 0.1, best: float = 1.0) -> StoppingRule:
+    plugin = registry.get("stopping", "plateau")
+    rule: StoppingRule = plugin(build(plugin.Config, {"patience": patience}, "plateau"))
+    rule.begin((), chance=chance, best=best)
+    return rule
+
+
+def stops(rule: StoppingRule, number: int, qualities: dict[int, float]) -> list[int]:
+    """Return the epochs at which a rule would stop a trial."""
+    candidate: dict[str, Value] = {"coding": "rate", "training.epochs": 20}
+    trials = [Trial(number, "RUNNING", candidate, {"quality": q}, epoch=epoch) for epoch, q in qualities.items()]
+    return [trial.epoch for trial in trials if rule.decide(trial, {trial.epoch: trial.metrics}) is not None]
+
+
+def test_plateau_stops_what_has_not_improved_for_its_patience(registry: Registry) -> None:
+    qualities = {1: 0.3, 2: 0.5, 3: 0.5, 4: 0.4, 5: 0.6, 6: 0.6, 7: 0.6, 8: 0.6}
+    assert stops(plateau(registry, patience=3), 0, qualities) == [8]
+    assert stops(plateau(registry, patience=2), 0, qualities) == [4, 7, 8]
+    errors = {epoch: 1 - quality for epoch, quality in qualities.items()}
+    assert stops(plateau(registry, 3, chance=1.0, best=0.0), 0, errors) == [8]
+
+
+def test_plateau_counts_on_after_a_resume_without_the_history(registry: Registry) -> None:
+    before, after = plateau(registry, patience=3), plateau(registry, patience=3)
+    assert stops(before, 4, {1: 0.3, 2: 0.5, 3: 0.5}) == []
+    after.restore(9, json.loads(json.dumps(before.state(4))))
+    assert stops(after, 9, {4: 0.4, 5: 0.5}) == [5]
+
+
+class TestQMC(SamplerContract):
+    @pytest.fixture
+    def plugin(self, registry: Registry) -> type[Sampler]:
+        return registry.get("sampler", "qmc")
+
+
+class TestDspike(SurrogateContract):
+    @pytest.fixture
+    def plugin(self, registry: Registry) -> type[Surrogate]:
+        return registry.get("surrogate", "dspike")
+
+
+@pytest.mark.parametrize("b", [0.5, 3.0, 10.0])
+def test_dspike_is_the_slope_of_a_function_from_0_to_1(registry: Registry, b: float) -> None:
+    surrogate = registry.get("surrogate", "dspike")(b)
+    x = torch.linspace(-0.499, 0.499, 501, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad((torch.tanh(b * x) / (2 * np.tanh(b / 2)) + 0.5).sum(), x)
+    torch.testing.assert_close(surrogate(x.detach()), slope)
+    wide = torch.linspace(-1, 1, 200_001, dtype=torch.float64)
+    assert torch.trapezoid(surrogate(wide), wide).item() == pytest.approx(1, abs=1e-3)
+
+
+class TestEnergyDelay(ObjectiveContract):
+    @pytest.fixture
+    def objective(self, registry: Registry) -> Objective:
+        return registry.objectives["energy-delay"]
+
+
+def test_energy_delay_is_the_product_of_energy_and_latency(registry: Registry) -> None:
+    objective = registry.objectives["energy-delay"]
+    assert objective.measure is not None
+    assert objective.measure({"energy_nj": 250.0, "latency_steps": 6.0}) == 1500
+    assert objective.format(1500.0) == "1500 nJ steps"
+
+
 @pytest.mark.slow
 def test_workers_learn_the_arrays_of_a_plugin_file(tmp_path: Path) -> None:
     def spikefront(*arguments: str) -> str:
@@ -104,11 +194,11 @@ def test_workers_learn_the_arrays_of_a_plugin_file(tmp_path: Path) -> None:
 
 
 def test_study_file_narrows_the_space_as_its_comments_say(registry: Registry) -> None:
-    study = read_study_file(STUDY)
-    space = study["space"]
-    assert isinstance(space, dict)
+    settings = read_settings({"config": STUDY})
+    assert settings.task is not None
+    space = Space(registry, settings.task, settings.narrowings, settings.seed)
 
-    rows = {(row.name, row.active): row for row in _space(registry, study).rows()}
+    rows = {(row.name, row.active): row for row in space.rows()}
 
     assert rows["coding", "always"].domain == "direct, latency, sac"
     assert rows["neuron", "always"].domain == "lif"
@@ -118,16 +208,10 @@ def test_study_file_narrows_the_space_as_its_comments_say(registry: Registry) ->
     assert rows["steps", "coding=latency"].domain.startswith("3..8")  # latency coding itself begins at 3
 
 
-def _space(registry: Registry, study: dict[str, object]) -> Space:
-    space, task, seed = study["space"], study["task"], study["seed"]
-    assert isinstance(space, dict)
-    assert isinstance(task, str)
-    assert isinstance(seed, int)
-    return Space(registry, task, parse_mapping(space, str(STUDY)), seed)
-
-
 def test_command_line_knows_each_key_of_the_study_file() -> None:
-    result = CliRunner().invoke(app, ["space", "--task", "digits", "--config", str(STUDY), "--format", "csv"])
+    arguments = ["space", "--task", "digits", "--config", str(STUDY), "--format", "csv"]
+
+    result = CliRunner().invoke(load_commands(), arguments)
 
     assert result.exception is None
     assert "neuron.lif.threshold,0.5..1," in result.stdout

@@ -17,8 +17,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
-from spikefront.searchspace import Float, Int
+from spikefront.plugins import Coding, Float, Int, Kind, Signal, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,11 @@ class StepForward(Coding):
     name = "step-forward"
     Config = StepForwardConfig
     config: StepForwardConfig
-    steps = Int(2, 16, log=True)
+    step_range = Int(2, 16, log=True)
 
     def encode(self, x: Tensor) -> Signal:
-        spikes = step_forward(x, steps=self.time_steps, threshold=self.config.threshold, start=self.config.start)
-        return Signal(spikes, self.time_steps, Kind.TERNARY)
+        spikes = step_forward(x, steps=self.steps, threshold=self.config.threshold, start=self.config.start)
+        return Signal(spikes, self.steps, Kind.TERNARY)
 
 
 @hookimpl

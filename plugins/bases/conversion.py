@@ -18,11 +18,10 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor
 
-from spikefront.plugins.contracts import Backbone, Coding, Neuron, SiteInfo
+from spikefront.plugins.contracts import Backbone, Coding, Neuron, SiteInfo, Surrogate
 from spikefront.plugins.network.layers import MaxPool, Synapse
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind, Signal, over_time
-from spikefront.plugins.surrogates import ATan
 from spikefront.searchspace import Choice, Domain, UsageError
 
 
@@ -43,7 +42,7 @@ class Rectifier(Neuron):
     kind = Kind.ANALOG
 
     def __init__(self) -> None:
-        super().__init__(None, surrogate=ATan())
+        super().__init__(None, surrogate=Surrogate())  # never called: a rectifier has a derivative
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
         return current.relu()
@@ -91,7 +90,7 @@ class Conversion(Coding):
         """Return the value, in thresholds, of the train that fires at every step, T being large."""
 
     def encode(self, x: Tensor) -> Signal:
-        return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG, self.shares().to(x))
+        return Signal(x.unsqueeze(0), self.steps, Kind.ANALOG, self.shares().to(x))
 
     def decode(self, output: Signal) -> Tensor:
         values = output.decoded()
@@ -113,7 +112,7 @@ class Conversion(Coding):
             UsageError: when the backbone can't be converted.
         """
         if not backbone.convertible:
-            raise UsageError(f"backbone {backbone.name!r} is no ANN that coding {self.name!r} could convert")
+            raise UsageError(f"backbone {backbone.name!r} is not an ANN that coding {self.name!r} can convert")
         for module in backbone.modules():
             if isinstance(module, MaxPool):
                 raise UsageError(f"coding {self.name!r} can't convert max pooling; let {backbone.name!r} average")

@@ -100,10 +100,10 @@ class Burst(Coding):
     name = "burst"
     Config = BurstConfig
     config: BurstConfig
-    steps = Int(2, 32, log=True)  # a graded burst needs a second step
+    step_range = Int(2, 32, log=True)  # a graded burst needs a second step
 
     def encode(self, x: Tensor) -> Signal:
-        steps, threshold = self.time_steps, self.config.threshold
+        steps, threshold = self.steps, self.config.threshold
         if self.config.burst == "graded":
             return Signal(graded(x, steps=steps, threshold=threshold), steps, Kind.ANALOG)
         spikes = multi_spike(x, steps=steps, threshold=threshold, max_spikes=self.config.max_spikes)

@@ -40,7 +40,7 @@ class CSS(Conversion):
     name = "css"
     Config = CSSConfig
     config: CSSConfig
-    steps = Int(3, 12)
+    step_range = Int(3, 12)
     published = ({"steps": 8, "backbone": "ms-resnet"}, {"steps": 8, "backbone": "vgg"})
     neurons: ClassVar[frozenset[str] | None] = frozenset({"tsa"})
     requires: ClassVar[Mapping[str, Domain]] = {**Conversion.requires, "neuron.tsa.relu": Choice((True,))}
@@ -57,12 +57,12 @@ class CSS(Conversion):
     def shares(self) -> Tensor:
         if self.config.input == "repeat":
             return 1 / self.weights().sum(0, keepdim=True)
-        once = torch.zeros(self.time_steps)
+        once = torch.zeros(self.steps)
         once[0] = self._base  # the first digit is worth 1/base
         return once
 
     def weights(self) -> Tensor:
-        return self._base ** -torch.arange(1.0, self.time_steps + 1)
+        return self._base ** -torch.arange(1.0, self.steps + 1)
 
     def full_scale(self) -> float:
         return 1 / (self._base - 1)

@@ -88,14 +88,14 @@ class Delta(Decoding):
     Config = DeltaConfig
     config: DeltaConfig
     inputs = frozenset({"events"})
-    steps = Int(2, 16, log=True)  # one frame changes from nothing
+    step_range = Int(2, 16, log=True)  # one frame changes from nothing
 
     def encode_events(self, frames: Tensor) -> Signal:
         threshold = self.config.threshold
         if self.config.reference == "send-on-delta":
-            return Signal(send_on_delta(frames, threshold=threshold), self.time_steps, Kind.TERNARY)
+            return Signal(send_on_delta(frames, threshold=threshold), self.steps, Kind.TERNARY)
         spikes = delta(frames, threshold=threshold, off_spikes=self.config.off_spikes)
-        return Signal(spikes, self.time_steps, Kind.TERNARY if self.config.off_spikes else Kind.BINARY)
+        return Signal(spikes, self.steps, Kind.TERNARY if self.config.off_spikes else Kind.BINARY)
 
 
 @hookimpl

@@ -29,7 +29,7 @@ class Direct(Decoding):
     name = "direct"
     Config = DirectConfig
     config: DirectConfig
-    steps = Int(1, 8)
+    step_range = Int(1, 8)
     inputs = frozenset({"static", "events"})
 
 

@@ -128,7 +128,7 @@ class GAC(Coding):
     name = "gac"
     Config = GACConfig
     config: GACConfig
-    steps = Int(2, 8)  # one step leaves nothing to attend to in time
+    step_range = Int(2, 8)  # one step leaves nothing to attend to in time
     published = (
         # CIFAR; theirs decays by half per step and takes the current in whole, as tau 2 with twice the current does
         {
@@ -151,7 +151,7 @@ class GAC(Coding):
         return {"time_ratio": Choice(tuple(ratio for ratio in _RATIOS if ratio <= steps))}
 
     def between(self, site: SiteInfo) -> Between | None:
-        return GatedAttention(self.config, self.time_steps, site) if site.index == 0 else None
+        return GatedAttention(self.config, self.steps, site) if site.index == 0 else None
 
 
 @hookimpl

@@ -72,11 +72,11 @@ class Latency(Decoding):
     name = "latency"
     Config = LatencyConfig
     config: LatencyConfig
-    steps = Int(3, 16, log=True)
+    step_range = Int(3, 16, log=True)
 
     def encode(self, x: Tensor) -> Signal:
-        spikes = latency(x, steps=self.time_steps, curve=self.config.curve, threshold=self.config.threshold)
-        return Signal(spikes, self.time_steps, Kind.BINARY)
+        spikes = latency(x, steps=self.steps, curve=self.config.curve, threshold=self.config.threshold)
+        return Signal(spikes, self.steps, Kind.BINARY)
 
 
 @hookimpl

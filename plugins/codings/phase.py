@@ -65,7 +65,7 @@ class PhaseCoding(Coding):
     name = "phase"
     Config = PhaseCodingConfig
     config: PhaseCodingConfig
-    steps = Int(2, 16, log=True)
+    step_range = Int(2, 16, log=True)
     weights: Tensor
 
     def __init__(self, config: PhaseCodingConfig | None = None, *, steps: int) -> None:
@@ -74,8 +74,8 @@ class PhaseCoding(Coding):
         self.register_buffer("weights", torch.tensor(phase_weights(steps, self.period)), persistent=False)
 
     def encode(self, x: Tensor) -> Signal:
-        digits = phase(x, steps=self.time_steps, period=self.period, rounding=self.config.rounding)
-        return Signal(digits, self.time_steps, Kind.BINARY, self.weights)
+        digits = phase(x, steps=self.steps, period=self.period, rounding=self.config.rounding)
+        return Signal(digits, self.steps, Kind.BINARY, self.weights)
 
 
 @hookimpl

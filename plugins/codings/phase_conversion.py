@@ -26,7 +26,7 @@ class PhaseConversion(Conversion):
     """Binary digits over time, converted from an ANN."""
 
     name = "phase-conversion"
-    steps = Int(4, 128, log=True)
+    step_range = Int(4, 128, log=True)
     neurons: ClassVar[frozenset[str] | None] = frozenset({"phase"})
 
     def __init__(self, config: ConversionConfig | None = None, *, steps: int) -> None:
@@ -39,13 +39,13 @@ class PhaseConversion(Conversion):
         self._period = neuron.config.period
 
     def shares(self) -> Tensor:
-        return torch.tensor(phase_weights(self.time_steps, self._period)) / self.full_scale()
+        return torch.tensor(phase_weights(self.steps, self._period)) / self.full_scale()
 
     def weights(self) -> Tensor:
-        return torch.ones(self.time_steps) / self.shares().sum()  # the number of periods
+        return torch.ones(self.steps) / self.shares().sum()  # the number of periods
 
     def full_scale(self) -> float:
-        return sum(phase_weights(min(self._period, self.time_steps), self._period))
+        return sum(phase_weights(min(self._period, self.steps), self._period))
 
 
 @hookimpl

@@ -75,7 +75,7 @@ class Population(Decoding):
     name = "population"
     Config = PopulationConfig
     config: PopulationConfig
-    steps = Int(2, 32, log=True)
+    step_range = Int(2, 32, log=True)
 
     def encoded_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape[0] * self.config.fields, *shape[1:]
@@ -83,7 +83,7 @@ class Population(Decoding):
     def encode(self, x: Tensor) -> Signal:
         drive = receptive_fields(x, fields=self.config.fields, width=self.config.width)
         function = bernoulli if self.config.spikes == "bernoulli" else integrate_and_fire
-        return Signal(function(drive, steps=self.time_steps), self.time_steps, Kind.BINARY)
+        return Signal(function(drive, steps=self.steps), self.steps, Kind.BINARY)
 
 
 @hookimpl

@@ -67,11 +67,11 @@ class Rate(Decoding):
     name = "rate"
     Config = RateConfig
     config: RateConfig
-    steps = Int(2, 32, log=True)
+    step_range = Int(2, 32, log=True)
 
     def encode(self, x: Tensor) -> Signal:
         function = bernoulli if self.config.spikes == "bernoulli" else deterministic
-        return Signal(function(x, steps=self.time_steps), self.time_steps, Kind.BINARY)
+        return Signal(function(x, steps=self.steps), self.steps, Kind.BINARY)
 
 
 @hookimpl

@@ -26,7 +26,7 @@ class RateConversion(Conversion):
     """Firing rates, converted from an ANN."""
 
     name = "rate-conversion"
-    steps = Int(4, 128, log=True)
+    step_range = Int(4, 128, log=True)
     neurons: ClassVar[frozenset[str] | None] = frozenset({"if"})
     requires: ClassVar[Mapping[str, Domain]] = {
         **Conversion.requires,
@@ -38,7 +38,7 @@ class RateConversion(Conversion):
         return torch.ones(1)
 
     def weights(self) -> Tensor:
-        return torch.full((self.time_steps,), 1 / self.time_steps)
+        return torch.full((self.steps,), 1 / self.steps)
 
     def full_scale(self) -> float:
         return 1.0

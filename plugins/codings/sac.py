@@ -121,7 +121,7 @@ class SAC(Coding):
     Config = SACConfig
     config: SACConfig
     inputs = frozenset({"static", "events"})
-    steps = Int(2, 16, log=True)
+    step_range = Int(2, 16, log=True)
 
     def __init__(self, config: SACConfig | None = None, *, steps: int) -> None:
         super().__init__(config, steps=steps)
@@ -142,14 +142,14 @@ class SAC(Coding):
         if self.config.scope not in ("layer", "channel"):
             return None
         channels = site.channels if self.config.scope == "channel" else None
-        self.layers.append(WeightedSpikes(self.config, self.time_steps, channels))
+        self.layers.append(WeightedSpikes(self.config, self.steps, channels))
         return self.layers[-1]
 
     def decode(self, output: Signal) -> Tensor:
         if self.readout is None:
             return super().decode(output)
         values = self.readout.weigh(output).decoded()
-        return values.expand(self.time_steps, *values.shape[1:]).sum(0)
+        return values.expand(self.steps, *values.shape[1:]).sum(0)
 
     def decode_operations(self, output: Signal) -> Operations:
         if self.readout is None:
@@ -162,7 +162,7 @@ class SAC(Coding):
     @torch.no_grad()
     def metrics(self) -> Mapping[str, float]:
         own = [self.input, self.readout, *(layer.coefficients for layer in self.layers)]
-        vectors = [(a := item()).expand(self.time_steps, *a.shape[1:]) for item in own if item is not None]
+        vectors = [(a := item()).expand(self.steps, *a.shape[1:]) for item in own if item is not None]
         numbers = {"effective_steps": effective_steps, "effective_steps_l2": effective_steps_l2, "entropy": entropy}
         return {f"sac.{name}": float(torch.stack([of(a) for a in vectors]).mean()) for name, of in numbers.items()}
 

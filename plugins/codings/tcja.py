@@ -132,7 +132,7 @@ class TCJA(Coding):
             "coding.tcja.k_channel": 4,
         },
     )
-    steps = Int(3, 16, log=True)  # below 3, k_time < T leaves a kernel of one step, which sees no time
+    step_range = Int(3, 16, log=True)  # below 3, k_time < T leaves a kernel of one step, which sees no time
 
     def __init__(self, config: TCJAConfig | None = None, *, steps: int) -> None:
         super().__init__(config, steps=steps)
@@ -152,7 +152,7 @@ class TCJA(Coding):
         }
         if not site.last_of_stage or site.stage not in kept[self.config.positions]:
             return None
-        return JointAttention(self.config, self.time_steps, site.channels)
+        return JointAttention(self.config, self.steps, site.channels)
 
 
 @hookimpl

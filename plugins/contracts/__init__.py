@@ -7,8 +7,12 @@ from spikefront.plugins.contracts.backbone import Backbone
 from spikefront.plugins.contracts.coding import Coding
 from spikefront.plugins.contracts.energy import EnergyModel
 from spikefront.plugins.contracts.neuron import Neuron
+from spikefront.plugins.contracts.optimizer import Optimizer
 from spikefront.plugins.contracts.plugin import InputKind, Layout, NoConfig, OutputKind, Plugin
+from spikefront.plugins.contracts.sampler import Sampler
 from spikefront.plugins.contracts.site import Between, Site, SiteFactory, SiteInfo, Sites
+from spikefront.plugins.contracts.stopping import StoppingRule
+from spikefront.plugins.contracts.surrogate import Surrogate
 from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
 
 __all__ = [
@@ -22,12 +26,16 @@ __all__ = [
     "Layout",
     "Neuron",
     "NoConfig",
+    "Optimizer",
     "OutputKind",
     "Plugin",
+    "Sampler",
     "SearchData",
     "Site",
     "SiteFactory",
     "SiteInfo",
     "Sites",
+    "StoppingRule",
+    "Surrogate",
     "Task",
 ]

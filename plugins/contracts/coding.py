@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +23,8 @@ class Coding(Plugin, nn.Module):
     constant, spikes are plain, the output is averaged over time.
 
     Attributes:
-        steps: numbers of time steps T over which it is searched.
+        step_range: numbers of time steps T over which it is searched.
+        steps: number of time steps T of this instance.
         inputs: task input kinds that it takes.
         neurons: names of the neurons that it needs; None for any.
         requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
@@ -36,7 +38,8 @@ class Coding(Plugin, nn.Module):
         steps: number of time steps T.
     """
 
-    steps: ClassVar[Int] = Int(1, 8)
+    step_range: ClassVar[Int] = Int(1, 8)
+    steps: int
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
     neurons: ClassVar[frozenset[str] | None] = None
     requires: ClassVar[Mapping[str, Domain]] = {}
@@ -46,7 +49,24 @@ class Coding(Plugin, nn.Module):
     def __init__(self, config: Any = None, *, steps: int) -> None:
         nn.Module.__init__(self)
         self._configure(config)
-        self.time_steps = steps
+        self.steps = steps
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if isinstance(domain := vars(cls).get("steps"), Int):
+            warnings.warn(
+                f"{cls.__qualname__}.steps = {domain} now reads step_range; steps is the number of a coding",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            cls.step_range = domain
+            del cls.steps
+
+    @property
+    def time_steps(self) -> int:
+        """Former name of ``steps``."""
+        warnings.warn("Coding.time_steps is now steps", DeprecationWarning, stacklevel=2)
+        return self.steps
 
     @classmethod
     def domains(cls, steps: int) -> Mapping[str, Domain]:
@@ -54,7 +74,7 @@ class Coding(Plugin, nn.Module):
         return {}
 
     def bind(self, neuron: Neuron) -> None:
-        """Meet the kind of neuron that the network is made of; called once, before any site exists."""
+        """Receive a neuron of the kind that the network has; called once, before any site is created."""
 
     def encoded_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one encoded input at one step, for inputs of ``shape``."""
@@ -69,7 +89,7 @@ class Coding(Plugin, nn.Module):
         Returns:
             Values ``(T, B, ...)`` or, if constant over time, ``(1, B, ...)``.
         """
-        return Signal(x.unsqueeze(0), self.time_steps, Kind.ANALOG)
+        return Signal(x.unsqueeze(0), self.steps, Kind.ANALOG)
 
     def encode_events(self, frames: Tensor) -> Signal:
         """Turn a batch of event frames into a signal; the default passes them on.
@@ -80,7 +100,7 @@ class Coding(Plugin, nn.Module):
         Returns:
             Values ``(T, B, ...)``; events that fall on one pixel and step are each an accumulate per synapse.
         """
-        return Signal(frames, self.time_steps, Kind.COUNT)
+        return Signal(frames, self.steps, Kind.COUNT)
 
     def between(self, site: SiteInfo) -> Between | None:
         """Return the module to put behind a spiking site, or None. Called once for each site, in their order."""
@@ -104,4 +124,4 @@ class Coding(Plugin, nn.Module):
 
     def latency_steps(self, delay: int) -> int:
         """Return the time steps from the first input to the decoded output, which lags by ``delay`` steps."""
-        return self.time_steps + delay
+        return self.steps + delay

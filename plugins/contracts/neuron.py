@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from spikefront.plugins.contracts.plugin import Plugin
+from spikefront.plugins.contracts.surrogate import Surrogate
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind
-from spikefront.plugins.surrogates import Surrogate
 
 
 class Neuron(Plugin, nn.Module):

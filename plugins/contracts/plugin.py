@@ -1,4 +1,4 @@
-"""What all plugins share: a name, and hyperparameters declared by a config."""
+"""Base of all plugins: a name, and hyperparameters declared by a config."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoConfig:
 
 
 class Plugin:
-    """What all plugins share.
+    """Base of all plugins.
 
     Attributes:
         name: what users call it; lower case, words joined by ``-``.
@@ -32,3 +32,11 @@ class Plugin:
     def _configure(self, config: Any) -> None:
         self.config = config if config is not None else self.Config()
         validate(self.config, self.name)
+
+
+class SelfConfigured(Plugin):
+    """A plugin that is its own config: a frozen dataclass of ``Annotated[type, domain] = default`` fields."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.Config = cls

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikefront.plugins.surrogates import Surrogate
+from spikefront.plugins.contracts.surrogate import Surrogate
 
 
 def integrate_and_fire(

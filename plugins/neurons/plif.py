@@ -16,9 +16,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Neuron, Operations, Surrogate, hookimpl
-from spikefront.plugins.network.membrane import integrate_and_fire
-from spikefront.searchspace import PINNED, Choice, Float
+from spikefront.plugins import PINNED, Choice, Float, Neuron, Surrogate, hookimpl
+from spikefront.plugins.bases.leaky import Leaky
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class PLIFConfig:
     """Whether the gradient ignores the reset."""
 
 
-class PLIF(Neuron):
+class PLIF(Leaky):
     """Leaky integrator with a threshold and a learnt time constant per layer."""
 
     name = "plif"
@@ -48,23 +47,8 @@ class PLIF(Neuron):
         super().__init__(config, surrogate=surrogate)
         self.w = nn.Parameter(torch.tensor(-math.log(self.config.init_tau - 1)))  # sigmoid(w) = 1 / init_tau
 
-    def forward(self, current: Tensor, steps: int) -> Tensor:
-        return integrate_and_fire(
-            current,
-            steps,
-            leak=self.w.sigmoid(),
-            threshold=self.config.threshold,
-            surrogate=self.surrogate,
-            hard_reset=self.config.reset == "hard",
-            decay_input=self.config.decay_input,
-            detach_reset=self.config.detach_reset,
-        )
-
-    def update_operations(self) -> Operations:
-        return Operations(adds=2, multiplies=1)  # as LIF: the learnt leak is a constant at inference
-
-    def spike_operations(self) -> Operations:
-        return Operations(adds=1 if self.config.reset == "soft" else 0)
+    def leak(self) -> Tensor:
+        return self.w.sigmoid()
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Contract tests of plugins: what every plugin of a kind must do, as test classes to inherit.
+"""Contract tests of plugins: test classes to inherit, one for each kind of plugin.
 
 Give the class a fixture ``plugin``, and pytest runs the contract on it::
 
@@ -9,7 +9,7 @@ Give the class a fixture ``plugin``, and pytest runs the contract on it::
         def plugin(self):
             return MyCoding
 
-Other fixtures and methods that are no tests (``data_dir``, ``example_input``, ``neuron``) may be overridden to suit it.
+Other fixtures and methods that are not tests (``data_dir``, ``example_input``, ``neuron``) may be overridden.
 """
 
 from spikefront.plugins.testing.backbones import BackboneContract
@@ -17,6 +17,11 @@ from spikefront.plugins.testing.base import NumberedSites, PluginContract, asser
 from spikefront.plugins.testing.codings import CodingContract
 from spikefront.plugins.testing.energy import EnergyModelContract
 from spikefront.plugins.testing.neurons import NeuronContract
+from spikefront.plugins.testing.objectives import ObjectiveContract
+from spikefront.plugins.testing.optimizers import OptimizerContract
+from spikefront.plugins.testing.samplers import SamplerContract
+from spikefront.plugins.testing.stopping import StoppingRuleContract
+from spikefront.plugins.testing.surrogates import SurrogateContract
 from spikefront.plugins.testing.tasks import TaskContract
 
 __all__ = [
@@ -25,7 +30,12 @@ __all__ = [
     "EnergyModelContract",
     "NeuronContract",
     "NumberedSites",
+    "ObjectiveContract",
+    "OptimizerContract",
     "PluginContract",
+    "SamplerContract",
+    "StoppingRuleContract",
+    "SurrogateContract",
     "TaskContract",
     "assert_survive_fresh_process",
     "sample_configs",

@@ -14,7 +14,7 @@ from spikefront.plugins.contracts import (
 )
 from spikefront.plugins.network.signal import Kind, Signal
 from spikefront.plugins.registry import load_registry
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.plugins.testing.base import (
     SAMPLES,
     SITES,
@@ -165,7 +165,7 @@ class CodingContract(PluginContract):
 
     def test_domains_at_a_number_of_steps_only_tighten(self, plugin: type[Coding]) -> None:
         full = {field.name: field.domain for field in fields_of(plugin.Config)}
-        for steps in range(plugin.steps.low, plugin.steps.high + 1):
+        for steps in range(plugin.step_range.low, plugin.step_range.high + 1):
             for name, domain in plugin.domains(steps).items():
                 assert isinstance(domain, (Choice, Float, Int))
                 for value in domain.choices if isinstance(domain, Choice) else (domain.low, domain.high):
@@ -204,11 +204,11 @@ class CodingContract(PluginContract):
 
 def _lengths(plugin: type[Coding]) -> list[int]:
     """Fewest, some and most time steps that a coding is searched over."""
-    return sorted({plugin.steps.low, _length(plugin), min(plugin.steps.high, 32)})
+    return sorted({plugin.step_range.low, _length(plugin), min(plugin.step_range.high, 32)})
 
 
 def _length(plugin: type[Coding]) -> int:
-    return min(max(plugin.steps.low, 5), plugin.steps.high)
+    return min(max(plugin.step_range.low, 5), plugin.step_range.high)
 
 
 def _encode(plugin: type[Coding], x: Tensor, steps: int, *, seed: int, config: object = None) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from spikefront.plugins.contracts import (
     Neuron,
 )
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.plugins.testing.base import (
     PluginContract,
     assert_honest,

@@ -56,7 +56,7 @@ def count_operations(network: Network, batch: Tensor) -> Counts:
     network.eval()
     try:
         with torch.no_grad():
-            parts = [_count(network, part) for part in batch.split(affordable(network.coding.time_steps))]
+            parts = [_count(network, part) for part in batch.split(affordable(network.coding.steps))]
     finally:
         network.train(training)
     return reduce(add, parts)
@@ -66,7 +66,7 @@ def _count(network: Network, batch: Tensor) -> Counts:
     counter = _Counter()
     with counter.listening(network):
         network(batch)
-    return Counts(len(batch), network.coding.time_steps, tuple(counter.layers.values()), counter.delay)
+    return Counts(len(batch), network.coding.steps, tuple(counter.layers.values()), counter.delay)
 
 
 class _Counter:

@@ -29,7 +29,7 @@ class Network(nn.Module):
 
     def sample(self, count: int) -> Tensor:
         """Return decoded outputs of random latents, ``(count, K)``, of a network that generates."""
-        return self.coding.decode(self.backbone.sample(count, self.coding.time_steps, self.device))
+        return self.coding.decode(self.backbone.sample(count, self.coding.steps, self.device))
 
     def penalty(self) -> Tensor | float:
         """Return the terms that coding, backbone, and the coding's modules behind the sites add to the loss."""

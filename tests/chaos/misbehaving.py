@@ -77,7 +77,7 @@ class Swells(Rate):
     name = "swells"
 
     def encode(self, x: Tensor) -> Signal:
-        return Signal(x.new_zeros(2**46), self.time_steps, Kind.ANALOG)
+        return Signal(x.new_zeros(2**46), self.steps, Kind.ANALOG)
 
 
 class Hoards(Rate):

@@ -15,12 +15,17 @@ from spikefront.plugins import (
     Kind,
     Neuron,
     Operations,
+    Optimizer,
+    Sampler,
     Signal,
     Site,
     SiteInfo,
+    StoppingRule,
+    Surrogate,
     Task,
+    Trial,
 )
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.searchspace import Int, UsageError
 
 CURRENT = Signal(torch.ones(1, 1, 3), 2, Kind.ANALOG)
@@ -94,6 +99,22 @@ class BareModel(EnergyModel):
     name = "bare"
 
 
+class BareSampler(Sampler):
+    name = "bare"
+
+
+class BareRule(StoppingRule):
+    name = "bare"
+
+
+class BareSurrogate(Surrogate):
+    name = "bare"
+
+
+class BareOptimizer(Optimizer):
+    name = "bare"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -107,6 +128,10 @@ class BareModel(EnergyModel):
         (lambda: BareTask().search_data(None, 4), r"^BareTask must define search_data\(data_dir, steps\)$"),
         (lambda: BareTask().test_data(None, 4), r"^BareTask must define test_data\(data_dir, steps\)$"),
         (lambda: BareModel().energy_nj(Counts(1, 1, ())), r"^BareModel must define layer_energy_nj\(counts\)$"),
+        (lambda: BareSampler().make(0), r"^BareSampler must define make\(seed\)$"),
+        (lambda: BareRule().decide(Trial(0), {}), r"^BareRule must define decide\(trial, history\)$"),
+        (lambda: BareSurrogate()(torch.ones(1)), r"^BareSurrogate must define __call__\(x\)$"),
+        (lambda: BareOptimizer()([]), r"^BareOptimizer must define __call__\(parameters\)$"),
     ],
 )
 def test_plugin_without_its_method_is_told_which(call: Any, message: str) -> None:
@@ -119,3 +144,24 @@ def test_task_is_classification_unless_it_says_otherwise() -> None:
     targets = torch.tensor([0, 1, 1])
     assert BareTask().score(output, targets) == pytest.approx(2 / 3)
     assert BareTask().loss(output, targets).item() == pytest.approx(nn.CrossEntropyLoss()(output, targets).item())
+
+
+def test_rule_without_state_stores_nothing() -> None:
+    rule = BareRule()
+    rule.begin((), chance=0.1, best=1.0)
+    rule.restore(3, None)
+    assert rule.state(3) is None
+
+
+def test_former_spelling_of_the_steps_still_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="now reads step_range"):
+
+        class Old(Coding):
+            name = "old"
+            steps = Int(2, 6)  # type: ignore[assignment]
+
+    coding = Old(steps=4)
+    assert Old.step_range == Int(2, 6)
+    assert coding.steps == 4
+    with pytest.warns(DeprecationWarning, match="now steps"):
+        assert coding.time_steps == 4

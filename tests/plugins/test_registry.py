@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spikefront.plugins import KINDS, Registry, load_registry
-from spikefront.searchspace import UnknownName, UsageError
+from spikefront.plugins import KINDS, Objective, Registry, Task, hookspecs, load_registry
+from spikefront.plugins.kinds import FAMILY_KINDS
+from spikefront.searchspace import FAMILIES, OBJECTIVES, UnknownName, UsageError, from_flat
 
 HEAD = """
 from spikefront.plugins import Coding, Neuron, hookimpl
@@ -54,6 +55,90 @@ def test_every_built_in_plugin_loads() -> None:
     assert all(registry.entries[kind] for kind in KINDS)
 
 
+def test_kinds_agree_with_the_families_of_a_candidate_and_with_the_hooks() -> None:
+    hooks = {name for name in vars(hookspecs) if name.startswith("register_")}
+    assert FAMILY_KINDS.keys() == set(FAMILIES)
+    assert {kind.hook for kind in KINDS.values()} | {"register_commands"} == hooks
+    assert [name for name, kind in KINDS.items() if kind.name != name] == []
+
+
+def test_built_in_objectives_are_those_of_the_search_space() -> None:
+    registry = load_registry(third_parties=False)
+    assert registry.objectives == OBJECTIVES
+    assert registry.entries["objective"]["energy"].summary == "energy per sample (nJ); lower is better"
+
+
+def test_task_of_a_candidate_has_its_settings() -> None:
+    registry = load_registry(third_parties=False)
+    candidate = from_flat({"task": "n-mnist", "coding": "direct", "task.n-mnist.binning": "time"}, registry)
+    task = registry.task(candidate)
+    assert isinstance(task, Task)
+    assert (task.name, task.config.binning) == ("n-mnist", "time")
+
+
+EVERY_NEW_KIND = """
+from dataclasses import dataclass
+import optuna
+from spikefront.plugins import Objective, Optimizer, Sampler, StoppingRule, Surrogate, hookimpl
+
+@dataclass(frozen=True, slots=True)
+class Flat(Surrogate):
+    "1 everywhere."
+    name = "flat"
+
+@dataclass(frozen=True, slots=True)
+class Plain(Optimizer):
+    "Plain descent."
+    name = "plain"
+
+class Mine(Sampler):
+    "A sampler."
+    name = "mine"
+
+class Never(StoppingRule):
+    "Stops nothing."
+    name = "never"
+
+@hookimpl
+def register_surrogates(register):
+    register(Flat)
+
+@hookimpl
+def register_optimizers(register):
+    register(Plain)
+
+@hookimpl
+def register_samplers(register):
+    register(Mine)
+
+@hookimpl
+def register_stopping_rules(register):
+    register(Never)
+
+@hookimpl
+def register_objectives(register):
+    register(Objective("cost", maximize=False, worst=10.0, best=0.0))
+"""
+
+
+def test_one_file_may_register_several_kinds(tmp_path: Path) -> None:
+    registry = load(tmp_path, mine=EVERY_NEW_KIND)
+    assert registry.problems == {}
+    names = {"surrogate.flat", "optimizer.plain", "sampler.mine", "stopping.never", "objective.cost"}
+    assert names <= registry.versions().keys()
+    assert registry.objectives["cost"] == Objective("cost", maximize=False, worst=10.0, best=0.0)
+    surrogate = registry.get("surrogate", "flat")
+    assert surrogate.Config is surrogate  # of a class that dataclass has made twice
+    assert registry.options("training.surrogate")["flat"] is surrogate
+
+
+def test_file_with_nothing_but_a_command_is_left_to_the_command_line(tmp_path: Path) -> None:
+    command = "from spikefront.plugins import hookimpl\n\n@hookimpl\ndef register_commands(app):\n    1 / 0\n"
+    registry = load(tmp_path, mine=command)
+    assert registry.problems == {}
+    assert registry.versions() == load_registry(third_parties=False).versions()
+
+
 def test_versions_name_every_plugin() -> None:
     registry = load_registry(third_parties=False)
     assert len(registry.versions()) == sum(map(len, registry.entries.values()))
@@ -77,8 +162,9 @@ def test_loose_file_is_loaded_once(tmp_path: Path) -> None:
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=rf"^--plugins-dir {tmp_path}/none: no such folder$"):
+    with pytest.raises(UsageError) as caught:
         load_registry([tmp_path / "none"], third_parties=False)
+    assert caught.value.on_command_line() == f"--plugins-dir {tmp_path}/none: no such folder"
 
 
 def test_installed_package_is_a_plugin(site: Path) -> None:
@@ -125,14 +211,20 @@ def test_name_registered_twice_by_one_file_is_refused(tmp_path: Path) -> None:
             "unknown hook 'register_coding'. Did you mean 'register_codings'?",
         ),
         (GOOD.replace("(register)", "(register, other)"), "PluginValidationError"),
-        (HEAD + "    register(3)\n", "it registers 3, which is no subclass of Coding"),
-        (HEAD + "    register(Neuron)\n", "which is no subclass of Coding"),
+        (HEAD + "    register(3)\n", "it registers 3, which is not a subclass of Coding"),
+        (HEAD + "    register(Neuron)\n", "which is not a subclass of Coding"),
         (HEAD + "    register(Mine())\n", "TypeError"),
         (GOOD.replace('name = "mine"', ""), "Mine.name must be a word without blanks or any of . , | = *, not None"),
         (GOOD.replace('"mine"', '"my coding"'), "Mine.name must be a word without blanks"),
         (GOOD.replace('"mine"', '"a.b"'), "Mine.name must be a word without blanks"),
         (GOOD.replace('"mine"', '""'), "Mine.name must be a word without blanks"),
         (GOOD.replace('name = "mine"', 'name = "mine"; Config = dict'), "TypeError: dict must be a dataclass"),
+        (EVERY_NEW_KIND.replace('Objective("cost"', 'dict(metric="cost"'), "which is not an Objective"),
+        (EVERY_NEW_KIND.replace('"cost"', '"quality"'), "objective 'quality' is the task's own; choose another name"),
+        (EVERY_NEW_KIND.replace('"cost"', '"energy"'), "objective 'energy' is registered by both spikefront"),
+        (EVERY_NEW_KIND.replace('"cost"', '"a cost"'), "Objective.name must be a word without blanks"),
+        (EVERY_NEW_KIND.replace("@dataclass(frozen=True, slots=True)", ""), "TypeError: Flat must be a dataclass"),
+        (EVERY_NEW_KIND.replace("register(Mine)", "register(Never)"), "which is not a subclass of Sampler"),
     ],
 )
 def test_broken_file_gives_one_line_and_takes_nothing_else_down(tmp_path: Path, content: str, message: str) -> None:
@@ -189,9 +281,9 @@ def test_hook_calls_are_traced_on_demand(
 def test_options_are_the_configs_of_a_family() -> None:
     registry = load_registry(third_parties=False)
     assert registry.options("coding")["sac"] is registry.get("coding", "sac").Config
-    assert {"adam", "sgd"} <= registry.options("training.optimizer").keys()
+    assert registry.options("training.optimizer")["sgd"] is registry.get("optimizer", "sgd")
     assert {"atan", "sigmoid"} <= registry.options("training.surrogate").keys()
-    assert registry.steps("latency") == registry.get("coding", "latency").steps
+    assert registry.steps("latency") == registry.get("coding", "latency").step_range
     assert registry.domains("neuron", "lif", "direct", 4) == {}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Neuron, Signal
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.plugins.testing import CodingContract, NeuronContract, sample_configs
 from spikefront.searchspace import PINNED, Choice, Float, Int, When
 
@@ -27,7 +27,7 @@ class Broken(Coding):
 
     def encode(self, x: Tensor) -> Signal:
         noise = x.sum() + torch.rand(()) * 0  # one sample's code depends on the others
-        return Signal((x * noise).detach().expand(self.time_steps, *x.shape), self.time_steps, Kind.ANALOG)
+        return Signal((x * noise).detach().expand(self.steps, *x.shape), self.steps, Kind.ANALOG)
 
     def decode(self, output: Signal) -> Tensor:
         return output.values
@@ -42,7 +42,7 @@ class Dishonest(Coding):
     name = "dishonest"
 
     def encode(self, x: Tensor) -> Signal:
-        return Signal(x.unsqueeze(0), self.time_steps, Kind.BINARY)
+        return Signal(x.unsqueeze(0), self.steps, Kind.BINARY)
 
 
 class Stateful(Neuron):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -125,8 +126,9 @@ def test_step_of_the_steps_is_respected(shelf: SearchCatalogue, data: st.DataObj
 
 def test_later_narrowing_narrows_further(shelf: SearchCatalogue) -> None:
     assert {candidate.steps for candidate in candidates(space(shelf, "steps=2..6", "steps=4,5"), 40)} == {4, 5}
-    with pytest.raises(UsageError, match=r"threshold=1\.0: neuron\.lif\.threshold: '1\.0'\. Known: 0\.5\.$"):
+    with pytest.raises(UsageError) as caught:
         space(shelf, "neuron.lif.threshold=0.5", "neuron.lif.threshold=1.0")
+    assert caught.value.on_command_line().endswith("threshold=1.0: neuron.lif.threshold: '1.0'. Known: 0.5.")
 
 
 def test_name_that_goes_with_nothing_left_is_excluded(shelf: SearchCatalogue) -> None:
@@ -208,8 +210,9 @@ def test_every_candidate_has_the_seed_of_the_space(shelf: SearchCatalogue) -> No
     ],
 )
 def test_space_that_can_not_be_is_refused_in_one_line(shelf: SearchCatalogue, texts: list[str], message: str) -> None:
-    with pytest.raises(UsageError, match=message) as caught:
+    with pytest.raises(UsageError) as caught:
         space(shelf, *texts)
+    assert re.search(message, caught.value.on_command_line())
     assert "\n" not in str(caught.value)
 
 
@@ -223,8 +226,9 @@ def test_space_that_can_not_be_is_refused_in_one_line(shelf: SearchCatalogue, te
     ],
 )
 def test_narrowing_of_nothing_offers_the_nearest_name(shelf: SearchCatalogue, text: str, message: str) -> None:
-    with pytest.raises(UnknownName, match=message):
+    with pytest.raises(UnknownName) as caught:
         space(shelf, text)
+    assert re.search(message, caught.value.on_command_line())
 
 
 def test_task_is_known(shelf: SearchCatalogue) -> None:

@@ -17,7 +17,7 @@ from spikefront.plugins.codings.rate_conversion import RateConversion
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.neurons.phase import Phase, PhaseConfig
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.searchspace import UsageError
 
 SITE = SiteInfo(0, stage=0, channels=3, size=(4, 4), last_of_stage=True)

@@ -10,7 +10,7 @@ from spikefront.plugins.bases.latent import Autoregressive, Pick, SpikingLatent,
 from spikefront.plugins.codings.sac import SAC, SACConfig
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 
 LATENTS, CHOICES, FEATURES = 6, 4, 5
 

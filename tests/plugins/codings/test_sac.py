@@ -39,8 +39,8 @@ def drawn(module: nn.Module, seed: int = 0) -> None:
 
 def levels(coding: SAC) -> Tensor:
     """Return the distinct values that all spike trains of this length decode to."""
-    trains = torch.tensor(list(product((0.0, 1.0), repeat=coding.time_steps))).T
-    decoded = coding.decode(Signal(trains.unsqueeze(-1), coding.time_steps, Kind.BINARY)).detach()
+    trains = torch.tensor(list(product((0.0, 1.0), repeat=coding.steps))).T
+    decoded = coding.decode(Signal(trains.unsqueeze(-1), coding.steps, Kind.BINARY)).detach()
     distinct: Tensor = (decoded.flatten() * 1e5).round().unique() / 1e5
     return distinct
 

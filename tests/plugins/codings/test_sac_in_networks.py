@@ -11,7 +11,7 @@ from spikefront.plugins.backbones.convnet import ConvNet
 from spikefront.plugins.backbones.mlp import MLP
 from spikefront.plugins.codings.sac import SAC, SACConfig, StepCoefficients
 from spikefront.plugins.neurons.lif import LIF
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.network import Network
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Between, Coding, Kind, Neuron, Operations, Signal, Site, SiteFactory, SiteInfo
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 
 INFO = SiteInfo(0, stage=0, channels=3, size=(2, 2), last_of_stage=True)
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins.network.membrane import integrate_and_fire
-from spikefront.plugins.surrogates import ATan, Sigmoid, Triangle
+from spikefront.plugins.surrogates.atan import ATan
+from spikefront.plugins.surrogates.sigmoid import Sigmoid
+from spikefront.plugins.surrogates.triangle import Triangle
 
 RULES = [
     {"hard_reset": hard, "decay_input": decay, "detach_reset": detach}

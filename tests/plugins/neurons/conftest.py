@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from spikefront.plugins import Neuron, Surrogate
-from spikefront.plugins.surrogates import ATan, Rectangle, Sigmoid, Triangle
+from spikefront.plugins.surrogates.atan import ATan
+from spikefront.plugins.surrogates.rectangle import Rectangle
+from spikefront.plugins.surrogates.sigmoid import Sigmoid
+from spikefront.plugins.surrogates.triangle import Triangle
 
 SURROGATES = [ATan(2.0), ATan(5.0), Sigmoid(4.0), Triangle(0.5), Rectangle(1.0)]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from spikefront.plugins import Operations
 from spikefront.plugins.neurons.alif import ALIF, ALIFConfig
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 
 CONFIGS = [
     ALIFConfig(1.5, 0.7, 0.9, 3.0, reset, decay_input, detach)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spikefront.plugins import Neuron, Operations, Surrogate
 from spikefront.plugins.neurons.integrate_and_fire import IF, IFConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 
 
 @pytest.mark.parametrize("steps", [1, 4, 8])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikefront.plugins import Operations
 from spikefront.plugins.neurons.phase import Phase, PhaseConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 
 
 def neuron(**hyperparameters: Any) -> Phase:

@@ -10,7 +10,7 @@ import torch
 from spikefront.plugins import Neuron, Operations, Surrogate
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.neurons.ternary_lif import TernaryLIF, TernaryLIFConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 
 
 @pytest.mark.parametrize("steps", [1, 4, 8])

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from spikefront.plugins import Operations
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
-from spikefront.plugins.surrogates import ATan, Rectangle
+from spikefront.plugins.surrogates.atan import ATan
+from spikefront.plugins.surrogates.rectangle import Rectangle
 
 CONFIGS = [
     TSAConfig(base, silent_period, ternary, fire_ratio, 0.8, relu)

@@ -28,7 +28,7 @@ from spikefront.plugins import (
 )
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
-from spikefront.plugins.surrogates import ATan
+from spikefront.plugins.surrogates.atan import ATan
 from spikefront.runners.judging.counting import EdgeKindError, count_operations
 from spikefront.runners.judging.network import Network
 
@@ -41,7 +41,7 @@ class Given(Coding):
 
     def __init__(self, values: Tensor, kind: Kind, coefficient: Tensor | None = None, steps: int = 0) -> None:
         super().__init__(steps=steps or len(values))
-        self.signal = Signal(values, self.time_steps, kind, coefficient)
+        self.signal = Signal(values, self.steps, kind, coefficient)
 
     def encode(self, x: Tensor) -> Signal:
         return self.signal

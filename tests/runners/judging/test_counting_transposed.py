@@ -21,7 +21,7 @@ class Given(Coding):
 
     def __init__(self, values: Tensor, kind: Kind) -> None:
         super().__init__(steps=len(values))
-        self.signal = Signal(values, self.time_steps, kind)
+        self.signal = Signal(values, self.steps, kind)
 
     def encode(self, x: Tensor) -> Signal:
         return self.signal

@@ -1,4 +1,4 @@
-"""TPE that draws what Optuna's own draws, fast enough for thousands of trials."""
+"""TPE with the draws of Optuna's own, fast enough for thousands of trials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Side(list[FrozenTrial]):
         self.holds[[trial.number for trial in self if trial.state in _JUDGED]] = True
 
     def among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which judged trials are on this side, by their numbers in ascending order."""
+        """Return which finished trials are on this side, by their numbers in ascending order."""
         mask = np.zeros(len(numbers), dtype=np.bool_)
         inside = numbers[: np.searchsorted(numbers, len(self.holds))]
         mask[: len(inside)] = self.holds[inside]
@@ -35,7 +35,7 @@ class _Side(list[FrozenTrial]):
 
 
 class _Column:
-    """The values of one hyperparameter in the judged trials that have it, as the sampler sees them."""
+    """The values of one hyperparameter in the finished trials that have it, as the sampler sees them."""
 
     def __init__(self, name: str, domain: BaseDistribution) -> None:
         self._name, self._domain = name, domain
@@ -44,7 +44,7 @@ class _Column:
         self._values = np.zeros(0)
 
     def read(self, judged: list[FrozenTrial]) -> None:
-        """Take in the trials that were judged since; ``judged`` only grows."""
+        """Read the trials that finished since the last call; ``judged`` only grows."""
         numbers, values = self._of(judged[self._seen :])
         self._seen = len(judged)
         if len(numbers):
@@ -89,8 +89,8 @@ class SplitOnceTPE(optuna.samplers.TPESampler):
     most of the time. Here a candidate's split is made once, and the values are kept in columns that only grow. What
     was half of the rest, the normal distribution in plain Python, is SciPy's here, equal but for rounding.
 
-    It serves one study, in one process. What it overrides is private to Optuna, so ``make_sampler`` uses it with the
-    versions that a test has held it to.
+    It serves one study, in one process. What it overrides is private to Optuna, so sampler ``tpe`` uses it only with
+    the versions with which a test compares it.
     """
 
     def __init__(self, *, seed: int | None = None) -> None:
@@ -100,12 +100,12 @@ class SplitOnceTPE(optuna.samplers.TPESampler):
         self._columns: dict[tuple[str, BaseDistribution], _Column] = {}
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Forget the split: there is one more trial that runs."""
+        """Forget the split: one more trial is running."""
         self._split = None
         super().before_trial(study, trial)
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        """Forget the split: there is one more trial that was judged."""
+        """Forget the split: one more trial has finished."""
         self._split = None
         super().after_trial(study, trial, state, values)
 

@@ -10,8 +10,8 @@ import pytest
 from optuna.samplers._tpe import _truncnorm
 from optuna.trial import TrialState
 
-from spikefront.runners.engine.sampling import make_sampler
-from spikefront.runners.engine.tpe import SplitOnceTPE
+from spikefront.plugins.bases.split_once_tpe import SplitOnceTPE
+from spikefront.plugins.samplers.tpe import TPE
 
 TRIALS = 120
 DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
@@ -88,4 +88,4 @@ def test_two_trials_may_draw_in_turns() -> None:
 
 
 def test_the_installed_optuna_is_one_that_it_was_compared_with() -> None:
-    assert isinstance(make_sampler("tpe", 0), SplitOnceTPE)
+    assert isinstance(TPE().make(0), SplitOnceTPE)

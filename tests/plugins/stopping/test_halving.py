@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikefront.runners.engine.halving import Rungs, rung_shares
-from spikefront.searchspace import ENERGY, Objective, UsageError
+from spikefront.plugins.stopping.halving import Halving, HalvingConfig, Rungs, rung_shares
+from spikefront.searchspace import ENERGY, Objective, Trial, UsageError
 
 ACCURACY = Objective("quality", maximize=True, worst=0.0, best=1.0)
 COST = Objective("cost", maximize=False, worst=100.0, best=0.0)
@@ -111,7 +111,7 @@ def test_no_rung_is_before_15_percent_or_at_the_last_epoch(budget: int, reductio
 
 @pytest.mark.parametrize("shares", [[0.1, 0.5], [0.5, 0.2], [0.5, 0.5], [0.5, 1.0], [math.nan]])
 def test_rungs_too_early_too_late_or_out_of_order_are_refused(shares: list[float]) -> None:
-    with pytest.raises(UsageError, match="--rungs"):
+    with pytest.raises(UsageError, match=r"^rungs="):
         Rungs(PLANE, shares=shares)
 
 
@@ -196,7 +196,7 @@ def test_the_reason_says_where_and_why() -> None:
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 5])
-def test_nobody_is_stopped_before_enough_have_come(reduction: int) -> None:
+def test_no_trial_is_stopped_before_enough_have_come(reduction: int) -> None:
     rungs = single(reduction=reduction)
     decisions = [arrive(rungs, number, cost=float(number)) for number in range(reduction)]
     assert decisions == [True] * (reduction - 1) + [False]
@@ -260,7 +260,7 @@ def test_a_coding_that_starts_slowly_is_not_wiped_out(seed: int) -> None:
 # Asynchronous arrival, restarts, resuming
 
 
-def test_each_is_judged_when_it_comes_by_those_that_came_before() -> None:
+def test_each_is_compared_with_those_that_came_before() -> None:
     costs = [5, 6, 7, 4, 8, 3, 9, 2]
     expected, passed = [], 0
     for k, cost in enumerate(costs):
@@ -335,3 +335,41 @@ def test_records_of_one_trial_are_copies_and_those_of_lost_rungs_are_left_out() 
     fewer.restore(records)
     records[0]["vector"][0] = 5.0
     assert fewer.state() == rungs.state(7)[:1]
+
+
+# The plugin
+
+
+@given(arrivals=arrivals_of_two)
+def test_plugin_decides_as_its_rungs_do(arrivals: list[tuple[str, int, int, int]]) -> None:
+    rungs, rule = (
+        Rungs(PLANE, shares=[0.2, 0.4], reduction=2, quota=1),
+        halving(reduction=2, quota=1, shares=[0.2, 0.4]),
+    )
+    for number, (coding, epoch, quality, energy) in enumerate(arrivals):
+        metrics = {"quality": float(quality), "energy_nj": 10.0**energy}
+        trial = Trial(number // 2, "RUNNING", {"coding": coding, "training.epochs": 20}, metrics, epoch=epoch)
+        assert rule.decide(trial, {epoch: metrics}) == rungs.decide(number // 2, coding, epoch, 20, metrics)
+        assert (rule.state(number // 2) or []) == rungs.state(number // 2)
+
+
+def halving(reduction: int = 3, quota: int = 2, shares: Sequence[float] | None = None) -> Halving:
+    rule = Halving(HalvingConfig(reduction, quota), shares=shares)
+    rule.begin(PLANE, chance=0.1, best=1.0)
+    return rule
+
+
+def test_state_of_a_trial_comes_back_under_its_new_number() -> None:
+    metrics = {"quality": 0.5, "energy_nj": 100.0}
+    first, second = halving(), halving()
+    first.decide(Trial(4, "RUNNING", {"coding": "rate", "training.epochs": 20}, metrics, epoch=3), {3: metrics})
+    state = json.loads(json.dumps(first.state(4)))
+    second.restore(9, state)
+    assert state == [{"number": 4, "coding": "rate", "rung": 0, "vector": [0.5, 2.0], "went_on": True}]
+    assert second.state(9) == [{**state[0], "number": 9}]
+    assert second.state(4) is None
+
+
+def test_wrong_shares_are_refused_before_the_search_begins() -> None:
+    with pytest.raises(UsageError, match=r"^rungs='0\.05,0\.5' must be"):
+        Halving(shares=[0.05, 0.5])

@@ -1,0 +1,29 @@
+"""The contract of an optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from spikefront.plugins.contracts.plugin import SelfConfigured
+
+
+class Optimizer(SelfConfigured):
+    """Makes the optimiser of one training run. It is its own config, a frozen dataclass, as a ``Surrogate`` is.
+
+    Attributes:
+        lr: learning rate at the start, a field of each optimiser, since a good range depends on the optimiser.
+    """
+
+    lr: float
+
+    def __call__(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        """Return an optimiser.
+
+        Args:
+            parameters: parameters, or groups of them as for ``torch.optim.Optimizer``. Groups of training have an
+                ``lr`` of their own, and those of biases and normalisation ``weight_decay`` 0.
+        """
+        raise TypeError(f"{type(self).__name__} must define __call__(parameters)")

@@ -1,0 +1,28 @@
+"""q-pseudo-spike surrogate gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor
+
+from spikefront.plugins import Float, Surrogate, hookimpl
+
+
+@dataclass(frozen=True, slots=True)
+class QPseudoSpike(Surrogate):
+    """``(1 + 2|x|/(a-1))^-a``: its tail is fat for a small a, thin for a large one (Herranz-Celotti & Rouat, 2022)."""
+
+    name = "q-pseudo-spike"
+    alpha: Annotated[float, Float(1.5, 5.0)] = 2.0
+    """Exponent a, above 1; the peak is 1."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.abs().mul_(2 / (self.alpha - 1)).add_(1.0).pow_(-self.alpha)
+
+
+@hookimpl
+def register_surrogates(register: Callable[[type[Surrogate]], None]) -> None:
+    register(QPseudoSpike)

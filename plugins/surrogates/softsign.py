@@ -1,0 +1,28 @@
+"""Soft-sign surrogate gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor
+
+from spikefront.plugins import Float, Surrogate, hookimpl
+
+
+@dataclass(frozen=True, slots=True)
+class SoftSign(Surrogate):
+    """``a / (2 (1 + a|x|)^2)``: the derivative of a soft sign; a fast sigmoid of unit area."""
+
+    name = "softsign"
+    alpha: Annotated[float, Float(0.5, 10.0, log=True)] = 2.0
+    """Steepness a; the peak is a/2."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.abs().mul_(self.alpha).add_(1.0).pow_(-2).mul_(self.alpha / 2)
+
+
+@hookimpl
+def register_surrogates(register: Callable[[type[Surrogate]], None]) -> None:
+    register(SoftSign)
