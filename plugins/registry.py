@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import pkgutil
 import sys
@@ -56,6 +57,14 @@ class Entry:
         if isinstance(self.plugin, Objective):
             return f"{self.plugin.label}; {'higher' if self.plugin.maximize else 'lower'} is better"
         return (self.plugin.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def file(self) -> Path:
+        """The source file of the class, or of the module that registered the objective."""
+        if isinstance(self.plugin, type):
+            return Path(inspect.getfile(self.plugin))
+        module = sys.modules.get(self.origin.partition(":")[0])
+        return Path(self.origin if module is None else inspect.getfile(module))
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:

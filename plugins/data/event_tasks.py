@@ -19,6 +19,7 @@ from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.data.cache import cached, mapped, new_array
 from spikefront.plugins.data.events import BINNINGS, pooled_size, read_40_bit, refuse_outside, to_frames
 from spikefront.plugins.data.recordings import Part, Recording, Recordings, as_trained, write
+from spikefront.plugins.data.splits import classes_of, split_each
 from spikefront.searchspace import PINNED, Choice, Int, UsageError, Value
 
 Array = npt.NDArray[Any]
@@ -40,13 +41,13 @@ def stratified(labels: Array) -> tuple[Array, Array]:
         of each class.
     """
     generator = np.random.default_rng(_SPLIT_SEED)
-    held: list[Array] = [np.empty(0, np.int64)]
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        count = max(1, len(members) // VALIDATION_SHARE) if len(members) > 1 else 0
-        held.append(members[:count])
-    validation = generator.permutation(np.concatenate(held))
-    return generator.permutation(np.setdiff1d(np.arange(len(labels)), validation)), validation
+
+    def sizes(count: int) -> tuple[int, int]:
+        return max(1, count // VALIDATION_SHARE) if count > 1 else 0, 0
+
+    train, validation, _ = split_each(classes_of(labels), generator.permutation, sizes)
+    validation = generator.permutation(validation)
+    return generator.permutation(np.sort(train)), validation
 
 
 @dataclass(frozen=True, slots=True)

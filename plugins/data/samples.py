@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikefront.plugins.data.splits import classes_of, split_each
 from spikefront.searchspace import UsageError
 
 Array = NDArray[Any]
@@ -47,21 +48,14 @@ class Samples:
 
         Each class is split by itself. Each part has at least one sample of a class, or two samples with values.
         """
-        generator = np.random.default_rng(_SPLIT_SEED)
-        groups = [np.flatnonzero(self.targets == k) for k in np.unique(self.targets)] if self.classes else None
-        parts: tuple[list[Array], list[Array], list[Array]] = ([], [], [])
-        for members in groups or [np.arange(len(self))]:
-            members, fewest = generator.permutation(members), 1 if self.classes else 2
-            test = max(fewest, len(members) // 5)
-            validation = max(fewest, (len(members) - test) // 5)
-            for part, chosen in zip(
-                parts,
-                (members[test + validation :], members[test : test + validation], members[:test]),
-                strict=True,
-            ):
-                part.append(chosen)
-        train, held, tested = map(np.concatenate, parts)
-        return train, held, tested
+        fewest = 1 if self.classes else 2
+
+        def sizes(count: int) -> tuple[int, int]:
+            test = max(fewest, count // 5)
+            return max(fewest, (count - test) // 5), test
+
+        groups = classes_of(self.targets) if self.classes else [np.arange(len(self))]
+        return split_each(groups, np.random.default_rng(_SPLIT_SEED).permutation, sizes)
 
 
 def checked(given: object, task: str) -> Samples:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, SearchData, Task, hookimpl
+from spikefront.plugins.data.splits import Array, classes_of, split_each
 
 _SPLIT_SEED = 0
 
@@ -36,15 +37,13 @@ def _split() -> tuple[Data, Data, Data]:
     """Return training, validation and test split, stratified by class."""
     inputs, targets = _read()
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
-    parts: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-    for label in targets.unique():
-        members = (targets == label).nonzero().flatten()
-        members = members[torch.randperm(len(members), generator=generator)]
-        test, rest = members[: len(members) // 5], members[len(members) // 5 :]
-        for part, chosen in zip(parts, (rest[len(rest) // 5 :], rest[: len(rest) // 5], test), strict=True):
-            part.append(chosen)
-    train, validation, held_back = (Data(inputs[index], targets[index]) for index in map(torch.cat, parts))
-    return train, validation, held_back
+
+    def permuted(members: Array) -> Array:
+        return members[torch.randperm(len(members), generator=generator).numpy()]
+
+    parts = split_each(classes_of(targets.numpy()), permuted, lambda count: ((count - count // 5) // 5, count // 5))
+    train, validation, test = (Data(inputs[index], targets[index]) for index in parts)
+    return train, validation, test
 
 
 class Digits(Task):

@@ -127,6 +127,9 @@ def test_one_file_may_register_several_kinds(tmp_path: Path) -> None:
     names = {"surrogate.flat", "optimizer.plain", "sampler.mine", "stopping.never", "objective.cost"}
     assert names <= registry.versions().keys()
     assert registry.objectives["cost"] == Objective("cost", maximize=False, worst=10.0, best=0.0)
+    files = {registry.entries[kind][name].file for kind, name in (("surrogate", "flat"), ("objective", "cost"))}
+    assert files == {tmp_path / "mine.py"}
+    assert registry.entries["objective"]["energy"].file.name == "objectives.py"
     surrogate = registry.get("surrogate", "flat")
     assert surrogate.Config is surrogate  # of a class that dataclass has made twice
     assert registry.options("training.surrogate")["flat"] is surrogate

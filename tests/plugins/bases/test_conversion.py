@@ -94,11 +94,11 @@ def test_max_pooling_is_refused() -> None:
         CSS(steps=4).prepare(Pooled())
 
 
-def test_backbone_that_is_no_ann_is_refused() -> None:
+def test_backbone_that_is_not_an_ann_is_refused() -> None:
     class Strange(Pooled):
         convertible = False
 
-    with pytest.raises(UsageError, match=r"^backbone 'pooled' is no ANN that coding 'css' could convert$"):
+    with pytest.raises(UsageError, match=r"^backbone 'pooled' is not an ANN that coding 'css' can convert$"):
         CSS(steps=4).prepare(Strange())
 
 
