@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import numpy as np
+
+from spikefront.plugins.data.splits import classes_of, split_each
+
+
+def test_each_class_is_split_by_itself_in_the_order_of_the_classes() -> None:
+    labels = np.array([2, 0, 2, 0, 2, 2, 0, 2])
+    train, validation, test = split_each(classes_of(labels), lambda group: group[::-1], lambda count: (1, count // 2))
+    assert test.tolist() == [6, 7, 5]  # half of 6, 3, 1, then of 7, 5, 4, 2, 0
+    assert validation.tolist() == [3, 4]
+    assert train.tolist() == [1, 2, 0]
+
+
+def test_every_sample_is_in_one_part() -> None:
+    labels = np.random.default_rng(0).integers(0, 9, 300)
+    parts = split_each(classes_of(labels), np.random.default_rng(1).permutation, lambda count: (count // 6, count // 5))
+    assert sorted(np.concatenate(parts).tolist()) == list(range(300))
+    for label in range(9):
+        count = int((labels == label).sum())
+        assert [int((labels[part] == label).sum()) for part in parts[1:]] == [count // 6, count // 5]
+
+
+def test_no_samples_are_split_into_nothing() -> None:
+    assert [len(part) for part in split_each([], np.flip, lambda count: (1, 1))] == [0, 0, 0]
