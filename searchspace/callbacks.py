@@ -1,19 +1,17 @@
-"""Who listens to a search: the engine tells, and does not know what becomes of it."""
+"""Callbacks of a search. The engine calls them and does not depend on their implementation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, Protocol
 
 from spikefront.searchspace.candidate import Candidate
-from spikefront.searchspace.objectives import SearchInfo
-
-State = Literal["COMPLETE", "FAIL", "PRUNED"]
+from spikefront.searchspace.trial import SearchInfo, State
 
 
-class Listener(Protocol):
-    """Told of each event, in order, on the driver. Must return at once: the search waits."""
+class Callbacks:
+    """Called at each event of a search, in order, on the driver. Override any; each must return at once."""
 
     def search_started(self, search: SearchInfo) -> None:
         """Called once, before the first trial."""
@@ -23,8 +21,8 @@ class Listener(Protocol):
 
         Args:
             number: the trial's number, from 0.
-            candidate: what it judges.
-            retry_of: number of the trial that judged the same until an earlier driver ended; None for a new one.
+            candidate: what it evaluates.
+            retry_of: number of the trial that evaluated the same until an earlier driver ended; None for a new one.
         """
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -37,7 +35,7 @@ class Listener(Protocol):
 
         Args:
             number: the trial's number, from 0.
-            state: COMPLETE (judged at full budget), FAIL or PRUNED.
+            state: COMPLETE (evaluated at full budget), FAIL or PRUNED.
             reason: why it failed or was stopped; empty when it did neither.
             metrics: its last metrics; empty when there are none.
             weights: file with the trained weights, or None. What else lies there under its stem, as .json or .png,
@@ -46,3 +44,33 @@ class Listener(Protocol):
 
     def search_ended(self, reason: str) -> None:
         """Called once, however the search ends; ``reason`` says how, in a few words."""
+
+
+class CallbackList(Callbacks):
+    """Several callbacks, called in order. At the end of the search all of them are called, even if one raises."""
+
+    def __init__(self, *callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
+
+    def search_started(self, search: SearchInfo) -> None:
+        for callback in self._callbacks:
+            callback.search_started(search)
+
+    def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
+        for callback in self._callbacks:
+            callback.trial_started(number, candidate, retry_of)
+
+    def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        for callback in self._callbacks:
+            callback.epoch_ended(number, epoch, metrics)
+
+    def trial_ended(
+        self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
+    ) -> None:
+        for callback in self._callbacks:
+            callback.trial_ended(number, state, reason, metrics, weights)
+
+    def search_ended(self, reason: str) -> None:
+        with ExitStack() as stack:
+            for callback in reversed(self._callbacks):
+                stack.callback(callback.search_ended, reason)

@@ -13,13 +13,9 @@ at its default until somebody opens it (``--set training.batch=32,64``).
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import textwrap
 from collections.abc import Mapping
 from functools import cache
-from itertools import pairwise
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from optuna.distributions import BaseDistribution as Domain
@@ -27,6 +23,7 @@ from optuna.distributions import CategoricalDistribution as Choice
 from optuna.distributions import FloatDistribution as Float
 from optuna.distributions import IntDistribution as Int
 
+from spikefront.searchspace.docs import attribute_docs
 from spikefront.searchspace.errors import UnknownName, UsageError
 
 __all__ = [
@@ -87,7 +84,7 @@ class Field:
     doc: str
 
     def active(self, values: Mapping[str, object]) -> bool:
-        """Say whether it exists beside these values of the other fields."""
+        """Return whether it exists beside these values of the other fields."""
         return self.when is None or values[self.when.field] in self.when.values
 
 
@@ -106,7 +103,7 @@ def _read_fields(config: type) -> tuple[Field, ...]:
     if not dataclasses.is_dataclass(config):
         raise TypeError(f"{config.__qualname__} must be a dataclass of Annotated[type, domain] fields")
     hints = get_type_hints(config, include_extras=True)
-    docs = _attribute_docs(config)
+    docs = attribute_docs(config)
     found: list[Field] = []
     for field in dataclasses.fields(config):
         marks = get_args(hints[field.name])[1:] if get_origin(hints[field.name]) is Annotated else ()
@@ -124,34 +121,8 @@ def _read_fields(config: type) -> tuple[Field, ...]:
     return tuple(found)
 
 
-def _attribute_docs(config: type) -> dict[str, str]:
-    """Read the string below each field, inherited ones included; Python keeps it only in the source."""
-    docs = {}
-    for base in reversed(config.__mro__):
-        docs.update(_own_attribute_docs(base))
-    return docs
-
-
-def _own_attribute_docs(config: type) -> dict[str, str]:
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
-    except (OSError, TypeError):  # defined at a prompt: there is no source to read
-        return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-    docs = {}
-    for field, text in pairwise(body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-        ):
-            docs[field.target.id] = " ".join(str(text.value.value).split())
-    return docs
-
-
 def contains(domain: Domain, value: object) -> bool:
-    """Say whether ``value`` has the domain's type and lies in it."""
+    """Return whether ``value`` has the domain's type and lies in it."""
     if isinstance(domain, Choice):
         return any(value == choice and type(value) is type(choice) for choice in domain.choices)
     if isinstance(value, bool) or not isinstance(value, (int, float)):

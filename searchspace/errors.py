@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
@@ -9,9 +10,81 @@ from typing import Final
 _MOST: Final = 20
 """Most names listed in a message."""
 
+_FLAG: Final = re.compile(r"(spikefront [a-z][^;,()]*)|--([a-z][a-z-]*)(?:[ =]([^\s;()]+?)(?=$|[,;:)](?:\s|$)))?")
+"""A command, which stays as it is, or a flag, perhaps with the value that ends a clause."""
+
 
 class UsageError(ValueError):
-    """A rule the user's input broke. The text says the rule, the offending value and the nearest fix."""
+    """A rule that the user's input broke. The text says the rule, the offending value and the nearest fix.
+
+    Messages name options as the command line does, ``--max-energy``; ``str`` gives them in Python's words,
+    ``max_energy=``, and ``on_command_line`` as they are.
+    """
+
+    def on_command_line(self) -> str:
+        """Return the message with options as flags."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return _FLAG.sub(_in_python, self.on_command_line())
+
+
+class OptionError(UsageError):
+    """An option whose value breaks a rule, named in the words of the place where it was given.
+
+    Args:
+        option: name of the option in Python, for example ``max_energy``.
+        value: what was given.
+        problem: what is wrong with it, and the nearest fix, as the end of a sentence: ``must be above 0``.
+        flag: its flag, where that is not the name with dashes.
+        source: where it was given, for example ``study.yaml, line 3``; empty for the command line and Python.
+    """
+
+    def __init__(self, option: str, value: object, problem: str, *, flag: str = "", source: str = "") -> None:
+        self.option, self.value, self.problem, self.source = option, value, problem, source
+        self.flag = flag or f"--{option.rstrip('_').replace('_', '-')}"
+        super().__init__(problem)
+
+    def on_command_line(self) -> str:
+        if self.source:
+            return f"{self.source}: {self.option.rstrip('_')}: {_shown(self.value)}{self._rest(self.problem)}"
+        return f"{self.flag} {_shown(self.value)}{self._rest(self.problem)}"
+
+    def __str__(self) -> str:
+        problem = _FLAG.sub(_in_python, self.problem)
+        if self.source:
+            return f"{self.source}: {self.option.rstrip('_')}: {_shown(self.value)}{self._rest(problem)}"
+        return f"{self.option}={self.value!r}{self._rest(problem)}"
+
+    @staticmethod
+    def _rest(problem: str) -> str:
+        return problem if problem.startswith(":") else f" {problem}"
+
+    def at(self, source: str) -> OptionError:
+        """Return the same error for an option that was given elsewhere, such as in a study file."""
+        return OptionError(self.option, self.value, self.problem, flag=self.flag, source=source)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (self.option, self.value, self.problem, self.flag, self.source)
+
+
+def _restored(option: str, value: object, problem: str, flag: str, source: str) -> OptionError:
+    return OptionError(option, value, problem, flag=flag, source=source)
+
+
+def _shown(value: object) -> str:
+    """Write a value as it was typed; text that has blanks or signs between quotes."""
+    if isinstance(value, str) and (not value or set(value) & set(" \t\n'\"/\\")):
+        return repr(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _in_python(found: re.Match[str]) -> str:
+    command, flag, value = found.groups()
+    if command is not None:
+        return str(command)
+    name = {"set": "space", "from": "from_"}.get(flag, flag.replace("-", "_"))
+    return f"{name}=" if value is None else f"{name}={value!r}"
 
 
 class UnknownName(UsageError):
@@ -27,8 +100,17 @@ class UnknownName(UsageError):
         names = sorted(known)
         near = get_close_matches(name, names, n=_MOST, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        if len(names) > _MOST:  # nobody reads a line of fifty names
+        if len(names) > _MOST:  # a line of fifty names is not read
             shown, more = near or names[:_MOST], f" ({len(names)} in all)"
         else:
             shown, more = names, ""
         super().__init__(f"unknown {what} {name!r}.{hint} Known: {', '.join(shown) or 'none'}{more}.")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self.args[0],)
+
+
+def _unpickled(text: str) -> UnknownName:
+    error = UnknownName.__new__(UnknownName)
+    ValueError.__init__(error, text)
+    return error

@@ -1,19 +1,22 @@
-"""Pareto fronts: who is on one, how far the others are from it, and how much of the ideal it covers.
+"""Pareto fronts: membership, ranks, knee and hypervolume.
 
 Everything is computed on ``Objective.loss``: each axis is minimised, 0 is the ideal and 1 the worst that counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikefront.searchspace.objectives import Objective
+from spikefront.searchspace.objectives import ENERGY, Objective
+from spikefront.searchspace.trial import Trial
 
 Losses = NDArray[np.float64]
+Item = TypeVar("Item")
 
 
 def losses(points: ArrayLike, objectives: Sequence[Objective]) -> Losses:
@@ -35,14 +38,15 @@ def losses(points: ArrayLike, objectives: Sequence[Objective]) -> Losses:
     if scaled.ndim != 2 or scaled.shape[1] != len(objectives):
         raise ValueError(f"points have shape {scaled.shape}, but there are {len(objectives)} objectives")
     for column, axis in enumerate(objectives):
-        told = np.log10(scaled[:, column]) if axis.log else scaled[:, column]
+        values = scaled[:, column] if axis.floor is None else np.maximum(scaled[:, column], axis.floor)
+        told = np.log10(values) if axis.log else scaled[:, column]
         worst, best = axis.told(axis.worst), axis.told(axis.best)
         scaled[:, column] = (told - best) / (worst - best)
     return scaled
 
 
 def nondominated(losses: ArrayLike) -> NDArray[np.bool_]:
-    """Say which points no other point dominates. Points with equal values don't dominate each other.
+    """Return which points no other point dominates. Points with equal values don't dominate each other.
 
     Args:
         losses: points to be minimised, shape ``(n, m)``.
@@ -89,3 +93,151 @@ def volume(scaled: Losses) -> float:
     """Return the hypervolume of points that ``losses`` has scaled."""
     inside = scaled[(scaled < 1).all(axis=1)].clip(min=0)
     return float(moocore.hypervolume(inside, ref=[1.0] * scaled.shape[1])) if len(inside) else 0.0
+
+
+def find_knee(losses: ArrayLike) -> int:
+    """Return the row of the knee of a front: the member farthest from the line between its extremes.
+
+    The extremes are the best member in either objective; distance counts towards the ideal. The knee stays the same
+    when an axis is stretched or shifted, so only the axes' kind (linear or logarithmic) matters. Members that others
+    dominate in this plane are never the knee. Where no member lies on the ideal's side of the line, as with two
+    members or on a concave front, it is the extreme with the smaller sum of losses; of one member it is that one; of
+    equals it is the first.
+
+    Source: Das 1999, "On characterizing the 'knee' of the Pareto curve based on Normal-Boundary Intersection",
+    Structural Optimization 18.
+
+    Args:
+        losses: two objectives to be minimised, shape ``(n, 2)``, on the scale of ``Objective.loss``.
+
+    Raises:
+        ValueError: when there is no row, or not two columns.
+    """
+    points = np.asarray(losses, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise ValueError(f"a knee needs points of shape (n, 2) with n > 0, not {points.shape}")
+    one, other = (points[np.lexsort((points[:, 1 - axis], points[:, axis]))[0]] for axis in (0, 1))
+    line, away = other - one, points - one
+    towards_ideal = line[1] * away[:, 0] - line[0] * away[:, 1]  # 0 at both extremes, without rounding
+    area = abs(line[0] * line[1]) or 1.0
+    return int(np.lexsort((points.sum(axis=1), -np.round(towards_ideal / area, 12)))[0])
+
+
+def objective_vector(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
+    """Return the objective vector as the sampler sees it.
+
+    Raises:
+        ValueError: naming the first metric that is missing, NaN, infinite or, on a logarithmic axis, not positive.
+    """
+    problem = next(filter(None, (axis.problem(metrics) for axis in objectives)), None)
+    if problem is not None:
+        raise ValueError(problem)
+    return [axis.told(metrics[axis.metric]) for axis in objectives]
+
+
+class Front:
+    """The comparable trials of a search, and the Pareto front among them.
+
+    Comparable: COMPLETE, with a finite value on each axis, positive on a logarithmic one without a floor.
+
+    Args:
+        objectives: the axes; the first is quality.
+        trials: added in this order.
+
+    Attributes:
+        objectives: the axes.
+        trials: the comparable trials, by number, in the order in which they were added.
+        curve: the hypervolume after each of them.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], trials: Iterable[Trial] = ()) -> None:
+        self.objectives = tuple(objectives)
+        self.trials: dict[int, Trial] = {}
+        self.curve: list[float] = []
+        self._losses: dict[int, Losses] = {}
+        self._members: dict[int, Losses] = {}
+        self._ranks: dict[int, int] | None = {}
+        for trial in trials:
+            self.add(trial)
+
+    def problem(self, trial: Trial) -> str | None:
+        """Return why a trial is not comparable, or None."""
+        if trial.state != "COMPLETE":
+            return f"it is {trial.state}"
+        return next(filter(None, (axis.problem(trial.metrics) for axis in self.objectives)), None)
+
+    def add(self, trial: Trial) -> bool:
+        """Add a trial that ended, and return whether the front changed; a known number changes nothing."""
+        if trial.number in self.trials or self.problem(trial) is not None:
+            return False
+        point = self.losses_of([trial])[0]
+        self.trials[trial.number], self._losses[trial.number], self._ranks = trial, point, None
+        dominated = any((other <= point).all() and (other < point).any() for other in self._members.values())
+        if not dominated:
+            self._members = {
+                number: other
+                for number, other in self._members.items()
+                if not ((point <= other).all() and (point < other).any())
+            } | {trial.number: point}
+        last = self.curve[-1] if self.curve else 0.0
+        self.curve.append(last if dominated else volume(np.stack(list(self._members.values()))))
+        return not dominated
+
+    def losses_of(self, trials: Sequence[Trial]) -> Losses:
+        """Return losses of comparable trials, shape ``(n, m)``."""
+        return losses([[trial.metrics[axis.metric] for axis in self.objectives] for trial in trials], self.objectives)
+
+    @property
+    def members(self) -> list[Trial]:
+        """The front, cheapest first: in the order of the axes after quality, then by number."""
+        order = sorted(self._members, key=lambda number: (*self._members[number][1:], number))
+        return [self.trials[number] for number in order]
+
+    @property
+    def ranks(self) -> Mapping[int, int]:
+        """Pareto rank of each comparable trial by number; 0 is the front."""
+        if self._ranks is None:
+            ranks = pareto_ranks(np.stack(list(self._losses.values())))
+            self._ranks = dict(zip(self._losses, ranks.tolist(), strict=True))
+        return self._ranks
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the space between worst and ideal that the front dominates, from 0 to 1."""
+        return self.curve[-1] if self.curve else 0.0
+
+    @property
+    def best(self) -> Trial | None:
+        """The comparable trial that is best on the first axis, quality; the earliest of equals."""
+        number = min(self._losses, key=lambda number: (self._losses[number][0], number), default=None)
+        return None if number is None else self.trials[number]
+
+    @property
+    def across(self) -> Objective:
+        """The axis beside quality that plots have: energy where it is an objective, or else the last."""
+        return next((axis for axis in self.objectives if axis.metric == ENERGY.metric), self.objectives[-1])
+
+    def knee(self) -> Trial | None:
+        """Return the knee of the front in the plane of quality and ``across``; None of an empty front."""
+        members, plane = self.members, (self.objectives[0], self.across)
+        if not members:
+            return None
+        return members[find_knee(losses([[one.metrics[axis.metric] for axis in plane] for one in members], plane))]
+
+    def by(self, parameter: str) -> dict[str, Front]:
+        """Return a front for each value of a hyperparameter, such as ``coding``, by its text, sorted."""
+        values = sorted({str(trial.candidate.get(parameter, "")) for trial in self.trials.values()})
+        return {
+            value: Front(
+                self.objectives,
+                (trial for trial in self.trials.values() if str(trial.candidate.get(parameter, "")) == value),
+            )
+            for value in values
+        }
+
+
+def spread(members: Sequence[Item], most: int) -> list[Item]:
+    """Return at most ``most`` (2 or more) items, evenly spaced, both ends among them."""
+    if len(members) <= most:
+        return list(members)
+    return [members[round(place * (len(members) - 1) / (most - 1))] for place in range(most)]

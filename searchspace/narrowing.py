@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, describe
-from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def parse_set(text: str) -> Narrowing:
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
-        raise UsageError(f"--set {text!r} must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW..HIGH")
+        raise OptionError("space", text, "must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW..HIGH", flag="--set")
     return _narrowing(name, value, f"--set {text}")
 
 
@@ -107,8 +107,55 @@ def parse_mapping(space: Mapping[str, object], source: str) -> list[Narrowing]:
     """
     found = []
     for name, value in space.items():
-        items: Iterable[Any] = value if isinstance(value, list) else [value]
+        items: Iterable[Any] = value if isinstance(value, (list, tuple, range)) else [value]
         if not all(isinstance(item, (bool, int, float, str)) for item in items):
             raise UsageError(f"{source}: space: {name}: {value!r} is not a value, a list of values or LOW..HIGH")
         found.append(_narrowing(str(name), ",".join(map(str, items)), source))
     return found
+
+
+def intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
+    """Keep of a numeric domain what a narrowing keeps, which may be nothing."""
+    if isinstance(domain, Choice):
+        kept = [value for value in domain.choices if isinstance(value, int) and _keeps(narrowing, value)]
+        return Choice(kept) if kept else None
+    assert isinstance(domain, Int)
+    if narrowing.bounds is None:
+        kept = [int(text) for text in narrowing.values if contains(domain, int(text))]
+        return Choice(kept) if kept else None
+    low, high = max(domain.low, int(narrowing.bounds[0])), min(domain.high, int(narrowing.bounds[1]))
+    return _int_between(domain, low, high)
+
+
+def _keeps(narrowing: Narrowing, value: int) -> bool:
+    if narrowing.bounds is None:
+        return str(value) in narrowing.values
+    return int(narrowing.bounds[0]) <= value <= int(narrowing.bounds[1])
+
+
+def overlap(domain: Domain, tighter: Domain) -> Domain | None:
+    """Keep of a narrowed domain what the plugin allows at this T, which may be nothing."""
+    if isinstance(domain, Choice):
+        kept = [choice for choice in domain.choices if contains(tighter, choice)]
+        return Choice(kept) if kept else None
+    if isinstance(tighter, Choice):
+        return overlap(tighter, domain)
+    assert isinstance(domain, (Int, Float)) and isinstance(tighter, (Int, Float))
+    low, high = max(domain.low, tighter.low), min(domain.high, tighter.high)
+    if isinstance(domain, Int):
+        return _int_between(domain, int(low), int(high))
+    return Float(low, high, log=domain.log) if low <= high else None
+
+
+def members(domain: Domain | None) -> Iterable[int]:
+    """List the steps that a domain of steps holds."""
+    if isinstance(domain, Choice):
+        return [int(choice) for choice in domain.choices if isinstance(choice, int)]
+    return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Int) else ()
+
+
+def _int_between(domain: Int, low: int, high: int) -> Int | None:
+    """Keep the members of ``domain`` from ``low``, which is not below its own, to ``high``."""
+    low += (domain.low - low) % domain.step
+    high -= (high - low) % domain.step
+    return Int(low, high, log=domain.log, step=domain.step) if low <= high else None

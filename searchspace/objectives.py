@@ -1,14 +1,27 @@
-"""What a search optimises, and what it says about itself to whoever listens."""
+"""Objectives: the axes of a front. Each knows its direction, its scale, and how its values are written."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-from spikefront.searchspace.domains import Value
+from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.units import format_energy, format_quality
+
+
+def format_number(value: float) -> str:
+    """Write a number with four digits; from 10,000 on, whole and with thousands separated."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 and math.isfinite(value) else f"{value:.4g}"
+
+
+_STYLES: Final[Mapping[str, Callable[[float], str]]] = {
+    "number": format_number,
+    "quality": format_quality,
+    "energy": format_energy,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,12 @@ class Objective:
         worst: value that counts as no achievement; hypervolume is measured from here.
         best: the ideal value.
         log: whether the axis is logarithmic (base 10).
+        name: what users call it, for example ``energy``; the metric's name when empty.
+        title: heading of tables and axes, in lower case; the name in words when empty.
+        unit: unit of the metric, for example ``nJ``; empty for a count or a share.
+        style: how a value is written: ``number``, ``quality`` or ``energy``.
+        floor: on a logarithmic axis, the value below which all count the same; None where values must be positive.
+        measure: computes the metric from the measured ones; None where it is measured itself.
     """
 
     metric: str
@@ -28,77 +47,153 @@ class Objective:
     worst: float
     best: float
     log: bool = False
+    name: str = ""
+    title: str = ""
+    unit: str = ""
+    style: str = "number"
+    floor: float | None = None
+    measure: Callable[[Mapping[str, float]], float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.metric)
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " ").replace("-", " "))
+        if self.style not in _STYLES:
+            raise UnknownName("style", self.style, _STYLES)
+        if not (math.isfinite(self.worst) and math.isfinite(self.best)) or self.worst == self.best:
+            raise UsageError(
+                f"objective {self.name}: worst {self.worst:g} and best {self.best:g} must be finite, differ"
+            )
+        if (self.best > self.worst) != self.maximize:
+            raise UsageError(
+                f"objective {self.name}: best {self.best:g} must lie {'above' if self.maximize else 'below'} "
+                f"worst {self.worst:g}"
+            )
+        if self.log and min(self.best, self.worst, 1.0 if self.floor is None else self.floor) <= 0:
+            raise UsageError(f"objective {self.name}: a logarithmic axis needs best, worst and floor above 0")
+
+    def problem(self, metrics: Mapping[str, float]) -> str | None:
+        """Return why a trial with these metrics has no place on this axis, or None."""
+        if self.metric not in metrics:
+            return f"{self.metric} is missing"
+        value = metrics[self.metric]
+        if not math.isfinite(value) or (self.log and self.floor is None and value <= 0):
+            return f"{self.metric} is {value:g}"
+        return None
 
     def told(self, value: float) -> float:
         """Return the value as the sampler sees it: its logarithm where the axis is logarithmic."""
-        return math.log10(value) if self.log else value
+        if not self.log:
+            return value
+        return math.log10(value if self.floor is None else max(value, self.floor))
 
     def loss(self, value: float) -> float:
         """Return the value on a scale to be minimised, on which ``best`` is 0 and ``worst`` is 1."""
         worst, best = self.told(self.worst), self.told(self.best)
         return (self.told(value) - best) / (worst - best)
 
+    def format(self, value: float | None) -> str:
+        """Write a value with its unit; empty for None and NaN."""
+        if value is None or math.isnan(value):
+            return ""
+        if self.style == "energy" and not (0 < value < math.inf):
+            return "0 nJ" if value == 0 else ""
+        text = _STYLES[self.style](value)
+        return f"{text} {self.unit}" if self.unit and self.style == "number" else text
 
-ENERGY: Final = Objective("energy_nj", maximize=False, worst=1e7, best=1.0, log=True)
+    @property
+    def label(self) -> str:
+        """Heading with the unit of the raw value, for example ``energy per sample (nJ)``."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields that JSON holds: all but ``measure``."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "measure"}
+
+
+ENERGY: Final = Objective(
+    "energy_nj", maximize=False, worst=1e7, best=1.0, log=True,
+    name="energy", title="energy per sample", unit="nJ", style="energy",
+)  # fmt: skip
 """Energy per sample: from 1 nJ to 10 mJ, seven decades."""
 
-LATENCY: Final = Objective("latency_steps", maximize=False, worst=64.0, best=1.0, log=True)
+LATENCY: Final = Objective(
+    "latency_steps", maximize=False, worst=64.0, best=1.0, log=True, name="latency", unit="steps"
+)
 """Time steps from the first input to the output."""
 
+OBJECTIVES: Final[Mapping[str, Objective]] = {
+    axis.name: axis
+    for axis in (
+        ENERGY,
+        LATENCY,
+        Objective("parameters", maximize=False, worst=1e9, best=1.0, log=True, floor=1.0),
+        Objective("sops", maximize=False, worst=1e12, best=1.0, log=True, floor=1.0, title="synaptic operations"),
+        Objective("macs", maximize=False, worst=1e12, best=1.0, log=True, floor=1.0, title="multiply-accumulates"),
+        Objective(
+            "macs_every_step", maximize=False, worst=1e12, best=1.0, log=True, floor=1.0,
+            name="macs-every-step", title="multiply-accumulates at every step",
+        ),
+        Objective(
+            "attention_nj", maximize=False, worst=1e7, best=1e-3, log=True, floor=1e-3,
+            name="attention", title="energy of attention", unit="nJ", style="energy",
+        ),
+        Objective("spike_rate", maximize=False, worst=1.0, best=0.0, name="spike-rate"),
+        Objective("min_layer_rate", maximize=False, worst=1.0, best=0.0, name="min-layer-rate", title="lowest rate"),
+        Objective("max_layer_rate", maximize=False, worst=1.0, best=0.0, name="max-layer-rate", title="highest rate"),
+        Objective("loss", maximize=False, worst=10.0, best=0.0, title="training loss"),
+        Objective(
+            "seconds", maximize=False, worst=86_400.0, best=1e-3, log=True, floor=1e-3,
+            title="time of an epoch", unit="s",
+        ),
+        Objective(
+            "ann_quality", maximize=True, worst=0.0, best=1.0,
+            name="ann-quality", title="quality of the ANN", style="quality",
+        ),
+    )
+}  # fmt: skip
+"""Measured metrics that can be objectives beside quality, by the names that users give."""
 
-@dataclass(frozen=True, slots=True)
-class EarlierTrial:
-    """A trial that ended before the search was resumed.
 
-    Attributes:
-        number: its number, from 0.
-        candidate: flat form of its candidate; empty if its driver died before it was chosen.
-        state: COMPLETE, FAIL or PRUNED.
-        reason: why it failed or was stopped.
-        metrics: its last metrics.
-        epoch: the epoch that they belong to.
-        again: whether it was broken off and is judged again under another number.
-        retry_of: number of the trial that judged the same until an earlier driver ended; None for a new one.
-        weights: file with the trained weights, or None.
+def quality_objective(*, maximize: bool, worst: float, best: float) -> Objective:
+    """Return the first axis of every front: the task's quality."""
+    return Objective("quality", maximize, worst, best, style="quality")
+
+
+def find_objective(text: str, known: Mapping[str, Objective] = OBJECTIVES) -> Objective:
+    """Return an objective by its name, by its metric, or as ``METRIC:BEST..WORST``, which any metric can be.
+
+    Raises:
+        UnknownName: when there is none of that name.
+        UsageError: when best and worst are not two different numbers.
     """
+    metric, colon, bounds = text.partition(":")
+    if colon:
+        best, _, worst = bounds.partition("..")
+        try:
+            low, high = float(best), float(worst)
+        except ValueError:
+            raise UsageError(f"objective {text!r} must read METRIC:BEST..WORST, for example loss:0..5") from None
+        return Objective(metric, maximize=low > high, worst=high, best=low)
+    for axis in known.values():
+        if text in (axis.name, axis.metric):
+            return axis
+    raise UnknownName("objective", text, [*known, "quality"])
 
-    number: int
-    candidate: Mapping[str, Value]
-    state: str
-    reason: str
-    metrics: Mapping[str, float]
-    epoch: int
-    again: bool
-    retry_of: int | None = None
-    weights: Path | None = None
+
+def write_objectives(objectives: Iterable[Objective]) -> str:
+    """Return objectives as JSON, for ``read_objectives``."""
+    return json.dumps([axis.plain() for axis in objectives])
 
 
-@dataclass(frozen=True, slots=True)
-class SearchInfo:
-    """What a search tells whoever listens, when it starts.
+def read_objectives(text: str) -> tuple[Objective, ...]:
+    """Read objectives from JSON.
 
-    Attributes:
-        name: the search's name, unique among its neighbours.
-        task: name of the task.
-        quality: the task's own name for its quality metric, for example ``accuracy``.
-        objectives: the axes of the front; the first is quality.
-        folder: where it keeps its files.
-        trials: trials asked for, or None when only the time is limited.
-        time_s: seconds asked for, or None.
-        options: all settings, for the record.
-        plugins: version of each plugin by ``kind.name``.
-        earlier: trials that ended before this driver started; None for a new search.
-        energy_model: name of what prices the operations.
+    Objectives written before they had a name, title or unit take these from the built-in objective of their metric.
     """
-
-    name: str
-    task: str
-    quality: str
-    objectives: tuple[Objective, ...]
-    folder: Path
-    trials: int | None
-    time_s: float | None
-    options: Mapping[str, Value]
-    plugins: Mapping[str, str]
-    earlier: tuple[EarlierTrial, ...] | None = None
-    energy_model: str = "horowitz-45nm"
+    known = {field.name for field in fields(Objective)}
+    built_in = {axis.metric: axis.plain() for axis in OBJECTIVES.values()} | {"quality": {"style": "quality"}}
+    found = []
+    for stored in json.loads(text):
+        values = {key: value for key, value in stored.items() if key in known}
+        found.append(Objective(**{**built_in.get(stored["metric"], {}), **values}))
+    return tuple(found)

@@ -24,7 +24,9 @@ def parse_energy(text: str) -> float:
     match = re.fullmatch(rf"\s*{_NUMBER}\s*([a-zA-Zµ\u03bc]+)\s*", text)
     unit = _MICRO.get(match[2], match[2]) if match else ""
     if match is None or unit not in _ENERGY or not 0 < float(match[1]) < math.inf:
-        raise UsageError(f"{text!r} is no energy: give a number above 0 and a unit of pJ, nJ, uJ, mJ, J, like 500nJ")
+        raise UsageError(
+            f"{text!r} is not an energy: give a number above 0 and a unit of pJ, nJ, uJ, mJ, J, like 500nJ"
+        )
     return float(match[1]) * _ENERGY[unit]
 
 
@@ -45,7 +47,7 @@ def parse_count(text: str) -> float:
     match = re.fullmatch(rf"\s*{_NUMBER}\s*([kM]?)\s*", text)
     number = float(match[1]) * _COUNT[match[2]] if match else 0.0
     if not 0 < number < math.inf:
-        raise UsageError(f"{text!r} is no count: give a number above 0, with k or M if you like: 20000, 100k, 1.5M")
+        raise UsageError(f"{text!r} is not a count: give a number above 0, with k or M or without: 20000, 100k, 1.5M")
     return number
 
 
@@ -60,7 +62,7 @@ def parse_shares(text: str) -> tuple[float, ...]:
         match = re.fullmatch(rf"\s*{_NUMBER}\s*(%?)\s*", part)
         shares.append(float(match[1]) / (100 if match[2] else 1) if match else math.nan)
     if not all(0 < share < 1 for share in shares):
-        raise UsageError(f"{text!r} is no list of shares: give numbers between 0 and 1, like 0.15,0.45")
+        raise UsageError(f"{text!r} is not a list of shares: give numbers between 0 and 1, like 0.15,0.45")
     return tuple(shares)
 
 
@@ -74,7 +76,9 @@ def parse_duration(text: str) -> float:
     whole = re.fullmatch(rf"(\s*{_NUMBER}\s*[dhms]\s*)+", text)
     seconds = sum(float(number) * _DURATION[unit] for number, unit in parts) if whole else 0.0
     if not 0 < seconds < math.inf:
-        raise UsageError(f"{text!r} is no duration: give a number above 0 and a unit of s, m, h, d, like 90s or 1h30m")
+        raise UsageError(
+            f"{text!r} is not a duration: give a number above 0 and a unit of s, m, h, d, like 90s or 1h30m"
+        )
     return seconds
 
 
@@ -90,3 +94,9 @@ def format_duration(seconds: float) -> str:
         return f"{minutes // 60}h{minutes % 60:02d}m"
     hours = round(seconds / 3_600)
     return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def format_quality(value: float) -> str:
+    """Write a quality with four digits behind the point, from 10 on with five in all: ``0.9614``, ``173.12``."""
+    digits = 4 if abs(value) < 10 or not math.isfinite(value) else max(0, 4 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"

@@ -12,8 +12,6 @@ import yaml
 from jsonschema import ValidationError  # type: ignore[import-untyped]
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from spikefront.search import app
-
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "cluster"
 
@@ -65,7 +63,7 @@ def test_the_ray_that_is_named_is_the_one_that_is_tested(name: str) -> None:
 def test_commands_that_are_shown_have_only_flags_that_exist(path: Path) -> None:
     from typer.main import get_command
 
-    run = get_command(app).commands["run"]  # type: ignore[attr-defined]
+    run = get_command(load_commands()).commands["run"]  # type: ignore[attr-defined]
     known = {option for parameter in run.params for option in parameter.opts}
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     shown = [line for line in text.splitlines() if "spikefront run " in line]

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from spikefront.found import Format
+from spikefront.commands.app import load_commands
 from spikefront.plugins import hookspecs, load_registry
 from spikefront.runners.judging.judge import judge
-from spikefront.search import plugins_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +62,7 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
 
 
 def test_table_of_plugins_in_the_readme_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    plugins_command(format_=Format.markdown)
+    load_commands()(["plugins", "--format", "markdown"], standalone_mode=False)
     printed = "".join(f"{line.rsplit('|', 2)[0]}|\n" for line in capsys.readouterr().out.splitlines())
 
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("without the last column -->\n")[2]

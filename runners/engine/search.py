@@ -1,53 +1,50 @@
-"""Running a search: Ray Tune places the trials, the study decides, a listener hears of everything."""
+"""A search: Ray Tune places its trials, the study proposes and stores them, callbacks receive every event."""
 
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import optuna
 import ray
 from ray import tune
-from ray.air.execution._internal import RayActorManager
 
-from spikefront.plugins import Registry, SearchData, Task
-from spikefront.runners.engine.halving import HalvingScheduler, RungRecord, Rungs, rung_shares
-from spikefront.runners.engine.memory.journal import DriverLock
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, objectives_of, reopen_study, spent_s
-from spikefront.runners.engine.placing.bridge import EarlyStopping, StudySearcher, TrialErrors
+from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
+from spikefront.runners.engine.compat import lost_workers
+from spikefront.runners.engine.memory.journal import DriverLock, read_attributes
+from spikefront.runners.engine.memory.resume import about, refuse_changed
+from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
+from spikefront.runners.engine.parts import (
+    make_rules,
+    make_sampler,
+    objectives_of,
+    refuse_unused,
+    rungs_of,
+    split_narrowings,
+)
+from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
-from spikefront.runners.engine.placing.process_group import Team, trial_resources
+from spikefront.runners.engine.placing.process_group import GroupConfig, trial_resources
+from spikefront.runners.engine.placing.session import environment
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
-from spikefront.runners.engine.proposing.affordable import ThriftySampler
+from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
-from spikefront.runners.engine.proposing.start import first_answers
-from spikefront.runners.engine.settings import SearchSettings, refuse_taken
-from spikefront.searchspace import (
-    EarlierTrial,
-    Listener,
-    Objective,
-    SearchInfo,
-    Space,
-    State,
-    UsageError,
-    Value,
-    from_flat,
-)
+from spikefront.runners.engine.proposing.start import check_start, first_answers
+from spikefront.runners.engine.settings import SearchSettings, check_folder, refuse_taken
+from spikefront.runners.judging.augmentation import refuse_misfit
+from spikefront.searchspace import Callbacks, SearchInfo, Space, State, Trial, from_flat
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
-_TUNE_FOLDER: Final = "tune"  # Tune's own record, which nobody reads
+_TUNE_FOLDER: Final = "tune"  # Tune's own record, which is never read
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class SearchOutcome:
 
     Attributes:
         states: number of trials by state, of those that ended now.
-        judged: trials judged at full budget, of the whole search: also before it was resumed.
+        judged: trials evaluated at full budget, of the whole search: also before it was resumed.
         reason: why it ended.
         seconds: how long it took.
         finished: whether all that was asked for was done.
@@ -69,150 +66,235 @@ class SearchOutcome:
     finished: bool
 
 
-def run_search(
-    settings: SearchSettings,
-    space: Space,
-    registry: Registry,
-    data: ray.ObjectRef[Any],
-    listener: Listener,
-    options: Mapping[str, Value] | None = None,
-    about: Mapping[str, Any] | None = None,
-    counting: CountingProcess | None = None,
-) -> SearchOutcome:
-    """Search until the trials or the time are spent, or the user interrupts. Call it inside a ``RaySession``.
+class SearchRun:
+    """One run of a search: prepare (the constructor), start, loop, finish.
+
+    The constructor checks all that can be refused, and leaves nothing behind. ``execute`` belongs inside a
+    ``RaySession``.
 
     Args:
-        settings: how to search, and whether to go on with a search that was begun before.
-        space: what to search.
-        registry: plugins, as the workers will find them too.
-        data: the task's splits, as ``share`` put them into Ray's object store.
-        listener: told of every event.
-        options: everything the user set, for the record.
-        about: what to keep in the journal of a new search, for resuming it.
-        counting: counts what candidates cost, for a search that is ``cost_aware``; None for one that is blind.
+        settings: all options of the search.
+        registry: plugins, as the workers will find them too; loaded when None.
+        space: what to search; that of the settings when None.
 
     Raises:
-        UsageError: before any trial starts, when the folder is taken, or another driver runs the search.
+        UsageError: when anything in the settings makes no sense, the folder holds another search, or a search that is
+            resumed is not what it was.
+
+    Attributes:
+        settings: all options of the search.
+        registry: the plugins.
+        space: what is searched.
+        task: the task of the search.
+        objectives: the axes of the front.
     """
-    started = time.monotonic()
-    lock = _lock(settings)
-    try:
+
+    def __init__(self, settings: SearchSettings, registry: Registry | None = None, space: Space | None = None) -> None:
+        if not settings.resume:
+            refuse_taken(settings)
+        check_folder(settings)
+        self.settings = settings
+        self.registry = registry or load_registry(settings.plugin_folders)
+        self.space = space or space_of(settings, self.registry)
+        self.task: Task = self.registry.task(self.space.default())
+        self.objectives = objectives_of(type(self.task), settings, self.registry)
+        self.registry.get("energy", settings.energy_model)
+        refuse_unused(settings, self.registry)
+        self._sampler, self._rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
+        self._about = about(settings, self.registry, self.space)
+        if not settings.resume:
+            check_start(settings, self.space)
+        elif not settings.force:
+            refuse_changed(read_attributes(settings.directory)["search"], self.registry, self.space)
+
+    def read_data(self) -> SearchData:
+        """Read training and validation split, and check that the augmentation fits them.
+
+        Raises:
+            UsageError: when files are missing or damaged, or images are too small for the augmentation.
+        """
+        default = self.space.default()
+        data = self.task.search_data(self.settings.data_folder, default.steps)
+        shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
+        refuse_misfit(default.training.schedule, self.task, shape)
+        return data
+
+    @property
+    def description(self) -> str:
+        """One line about the data, of a task that was made from arrays; empty for any other."""
+        return self.task.describe() if isinstance(self.task, ArrayTask) else ""
+
+    def execute(
+        self, data: ray.ObjectRef[Any], callbacks: Callbacks, counting: CountingProcess | None = None
+    ) -> SearchOutcome:
+        """Search until the trials or the time are spent, or the user interrupts.
+
+        Args:
+            data: the task's splits, as ``share`` put them into Ray's object store.
+            callbacks: called at every event.
+            counting: counts what candidates cost, for a search that is ``cost_aware``; None for one that is not.
+
+        Raises:
+            UsageError: before any trial starts, when another driver runs the search, or a node differs from this one.
+        """
+        self._started = time.monotonic()
+        lock = self._lock()
+        try:
+            self._start(data, callbacks, counting)
+            callbacks.search_started(self._info)
+            try:
+                self._loop(data)
+            finally:
+                self._wind_up()
+            return self._finish()
+        finally:
+            lock.release()
+
+    def _lock(self) -> DriverLock:
+        try:
+            self.settings.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self.settings.error("folder", f": {error.strerror}; choose another") from error
+        return DriverLock(self.settings.directory)
+
+    def _start(self, data: ray.ObjectRef[Any], callbacks: Callbacks, counting: CountingProcess | None) -> None:
+        """Open the study, and make all that decides about trials."""
+        settings = self.settings
         check_cluster(settings)
-        seen: SearchData = ray.get(data).data_for(space.default(), registry)
-        task: type[Task] = registry.get("task", space.task)
-        objectives = objectives_of(task, settings)
-        cost = None
+        seen: SearchData = ray.get(data).data_for(self.space.default(), self.registry)
+        self._cost = None
         if counting is not None:
             counting.tell(seen)
-            cost = CostModel(counting)
-        first = [] if settings.resume else first_answers(settings, space, cost)
-        record = StudyRecord(_study(settings, objectives, about), objectives, settings.limits, settings.tell_stopped)
-        earlier = None
+            self._cost = CostModel(counting)
+        first = [] if settings.resume else first_answers(settings, self.space, self._cost)
+        self._record = self._open_record()
+        self._info = self._describe(self._take_up() if settings.resume else None)
+        self._record.begin_with(first)
+        self._begin_rules(seen)
+        study = self._record.study
+        self._end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(study))
+        self._callbacks = callbacks
+        self._searcher = StudySearcher(
+            self._record, self.space, callbacks, trials_left(settings, self._info), settings.worker_count,
+            settings.weights.resolve(), self._end.end, self._rules, self._cost, settings.target_hypervolume,
+        )  # fmt: skip
+        if self._cost is not None:
+            room = lambda: min(self._end.left_s(), self._searcher.others_s())  # noqa: E731
+            study.sampler = AffordableSampler(study.sampler, self.space, self._cost, room_s=room, seed=settings.seed)
+
+    def _open_record(self) -> StudyRecord:
+        settings = self.settings
         if settings.resume:
-            record.take_up()
-            earlier = _with_weights(record.earlier, settings.weights)
-            if cost is not None:
-                cost.remember((from_flat(flat, registry), past) for flat, past in record.costs(cost.remembered))
-        record.begin_with(first)
-        info = SearchInfo(
-            name=settings.name,
-            task=space.task,
-            quality=task.quality,
-            objectives=objectives,
-            folder=settings.folder,
+            study = reopen_study(settings, self._sampler)
+        else:
+            study = create_study(settings, self.objectives, self._sampler, self._about)
+        return StudyRecord(study, self.objectives, settings.limits, settings.tell_stopped)
+
+    def _take_up(self) -> tuple[Trial, ...]:
+        """Settle the trials of earlier drivers, and return those that ended."""
+        self._record.take_up()
+        if self._cost is not None:
+            costs = self._record.costs(self._cost.remembered)
+            self._cost.remember((from_flat(flat, self.registry), past) for flat, past in costs)
+        return _with_weights(self._record.earlier, self.settings.weights)
+
+    def _begin_rules(self, data: SearchData) -> None:
+        if not self._rules:
+            return
+        chance = self.task.chance_quality(data)
+        for rule in self._rules:
+            rule.begin(self.objectives, chance=chance, best=self.task.best_quality)
+            for number, state in self._record.states(rule.name).items():
+                rule.restore(number, state)
+
+    def _describe(self, earlier: tuple[Trial, ...] | None) -> SearchInfo:
+        settings = self.settings
+        space = "; ".join(map(str, settings.narrowings)) or "whole"
+        return SearchInfo(
+            name=str(settings.name),
+            task=self.space.task,
+            quality=self.task.quality,
+            objectives=self.objectives,
+            folder=settings.directory,
             trials=settings.trials,
             time_s=settings.time_s,
-            options=options or {},
-            plugins=registry.versions(),
+            options={**settings.stored(), **rungs_of(settings), "space": space},
+            plugins=self.registry.versions(),
             earlier=earlier,
             energy_model=settings.energy_model,
         )
-        stopping = _early_stopping(settings, record, task(), seen) if settings.early_stopping else None
-        return _run(settings, space, data, record, info, listener, stopping, cost, started)
-    finally:
-        lock.release()
 
-
-def _lock(settings: SearchSettings) -> DriverLock:
-    if not settings.resume:
-        refuse_taken(settings)
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--folder {settings.folder.parent}: {error.strerror}; choose another") from error
-    return DriverLock(settings.folder)
-
-
-def _study(
-    settings: SearchSettings, objectives: tuple[Objective, ...], about: Mapping[str, Any] | None
-) -> optuna.Study:
-    return reopen_study(settings) if settings.resume else create_study(settings, objectives, about)
-
-
-def _run(
-    settings: SearchSettings,
-    space: Space,
-    data: ray.ObjectRef[Any],
-    record: StudyRecord,
-    info: SearchInfo,
-    listener: Listener,
-    stopping: EarlyStopping | None,
-    cost: CostModel | None,
-    started: float,
-) -> SearchOutcome:
-    tally = _Tally(listener)
-    end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(record.study))
-    left, weights = trials_left(settings, info), settings.weights.resolve()
-    searcher = StudySearcher(
-        record, space, tally, left, settings.workers, weights, end.end, stopping, cost, settings.target_hypervolume
-    )
-    if cost is not None:
-        record.study.sampler = ThriftySampler(
-            record.study.sampler,
-            space,
-            cost,
-            room_s=lambda: min(end.left_s(), searcher.others_s()),
-            seed=settings.seed,
+    def _loop(self, data: ray.ObjectRef[Any]) -> None:
+        """Let Tune run trials until the searcher has no more, or the search is to end."""
+        self._searcher.end_if_reached()
+        tuner = tune.Tuner(
+            tune.with_resources(trainable_for(self.settings, data), trial_resources(self.settings.gpus_per_trial)),
+            tune_config=tune.TuneConfig(
+                search_alg=self._searcher,
+                scheduler=HalvingScheduler(self._searcher.decide) if self._rules else None,
+                num_samples=-1,  # the searcher knows when it is done
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial-{trial.config['number']:05d}",
+                trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:05d}",
+            ),
+            run_config=tune.RunConfig(
+                name=_TUNE_FOLDER,
+                storage_path=str(self.settings.directory.resolve()),
+                failure_config=tune.FailureConfig(max_failures=_TRIES_AFTER_LOST_WORKER),
+                callbacks=[TrialErrors(self._searcher.fail)],
+                stop=self._end,
+                verbose=0,
+            ),
         )
-    listener.search_started(info)
-    try:
-        searcher.end_if_reached()
-        # what Ray writes about dead workers
-        with (settings.folder / "ray.log").open("a") as log, redirect_stdout(log), end.on_interrupt():
-            _tune(settings, searcher, data, end)
-    finally:
-        searcher.end_all("PRUNED" if end.reason else "FAIL", end.reason or "the search broke off")
-        keep_weights_of(settings.weights, record.front)
+        pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(self.settings.worker_count)}  # or workers start one after another
+        log = (self.settings.directory / "ray.log").open("a")  # what Ray writes about dead workers
+        with log, redirect_stdout(log), self._end.on_interrupt(), environment(pending), lost_workers():
+            tuner.fit()
+
+    def _wind_up(self) -> None:
+        """Record what is still in flight, and leave only the files that are needed."""
+        settings, reason = self.settings, self._end.reason
+        self._searcher.end_all("PRUNED" if reason else "FAIL", reason or "the search broke off")
+        keep_weights_of(settings.weights, [trial.number for trial in self._record.front.members])
         _tidy_checkpoints(settings)
-        shutil.rmtree(settings.folder / _TUNE_FOLDER, ignore_errors=True)
-        listener.search_ended(end.reason or "all trials done")
-    return SearchOutcome(
-        dict(tally.states),
-        record.judged,
-        end.reason or "all trials done",
-        time.monotonic() - started,
-        finished=not end.reason or searcher.reached,
-    )
+        shutil.rmtree(settings.directory / _TUNE_FOLDER, ignore_errors=True)
+        self._callbacks.search_ended(reason or "all trials done")
+
+    def _finish(self) -> SearchOutcome:
+        return SearchOutcome(
+            dict(self._searcher.states),
+            len(self._record.front.trials),
+            self._end.reason or "all trials done",
+            time.monotonic() - self._started,
+            finished=not self._end.reason or self._searcher.reached,
+        )
 
 
-def _early_stopping(settings: SearchSettings, record: StudyRecord, task: Task, data: SearchData) -> EarlyStopping:
-    rungs = Rungs(
-        record.objectives,
-        rung_shares(reduction=settings.reduction) if settings.rungs is None else settings.rungs,
-        settings.reduction,
-    )
-    rungs.restore(cast(list[RungRecord], record.rungs()))
-    return EarlyStopping(rungs, task.chance_quality(data), task.best_quality)
+def space_of(settings: SearchSettings, registry: Registry) -> Space:
+    """Return the space that settings describe.
+
+    Raises:
+        UnknownName: for a task, a plugin or a hyperparameter that does not exist.
+        UsageError: when a plugin of that name is broken, or a narrowing makes no sense.
+    """
+    assert settings.task is not None
+    registry.get("task", settings.task)  # says so when a plugin of that name is broken
+    narrowings, _ = split_narrowings(settings.narrowings)
+    for narrowing in narrowings:
+        if narrowing.pattern in ("coding", "neuron", "backbone"):
+            for name in narrowing.values:
+                registry.get(narrowing.pattern, name)
+    return Space(registry, settings.task, narrowings, settings.seed)
 
 
-def _with_weights(trials: Iterable[EarlierTrial], folder: Path) -> tuple[EarlierTrial, ...]:
-    """Say where the weights of trials are that an earlier driver may have left unrecorded."""
+def _with_weights(trials: Iterable[Trial], folder: Path) -> tuple[Trial, ...]:
+    """Add the weights of trials that an earlier driver may have left unrecorded."""
     files = ((trial, weights_file(folder, trial.number)) for trial in trials)
     return tuple(replace(trial, weights=file) if file.exists() else trial for trial, file in files)
 
 
 def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
-    """Return how many trials of the budget are left, of which those that are judged again count once."""
+    """Return how many trials of the budget are left, of which those that are evaluated again count once."""
     if settings.trials is None:
         return None
     return max(0, settings.trials - sum(not trial.again for trial in info.earlier or ()))
@@ -266,62 +348,17 @@ class EndOfSearch(tune.Stopper):
 
 def trainable_for(settings: SearchSettings, data: ray.ObjectRef[Any]) -> Any:
     """Return what Tune runs on each worker."""
-    weights, anns = settings.weights.resolve(), settings.anns.resolve()
-    gpus = settings.gpus_per_trial
+    gpus, plugins = settings.gpus_per_trial, settings.plugin_folders
     worker = WorkerSettings(
-        settings.plugin_dirs,
+        plugins,
         settings.energy_model,
-        weights,
-        anns,
+        settings.weights.resolve(),
+        settings.anns.resolve(),
         epoch_timeout_s=settings.epoch_timeout_s,
-        team=Team(int(gpus), data, settings.plugin_dirs, settings.energy_model) if gpus > 1 else None,
+        group=GroupConfig(int(gpus), data, plugins, settings.energy_model) if gpus > 1 else None,
         expected=expected_on_nodes(settings),
     )
     return tune.with_parameters(CandidateTrainable, data=data, settings=worker)
-
-
-def _tune(settings: SearchSettings, searcher: StudySearcher, data: ray.ObjectRef[Any], end: EndOfSearch) -> None:
-    trainable = trainable_for(settings, data)
-    resources = trial_resources(settings.gpus_per_trial)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(settings.workers)  # or Tune starts one worker after another
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=HalvingScheduler(searcher.decide) if settings.early_stopping else None,
-            num_samples=-1,  # the searcher knows when it is done
-            reuse_actors=True,
-            trial_name_creator=lambda trial: f"trial-{trial.config['number']:05d}",
-            trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:05d}",
-        ),
-        run_config=tune.RunConfig(
-            name=_TUNE_FOLDER,
-            storage_path=str(settings.folder.resolve()),
-            failure_config=tune.FailureConfig(max_failures=_TRIES_AFTER_LOST_WORKER),
-            callbacks=[TrialErrors(searcher.fail)],
-            stop=end,
-            verbose=0,
-        ),
-    )
-    with _memory_kills_are_lost_workers():
-        tuner.fit()
-
-
-@contextmanager
-def _memory_kills_are_lost_workers() -> Iterator[None]:
-    """Let Tune take a worker that Ray killed for its memory for a lost one; at Ray 2.60 it would end the search."""
-    theirs = RayActorManager._actor_task_failed
-
-    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
-        killed = isinstance(exception, ray.exceptions.OutOfMemoryError)
-        lost = ray.exceptions.RayActorError(error_msg=str(exception)) if killed else exception
-        theirs(self, tracked_actor_task, lost)
-
-    RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        RayActorManager._actor_task_failed = theirs  # type: ignore[method-assign]
 
 
 def _tidy_checkpoints(settings: SearchSettings) -> None:
@@ -331,19 +368,3 @@ def _tidy_checkpoints(settings: SearchSettings) -> None:
         path.unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty, or was never made
         folder.rmdir()
-
-
-class _Tally:
-    """Passes events on and counts how the trials ended."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.states: Counter[State] = Counter()
-        self.search_started = listener.search_started
-        self.trial_started = listener.trial_started
-        self.epoch_ended = listener.epoch_ended
-        self.search_ended = listener.search_ended
-
-    def trial_ended(self, number: int, state: State, *args: Any) -> None:
-        self.states[state] += 1
-        self._listener.trial_ended(number, state, *args)

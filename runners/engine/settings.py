@@ -1,23 +1,43 @@
-"""What a user asks of a search."""
+"""Settings of a search: each option declared once."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args
 
-from spikefront.searchspace import UnknownName, UsageError
-from spikefront.searchspace.units import parse_count, parse_duration, parse_energy, parse_shares
+from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
+from spikefront.searchspace.limits import NO_LIMITS, Limits
+from spikefront.searchspace.options import (
+    Declared,
+    Option,
+    count,
+    duration,
+    energy,
+    many,
+    number,
+    options_of,
+    path,
+    shares,
+    switch,
+    text,
+    whole,
+)
 
-SamplerName = Literal["tpe", "nsga2", "gp", "random"]
-SAMPLERS: Final[tuple[str, ...]] = get_args(SamplerName)
+if TYPE_CHECKING:
+    from spikefront.searchspace import Narrowing
+
+__all__ = ["NO_LIMITS", "OPTIONS", "Limits", "SearchSettings", "TellStopped", "cores"]
+
 TellStopped = Literal["pruned", "partial"]
-"""What a sampler is told of a trial that was stopped early: that it was, or the values that it had reached."""
+"""How a trial that was stopped early is reported to the sampler: as such, or with the values that it had reached."""
 
 DEFAULT_TRIALS: Final = 24
+_STOPPING: Final = ("silent", "halving")
 
 
 def cores() -> int:
@@ -25,201 +45,285 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a candidate should keep to; the sampler learns to prefer those that do.
+def _narrowings(value: Any) -> tuple[Narrowing, ...]:
+    """Read narrowings: ``NAME=VALUES`` once or several times, or names to a value, a list or ``LOW..HIGH``."""
+    from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
 
-    Attributes:
-        max_energy_nj: energy per sample, in nanojoules.
-        max_latency_steps: time steps to the output.
-        max_parameters: learnt parameters.
-        min_quality: quality on the validation split.
-    """
-
-    max_energy_nj: float | None = None
-    max_latency_steps: float | None = None
-    max_parameters: float | None = None
-    min_quality: float | None = None
-
-    def violations(self, metrics: Mapping[str, float], maximize: bool = True) -> dict[str, float]:
-        """Return how far each limit is overstepped, 0 or less where it is kept.
-
-        Energy, latency and parameters are compared by the logarithm of their ratio to the limit: one scale for all.
-
-        Args:
-            metrics: what was measured.
-            maximize: whether more quality is better; ``min_quality`` is else the most that is allowed.
-        """
-        found = {}
-        for metric in ("energy_nj", "latency_steps", "parameters"):
-            limit = getattr(self, f"max_{metric}")
-            if limit is not None:
-                found[metric] = math.log10(max(metrics[metric], 1e-9) / limit)
-        if self.min_quality is not None:
-            found["quality"] = (self.min_quality - metrics["quality"]) * (1 if maximize else -1)
-        return found
+    if isinstance(value, Mapping):
+        return tuple(parse_mapping(value, "space"))
+    read = [item if isinstance(item, Narrowing) else parse_set(text(item)) for item in many(lambda item: item)(value)]
+    return tuple({narrowing.pattern: narrowing for narrowing in read}.values())  # of two for one name the later holds
 
 
-NO_LIMITS: Final = Limits()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchSettings:
-    """How to search; what is searched is the ``Space``.
-
-    Attributes:
-        name: the search's name: its folder, its Optuna study, its MLflow tag.
-        folder: the search's own folder, which must not hold another search.
-        trials: trials to judge, or None when only the time is limited.
-        time_s: seconds after which no trial goes on, or None.
-        workers: trials at a time; on a cluster, at most this many.
-        seed: seed of the sampler.
-        sampler: which Optuna sampler proposes candidates.
-        latency_objective: whether latency, in time steps, is a third objective.
-        gpus_per_trial: GPUs of one trial; a fraction shares one.
-        address: an existing Ray cluster, or None for this machine.
-        energy_model: name of the plugin that prices operations.
-        data_dir: where the user keeps data.
-        plugin_dirs: folders with loose plugin files.
-        priors: whether the first candidates are each coding's defaults and published settings.
-        begin_from: name of a search in the same folder whose front is judged first, or None.
-        cost_aware: whether cheap candidates come first, and none is begun that can't end in time.
-        limits: what candidates should keep to.
-        early_stopping: whether trials that are behind, silent or saturated are stopped before their last epoch.
-        rungs: shares of a trial's epochs at which it is compared; None for the default.
-        reduction: at each of them about one in this many goes on.
-        epoch_timeout_s: seconds after which an epoch, or the building of a candidate, is taken to hang, so that its
-            trial fails; a conversion coding may take twice as long for each epoch of its ANN. None for never.
-        tell_stopped: what the sampler is told of a trial that was stopped early.
-        target_hypervolume: hypervolume of the front, in (0, 1], at which the search ends, or None.
-        resume: whether to go on with the search that is in the folder; ``trials`` and ``time_s`` count from its start.
+    """All options of a search.
 
     Raises:
-        UsageError: when a value makes no sense.
+        OptionError: when a value makes no sense.
     """
 
-    name: str
-    folder: Path
-    trials: int | None = 24
-    time_s: float | None = None
-    workers: int = 1
-    seed: int = 0
-    sampler: str = "tpe"
-    latency_objective: bool = False
-    gpus_per_trial: float = 0.0
-    address: str | None = None
-    energy_model: str = "horowitz-45nm"
-    data_dir: Path | None = None
-    plugin_dirs: tuple[Path, ...] = ()
-    priors: bool = False
-    begin_from: str | None = None
-    cost_aware: bool = True
-    limits: Limits = NO_LIMITS
-    early_stopping: bool = True
-    rungs: tuple[float, ...] | None = None
-    reduction: int = 3
-    epoch_timeout_s: float | None = 3600.0
-    tell_stopped: TellStopped = "pruned"
-    target_hypervolume: float | None = None
-    resume: bool = False
+    task: Annotated[str | None, Option("What to search")] = None
+    """Task to search on; see: spikefront plugins --kind task."""
+    _: KW_ONLY
+    config: Annotated[Path | str | None, Option("What to search", path, study=False)] = None
+    """YAML study file; flags override it."""
+    space: Annotated[
+        str | Sequence[str] | Mapping[str, object] | None,
+        Option("What to search", _narrowings, "NAME=VALUES", flag="--set", study=False),
+    ] = None
+    """Narrow the space: coding=gac,sac or neuron.*.threshold=0.5..1.0; repeatable."""
+    epochs: Annotated[int | None, Option("What to search", whole)] = None
+    """Epochs of each candidate; short for --set training.epochs=N."""
+    objective: Annotated[str | Sequence[str], Option("What to search", many(text))] = ()
+    """Objective besides quality and energy, such as latency or parameters; repeatable."""
+    energy_model: Annotated[str, Option("What to search", text)] = "horowitz-45nm"
+    """Prices of operations; see: spikefront plugins --kind energy."""
+
+    trials: Annotated[
+        int | None, Option("Budget", whole, changeable=True, shown=f"{DEFAULT_TRIALS}, or no limit with --time")
+    ] = None
+    """Candidates to judge."""
+    time: Annotated[float | str | None, Option("Budget", duration, "DURATION", changeable=True)] = None
+    """Stop after this long: 90s, 30m, 2h."""
+    target_hypervolume: Annotated[float | None, Option("Budget", number, changeable=True)] = None
+    """Stop when the front covers this share of the ideal, for example 0.9."""
+
+    max_energy: Annotated[float | str | None, Option("Limits", energy, "ENERGY")] = None
+    """Prefer candidates that cost no more per sample: 500nJ, 2uJ."""
+    max_latency: Annotated[float | None, Option("Limits", number)] = None
+    """Prefer candidates that take no more time steps."""
+    max_params: Annotated[float | str | None, Option("Limits", count, "COUNT")] = None
+    """Prefer candidates with no more parameters: 20000, 100k."""
+    min_quality: Annotated[float | None, Option("Limits", number)] = None
+    """Prefer candidates that are at least as good."""
+
+    sampler: Annotated[str, Option("How to search", text)] = "tpe"
+    """Sampler that proposes candidates; see: spikefront plugins --kind sampler."""
+    seed: Annotated[int, Option("How to search", whole)] = 0
+    """Seed of the sampler and of every candidate."""
+    priors: Annotated[bool, Option("How to search", switch, both=True)] = False
+    """Begin with defaults and published settings."""
+    from_: Annotated[str | None, Option("How to search", text, "SEARCH")] = None
+    """Begin with the front of another search."""
+    cost_aware: Annotated[bool, Option("How to search", switch)] = True
+    """Begin with cheap candidates, and none that can't end in time."""
+    early_stopping: Annotated[bool, Option("How to search", switch)] = True
+    """Stop trials that fall behind."""
+    stopping: Annotated[str | Sequence[str], Option("How to search", many(text), shown=", ".join(_STOPPING))] = (
+        _STOPPING
+    )
+    """Rule that stops trials early; repeatable; see: spikefront plugins --kind stopping."""
+    rungs: Annotated[
+        str | Sequence[float] | None, Option("How to search", shares, shown="0.15,0.45 for a reduction of 3")
+    ] = None
+    """Shares of the epochs at which trials are compared."""
+    reduction: Annotated[int, Option("How to search", whole)] = 3
+    """About one in this many goes on there."""
+    tell_stopped: Annotated[str, Option("How to search", text)] = "pruned"
+    """How stopped trials are reported to the sampler: pruned, or partial (with their values)."""
+    epoch_timeout: Annotated[
+        float | str | None, Option("How to search", duration, "DURATION", changeable=True, shown="1h")
+    ] = 3600.0
+    """Longest an epoch may take; then it hangs."""
+
+    workers: Annotated[int | None, Option("Where", whole, changeable=True, shown="number of cores")] = None
+    """Candidates at a time."""
+    gpus_per_trial: Annotated[float, Option("Where", number, changeable=True, shown="none")] = 0.0
+    """GPUs of one trial; 0.25 lets four share one, 2 train it together."""
+    address: Annotated[str | None, Option("Where", text, changeable=True, shown="none")] = None
+    """Existing Ray cluster, host:port or auto."""
+    data_dir: Annotated[Path | str | None, Option("Where", path, changeable=True)] = None
+    """Folder with data files."""
+    plugins_dir: Annotated[
+        Path | str | Sequence[Path | str], Option("Where", many(path), envvar="SPIKEFRONT_PLUGINS_DIR")
+    ] = ()
+    """Folder with plugin files; repeatable."""
+    name: Annotated[str | None, Option("Where", text, shown="task, date and time")] = None
+    """Name of the search."""
+    folder: Annotated[Path | str, Option("Where", path, changeable=True)] = Path("searches")
+    """Folder of all searches."""
+    resume: Annotated[str | None, Option("Where", text, "NAME", study=False)] = None
+    """Go on with a search; budgets count from its start."""
+    force: Annotated[bool, Option("Where", switch, study=False)] = False
+    """Resume although plugins or the space have changed."""
+    tracking_uri: Annotated[
+        str | None, Option("Where", text, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db")
+    ] = None
+    """MLflow server or store."""
+    experiment: Annotated[str | None, Option("Where", text, changeable=True, shown="MLflow's own")] = None
+    """MLflow experiment."""
+
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Where options were given that come from neither the command line nor Python, by name."""
+
+    given: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
+    """Names of the options that have another value than their default."""
 
     def __post_init__(self) -> None:
-        for flag, value in (("--trials", self.trials), ("--time", self.time_s), ("--workers", self.workers)):
+        for name, declared in OPTIONS.items():
+            value = getattr(self, name)
+            if value is not None:
+                self._set(name, declared.read(value, self.sources.get(name, "")))
+        self._set("given", tuple(name for name, declared in OPTIONS.items() if getattr(self, name) != declared.default))
+        self._fill()
+        self._check()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _fill(self) -> None:
+        """Set the defaults that depend on other options."""
+        if self.trials is None and self.time is None:
+            self._set("trials", DEFAULT_TRIALS)
+        if self.workers is None:
+            self._set("workers", cores())
+        if self.name is None:
+            self._set("name", self.resume or f"{self.task}-{datetime.now():%Y%m%d-%H%M%S}")
+        if self.epochs is not None and not self.sources.get(
+            "epochs"
+        ):  # that of a study file is among its space already
+            self._set("space", epochs_set(self.narrowings, self.epochs, f"--epochs {self.epochs}"))
+        self._set("plugins_dir", tuple(folder.resolve() for folder in cast("tuple[Path, ...]", self.plugins_dir)))
+
+    def _check(self) -> None:
+        above_0 = ("trials", "time", "workers", "max_latency")
+        for name in above_0:
+            value = getattr(self, name)
             if value is not None and value <= 0:
-                raise UsageError(f"{flag} {value:g} must be above 0")
-        if self.trials is None and self.time_s is None:
-            raise UsageError("a search needs an end: give --trials, --time, or both")
-        if not 0 <= self.gpus_per_trial < math.inf:
-            raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g} must be 0 or more")
-        if self.epoch_timeout_s is not None and not self.epoch_timeout_s > 0:
-            raise UsageError(f"--epoch-timeout {self.epoch_timeout_s:g} must be above 0: seconds for one epoch")
-        if self.sampler not in SAMPLERS:
-            raise UnknownName("sampler", self.sampler, SAMPLERS)
-        if self.tell_stopped not in get_args(TellStopped):
-            raise UnknownName("--tell-stopped", self.tell_stopped, get_args(TellStopped))
-        if self.target_hypervolume is not None and not 0 < self.target_hypervolume <= 1:
-            raise UsageError(f"--target-hypervolume {self.target_hypervolume:g} must be above 0, and 1 at most")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"--seed {self.seed} must be 0 or more, and below 2**32")
-        if not self.name.strip(" .") or set(self.name) & set("/\\'\"\n"):
-            raise UsageError(f"--name {self.name!r} must be a name without slashes or quotes: it names a folder")
+                raise self.error(name, "must be above 0")
+        self._require("gpus_per_trial", self.gpus_per_trial >= 0, "must be 0 or more")
+        if self.gpus_per_trial > 1 and not float(self.gpus_per_trial).is_integer():
+            low, high = math.floor(self.gpus_per_trial), math.ceil(self.gpus_per_trial)
+            raise self.error(
+                "gpus_per_trial", f": a fraction shares one GPU, several must be whole; take {low} or {high}"
+            )
+        stopped = get_args(TellStopped)
+        self._require("tell_stopped", self.tell_stopped in stopped, f"is unknown; known: {', '.join(sorted(stopped))}")
+        target = self.target_hypervolume
+        self._require("target_hypervolume", target is None or 0 < target <= 1, "must be above 0, and 1 at most")
+        self._require("seed", 0 <= self.seed < 2**32, "must be 0 or more, and below 2**32")
+        name = str(self.name)
+        is_name = bool(name.strip(" .")) and not set(name) & set("/\\'\"\n")
+        self._require("name", is_name, "must be a name without slashes or quotes: it names a folder")
+        if self.data_dir is not None and not Path(self.data_dir).exists():
+            raise self.error("data_dir", ": no such folder or file")
+
+    def _require(self, name: str, holds: bool, problem: str) -> None:
+        if not holds:
+            raise self.error(name, problem)
+
+    def error(self, name: str, problem: str) -> OptionError:
+        """Return the error that says what is wrong with an option, in the words of the place where it was given."""
+        return OPTIONS[name].error(getattr(self, name), problem, self.sources.get(name, ""))
+
+    def stored(self) -> dict[str, str]:
+        """Return all options of the search as text, for the record."""
+        found: dict[str, str] = {}
+        for name, declared in OPTIONS.items():
+            value = getattr(self, name)
+            if declared.option.study and value not in (None, ()):
+                found[declared.key] = declared.write(value)
+        return found
+
+    @property
+    def directory(self) -> Path:
+        """The search's own folder, which must not hold another search."""
+        return Path(self.folder) / str(self.name)
 
     @property
     def journal(self) -> Path:
         """The file that holds the study: the truth about the search."""
-        return self.folder / "journal.log"
+        return self.directory / "journal.log"
 
     @property
     def weights(self) -> Path:
         """Folder of the trained weights; on a cluster, every node must see it."""
-        return self.folder / "weights"
+        return self.directory / "weights"
 
     @property
     def anns(self) -> Path:
         """Folder of the ANNs that conversion codings share: each is trained once."""
-        return self.folder / "anns"
+        return self.directory / "anns"
+
+    @property
+    def narrowings(self) -> tuple[Narrowing, ...]:
+        """Narrowings of the space and of the parts of the search, one for each name."""
+        return cast("tuple[Narrowing, ...]", self.space or ())
+
+    @property
+    def time_s(self) -> float | None:
+        """Seconds after which no trial goes on, or None."""
+        return cast("float | None", self.time)
+
+    @property
+    def epoch_timeout_s(self) -> float | None:
+        """Seconds after which an epoch, or the building of a candidate, is taken to hang; None for never.
+
+        A conversion coding may take twice as long for each epoch of its ANN.
+        """
+        return cast("float | None", self.epoch_timeout)
+
+    @property
+    def worker_count(self) -> int:
+        """Trials at a time; on a cluster, at most this many."""
+        return cast(int, self.workers)
+
+    @property
+    def plugin_folders(self) -> tuple[Path, ...]:
+        """Folders with loose plugin files, absolute."""
+        return cast("tuple[Path, ...]", self.plugins_dir)
+
+    @property
+    def data_folder(self) -> Path | None:
+        """Folder with the user's data files, or None."""
+        return cast("Path | None", self.data_dir)
+
+    @property
+    def rung_shares(self) -> tuple[float, ...] | None:
+        """Shares of a trial's epochs at which it is compared; None for the default."""
+        return cast("tuple[float, ...] | None", self.rungs)
+
+    @property
+    def limits(self) -> Limits:
+        """What candidates should keep to."""
+        return Limits(
+            max_energy_nj=cast("float | None", self.max_energy),
+            max_latency_steps=self.max_latency,
+            max_parameters=cast("float | None", self.max_params),
+            min_quality=self.min_quality,
+        )
 
 
-def read_settings(options: Mapping[str, Any], name: str, *, resume: bool) -> SearchSettings:
-    """Return the settings of a search from the options of a study file or of the command line.
+def epochs_set(narrowings: Sequence[Narrowing], epochs: int, source: str) -> tuple[Narrowing, ...]:
+    """Return narrowings with that of the epochs in place of any before it."""
+    from spikefront.searchspace.narrowing import parse_set
 
-    Args:
-        options: by the names of ``OPTIONS``; what is missing takes its default.
-        name: the search's name.
-        resume: whether it was begun before.
+    added = replace(parse_set(f"training.epochs={epochs}"), source=source)
+    return (*(narrowing for narrowing in narrowings if narrowing.pattern != added.pattern), added)
+
+
+OPTIONS: Final[Mapping[str, Declared]] = options_of(SearchSettings)
+"""The options of a search by name."""
+
+
+def named_option(name: str, source: str = "") -> Declared:
+    """Return an option by its name in Python, in a study file or, with ``narrow``, of an earlier version.
 
     Raises:
-        UsageError: for a value that makes no sense.
+        UnknownName: when there is none of that name.
     """
-    for extra in options.get("objective", ()):
-        if extra not in ("latency", "quality", "energy"):
-            raise UnknownName("objective", extra, ("latency", "quality", "energy"))
-    data_dir = options.get("data_dir")
-    if data_dir is not None and not data_dir.exists():
-        raise UsageError(f"--data-dir {data_dir}: no such folder or file")
-    as_they_are = (
-        "seed",
-        "sampler",
-        "gpus_per_trial",
-        "address",
-        "energy_model",
-        "data_dir",
-        "priors",
-        "cost_aware",
-        "early_stopping",
-        "reduction",
-        "tell_stopped",
-        "target_hypervolume",
-    )
-    time_s = parse_duration(options["time"]) if "time" in options else None
-    more: dict[str, Any] = {key: options[key] for key in as_they_are if key in options}
-    if "epoch_timeout" in options:
-        more["epoch_timeout_s"] = parse_duration(options["epoch_timeout"])
-    return SearchSettings(
-        name=name,
-        folder=options.get("folder", Path("searches")) / name,
-        trials=options.get("trials", DEFAULT_TRIALS if time_s is None else None),
-        time_s=time_s,
-        workers=options.get("workers", cores()),
-        latency_objective="latency" in options.get("objective", ()),
-        plugin_dirs=tuple(path.resolve() for path in options.get("plugins_dir", ())),
-        begin_from=options.get("from"),
-        limits=Limits(
-            max_energy_nj=parse_energy(options["max_energy"]) if "max_energy" in options else None,
-            max_latency_steps=options.get("max_latency"),
-            max_parameters=parse_count(options["max_params"]) if "max_params" in options else None,
-            min_quality=options.get("min_quality"),
-        ),
-        rungs=parse_shares(options["rungs"]) if "rungs" in options else None,
-        resume=resume,
-        **more,
-    )
+    name = {"from": "from_", "narrow": "space", "set": "space"}.get(name, name)
+    if name not in OPTIONS:
+        where = f"option in {source}:" if source else "option"
+        raise UnknownName(where, name, [declared.key for declared in OPTIONS.values()])
+    return OPTIONS[name]
 
 
 def has_begun(journal: Path) -> bool:
-    """Say whether a journal holds more than the first record, after which it says what is searched.
+    """Return whether a journal holds more than its first record, after which it says what is searched.
 
-    Of a driver that died before that there is nothing to keep. Any other file is somebody's, and stays.
+    Of a driver that died before that there is nothing to keep. Any other file belongs to the user, and stays.
     """
     if not journal.exists():
         return False
@@ -231,13 +335,13 @@ def refuse_taken(settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the folder already holds a search."""
     if has_begun(settings.journal):
         raise UsageError(
-            f"a search named {settings.name!r} is already in {settings.folder}; choose another --name, "
+            f"a search named {settings.name!r} is already in {settings.directory}; choose another --name, "
             f"or go on with it: --resume {settings.name}"
         )
 
 
-def check_folder(folder: Path) -> None:
-    """Raise ``UsageError`` when the search's folder can't be made; make nothing."""
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
+def check_folder(settings: SearchSettings) -> None:
+    """Raise ``OptionError`` when the search's folder can't be made; make nothing."""
+    above = next(parent for parent in settings.directory.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UsageError(f"--folder {folder.parent}: {above} is no folder that can be written; choose another")
+        raise settings.error("folder", f": {above} is not a folder that can be written; choose another")

@@ -77,7 +77,7 @@ def in_new_process() -> Callable[..., Said]:
 
     def run(*arguments: str) -> Said:
         done = subprocess.run(
-            [sys.executable, "-m", "spikefront.search", *arguments], capture_output=True, text=True, timeout=120
+            [sys.executable, "-m", "spikefront", *arguments], capture_output=True, text=True, timeout=120
         )
         return Said(done.returncode, done.stdout, done.stderr)
 

@@ -1,39 +1,45 @@
-"""What ``run`` leaves and says at its end, and its exit code."""
+"""What ``run`` leaves and prints at its end, and its exit code."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from spikefront.runners.engine.search import SearchOutcome
-from spikefront.runners.engine.settings import read_settings
-from spikefront.search import _keep_report, _record, _say_outcome
-from spikefront.searchspace import parse_set
+from spikefront.commands.run import _keep_report, _print_outcome
+from spikefront.plugins import load_registry
+from spikefront.results.store.connection import Store
+from spikefront.runners.engine.search import SearchOutcome, SearchRun
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.runners.engine.study_file import read_settings
 
 
-def outcome(judged: int, reason: str = "all trials done") -> SearchOutcome:
-    return SearchOutcome({"PRUNED": 3}, judged, reason, seconds=8.0, finished=True)
+def ended(judged: int, reason: str = "all trials done", **options: Any) -> Any:
+    """Return what ``_print_outcome`` reads of a search."""
+    outcome = SearchOutcome({"PRUNED": 3}, judged, reason, seconds=8.0, finished=True)
+    return SimpleNamespace(outcome=outcome, settings=SearchSettings("digits", name="s", **options), name="s")
 
 
 def test_search_that_was_resumed_for_trials_that_all_stopped_early_has_still_succeeded(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _say_outcome(outcome(judged=2), "s", {"tracking_uri": "sqlite:///other dir/m.db"})
+    _print_outcome(ended(judged=2, tracking_uri="sqlite:///other dir/m.db"))
     said = capsys.readouterr().out
     assert "s: all trials done; 0 judged, 0 failed, 3 stopped early, in 8 s\n" in said
     assert "front: spikefront pareto --search s --tracking-uri 'sqlite:///other dir/m.db'\n" in said
 
 
-@pytest.mark.parametrize("ended", [outcome(judged=0), outcome(judged=2, reason="broken off: disk full")])
-def test_search_that_found_nothing_or_broke_off_exits_with_1(ended: SearchOutcome) -> None:
+@pytest.mark.parametrize("search", [ended(judged=0), ended(judged=2, reason="broken off: disk full")])
+def test_search_that_found_nothing_or_broke_off_exits_with_1(search: Any) -> None:
     with pytest.raises(SystemExit) as exit_:
-        _say_outcome(ended, "s", {})
+        _print_outcome(search)
     assert exit_.value.code == 1
 
 
 def test_a_search_without_a_report_is_a_search_still(capsys: pytest.CaptureFixture[str]) -> None:
-    _keep_report("gone", {"tracking_uri": "sqlite:///none.db"})
+    _keep_report(Store("sqlite:///none.db"), "gone")
     said = capsys.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
@@ -42,18 +48,23 @@ def test_a_search_without_a_report_is_a_search_still(capsys: pytest.CaptureFixtu
     assert list(Path().iterdir()) == []
 
 
+def recorded(**asked: Any) -> dict[str, Any]:
+    run = SearchRun(read_settings({"name": "d", **asked}), load_registry(third_parties=False))
+    return dict(run._describe(None).options)
+
+
 def test_what_a_search_runs_with_is_recorded_whether_it_was_asked_for_or_not() -> None:
-    asked = {"task": "digits", "time": "90m", "sampler": "gp", "rungs": "0.2", "early_stopping": False, "workers": 3}
-    record = _record(asked, [parse_set("steps=4")], read_settings(asked, "d", resume=False))
-    assert record == {
+    asked = {"task": "digits", "time": "90m", "sampler": "gp", "rungs": "0.2", "workers": 3, "space": "steps=4"}
+    assert recorded(**asked) == {
         "task": "digits",
-        "time": "90m",
+        "time": "1h30m",
         "sampler": "gp",
         "rungs": "0.2",
-        "early_stopping": "False",
         "workers": "3",
         "space": "steps=4",
-        # what follows nobody asked for; a search with a time has no number of trials
+        # what follows was not asked for; a search with a time has no number of trials
+        "early_stopping": "True",
+        "stopping": "silent,halving",
         "seed": "0",
         "priors": "False",
         "cost_aware": "True",
@@ -65,5 +76,7 @@ def test_what_a_search_runs_with_is_recorded_whether_it_was_asked_for_or_not() -
         "name": "d",
         "folder": "searches",
     }
-    by_default = _record({"task": "digits"}, [], read_settings({"task": "digits"}, "d", resume=False))
+    by_default = recorded(task="digits")
     assert (by_default["trials"], by_default["rungs"], by_default["space"]) == ("24", "0.15,0.45", "whole")
+    without = recorded(task="digits", early_stopping=False)
+    assert (without["early_stopping"], without.get("rungs")) == ("False", None)

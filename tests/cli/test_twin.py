@@ -9,10 +9,9 @@ import pytest
 from mlflow import MlflowClient
 
 import spikefront
-from spikefront.found import twin
 from spikefront.plugins import load_registry
-from spikefront.results.store.connection import resolve_uri
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store, resolve_uri
+from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.runners.judging.layers import layers_json
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, UsageError
 
@@ -25,7 +24,7 @@ def test_members_are_judged_beside_their_twins(tmp_path: Path, monkeypatch: pyte
     registry = load_registry(third_parties=False)
     model = registry.get("energy", "horowitz-45nm")()
     axes = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
-    store = MlflowStore()
+    store = MlflowRecorder(Store())
     store.search_started(SearchInfo("one", "digits", "accuracy", axes, tmp_path, 2, None, {}, registry.versions()))
     flats: list[dict[str, object]] = [
         {"coding": "latency", "neuron": "lif", "neuron.lif.threshold": 0.3, "backbone": "mlp"},
@@ -42,7 +41,7 @@ def test_members_are_judged_beside_their_twins(tmp_path: Path, monkeypatch: pyte
         store.trial_ended(number, "COMPLETE", "", metrics, weights)
     store.search_ended("all trials done")
 
-    frame, told = twin("one", folder=tmp_path / "searches")
+    frame, told = spikefront.twin("one", folder=tmp_path / "searches")
     assert list(frame["twin"]) == ["trades", "none"]
     row = frame.iloc[0]
     assert row["bits"] == 3  # of 4 steps
@@ -54,11 +53,11 @@ def test_members_are_judged_beside_their_twins(tmp_path: Path, monkeypatch: pyte
     assert len(kept) == 2
     for path in (tmp_path / "searches/one/anns").glob("*.pt"):
         path.unlink()
-    again, _ = twin("one", folder=tmp_path / "searches")
+    again, _ = spikefront.twin("one", folder=tmp_path / "searches")
     assert json.loads(again.to_json()) == json.loads(frame.to_json())
     assert not list((tmp_path / "searches/one/anns").glob("*.pt"))  # nothing was trained again
     runs = MlflowClient(resolve_uri()).search_runs(["0"], "tags.twin = 'trades'")
     assert [run.data.metrics["twin.quantised.quality"] for run in runs] == [row["quantised"]]
 
     with pytest.raises(UsageError, match="unknown search 'two'"):
-        twin("two")
+        spikefront.twin("two")

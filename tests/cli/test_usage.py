@@ -46,7 +46,7 @@ def write_plugin(folder: Path, name: str, text: str) -> str:
         ),
         ("--set steps=1..4000", r"^--set steps=1\.\.4000: steps: 4000 is outside 1\.\.\d+; .* never widened$"),
         ("--set steps=8..4", r"^--set steps=8\.\.4: steps: 8\.\.4 is reversed; write 4\.\.8$"),
-        ("--set steps", r"^--set 'steps' must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW\.\.HIGH$"),
+        ("--set steps", r"^--set steps must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW\.\.HIGH$"),
         ("--set coding=latency --set steps=1", r"^coding 'latency' is searched over steps 3\.\.16.*; none are kept$"),
         ("--epochs 0", r"^--epochs 0: training\.epochs: 0 is outside 1\.\.10000"),
         ("--trials 0", r"^--trials 0 must be above 0$"),
@@ -57,13 +57,13 @@ def write_plugin(folder: Path, name: str, text: str) -> str:
         ("--sampler tpee", r"^unknown sampler 'tpee'\. Did you mean 'tpe'\? Known: gp, nsga2, random, tpe\.$"),
         ("--objective latancy", r"^unknown objective 'latancy'\. Did you mean 'latency'\?"),
         ("--energy-model horowitz", r"^unknown energy .*'horowitz'\. Did you mean 'horowitz-45nm'\?"),
-        ("--time 5parsec", r"^'5parsec' is no duration: give a number above 0 and a unit of s, m, h, d, like 90s"),
+        ("--time 5parsec", r"^--time 5parsec is not a duration: give a number above 0 and a unit of s, m, h, d, like 90s"),
         ("--target-hypervolume 2", r"^--target-hypervolume 2 must be above 0, and 1 at most$"),
         (
             "--tell-stopped prunned",
-            r"^unknown --tell-stopped 'prunned'\. Did you mean 'pruned'\? Known: partial, pruned",
+            r"^--tell-stopped prunned is unknown; known: partial, pruned$",
         ),
-        ("--epoch-timeout 5", r"^'5' is no duration: give a number above 0 and a unit"),
+        ("--epoch-timeout 5", r"^--epoch-timeout 5 is not a duration: give a number above 0 and a unit"),
         ("--from nowhere", r"^unknown search in searches: 'nowhere'\."),
         ("--gpus-per-trial 1.5", r"^--gpus-per-trial 1\.5: a fraction shares one GPU, .* take 1 or 2$"),
         ("--plugins-dir nowhere", r"^--plugins-dir .*nowhere: no such folder$"),
@@ -100,13 +100,14 @@ def test_run_without_a_task_says_where_tasks_are_listed(command: Command) -> Non
     [
         ("space: {steps: 1..4000}", r"^s\.yaml: steps: 4000 is outside 1\.\.\d+; .* narrowed, never widened$"),
         ("space: {steps: {low: 1}}", r"^s\.yaml: space: steps: \{'low': 1\} is not a value, a list of values or LOW"),
-        ("space: [steps]", r"^s\.yaml: space must map hyperparameters to values, not \['steps'\]$"),
+        ("space: [steps]", r"^s\.yaml, line 1: space must map hyperparameters to values, not \['steps'\]$"),
         ("trials: [1", r"^s\.yaml: not readable as YAML: .*line 1"),
         ("trails: 5", r"^unknown option in s\.yaml: 'trails'\. Did you mean 'trials'\?"),
-        ("trials: many", r"^s\.yaml: trials: 'many' is no whole number$"),
-        ("workers: true", r"^s\.yaml: workers: True is no whole number$"),
-        ("time: 90", r"^'90' is no duration: give a number above 0 and a unit"),
-        ("epochs: 0", r"^s\.yaml: epochs: training\.epochs: 0 is outside 1\.\.10000"),
+        ("trials: many", r"^s\.yaml, line 1: trials: many is not a whole number$"),
+        ("workers: true", r"^s\.yaml, line 1: workers: True is not a whole number$"),
+        ("task: digits\ntime: 90x", r"^s\.yaml, line 2: time: 90x is not a duration: give a number above 0 and a unit"),
+        ("task: digits\n\ntrials: 0", r"^s\.yaml, line 3: trials: 0 must be above 0$"),
+        ("epochs: 0", r"^s\.yaml, line 1: epochs: training\.epochs: 0 is outside 1\.\.10000"),
         ("- task: digits", r"^s\.yaml: a study file is a mapping of option: value, see examples/study\.yaml$"),
         ("", r"^s\.yaml: a study file is a mapping"),
     ],
@@ -190,7 +191,7 @@ def test_a_folder_that_can_not_be_made_is_refused_before_the_search(command: Com
 
     said = command("run", "--task", "digits", "--folder", "notes")
 
-    assert said.problem() == f"--folder notes: {tmp_path}/notes is no folder that can be written; choose another"
+    assert said.problem() == f"--folder notes: {tmp_path}/notes is not a folder that can be written; choose another"
     assert Path("notes").read_text() == "mine"
 
 
@@ -208,7 +209,7 @@ def test_missing_data_files_are_named_and_no_search_is_begun(in_new_process: Com
     [
         ("pareto", r"^no search found in sqlite:///.*mlflow\.db; run: spikefront run --task digits$"),
         ("pareto --search mine", r"^no search found in sqlite:///"),
-        ("pareto --max-energy 5bananas", r"^'5bananas' is no energy: give a number above 0 and a unit of pJ, nJ, uJ"),
+        ("pareto --max-energy 5bananas", r"^--max-energy 5bananas is not an energy: give a number above 0 and a unit of pJ, nJ, uJ"),
         ("pareto --min-quality nan", r"^--min-quality nan must be a finite number"),
         ("plugins --kind codin", r"^unknown kind 'codin'\. Did you mean 'coding'\? Known: .*neuron"),
         ("plugins --plugins-dir nowhere", r"^--plugins-dir nowhere: no such folder$"),
@@ -253,7 +254,8 @@ def test_a_process_of_its_own_says_the_same(in_new_process: Command, arguments: 
 HELP = """
 import contextlib, io, json, sys
 import typer
-from spikefront.search import app, main
+from spikefront.commands.app import app
+from spikefront.search import main
 
 def help_of(verb, command):
     sys.argv = ["spikefront", *verb, "--help"]

@@ -1,41 +1,27 @@
-"""What a search writes down about itself so that it can be resumed, and what must not have changed by then."""
+"""Metadata stored for resuming, and the checks on resume."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from spikefront.plugins import Registry
-from spikefront.searchspace import OPTIONS, Narrowing, Space, UsageError, parse_set, read_options
+from spikefront.runners.engine.memory.journal import read_attributes
+from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
+from spikefront.searchspace import Space, UsageError, parse_set
 
-CHANGEABLE: Final = frozenset(
-    {
-        "trials",
-        "time",
-        "target_hypervolume",
-        "workers",
-        "address",
-        "gpus_per_trial",
-        "epoch_timeout",
-        "tracking_uri",
-        "experiment",
-        "folder",
-        "data_dir",
+
+def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[str, Any]:
+    """Return what a search stores about itself, as plain values: the options that were given, plugins and space."""
+    options = {
+        OPTIONS[name].key: _plain(getattr(settings, name)) for name in settings.given if OPTIONS[name].option.study
     }
-)
-"""Options that a resumed search may be given anew; all others are those that it was begun with."""
-
-
-def about(
-    options: Mapping[str, Any], narrowings: Sequence[Narrowing], registry: Registry, space: Space
-) -> dict[str, Any]:
-    """Return what a search keeps about itself, as plain values."""
     return {
-        "options": {key: _plain(value) for key, value in options.items()},
-        "narrowings": [str(narrowing) for narrowing in narrowings],
+        "options": {**options, "task": settings.task, "name": settings.name},
+        "narrowings": [str(narrowing) for narrowing in settings.narrowings],
         "plugins": registry.versions(),
         "space": _digest(space),
     }
@@ -52,34 +38,46 @@ def _digest(space: Space) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def options_of(kept: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Narrowing]]:
-    """Return the options and narrowings of a search that is resumed.
+def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
+    """Return the settings of a search that is resumed: those that it began with, and the options given now.
 
     Args:
-        kept: what ``about`` returned when it began.
-        given: options of this call, which override.
+        given: options by name, ``resume`` among them; None stands for an option that is not given.
 
     Raises:
+        UnknownName: when there is no such search.
         UsageError: for an option that can't be changed any more.
     """
-    for key in given:
-        if key not in CHANGEABLE and kept["options"].get(key) != _plain(given[key]):
-            flags = ", ".join(f"--{name.replace('_', '-')}" for name in OPTIONS if name in CHANGEABLE)
-            raise UsageError(f"--{key.replace('_', '-')} can't be changed when a search is resumed; what can: {flags}")
-    stored = read_options(kept["options"], "the journal")
-    return {**stored, **given}, [parse_set(text) for text in kept["narrowings"]]
+    options = {named_option(name).name: value for name, value in given.items() if value is not None}
+    if "space" in options or "config" in options:
+        raise UsageError("a resumed search has the space that it began with; leave out --set and --config")
+    name = options["resume"]
+    stored = read_attributes(Path(options.get("folder", "searches")) / name)["search"]
+    began = {named_option(key, "the journal").name: value for key, value in stored["options"].items()}
+    sources = {"epochs": "the journal"}  # its narrowing is among the others
+    fixed = {key: value for key, value in began.items() if not OPTIONS[key].option.changeable}
+    before, now = SearchSettings(**fixed, sources=sources), SearchSettings(**options)
+    for key in options:
+        declared = OPTIONS[key]
+        if not declared.option.study or declared.option.changeable or key == "name":
+            continue
+        if getattr(before, key) != getattr(now, key):
+            flags = ", ".join(other.flag for other in OPTIONS.values() if other.option.changeable)
+            raise UsageError(f"{declared.flag} can't be changed when a search is resumed; what can: {flags}")
+    narrowings = tuple(parse_set(text) for text in stored["narrowings"])
+    return SearchSettings(**{**began, **options, "name": name, "space": narrowings or None}, sources=sources)
 
 
-def refuse_changed(kept: Mapping[str, Any], registry: Registry, space: Space) -> None:
+def refuse_changed(stored: Mapping[str, Any], registry: Registry, space: Space) -> None:
     """Raise ``UsageError`` when plugins or the space are not what they were when the search began."""
-    before, now = kept["plugins"], registry.versions()
+    before, now = stored["plugins"], registry.versions()
     used = {row.name.rpartition(".")[0] for row in space.rows()} | {f"task.{space.task}"}
     changed = [
         f"{name} was {before.get(name, 'not there')} and is {now.get(name, 'not there')}"
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name) and (name in used or name in before)
     ]
-    if not changed and kept["space"] != _digest(space):
+    if not changed and stored["space"] != _digest(space):
         changed = ["the ranges of its hyperparameters are others"]
     if changed:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The Optuna study: the one truth about a search, in a journal file that the driver alone owns."""
+"""The Optuna study of a search, in a journal file that the driver alone writes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from spikefront.plugins import Task
+from spikefront.plugins import Sampler
 from spikefront.runners.engine.memory.journal import open_journal
-from spikefront.runners.engine.sampling import make_sampler
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, EarlierTrial, Objective, State, Value
-from spikefront.searchspace.front import hypervolume, losses, nondominated
+from spikefront.searchspace import Candidate, Front, Objective, State, Trial, Value
+from spikefront.searchspace.front import objective_vector
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -27,32 +26,27 @@ _STATES: Final[dict[State, TrialState]] = {
 }
 
 
-def objectives_of(task: type[Task], settings: SearchSettings) -> tuple[Objective, ...]:
-    """Return the axes of the front: quality, energy and, if asked for, latency."""
-    quality = Objective("quality", task.maximize, task.worst_quality, task.best_quality)
-    return (quality, ENERGY, LATENCY) if settings.latency_objective else (quality, ENERGY)
-
-
 def create_study(
-    settings: SearchSettings, objectives: Sequence[Objective], about: Mapping[str, Any] | None = None
+    settings: SearchSettings, objectives: Sequence[Objective], sampler: Sampler, about: Mapping[str, Any] | None = None
 ) -> optuna.Study:
     """Create the study of a new search; call it under the ``DriverLock``.
 
     Args:
         settings: how to search.
         objectives: the axes of the front.
-        about: what to keep in the journal, so that the search can be resumed.
+        sampler: proposes candidates.
+        about: what to store in the journal, so that the search can be resumed.
 
     Raises:
         UsageError: when the folder already holds a search.
     """
-    refuse_taken(settings)
+    refuse_taken(settings)  # again, now that no other driver can begin one
     settings.journal.unlink(missing_ok=True)  # of a driver that died at once
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=settings.name,
-        storage=open_journal(settings.folder),
-        sampler=make_sampler(settings.sampler, settings.seed),
+        storage=open_journal(settings.directory),
+        sampler=sampler.make(settings.seed),
         directions=["maximize" if objective.maximize else "minimize" for objective in objectives],
     )
     study.set_user_attr("search", dict(about or {}))
@@ -60,14 +54,14 @@ def create_study(
     return study
 
 
-def reopen_study(settings: SearchSettings) -> optuna.Study:
+def reopen_study(settings: SearchSettings, sampler: Sampler) -> optuna.Study:
     """Open the study of a search that was begun before; call it under the ``DriverLock``."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_journal(settings.folder)
+    storage = open_journal(settings.directory)
     study = optuna.load_study(study_name=settings.name, storage=storage)
     # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
     seed = int(np.random.SeedSequence((settings.seed, len(study.get_trials(deepcopy=False)))).generate_state(1)[0])
-    study.sampler = make_sampler(settings.sampler, seed)
+    study.sampler = sampler.make(seed)
     _begin_session(study)
     return study
 
@@ -94,27 +88,30 @@ def _naive(moment: datetime) -> datetime:
 
 
 class Cost(TypedDict):
-    """What a trial's judging takes, in seconds: ``counted`` from its operations, ``measured`` at its own speed."""
+    """Seconds of an evaluation: ``counted`` from its operations, ``measured`` at its own speed."""
 
     counted_s: float
     measured_s: float
 
 
 class StudyRecord:
-    """Asks the study for trials and tells it what became of them.
+    """The trials of a study: asked for, and recorded when they end.
 
-    The rules: energy and latency are told as logarithms; a vector with a missing, NaN or infinite member is FAIL, with
-    a reason; a trial that did not spend its full budget is never COMPLETE; nothing stays RUNNING.
+    The rules: energy and latency are recorded as logarithms; a vector with a missing, NaN or infinite member is FAIL,
+    with a reason; a trial that did not spend its full budget is never COMPLETE; nothing stays RUNNING.
 
-    What became of a trial is its attribute ``outcome``. Optuna's own state is what the sampler learns from, and differs
-    in one case: with ``tell_stopped="partial"`` a trial that was stopped early is told as COMPLETE, with the values
-    that it had reached.
+    The outcome of a trial is its attribute ``outcome``. Optuna's own state is what the sampler learns from, and differs
+    in one case: with ``tell_stopped="partial"`` a trial that was stopped early is COMPLETE there, with the values that
+    it had reached.
 
     Args:
         study: the study, of which this is the only user.
         objectives: what is optimised.
         limits: what candidates should keep to.
-        tell_stopped: what the sampler is told of a trial that was stopped early.
+        tell_stopped: how a trial that was stopped early is reported to the sampler.
+
+    Attributes:
+        front: the trials evaluated at full budget, also before the search was resumed, and the front among them.
     """
 
     def __init__(
@@ -129,6 +126,8 @@ class StudyRecord:
         self._limits = limits
         self._tell_stopped = tell_stopped
         self._running: dict[int, optuna.Trial] = {}
+        self._noted: dict[tuple[int, str], Any] = {}
+        self.front = Front(self.objectives, self.earlier)
 
     def ask(self) -> optuna.Trial:
         """Start a trial."""
@@ -161,13 +160,13 @@ class StudyRecord:
             metrics: its last metrics.
             epoch: the epoch that they belong to.
             again: whether it was broken off by the end of the search, so that resuming judges it again.
-            cost: what it took, where that is known.
+            cost: seconds that it took, where known.
         """
         trial = self._running.pop(number)
         values: list[float] | None = None
         if state == "COMPLETE" or (state == "PRUNED" and not again and self._tell_stopped == "partial"):
             try:
-                values = told_values(metrics, self.objectives)
+                values = objective_vector(metrics, self.objectives)
             except ValueError as error:
                 state, reason = "FAIL", str(error)
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
@@ -178,33 +177,8 @@ class StudyRecord:
         trial.set_user_attr("outcome", outcome)
         told = TrialState.COMPLETE if values is not None else _STATES[state]
         self.study.tell(trial, values, told, skip_if_finished=False)
+        self.front.add(Trial(number, state, trial.user_attrs.get("candidate", {}), finite))
         return state, reason
-
-    @property
-    def judged(self) -> int:
-        """Number of trials that were judged at full budget, also before the search was resumed."""
-        return len(self._judged()[0])
-
-    @property
-    def front(self) -> tuple[int, ...]:
-        """Numbers of the trials that were judged at full budget and that no other such trial dominates."""
-        numbers, points = self._judged()
-        return tuple(np.array(numbers)[nondominated(losses(points, self.objectives))].tolist()) if numbers else ()
-
-    @property
-    def hypervolume(self) -> float:
-        """Share of the space between worst and ideal that the front dominates, from 0 to 1."""
-        return hypervolume(self._judged()[1], self.objectives)
-
-    def _judged(self) -> tuple[list[int], list[list[float]]]:
-        outcomes = [(trial.number, trial.user_attrs.get("outcome")) for trial in self.study.get_trials(deepcopy=False)]
-        judged = [
-            (number, outcome["metrics"]) for number, outcome in outcomes if outcome and outcome["state"] == "COMPLETE"
-        ]
-        return (
-            [number for number, _ in judged],
-            [[metrics[axis.metric] for axis in self.objectives] for _, metrics in judged],
-        )
 
     def costs(self, last: int) -> list[tuple[Mapping[str, Value], Cost]]:
         """Return flat candidate and cost of the last trials of which it is known, in the order of their numbers."""
@@ -214,12 +188,12 @@ class StudyRecord:
         return found[::-1]
 
     def begin_with(self, answers: Sequence[Mapping[str, Value]]) -> None:
-        """Queue candidates to be judged before any that the sampler proposes."""
-        for one in answers:
-            self.study.enqueue_trial(dict(one), user_attrs={"prior": True})
+        """Queue candidates to be evaluated before any that the sampler proposes."""
+        for candidate in answers:
+            self.study.enqueue_trial(dict(candidate), user_attrs={"prior": True})
 
     def take_up(self) -> None:
-        """Settle what an earlier driver left: finish what had been judged, queue again what had not."""
+        """Settle the trials of an earlier driver: record the end of those evaluated, queue the others again."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._settle(trial)
         trials = self.study.get_trials(deepcopy=False)
@@ -229,7 +203,7 @@ class StudyRecord:
                 self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
 
     def _settle(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Tell of a trial that was running when its driver died."""
+        """Record the end of a trial that was running when its driver died."""
         self._running[trial.number] = optuna.Trial(self.study, trial._trial_id)
         outcome = trial.user_attrs.get("outcome")
         if outcome is not None:  # the driver died between the two records of its end
@@ -244,27 +218,30 @@ class StudyRecord:
         else:
             self.tell(trial.number, "FAIL", "the driver died; judged again under another number", {}, again=True)
 
-    def note_rungs(self, number: int, records: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what early stopping knows of a running trial."""
-        self._running[number].set_user_attr("rungs", list(records))
+    def note_state(self, number: int, rule: str, state: Any) -> None:
+        """Store the state of a stopping rule for a running trial, unless it is stored already."""
+        if state is not None and self._noted.get((number, rule)) != state:
+            self._running[number].set_user_attr(_state_attribute(rule), state)
+            self._noted[number, rule] = state
 
-    def rungs(self) -> list[dict[str, Any]]:
-        """Return what was kept by ``note_rungs``; of a trial that is judged again under its new number."""
+    def states(self, rule: str) -> dict[int, Any]:
+        """Return the states that a stopping rule stored, by trial; of a trial that is evaluated again, by its last."""
         trials = self.study.get_trials(deepcopy=False)
         again = {trial.user_attrs["retry_of"]: trial.number for trial in trials if "retry_of" in trial.user_attrs}
-        records = []
+        found = {}
         for trial in trials:
             number = trial.number
             while number in again:
                 number = again[number]
-            records += [{**record, "number": number} for record in trial.user_attrs.get("rungs", ())]
-        return records
+            if _state_attribute(rule) in trial.user_attrs:
+                found[number] = trial.user_attrs[_state_attribute(rule)]
+        return found
 
     @property
-    def earlier(self) -> tuple[EarlierTrial, ...]:
+    def earlier(self) -> tuple[Trial, ...]:
         """Trials that have ended, in the order of their numbers."""
         return tuple(
-            EarlierTrial(
+            Trial(
                 number=trial.number,
                 candidate=trial.user_attrs.get("candidate", {}),
                 state=trial.user_attrs["outcome"]["state"],
@@ -280,22 +257,10 @@ class StudyRecord:
 
     @property
     def running(self) -> tuple[int, ...]:
-        """Numbers of the trials that have not been told yet."""
+        """Numbers of the trials that have not ended."""
         return tuple(self._running)
 
 
-def told_values(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
-    """Return the objective vector as the sampler sees it.
-
-    Raises:
-        ValueError: saying which member is missing, NaN, infinite or, on a logarithmic axis, not positive.
-    """
-    values = []
-    for objective in objectives:
-        if objective.metric not in metrics:
-            raise ValueError(f"{objective.metric} is missing")
-        value = metrics[objective.metric]
-        if not math.isfinite(value) or (objective.log and value <= 0):
-            raise ValueError(f"{objective.metric} is {value:g}")
-        values.append(objective.told(value))
-    return values
+def _state_attribute(rule: str) -> str:
+    """Return the attribute of a trial that holds a rule's state; that of halving is named as in the first version."""
+    return "rungs" if rule == "halving" else f"stopping.{rule}"

@@ -1,4 +1,4 @@
-"""Which of several candidates to judge next, when they differ in what they cost."""
+"""Sampler that prefers what the search can afford, when candidates differ in cost."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SLACK: Final = 1.1  # on a prediction, which is off by a factor of about 1.3 in
 _Key = frozenset[tuple[str, Value]]
 
 
-class ThriftySampler(BaseSampler):
-    """Lets another sampler propose several times, and takes what this search can afford.
+class AffordableSampler(BaseSampler):
+    """Wrapper of a sampler that draws several proposals, and takes one that the search can afford.
 
     - The first ``startup`` trials take the codings in turn: of four random candidates of a coding the cheapest.
-    - Afterwards the sampler's first proposal is taken, unless it was judged before, or would not be ready within
+    - Afterwards the sampler's first proposal is taken, unless it was evaluated before, or would not be ready within
       ``room_s``: by the end of the search's time or, of the last trials, before the others have ended. Then it
       proposes again, four times in all; after that candidates are drawn at random, and if none fits, the cheapest is
       taken.
@@ -38,8 +38,8 @@ class ThriftySampler(BaseSampler):
     Args:
         inner: the sampler that proposes.
         space: what is searched.
-        cost: what predicts the seconds of a candidate.
-        room_s: seconds within which a candidate should be judged, which may be infinite.
+        cost: predicts the seconds of a candidate.
+        room_s: seconds within which a candidate should be evaluated, which may be infinite.
         startup: how many trials the cheap start has.
         seed: seed of the cheap start.
     """
@@ -65,12 +65,12 @@ class ThriftySampler(BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         self._chosen = _Proposal(lambda *_: None)
         if "fixed_params" not in trial.system_attrs:  # else it was queued, and there is nothing to propose
-            self._look_at(study)
+            self._note_candidates(study)
             propose = self._cheap if len(self._seen) < self._startup else self._fitting
             self._chosen = propose(study, trial)
         return self._chosen.distributions
 
-    def _look_at(self, study: optuna.Study) -> None:
+    def _note_candidates(self, study: optuna.Study) -> None:
         for other in study.get_trials(deepcopy=False):
             if other.number not in self._seen and "candidate" in other.user_attrs:
                 self._seen[other.number] = frozenset(other.user_attrs["candidate"].items())
@@ -108,7 +108,7 @@ class ThriftySampler(BaseSampler):
 
     def _fits(self, candidate: Candidate, room: float) -> bool:
         seconds = self._cost.predict(candidate)
-        return math.isinf(seconds) or seconds * _SLACK <= room  # what can't be counted gets its chance
+        return math.isinf(seconds) or seconds * _SLACK <= room  # a candidate of unknown cost is not left out
 
     def _draw(self, study: optuna.Study, trial: FrozenTrial, sampler: BaseSampler) -> _Proposal:
         joint = sampler.infer_relative_search_space(study, trial)
@@ -136,7 +136,7 @@ class ThriftySampler(BaseSampler):
 
 
 class _Proposal:
-    """Stands in for an Optuna trial, and leaves no trace in the study."""
+    """Draft of an Optuna trial, of which the study has no record."""
 
     candidate: Candidate
 

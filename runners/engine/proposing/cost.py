@@ -1,4 +1,4 @@
-"""What a candidate will take to judge: its operations, corrected by what was measured."""
+"""Prediction of evaluation time: operation count, calibrated on finished trials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Measured:
 
 
 class CostModel:
-    """Predicts the seconds that a candidate's judging takes: a count of its operations, corrected by what was measured.
+    """Predicts the seconds that a candidate's evaluation takes: a count of its operations, corrected by measurements.
 
     The correction is the mean of log(measured / counted) over the last trials, and one trial that was right: each
     weighs 1, and 4 more for each of coding, neuron and backbone that it has in common with the candidate.
@@ -37,7 +37,7 @@ class CostModel:
         self._counted: dict[Candidate, float] = {}
 
     def predict(self, candidate: Candidate) -> float:
-        """Return the seconds that the whole judging of a candidate will take."""
+        """Return the seconds that the whole evaluation of a candidate will take."""
         parts, weight, total = _parts(candidate), 1.0, 0.0
         for trial in self._measured:
             here = 1.0 + 4.0 * sum(a == b for a, b in zip(trial.parts, parts, strict=True))
@@ -53,18 +53,18 @@ class CostModel:
         return self._counted[candidate]
 
     def measured(self, candidate: Candidate, counted_s: float, measured_s: float) -> None:
-        """Take in what a trial took.
+        """Add the time of a finished trial.
 
         Args:
-            candidate: what was judged.
-            counted_s: what ``counted`` said before, in seconds.
-            measured_s: what its whole judging took, or would have taken at the speed of the epochs that ran.
+            candidate: what was evaluated.
+            counted_s: what ``counted`` returned before, in seconds.
+            measured_s: time of its whole evaluation, at the speed of the epochs that ran.
         """
         if 0 < counted_s < math.inf and 0 < measured_s < math.inf:
             self._measured.append(_Measured(_parts(candidate), math.log(measured_s / counted_s)))
 
     def remember(self, trials: Iterable[tuple[Candidate, Cost]]) -> None:
-        """Take in what trials took before the search was resumed."""
+        """Add the times of trials that ended before the search was resumed."""
         for candidate, cost in trials:
             self.measured(candidate, **cost)
 

@@ -1,4 +1,4 @@
-"""A process that counts candidates' operations: it runs code of plugins, which must not end or block the driver."""
+"""Process that counts candidates' operations: code of plugins, which must not end or block the driver."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _TRIES: Final = 3  # a plugin may be broken, but not every one
 class CountingProcess:
     """Counts as ``Workloads`` does, in a process of its own that starts at once, in the background.
 
-    A candidate whose count fails, ends the process or takes more than ten seconds is infinitely dear. After the third
-    process that was lost all are.
+    A candidate whose count fails, ends the process or takes more than ten seconds gets infinite cost. After three lost
+    processes every candidate does.
 
     Args:
         plugin_dirs: folders with loose plugin files.
@@ -62,14 +62,14 @@ class CountingProcess:
             process.stdin.flush()
 
     def tell(self, data: SearchData) -> None:
-        """Say what is searched on; needed once, before the first count."""
+        """Send shapes and sizes of the data; needed once, before the first count."""
         # shapes and sizes are what counts
         sample = data.train.inputs[:2].numpy()
         self._data = (sample, len(data.train), len(data.validation), data.outputs)
         self._write(self._process, self._data)
 
     def __call__(self, candidate: Candidate) -> float:
-        """Return the seconds that the judging of a candidate should take by its operations."""
+        """Return the seconds that the evaluation of a candidate should take by its operations."""
         if self._lost >= _TRIES:
             return math.inf
         self._write(self._process, candidate.flat())
@@ -98,7 +98,7 @@ def counting_process(settings: SearchSettings) -> Iterator[CountingProcess | Non
     if not settings.cost_aware:
         yield None
         return
-    counting = CountingProcess(settings.plugin_dirs, ONE_GPU if settings.gpus_per_trial else ONE_CORE)
+    counting = CountingProcess(settings.plugin_folders, ONE_GPU if settings.gpus_per_trial else ONE_CORE)
     try:
         yield counting
     finally:

@@ -1,4 +1,4 @@
-"""What a search judges first: what others found, and what is published."""
+"""First candidates of a search: the front of another search, defaults and published settings."""
 
 from __future__ import annotations
 
@@ -24,22 +24,32 @@ _SHARE: Final = 2 / 3  # of the trials; the rest is the sampler's, however few t
 Answers = dict[str, Value]
 
 
+def check_start(settings: SearchSettings, space: Space) -> None:
+    """Raise ``UsageError`` when there is no search of the name in ``--from``, or it has found nothing in this space."""
+    _from_front(settings, space)
+
+
+def _from_front(settings: SearchSettings, space: Space) -> list[Answers]:
+    if settings.from_ is None:
+        return []
+    found = space.answers(front_of(Path(settings.folder) / settings.from_))
+    if not found:
+        raise settings.error("from_", ": no coding on its front is in this space; leave it out")
+    return found
+
+
 def first_answers(settings: SearchSettings, space: Space, cost: CostModel | None) -> list[Answers]:
     """Return what the first trials answer to ``Space.suggest``: the front of another search, then the priors.
 
     Args:
-        settings: what was asked for; a search of few trials takes the first of them only.
+        settings: options of the search; one of few trials takes the first of them only.
         space: what is searched.
         cost: by which the priors are sorted, the cheapest first; None leaves them in the order of the codings.
 
     Raises:
         UsageError: when there is no other search of that name, or it has found nothing in this space.
     """
-    found: list[Answers] = []
-    if settings.begin_from is not None:
-        found = space.answers(front_of(settings.folder.parent / settings.begin_from))
-        if not found:
-            raise UsageError(f"--from {settings.begin_from}: no coding on its front is in this space; leave it out")
+    found = _from_front(settings, space)
     if settings.priors:
         priors = space.priors()
         if cost is not None:
@@ -53,7 +63,7 @@ def front_of(folder: Path) -> list[Mapping[str, Value]]:
 
     Raises:
         UnknownName: when there is no such search beside the others.
-        UsageError: when none of its trials has been judged.
+        UsageError: when none of its trials has been evaluated at full budget.
     """
     read_attributes(folder)
     # not ``open_journal``, which mends the file: another driver may be writing it

@@ -1,16 +1,42 @@
-"""Prints rows for people, on stdout. Programs read csv or json."""
+"""Rows, sentences and warnings on the terminal. Programs read csv or json."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Final
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spikefront.searchspace.units import format_energy
 
 if TYPE_CHECKING:
     import pandas
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+class Conclusions(NamedTuple):
+    """Rows, and what they show.
+
+    Attributes:
+        frame: a row for each member of the front, cheapest first.
+        sentences: the conclusions.
+    """
+
+    frame: pandas.DataFrame
+    sentences: Sequence[str]
+
 
 _LEFT_OUT: Final = ("search", "run_id", "spike_rate", "sops", "macs")
 """Columns of a front that csv and json have, and for which 80 characters leave no room."""
@@ -67,13 +93,38 @@ def _json(frame: pandas.DataFrame) -> str:
     return json.dumps(rows, indent=2, allow_nan=False)
 
 
-def print_rows(frame: pandas.DataFrame, form: str) -> None:
-    """Print rows to stdout as ``table``, ``json``, ``csv`` or ``markdown``."""
-    if form == "json":
+def print_rows(frame: pandas.DataFrame, format_: Format) -> None:
+    """Print rows to stdout."""
+    if format_ is Format.json:
         print(_json(frame))
-    elif form == "csv":
+    elif format_ is Format.csv:
         print(frame.to_csv(index=False), end="")
-    elif form == "markdown":
+    elif format_ is Format.markdown:
         print(markdown(frame), end="")
     else:
         print_table(frame)
+
+
+def print_conclusions(found: Conclusions, format_: Format) -> None:
+    """Print rows, then sentences: below a table, on stderr beside any other format; exit with 1 without a row."""
+    print_rows(found.frame, format_)
+    for sentence in found.sentences:
+        print(sentence, file=sys.stdout if format_ is Format.table else sys.stderr)
+    if found.frame.empty:
+        sys.exit(1)
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr."""
+    print(f"spikefront: warning: {text}", file=sys.stderr)
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Print users' warnings that come up inside to stderr, a line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for each in caught:
+        if each.category is UserWarning:
+            warn(str(each.message))

@@ -1,0 +1,1 @@
+"""The commands: one file for each, with the function of the Python API that it is made of."""

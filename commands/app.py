@@ -1,0 +1,306 @@
+"""The command line, derived from the signatures of Python functions."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
+
+import pluggy
+import typer
+from typer.core import TyperCommand
+
+from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.options import Declared, number, options_of, path, switch, whole
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+hookimpl = pluggy.HookimplMarker("spikefront")
+"""Marks ``register_commands(app)`` in a package or a plugin file; importing it loads nothing heavy."""
+
+_hookspec = pluggy.HookspecMarker("spikefront")
+
+
+class Hooks:
+    """Hooks of the command line."""
+
+    @_hookspec
+    def register_commands(self, app: typer.Typer) -> None:
+        """Register commands.
+
+        Args:
+            app: add commands to it, with ``@app.command()`` or ``spikefront.commands.app.command``.
+        """
+
+
+COMMANDS_GROUP: Final = "spikefront.commands"
+"""Group of entry points that name modules with commands, which are imported at every start of the command line."""
+PLUGINS_VARIABLE: Final = "SPIKEFRONT_PLUGINS_DIR"
+
+_REPEATED: Final = "read_all"  # name of what ``many`` returns
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help lists options under the heading of their group."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # Typer's own copies of Click's classes
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = "Arguments" if parameter.param_type_name == "argument" else _heading(parameter)
+                groups.setdefault(heading, []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def _heading(parameter: object) -> str:
+    return str(getattr(parameter, "rich_help_panel", None) or "Options")
+
+
+def new_app(**more: Any) -> typer.Typer:
+    """Return an empty Typer app with the manners of this command line: plain text, help without arguments."""
+    return typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, **more)
+
+
+app = new_app(
+    name="spikefront",
+    help="Find the spiking-network codings on the accuracy/energy Pareto front.",
+    epilog="Example: spikefront run --task digits --trials 24, then: spikefront pareto",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import spikefront
+
+        print(f"spikefront {spikefront.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find the spiking-network codings on the accuracy/energy Pareto front."""
+
+
+def door(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function of the Python API whose options may be text with units or plain values.
+
+    Raises:
+        UnknownName: on a call with an option that the function does not have.
+        OptionError: on a call with a value that makes no sense; the message names the Python argument.
+    """
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        options = options_of(function)
+        renamed = {alias: name for name, declared in options.items() for alias in declared.option.aliases}
+        named = {renamed.get(name, name): value for name, value in kwargs.items()}
+        for name in named.keys() - signature.parameters.keys():
+            raise UnknownName("option", name, signature.parameters)
+        try:
+            given = signature.bind(*args, **named).arguments
+        except TypeError as error:
+            raise UsageError(f"{function.__name__}: {error}") from None
+        for name, value in given.items():
+            if name in options and value is not None:
+                given[name] = options[name].read(value)
+        return function(**given)  # type: ignore[call-arg]
+
+    return call
+
+
+def command(
+    show: Callable[..., None] | None = None,
+    *,
+    about: str,
+    example: str,
+    name: str = "",
+    to: typer.Typer = app,
+    formats: bool = False,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function of the Python API a command, too, whose flags and help follow from its signature.
+
+    Args:
+        show: prints what the function returns; with ``formats`` it gets the format as well; None prints nothing.
+        about: first line of the help.
+        example: arguments of a command line, for the help.
+        name: of the command; that of the function when empty.
+        to: Typer app that the command is added to.
+        formats: whether the command prints rows, and has ``--format``.
+    """
+
+    def register(function: Callable[P, R]) -> Callable[P, R]:
+        through = door(function)
+        add_command(
+            through, show, options_of(function), about=about, example=example, name=name, to=to, formats=formats
+        )
+        return through
+
+    return register
+
+
+def add_command(
+    function: Callable[..., Any],
+    show: Callable[..., None] | None,
+    options: Mapping[str, Declared],
+    *,
+    about: str,
+    example: str,
+    name: str = "",
+    to: typer.Typer = app,
+    formats: bool = False,
+) -> None:
+    """Add a command whose flags are some options, and that calls a function with those that are given."""
+
+    def run(**flags: Any) -> None:
+        format_ = flags.pop("format_", None)
+        for option in [key for key in flags if key.startswith("flag_")]:
+            _merge(flags, option.removeprefix("flag_"), flags.pop(option))
+        given = {key: value for key, value in flags.items() if value not in (None, [])}
+        found = function(**given)
+        if show is not None:
+            show(found, format_) if formats else show(found)
+
+    parameters = [parameter for declared in options.values() for parameter in _parameters(declared)]
+    if formats:
+        from spikefront.commands.printing import Format
+
+        note = Annotated[Format, typer.Option("--format", help="How to print rows", rich_help_panel="Output")]
+        parameters.append(_parameter("format_", note, Format.table))
+    order = sorted(parameters, key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+    run.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in order}
+    run.__doc__ = about
+    called = name or function.__name__.replace("_", "-")
+    to.command(called, cls=GroupedCommand, epilog=f"Example: spikefront {example}")(run)
+
+
+_KINDS: Final[Mapping[object, type]] = {whole: int, number: float, switch: bool}
+_METAVARS: Final[Mapping[object, str]] = {whole: "INTEGER", number: "NUMBER", path: "PATH"}
+
+
+def _merge(flags: dict[str, Any], name: str, value: Any) -> None:
+    """Use an option for what may also be given as an argument."""
+    if value in (None, []):
+        return
+    if isinstance(flags[name], list):
+        flags[name] = [*flags[name], *value]
+    elif flags[name] not in (None, value):
+        raise UsageError(f"{flags[name]} and --{name} {value} are two different ones; give one of them")
+    else:
+        flags[name] = value
+
+
+def _parameters(declared: Declared) -> Iterator[inspect.Parameter]:
+    """Yield what Typer needs to know of an option: its parameter, and for an argument that of its flag, too."""
+    option, required = declared.option, declared.default is inspect.Parameter.empty
+    kind: Any = _KINDS.get(option.read, str)
+    metavar = None if kind is bool else option.metavar or _METAVARS.get(option.read, "TEXT")
+    if getattr(option.read, "__name__", "") == _REPEATED or option.flag == "--set":
+        kind = list[kind]  # a type at run time, which Typer reads
+    help_text = re.sub(r"(?<!\.)\.$", "", declared.doc) + _shown_default(declared)
+    if not option.is_argument:
+        flag = declared.flag
+        if kind is bool:
+            flag = flag if declared.default is False and not option.both else f"{flag}/--no-{flag.removeprefix('--')}"
+        note = typer.Option(
+            flag, help=help_text, metavar=metavar, rich_help_panel=option.group or None,
+            envvar=option.envvar or None, show_envvar=False,
+        )  # fmt: skip
+        annotation: Any = Annotated[kind if required else kind | None, note]
+        yield _parameter(declared.name, annotation, inspect.Parameter.empty if required else None)
+        return
+    argument = typer.Argument(help=help_text, metavar=metavar)
+    if required:
+        yield _parameter(declared.name, Annotated[kind, argument], inspect.Parameter.empty)
+        return
+    yield _parameter(declared.name, Annotated[kind | None, argument], None)
+    if option.argument_flag:
+        also = typer.Option(
+            option.argument_flag, help="The same, as an option", metavar="NAME", rich_help_panel=option.group or None
+        )
+        yield _parameter(f"flag_{declared.name}", Annotated[kind | None, also], None)
+
+
+def _shown_default(declared: Declared) -> str:
+    default = declared.option.shown or declared.default
+    if default in (None, (), "", inspect.Parameter.empty) or (default is False and not declared.option.both):
+        return ""
+    if isinstance(default, tuple):
+        default = ", ".join(map(str, default))
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    return f"  [default: {default:g}]" if isinstance(default, float) else f"  [default: {default}]"
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+# Finding commands
+
+_FIRST: Final = ("run", "space", "plugins", "pareto", "compare", "report", "twin", "confirm", "export", "transfer")
+"""Order in which the help lists the first commands; others follow by name."""
+
+
+def load_commands(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the app with all commands: built-in ones, those of packages, and those of plugin files.
+
+    A command of a package comes through an entry point in the group ``spikefront.commands``, one of a plugin file by
+    ``--plugins-dir`` among the arguments or the environment variable ``SPIKEFRONT_PLUGINS_DIR``. One that can't be
+    loaded costs a warning.
+    """
+    import spikefront.commands as package
+
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
+        importlib.import_module(f"{package.__name__}.{name}")
+    manager = pluggy.PluginManager("spikefront")
+    manager.add_hookspecs(Hooks)
+    for source, load in _third_parties(arguments):
+        try:
+            manager.register(load(), name=source)
+        except (Exception, SystemExit) as error:  # a faulty package must not take the command line down
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"spikefront: warning: commands of {source} were not loaded: {reason}", file=sys.stderr)
+    manager.hook.register_commands(app=app)
+    return app
+
+
+def _third_parties(arguments: Sequence[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=COMMANDS_GROUP):
+        yield point.value, point.load
+    for file in _plugin_files(arguments):
+        from spikefront.plugins.registry import load_file
+
+        yield str(file), lambda file=file: load_file(file)  # type: ignore[misc]
+
+
+def _plugin_files(arguments: Sequence[str]) -> Iterator[Path]:
+    """Yield the plugin files that define commands; others are not imported for the command line's sake."""
+    folders = [os.environ.get(PLUGINS_VARIABLE, "")]
+    for position, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag == "--plugins-dir":
+            folders.append(value if equals else "".join(arguments[position + 1 : position + 2]))
+    for folder in filter(None, folders):
+        for file in sorted(Path(folder).glob("*.py")):
+            if b"register_commands" in file.read_bytes():
+                yield file

@@ -1,0 +1,94 @@
+"""``spikefront export``: a trained network of a front as a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+from spikefront.commands.app import add_command, door
+from spikefront.commands.options import DataDir, Experiment, PluginsDir, TrackingUri
+from spikefront.searchspace.options import Option, options_of, path, text
+
+if TYPE_CHECKING:
+    from spikefront.runners.deploy.model import Model
+
+
+@door
+def export(
+    run: Annotated[
+        str, Option("", text, "RUN", is_argument=True), "Member of a front: SEARCH/TRIAL, or an MLflow run id"
+    ],
+    to: Annotated[Path | str, Option("Output", path, "FILE"), "File to write; its model card goes to FILE.card.md"],
+    *,
+    search: Annotated[
+        str | None, Option("Search", text), "Name of the search, where RUN is the number of a trial"
+    ] = None,
+    format: Annotated[str, Option("Output", text, aliases=("form",)), "torch, nir or onnx"] = "torch",
+    data_dir: DataDir = None,
+    plugins_dir: PluginsDir = (),
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+) -> Model:
+    """Export a member of a front, as ``spikefront export`` does, and return it ready for use.
+
+    Args:
+        run: name of the search and number of the trial, ``digits-1/23``, or an MLflow run id.
+        to: file to write; its model card goes beside it.
+        search: name of the search, where ``run`` is only the number of the trial.
+        format: ``torch``, ``nir`` or ``onnx``.
+        data_dir: folder with data files.
+        plugins_dir: folders with loose plugin files.
+        tracking_uri: MLflow server or store.
+        experiment: MLflow experiment.
+
+    Raises:
+        UsageError: when there is no such member, or the format can't express it.
+    """
+    from spikefront.commands.handle import trial_of
+    from spikefront.commands.printing import warnings_in_one_line
+    from spikefront.plugins import load_registry
+    from spikefront.results.searches import fetch_member
+    from spikefront.results.store.connection import Store
+    from spikefront.runners.deploy.description import Confirmation, Origin
+    from spikefront.runners.deploy.export import check_target, export_trained
+
+    check_target(Path(to), format)
+    with TemporaryDirectory() as folder, warnings_in_one_line():
+        member = fetch_member(Store(tracking_uri, experiment), trial_of(run, search), Path(folder))
+        trial, spread = member.trial, member.confirmed
+        assert trial.weights is not None
+        return export_trained(
+            Path(to),
+            format,
+            candidate=trial.candidate,
+            weights=trial.weights,
+            registry=load_registry(_folders(plugins_dir)),
+            metrics=trial.metrics,
+            plugins=member.plugins,
+            energy_model=member.energy_model,
+            origin=Origin(member.search, str(trial.number), trial.run_id, member.commit),
+            confirmation=None if spread is None else Confirmation(**asdict(spread)),
+            data_dir=None if data_dir is None else Path(data_dir),
+        )
+
+
+def _folders(plugins_dir: object) -> tuple[Path, ...]:
+    assert isinstance(plugins_dir, tuple)
+    return plugins_dir
+
+
+def _export(**given: Any) -> None:
+    export(**given)
+    print(f"{given['to']}\n{given['to']}.card.md")
+
+
+add_command(
+    _export,
+    None,
+    options_of(export),
+    about="Write a trained network of a front into a file, with its model card.",
+    example="export digits-1/23 --to net.pt",
+    name="export",
+)

@@ -1,0 +1,180 @@
+"""A search as a Python object: its trials and its front, and all that is done with them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikefront.commands.app import door
+from spikefront.commands.options import Experiment, SearchName, TrackingUri
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spikefront.commands.printing import Conclusions
+    from spikefront.results.compare import Comparison
+    from spikefront.results.searches import StoredSearch
+    from spikefront.runners.deploy.model import Model
+    from spikefront.runners.engine.search import SearchOutcome
+    from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.searchspace import Objective, Trial
+
+
+class Search:
+    """A search in MLflow, as ``spikefront.run`` and ``spikefront.load_search`` return it.
+
+    It shows itself in a notebook as picture and table of its front.
+
+    Args:
+        stored: the search, as the store has it.
+        settings: options that it ran with; None where it was loaded.
+        outcome: how it ended; None where it was loaded.
+
+    Example:
+        >>> search = load_search("digits-1")  # doctest: +SKIP
+        >>> search.front(min_quality=0.95)  # doctest: +SKIP
+        >>> search.export(19, "net.pt").predict(images)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, stored: StoredSearch, settings: SearchSettings | None = None, outcome: SearchOutcome | None = None
+    ) -> None:
+        self._stored = stored
+        self.settings = settings
+        self.outcome = outcome
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._stored.name
+
+    @property
+    def task(self) -> str:
+        """Name of its task."""
+        return self._stored.task
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The axes of its front; the first is quality."""
+        return self._stored.objectives
+
+    @cached_property
+    def trials(self) -> Mapping[int, Trial]:
+        """Its trials by number; of a trial that was evaluated again only the last."""
+        return {trial.number: trial for trial in sorted(self._stored.trials, key=lambda trial: trial.number)}
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the space between worst and ideal that its front dominates, from 0 to 1."""
+        return self._stored.front.hypervolume
+
+    @property
+    def knee(self) -> Trial | None:
+        """The best compromise of its front; None of an empty one."""
+        return self._stored.front.knee()
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        store = self._stored.store
+        return {"tracking_uri": store.uri, "experiment": store.experiment}
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Folders that the search was given, for commands that need them as well."""
+        if self.settings is None:
+            return {}
+        return {name: getattr(self.settings, name) for name in ("data_dir", "plugins_dir")}
+
+    def front(self, **filters: Any) -> pd.DataFrame:
+        """Return its front as a DataFrame; the filters are those of ``spikefront.pareto``."""
+        from spikefront.commands.pareto import pareto
+
+        return pareto(self.name, **filters, **self._where)
+
+    def confirm(self, seeds: int = 5, **options: Any) -> Conclusions:
+        """Retrain its front with several seeds and evaluate it on the test split; see ``spikefront.confirm``."""
+        from spikefront.commands.confirm import confirm
+
+        return confirm(self.name, seeds=seeds, **{**self._settings, **self._folder, **options}, **self._where)
+
+    def twins(self, **options: Any) -> Conclusions:
+        """Compare its front with ANNs of the same backbones; see ``spikefront.twin``."""
+        from spikefront.commands.twin import twin
+
+        return twin(self.name, **{**self._settings, **self._folder, **options}, **self._where)
+
+    @property
+    def _folder(self) -> dict[str, Any]:
+        return {} if self.settings is None else {"folder": self.settings.folder}
+
+    def report(self, to: str | Path | None = None) -> Path:
+        """Write its report into an HTML file, and return that; see ``spikefront.report``."""
+        from spikefront.commands.report import report
+
+        return report(self.name, to=to, **self._where)
+
+    def compare(self, *others: str | Search) -> Comparison:
+        """Compare it with other searches of its task in the same store; see ``spikefront.compare``."""
+        from spikefront.commands.compare import compare
+
+        names = [other.name if isinstance(other, Search) else other for other in others]
+        return compare([self.name, *names], **self._where)
+
+    def export(self, trial: int, to: str | Path, format: str = "torch", **options: Any) -> Model:
+        """Export a member of its front into a file, and return it ready for use; see ``spikefront.export``."""
+        from spikefront.commands.export import export
+
+        return export(f"{self.name}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
+
+    def __repr__(self) -> str:
+        front = self._stored.front
+        return (
+            f"<Search {self.name}: task {self.task}, {len(self.trials)} trials, "
+            f"{len(front.members)} on the front, hypervolume {front.hypervolume:.4f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return picture and table of the front, for a notebook."""
+        from html import escape
+
+        from spikefront.results.plot import draw
+
+        front = self._stored.front
+        head = f"<p>{escape(repr(self).strip('<>'))}</p>"
+        if not front.members:
+            return head
+        picture = io.BytesIO()
+        draw(front, self._stored.quality).savefig(picture, format="svg", metadata={"Date": None})
+        source = base64.b64encode(picture.getvalue()).decode()
+        shown: str = self.front().drop(columns=["search", "run_id"]).to_html(index=False, float_format="{:.4g}".format)
+        image = f'<img alt="Front of {escape(self.name)}" src="data:image/svg+xml;base64,{source}" width="640">'
+        return f"{head}{image}{shown}"
+
+
+@door
+def load_search(
+    search: SearchName = None, *, tracking_uri: TrackingUri = None, experiment: Experiment = None
+) -> Search:
+    """Return a search that is in MLflow.
+
+    Args:
+        search: its name; None for the newest.
+        tracking_uri: MLflow server or store.
+        experiment: MLflow experiment.
+
+    Raises:
+        UsageError: when there is no such search, or the store does not answer.
+    """
+    from spikefront.results.searches import StoredSearch
+    from spikefront.results.store.connection import Store
+
+    return Search(StoredSearch.open(Store(tracking_uri, experiment), search))
+
+
+def trial_of(run: str, search: str | None) -> str:
+    """Return ``SEARCH/TRIAL`` of a member that may be given by its number beside the name of its search."""
+    return f"{search}/{run}" if search is not None and run.isdecimal() else run

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from spikefront.searchspace.options import Option, many, path, text
+
+SearchName = Annotated[
+    str | None,
+    Option("Search", text, "SEARCH", is_argument=True, argument_flag="--search", shown="the newest"),
+    "Name of the search",
+]
+DataDir = Annotated[Path | str | None, Option("Where", path, "FOLDER"), "Folder with data files"]
+PluginsDir = Annotated[
+    Path | str | Sequence[Path | str],
+    Option("Where", many(path), "FOLDER", aliases=("plugin_dirs",), envvar="SPIKEFRONT_PLUGINS_DIR"),
+    "Folder with plugin files; repeatable",
+]
+Folder = Annotated[Path | str, Option("Where", path, "FOLDER"), "Folder of all searches"]
+TrackingUri = Annotated[
+    str | None,
+    Option("Where", text, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db"),
+    "MLflow server or store",
+]
+Experiment = Annotated[str | None, Option("Where", text, shown="MLflow's own"), "MLflow experiment"]

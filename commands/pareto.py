@@ -1,0 +1,89 @@
+"""``spikefront pareto``: the front of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from spikefront.commands.app import command
+from spikefront.commands.options import Experiment, SearchName, TrackingUri
+from spikefront.searchspace.options import Option, energy, many, number, switch, text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spikefront.commands.printing import Format
+
+
+def _print(frame: pd.DataFrame, format_: Format) -> None:
+    from spikefront.commands.printing import print_rows
+
+    print_rows(frame, format_)
+
+
+@command(
+    _print,
+    about="Print the front of a search.",
+    example="pareto digits-1 --min-quality 0.95 --max-energy 200nJ --format csv",
+    formats=True,
+)
+def pareto(
+    search: SearchName = None,
+    *,
+    min_quality: Annotated[float | None, Option("Filters", number), "Leave out what is worse, for example 0.95"] = None,
+    max_energy: Annotated[
+        float | str | None, Option("Filters", energy, "ENERGY"), "Leave out what costs more: 500nJ, 2uJ"
+    ] = None,
+    max_latency: Annotated[float | None, Option("Filters", number), "Leave out what takes more time steps"] = None,
+    where: Annotated[
+        str | Sequence[str],
+        Option("Filters", many(text), "CONDITION"),
+        "Leave out what breaks a condition on a metric, like 'parameters<=20000'; repeatable",
+    ] = (),
+    coding: Annotated[
+        str | Sequence[str], Option("Filters", many(text)), "Leave out all other codings; repeatable"
+    ] = (),
+    order: Annotated[
+        str, Option("Output", text), "Objective or metric to sort by, best first: energy, quality, ..."
+    ] = "energy",
+    knee: Annotated[
+        bool, Option("Filters", switch), "Only the knee: beyond it each gain in quality costs much"
+    ] = False,
+    per_coding: Annotated[bool, Option("Filters", switch), "The front of each coding by itself"] = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+) -> pd.DataFrame:
+    """Return the front of a search as a DataFrame.
+
+    Args:
+        search: name of the search; None for the newest.
+        min_quality: leave out what is worse.
+        max_energy: leave out what costs more: nanojoules, or text with a unit such as ``"2uJ"``.
+        max_latency: leave out what takes more time steps.
+        where: conditions on any objective or metric, such as ``"parameters <= 20000"``; all must hold.
+        coding: names of codings; leave out all others.
+        order: objective or metric to sort by, the best first.
+        knee: leave only the knee, the member farthest from the line between the front's extremes.
+        per_coding: the front of each coding by itself.
+        tracking_uri: MLflow server or store.
+        experiment: MLflow experiment.
+
+    Raises:
+        UsageError: when there is no such search, or the store does not answer.
+    """
+    from spikefront.results import queries
+    from spikefront.results.store.connection import Store
+
+    assert not isinstance(max_energy, str)
+    return queries.pareto(
+        Store(tracking_uri, experiment),
+        search,
+        min_quality=min_quality,
+        max_energy_nj=max_energy,
+        max_latency=max_latency,
+        where=where,
+        coding=coding,
+        order=order,
+        knee=knee,
+        per_coding=per_coding,
+    )

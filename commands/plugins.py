@@ -1,0 +1,69 @@
+"""``spikefront plugins``: the plugins that were found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from spikefront.commands.app import command
+from spikefront.commands.options import PluginsDir
+from spikefront.searchspace.options import Option, text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spikefront.commands.printing import Format
+
+
+def _print(frame: pd.DataFrame, format_: Format) -> None:
+    from spikefront.commands.printing import print_rows
+
+    print_rows(frame, format_)
+
+
+@command(
+    _print,
+    about="List the plugins that were found.",
+    example="plugins --kind coding --plugins-dir my_plugins",
+    formats=True,
+)
+def plugins(
+    kind: Annotated[
+        str | None, Option("Filters", text, flag="--kind"), "Only of this kind: coding, neuron, sampler, ..."
+    ] = None,
+    *,
+    plugins_dir: PluginsDir = (),
+) -> pd.DataFrame:
+    """Return the plugins that were found, a row each; those that can't be loaded cost a warning on stderr.
+
+    Args:
+        kind: leave out all other kinds.
+        plugins_dir: folders with loose plugin files.
+
+    Raises:
+        UsageError: for an unknown kind, or a folder that does not exist.
+    """
+    import pandas as pd
+
+    from spikefront.commands.printing import warn
+    from spikefront.plugins import KINDS, load_registry
+    from spikefront.searchspace import UnknownName
+
+    if kind is not None and kind not in KINDS:
+        raise UnknownName("kind", kind, KINDS)
+    assert isinstance(plugins_dir, tuple)
+    registry = load_registry(plugins_dir)
+    for problem in registry.problems.values():
+        warn(problem)
+    rows = [
+        {
+            "kind": each,
+            "name": name,
+            "what": entry.summary,
+            "hyperparameters": ", ".join(entry.hyperparameters),
+            "version": entry.version,
+        }
+        for each, entries in registry.entries.items()
+        if kind in (None, each)
+        for name, entry in sorted(entries.items())
+    ]
+    return pd.DataFrame(rows)

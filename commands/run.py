@@ -1,0 +1,143 @@
+"""``spikefront run``: search a task, and leave its front in MLflow."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
+
+from spikefront.commands.app import add_command
+from spikefront.runners.engine.settings import OPTIONS, SearchSettings
+
+if TYPE_CHECKING:
+    from spikefront.commands.handle import Search
+    from spikefront.runners.engine.search import SearchOutcome, SearchRun
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _with_options_of(declaration: Callable[P, Any]) -> Callable[[Callable[[dict[str, Any]], R]], Callable[P, R]]:
+    """Give a function of a mapping of options the signature that a dataclass declares them with."""
+
+    def decorate(function: Callable[[dict[str, Any]], R]) -> Callable[P, R]:
+        hints = get_type_hints(declaration)
+        parameters = [
+            parameter.replace(annotation=hints[name])
+            for name, parameter in inspect.signature(declaration).parameters.items()
+            if name in OPTIONS
+        ]
+        signature = inspect.Signature(parameters, return_annotation=inspect.signature(function).return_annotation)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return function({**dict(zip(signature.parameters, args, strict=False)), **kwargs})
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{_described()}"
+        return call
+
+    return decorate
+
+
+def _described() -> str:
+    lines = [f"    {declared.name}: {declared.doc[:1].lower()}{declared.doc[1:]}" for declared in OPTIONS.values()]
+    return "\n".join(["Args:", *lines, "", "Raises:", "    UsageError: before any trial starts."])
+
+
+@_with_options_of(SearchSettings)
+def run(given: dict[str, Any]) -> Search:
+    """Search a task, as ``spikefront run`` does, and return the search.
+
+    Quantities are text with a unit or numbers in base units (nanojoules, seconds), paths text or ``Path``, and what
+    can be several one value or a sequence. ``space`` also takes names to values, as the section of a study file does.
+
+    Example:
+        >>> search = run("digits", trials=24, space={"coding": ["sac", "latency"]}, max_energy="2uJ")  # doctest: +SKIP
+    """
+    from spikefront.commands.handle import Search
+    from spikefront.results.searches import StoredSearch
+    from spikefront.results.store.connection import Store
+    from spikefront.runners.engine.memory.resume import resumed_settings
+    from spikefront.runners.engine.study_file import read_settings
+
+    settings = read_settings(given) if given.get("resume") is None else resumed_settings(given)
+    store = Store(settings.tracking_uri, settings.experiment)
+    outcome = _search(settings, store)
+    _keep_report(store, str(settings.name))
+    return Search(StoredSearch.open(store, settings.name), settings, outcome)
+
+
+def _search(settings: SearchSettings, store: Any) -> SearchOutcome:
+    """Check everything, start Ray and what counts costs side by side, read the data meanwhile, and search."""
+    store.check()
+    from spikefront.runners.engine.placing.session import RaySession
+    from spikefront.runners.engine.proposing.counting_process import counting_process
+
+    planned = _plan(settings)
+    with RaySession(settings) as session, counting_process(settings) as counting:
+        from spikefront.results.live import LiveView
+        from spikefront.results.store.recorder import MlflowRecorder
+        from spikefront.runners.engine.placing.data import share
+        from spikefront.searchspace import CallbackList
+
+        data = planned.read_data()
+        if planned.description:
+            print(planned.description, file=sys.stderr)
+        recorder = MlflowRecorder(store)
+        session.wait()
+        shared = share(data, type(planned.task), settings.data_folder)
+        del data  # the driver, too, now reads what the processes of its node share
+        return planned.execute(shared, CallbackList(recorder, LiveView()), counting)
+
+
+def _plan(settings: SearchSettings) -> SearchRun:
+    from spikefront.commands.printing import warn
+    from spikefront.plugins import load_registry
+    from spikefront.runners.engine.search import SearchRun
+
+    registry = load_registry(settings.plugin_folders)
+    for problem in registry.problems.values():
+        warn(problem)
+    return SearchRun(settings, registry)
+
+
+def _keep_report(store: Any, search: str) -> None:
+    """Add the report to the search's run. A search that has ended well stays one whatever happens here."""
+    from spikefront.commands.printing import warn
+    from spikefront.results.report import keep_report
+
+    try:
+        keep_report(store, search)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        warn(f"the search has no report ({reason}); spikefront report {search}")
+
+
+def _print_outcome(search: Search) -> None:
+    outcome, settings = search.outcome, search.settings
+    assert outcome is not None and settings is not None
+    done, failed, stopped = (outcome.states.get(state, 0) for state in ("COMPLETE", "FAIL", "PRUNED"))
+    command = ["spikefront", "pareto", "--search", search.name]
+    for name in ("tracking_uri", "experiment"):
+        if name in settings.given:
+            command += [OPTIONS[name].flag, getattr(settings, name)]
+    ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
+    print(f"{search.name}: {outcome.reason}; {ended}\nfront: {shlex.join(command)}")
+    if not outcome.finished:
+        where = ["--folder", str(settings.folder)] if "folder" in settings.given else []
+        print(f"go on: {shlex.join(['spikefront', 'run', '--resume', search.name, *where])}")
+    if outcome.judged == 0 or outcome.reason.startswith("broken off"):
+        sys.exit(1)
+
+
+add_command(
+    run,
+    _print_outcome,
+    OPTIONS,
+    about="Search a task for its accuracy/energy front and leave it in MLflow.",
+    example="run --task digits --set coding=sac,latency --set steps=4..8 --trials 24 --workers 2",
+)

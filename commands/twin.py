@@ -1,0 +1,76 @@
+"""``spikefront twin``: members of a front against ANNs of the same backbones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spikefront.commands.app import command
+from spikefront.commands.options import DataDir, Experiment, Folder, PluginsDir, SearchName, TrackingUri
+
+if TYPE_CHECKING:
+    from spikefront.commands.printing import Conclusions, Format
+
+
+def _print(found: Conclusions, format_: Format) -> None:
+    from spikefront.commands.printing import print_conclusions
+
+    print_conclusions(found, format_)
+
+
+@command(
+    _print,
+    about="Compare front members with ANNs of the same backbone, full-precision and quantised.",
+    example="twin digits-1",
+    formats=True,
+)
+def twin(
+    search: SearchName = None,
+    *,
+    data_dir: DataDir = None,
+    plugins_dir: PluginsDir = (),
+    folder: Folder = Path("searches"),
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+) -> Conclusions:
+    """Train the ANN of each member's backbone and a quantised network made of it, and compare on the same split.
+
+    Results are stored in MLflow at once, and are not trained again; the report shows them.
+
+    Args:
+        search: name of the search, which has ended; None for the newest.
+        data_dir: folder with data files.
+        plugins_dir: folders with loose plugin files, as the search was given them.
+        folder: folder of all searches; ANNs of conversion codings are found there, and further ones stored.
+        tracking_uri: MLflow server or store.
+        experiment: MLflow experiment.
+
+    Returns:
+        A row for each member, cheapest first, and the conclusions, in sentences.
+
+    Raises:
+        UsageError: before any training starts, when an option makes no sense.
+    """
+    from spikefront.commands.printing import Conclusions
+    from spikefront.results.store.connection import Store
+    from spikefront.results.twins import Twins
+    from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.judging.twins import compare_all
+
+    known = Twins(Store(tracking_uri, experiment), search)
+    settings = SearchSettings(
+        name=known.search.name,
+        folder=folder,
+        energy_model=known.search.options.get("energy_model", "horowitz-45nm"),
+        data_dir=data_dir,
+        plugins_dir=plugins_dir,
+    )
+    compare_all(
+        known.missing(),
+        plugins_dir=settings.plugin_folders,
+        energy_model=settings.energy_model,
+        data_dir=settings.data_folder,
+        ann_cache=settings.anns.resolve(),
+        on_comparison=known.record(),
+    )
+    return Conclusions(*known.conclude())

@@ -1,0 +1,122 @@
+"""Parts of a search, built from its settings: sampler, stopping rules, objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from spikefront.plugins import Registry, Sampler, StoppingRule, Task
+from spikefront.plugins.stopping.halving import rung_shares
+from spikefront.runners.engine.settings import SearchSettings
+from spikefront.searchspace import (
+    ENERGY,
+    Choice,
+    Narrowing,
+    Objective,
+    UnknownName,
+    UsageError,
+    build,
+    fields_of,
+)
+from spikefront.searchspace.objectives import find_objective, quality_objective
+
+KINDS: Final = ("sampler", "stopping")
+"""Kinds of plugin whose hyperparameters are set for a search as a whole: ``--set stopping.halving.reduction=4``."""
+
+
+def split_narrowings(narrowings: Sequence[Narrowing]) -> tuple[list[Narrowing], list[Narrowing]]:
+    """Return the narrowings of the space, and the settings of parts of the search."""
+    of_parts = [narrowing for narrowing in narrowings if narrowing.pattern.partition(".")[0] in KINDS]
+    return [narrowing for narrowing in narrowings if narrowing not in of_parts], of_parts
+
+
+def make_sampler(settings: SearchSettings, registry: Registry) -> Sampler:
+    """Return the sampler that the settings name."""
+    sampler: Sampler = _make(registry, "sampler", settings.sampler, settings.narrowings)
+    return sampler
+
+
+def make_rules(settings: SearchSettings, registry: Registry) -> list[StoppingRule]:
+    """Return the stopping rules that the settings name, in their order; none without early stopping."""
+    if not settings.early_stopping:
+        return []
+    return [
+        _make(registry, "stopping", name, settings.narrowings, _shorthands(settings, name)) for name in _names(settings)
+    ]
+
+
+def _names(settings: SearchSettings) -> Sequence[str]:
+    assert not isinstance(settings.stopping, str)
+    return settings.stopping
+
+
+def _shorthands(settings: SearchSettings, name: str) -> Mapping[str, Any]:
+    """Return what ``--rungs`` and ``--reduction`` set of the rule that they belong to."""
+    return {"reduction": settings.reduction, "shares": settings.rung_shares} if name == "halving" else {}
+
+
+def rungs_of(settings: SearchSettings) -> dict[str, str]:
+    """Return the rungs that successive halving uses, as the option ``rungs`` reads them; empty without it."""
+    if not settings.early_stopping or "halving" not in _names(settings):
+        return {}
+    used = settings.rung_shares or rung_shares(reduction=settings.reduction)
+    return {"rungs": ",".join(f"{share:g}" for share in used)}
+
+
+def _make(
+    registry: Registry,
+    kind: str,
+    name: str,
+    narrowings: Sequence[Narrowing],
+    shorthands: Mapping[str, Any] | None = None,
+) -> Any:
+    plugin = registry.get(kind, name)
+    hyperparameters = {field.name: field for field in fields_of(plugin.Config)}
+    given = dict(shorthands or {})
+    values = {key: given.pop(key) for key in list(given) if key in hyperparameters}
+    for narrowing in split_narrowings(narrowings)[1]:
+        _, _, rest = narrowing.pattern.partition(".")
+        part, _, field = rest.partition(".")
+        if not narrowing.pattern.startswith(f"{kind}.") or part != name:
+            continue
+        if field not in hyperparameters:
+            raise UnknownName(f"hyperparameter in {narrowing.source}:", field, hyperparameters)
+        values[field] = _only(narrowing, hyperparameters[field].domain)
+    return plugin(build(plugin.Config, values, f"{kind}.{name}"), **given)
+
+
+def _only(narrowing: Narrowing, domain: Any) -> Any:
+    kept = narrowing.apply(domain, narrowing.pattern)
+    if not isinstance(kept, Choice) or len(kept.choices) != 1:
+        raise UsageError(f"{narrowing.source}: {narrowing.pattern} is set for the whole search: give one value")
+    return kept.choices[0]
+
+
+def refuse_unused(settings: SearchSettings, registry: Registry) -> None:
+    """Raise ``UsageError`` for a setting of a part that this search does not have."""
+    used = {"sampler": (settings.sampler,), "stopping": _names(settings) if settings.early_stopping else ()}
+    for narrowing in split_narrowings(settings.narrowings)[1]:
+        kind, _, rest = narrowing.pattern.partition(".")
+        name = rest.partition(".")[0]
+        registry.get(kind, name)
+        if name not in used[kind]:
+            raise UsageError(f"{narrowing.source}: this search has no {kind} {name!r}; choose it: --{kind} {name}")
+
+
+def objectives_of(
+    task: type[Task], settings: SearchSettings, registry: Registry | None = None
+) -> tuple[Objective, ...]:
+    """Return the axes of the front: quality, energy, and those that the settings name.
+
+    Raises:
+        UnknownName: for an objective that does not exist.
+    """
+    quality = quality_objective(maximize=task.maximize, worst=task.worst_quality, best=task.best_quality)
+    axes = [quality, ENERGY]
+    for text in settings.objective:
+        if text in ("quality", task.quality):
+            continue
+        axis = find_objective(text) if registry is None else find_objective(text, registry.objectives)
+        if axis.metric not in {other.metric for other in axes}:
+            axes.append(axis)
+    return tuple(axes)

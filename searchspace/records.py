@@ -1,0 +1,125 @@
+"""Records that runners write and results read: energy by layer, repeats under further seeds, ANN twins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["wins", "loses", "trades", "none"]
+"""How a spiking network compares with its twins; ``none`` where it can't have any."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEnergy:
+    """One layer, per sample, summed over the time steps.
+
+    Attributes:
+        layer: the module's name in the network.
+        role: what the layer is: synapse, neuron, attention, residual or readout.
+        sops: accumulates.
+        macs: multiply-accumulates; a constant input is charged once.
+        adds: additions besides.
+        multiplies: multiplications besides.
+        events: non-zero inputs of a synapse, or spikes emitted by a neuron.
+        sites: values that an event could have stood on: inputs or neurons, times steps.
+        energy_nj: energy in nanojoules.
+        silent_nj: the same had no neuron of the network spiked.
+    """
+
+    layer: str
+    role: str
+    sops: float
+    macs: float
+    adds: float
+    multiplies: float
+    events: float
+    sites: float
+    energy_nj: float
+    silent_nj: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One training of a front member under a further seed.
+
+    Attributes:
+        trial: number of the member's trial.
+        seed: the seed.
+        metrics: on the test split; empty where it failed.
+        reason: why it failed; empty where it did not.
+    """
+
+    trial: int
+    seed: int
+    metrics: Mapping[str, float]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A metric over seeds.
+
+    Attributes:
+        seeds: number of seeds.
+        mean: mean.
+        sd: sample standard deviation; NaN of one seed.
+        low: lower end of the 95 % interval of the mean; NaN of one seed.
+        high: its upper end.
+    """
+
+    seeds: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TwinResult:
+    """A twin after training.
+
+    Attributes:
+        quality: on the validation split.
+        energy_nj: per sample.
+        macs: multiply-accumulates of non-zero inputs, per sample.
+        break_even_rate: spikes per neuron and step at which the spiking network would cost as much; NaN where unknown.
+    """
+
+    quality: float
+    energy_nj: float
+    macs: float
+    break_even_rate: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class TwinPair:
+    """Both twins of a candidate.
+
+    Attributes:
+        ann: at full precision.
+        quantised: with activations of ``bits`` bits.
+        bits: width of these activations.
+    """
+
+    ann: TwinResult
+    quantised: TwinResult
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class TwinComparison:
+    """A spiking network beside its twins.
+
+    Attributes:
+        trial: number of its trial.
+        verdict: how it compares; None where training the twins failed.
+        twins: its twins; None where it has none, or they failed.
+        reason: why there are none; empty where there are.
+    """
+
+    trial: int
+    verdict: Verdict | None
+    twins: TwinPair | None = None
+    reason: str = ""

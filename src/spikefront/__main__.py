@@ -1,0 +1,5 @@
+"""``python -m spikefront``: the command line."""
+
+from spikefront.search import main
+
+main()
