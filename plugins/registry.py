@@ -90,7 +90,8 @@ class Registry:
         """Return a plugin class. Objectives, which are values, are in ``objectives``.
 
         Raises:
-            UnknownName: when there is none of that name; the text says so if a plugin of that name failed to load.
+            UnknownName: when there is none of that name.
+            UsageError: when a plugin of that name failed to load, with the reason.
         """
         if name in self.entries[kind]:
             plugin: type[Any] = self.entries[kind][name].plugin
@@ -285,7 +286,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def _register(registry: Registry, module: ModuleType, source: str, release: str) -> None:
-    """Call one module's hooks, and take over what they registered only if all went well."""
+    """Call one module's hooks, and add what they registered only if all of them succeed."""
     manager = pluggy.PluginManager("spikefront")
     manager.add_hookspecs(hookspecs)
     if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":

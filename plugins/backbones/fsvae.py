@@ -32,7 +32,7 @@ import torch
 from torch import nn
 
 from spikefront.plugins import Backbone, Flatten, Signal, Sites, Synapse, hookimpl
-from spikefront.plugins.bases.latent import SpikingLatent, lively
+from spikefront.plugins.bases.latent import SpikingLatent, high_gain
 from spikefront.plugins.network.layers import Unflatten
 from spikefront.searchspace import PINNED, Float, Int, UsageError
 
@@ -76,7 +76,7 @@ class FSVAE(Backbone):
         channels, height, width = maps[-1]
         features, latents, stage = channels * height * width, self.config.latents, len(maps) - 1
         encoder = _encoder(maps, sites)
-        encoder += [Flatten(), Synapse(nn.Linear(features, latents, bias=False), lively(nn.BatchNorm1d(latents)))]
+        encoder += [Flatten(), Synapse(nn.Linear(features, latents, bias=False), high_gain(nn.BatchNorm1d(latents)))]
         encoder.append(sites(latents, stage=stage))
         latent = SpikingLatent(
             latents,
@@ -87,7 +87,9 @@ class FSVAE(Backbone):
             sites=sites,
             stage=stage,
         )
-        decoder: list[nn.Module] = [Synapse(nn.Linear(latents, features, bias=False), lively(nn.BatchNorm1d(features)))]
+        decoder: list[nn.Module] = [
+            Synapse(nn.Linear(latents, features, bias=False), high_gain(nn.BatchNorm1d(features)))
+        ]
         decoder.append(Unflatten(maps[-1]))
         decoder += _decoder([(outputs // math.prod(input_shape[1:]), *maps[0][1:]), *maps[1:]], sites)
         self.layers = nn.Sequential(nn.Sequential(*encoder), latent, nn.Sequential(*decoder))
@@ -127,7 +129,7 @@ def _encoder(maps: list[Maps], sites: Sites) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for stage, ((before, *_), (channels, *size)) in enumerate(pairwise(maps)):
         weight = nn.Conv2d(before, channels, 3, stride=2, padding=1, bias=False)
-        layers.append(Synapse(weight, lively(nn.BatchNorm2d(channels))))
+        layers.append(Synapse(weight, high_gain(nn.BatchNorm2d(channels))))
         layers.append(sites(channels, (size[0], size[1]), stage=stage, last_of_stage=True))
     return layers
 
@@ -141,7 +143,7 @@ def _decoder(maps: list[Maps], sites: Sites) -> list[nn.Module]:
         layers.append(sites(channels, (size[0], size[1]), stage=number, last_of_stage=True))
         odd = (larger[0] - 2 * size[0] + 1, larger[1] - 2 * size[1] + 1)  # rows and columns that the stride leaves out
         weight = nn.ConvTranspose2d(channels, after, 3, stride=2, padding=1, output_padding=odd, bias=stage == 1)
-        layers.append(Synapse(weight, lively(nn.BatchNorm2d(after)) if stage > 1 else None))
+        layers.append(Synapse(weight, high_gain(nn.BatchNorm2d(after)) if stage > 1 else None))
     return [*layers, Flatten()]
 
 

@@ -1,1 +1,1 @@
-"""Bases of plugins: what several codings, tasks, neurons or backbones share."""
+"""Bases that several codings, tasks, neurons, backbones or samplers share."""

@@ -1,6 +1,6 @@
 """Conversion: codings whose network is not trained spiking but made from a trained ANN.
 
-The same backbone is trained with rectifiers for neurons. Its weights are kept; each site's scale, the activation that a
+The same backbone is trained with rectifiers for neurons. Its weights stay; each site's scale, the activation that a
 full spike train stands for, is read off a calibration set; then every rectifier gives way to a spiking neuron. What
 differs between conversion codings is how a train carries a number, and that is all a subclass states.
 
@@ -36,7 +36,7 @@ class ConversionConfig:
 
 
 class Rectifier(Neuron):
-    """The ReLU of the ANN that is trained for conversion; no plugin, since it doesn't spike."""
+    """The ReLU of the ANN that is trained for conversion; not a plugin, since it doesn't spike."""
 
     name = "rectifier"
     kind = Kind.ANALOG
@@ -52,7 +52,7 @@ class Rectifier(Neuron):
 
 
 class Activations(Coding):
-    """What the ANN's edges carry: real numbers, in one step."""
+    """Real numbers in one step: the edges of the ANN."""
 
     name = "activations"
 

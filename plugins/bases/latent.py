@@ -106,7 +106,7 @@ class Autoregressive(nn.Module):
         """
         steps = len(picked)
         z = past = Signal(like.new_zeros(picked.shape), steps, Kind.BINARY)
-        with _rehearsal(self):
+        with _no_trace(self):
             for t in range(steps - 1):
                 spikes = self(past, given)
                 drawn = self.pick(spikes, picked)
@@ -117,7 +117,7 @@ class Autoregressive(nn.Module):
 
 
 class SpikingLatent(nn.Module):
-    """Latent spikes given features, from the posterior; samples, from the prior; what keeps the two together.
+    """Latent spikes given features, from the posterior; samples, from the prior; the distance between the two.
 
     Args:
         features: features given at each step.
@@ -164,7 +164,7 @@ class SpikingLatent(nn.Module):
         """Return the prior's spikes given the posterior's past, some of it replaced by picks of its own."""
         coefficient = None if z.coefficient is None else z.coefficient.detach()
         z = Signal(z.values.detach(), z.steps, z.kind, coefficient)
-        with _rehearsal(self.prior):
+        with _no_trace(self.prior):
             spikes = self.prior(_shifted(z, 1), None)
             own = self.prior.pick(spikes, picked.roll(1, 2)).values  # a latent's draw is as good as its neighbour's
         replaced = torch.rand_like(z.values) < self.own_past
@@ -187,7 +187,7 @@ def filtered(values: Tensor, tau: float) -> Tensor:
     return torch.stack(potentials)
 
 
-def lively(norm: Norm) -> Norm:
+def high_gain(norm: Norm) -> Norm:
     """Return a batch norm whose gain starts at 2.
 
     At 1, a twentieth of the neurons with a threshold of 1 fire in a step, and of a latent picked from those of such
@@ -198,7 +198,7 @@ def lively(norm: Norm) -> Norm:
 
 
 def _norm(features: int) -> nn.BatchNorm1d:
-    return lively(nn.BatchNorm1d(features))
+    return high_gain(nn.BatchNorm1d(features))
 
 
 def _shifted(z: Signal, lag: int) -> Signal:
@@ -212,8 +212,8 @@ def _shifted(z: Signal, lag: int) -> Signal:
 
 
 @contextmanager
-def _rehearsal(module: nn.Module) -> Iterator[None]:
-    """Run passes that leave no trace: no gradient, no batch statistics, no operations."""
+def _no_trace(module: nn.Module) -> Iterator[None]:
+    """Run passes without gradient, batch statistics or counted operations."""
     training = module.training
     module.eval()
     try:

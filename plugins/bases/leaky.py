@@ -1,4 +1,4 @@
-"""Leaky integrators with a threshold: what LIF, PLIF and ternary LIF neurons share."""
+"""Leaky integrators with a threshold: the base of LIF, PLIF and ternary LIF neurons."""
 
 from __future__ import annotations
 

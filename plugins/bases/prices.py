@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What operations cost on one technology, in picojoules. Prices of two profiles never go into one number.
+    """Prices of operations on one technology, in picojoules. Prices of two profiles never go into one number.
 
     Attributes:
         technology: process, voltage and number format.

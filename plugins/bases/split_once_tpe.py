@@ -70,7 +70,7 @@ class _Column:
 
 @contextmanager
 def _scipys_normal() -> Iterator[None]:
-    """Let Optuna take SciPy's logarithm of the normal distribution function; it has its own so as not to need SciPy."""
+    """Replace Optuna's logarithm of the normal distribution function, which is in Python, by SciPy's."""
     from scipy.special import log_ndtr
 
     theirs = _truncnorm._log_ndtr
@@ -86,7 +86,7 @@ class SplitOnceTPE(optuna.samplers.TPESampler):
 
     TPE splits the trials into good ones and others and fits a density to each side's values of a hyperparameter.
     Optuna makes the split and collects the values anew for each hyperparameter of a candidate, which at 1,000 trials is
-    most of the time. Here a candidate's split is made once, and the values are kept in columns that only grow. What
+    most of the time. Here a candidate's split is made once, and the values are in columns that only grow. What
     was half of the rest, the normal distribution in plain Python, is SciPy's here, equal but for rounding.
 
     It serves one study, in one process. What it overrides is private to Optuna, so sampler ``tpe`` uses it only with

@@ -144,13 +144,13 @@ class TCJA(Coding):
         return {"k_time": Choice(tuple(kernel for kernel in _K_TIME if kernel < steps))}
 
     def between(self, site: SiteInfo) -> Between | None:
-        kept = {
+        stages = {
             "last-two": range(site.stages - 2, site.stages),
             "last": range(site.stages - 1, site.stages),
             "first": range(1),
             "all": range(site.stages),
         }
-        if not site.last_of_stage or site.stage not in kept[self.config.positions]:
+        if not site.last_of_stage or site.stage not in stages[self.config.positions]:
             return None
         return JointAttention(self.config, self.steps, site.channels)
 

@@ -17,7 +17,7 @@ from spikefront.searchspace import Domain, Int, Value
 
 
 class Coding(Plugin, nn.Module):
-    """How an input becomes spikes over time, what spikes are worth, and how they become an output.
+    """A coding scheme: from an input to spikes over time, their weights, and from spikes to an output.
 
     Overrides any of ``encode``, ``between``, ``decode``, ``penalty``. The defaults are direct coding: the input is
     constant, spikes are plain, the output is averaged over time.

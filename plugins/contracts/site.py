@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """Where a spiking layer sits.
+    """Place of a spiking layer in its network.
 
     Attributes:
         index: number of the site, from 0 at the input.
@@ -129,7 +129,7 @@ class SiteFactory:
         return site
 
     def finish(self) -> None:
-        """Tell each site how many stages there are, and ask the coding for its modules."""
+        """Set the number of stages at each site, and add the modules of the coding."""
         stages = 1 + max((site.info.stage for site in self.made if site.info.last_of_stage), default=0)
         for site in self.made:
             site.info = replace(site.info, stages=stages)

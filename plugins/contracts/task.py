@@ -1,4 +1,4 @@
-"""The contract of a task: what is learnt, on which data, how well; and its splits as tensors."""
+"""The contract of a task: data, loss and quality; and its splits as tensors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class SearchData:
-    """What a search may see: the training and the validation split.
+    """The data of a search: the training and the validation split.
 
     Attributes:
         outputs: number of network outputs that the targets need, read off the data.
@@ -52,7 +52,7 @@ class Generator(Protocol):
 
 
 class Task(Plugin):
-    """What is learnt, on which data. Reading happens once on each node.
+    """A task: data, loss and quality. Data are read once on each node.
 
     Attributes:
         inputs: ``static``: one array per sample; ``events``: ``(N, T, C, H, W)`` numbers of events, in frames that are

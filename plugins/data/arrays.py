@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the training samples say of a task.
+    """Facts about a task, from its training samples.
 
     Attributes:
         counts: samples in training, validation and test split.
@@ -74,8 +74,8 @@ class About:
         )
 
 
-class _Told(Generic[T]):
-    """A class attribute that the data tell when it is first asked for: plugins are loaded where no data are read."""
+class _FromData(Generic[T]):
+    """A class attribute that is computed from the data at its first use: plugins are loaded where no data are read."""
 
     def __init__(self, tell: Callable[[About], T]) -> None:
         self._tell = tell
@@ -91,8 +91,8 @@ class ArrayTask(Task):
     that are not bytes; they must be the same each time.
     """
 
-    quality: ClassVar[str] = _Told(lambda about: "accuracy" if about.classes else "r2")  # type: ignore[assignment]
-    layout: ClassVar[Layout] = _Told(  # type: ignore[assignment]
+    quality: ClassVar[str] = _FromData(lambda about: "accuracy" if about.classes else "r2")  # type: ignore[assignment]
+    layout: ClassVar[Layout] = _FromData(  # type: ignore[assignment]
         lambda about: "images" if len(about.shape) == 3 else "features"
     )
     _about: ClassVar[About]

@@ -1,4 +1,4 @@
-"""What a node computes once from a data set and every trial on it shares: arrays in files that are mapped into memory.
+"""The cache of a node: arrays computed once from a data set, in files that all its trials map into memory.
 
 A mapped array takes no memory of its own: all workers of a node see the same pages, which the system drops and reads
 again as it needs room. So a data set may be larger than the memory.

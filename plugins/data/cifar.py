@@ -25,7 +25,7 @@ _PIXELS: Final = (3, 32, 32)
 
 
 class Cifar(Task):
-    """What both data sets share.
+    """Base of both data sets.
 
     Attributes:
         archive: where the images are.

@@ -28,7 +28,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Source(Protocol):
-    """Where image files are read from; safe to use from several threads."""
+    """A source of image files; safe to use from several threads."""
 
     @property
     def path(self) -> Path:
@@ -107,7 +107,7 @@ def _ignored(name: str) -> bool:
 
 
 def is_image(name: str) -> bool:
-    """Say whether a file counts as an image, by its ending."""
+    """Return whether a file is an image, by its ending."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
@@ -129,10 +129,10 @@ def open_source(path: Path) -> Source:
 
 
 def is_grey(source: Source, name: str) -> bool:
-    """Say whether an image has no colour, by its header: a colour image whose pixels are all grey has.
+    """Return whether an image has no colour, by its header: a colour image whose pixels are all grey has.
 
     Raises:
-        UsageError: when it is no image that can be taken.
+        UsageError: when it is not a readable image.
     """
     with _opened(source, name) as image:
         return image.mode in _GREY
@@ -145,7 +145,7 @@ def pixels(source: Source, name: str, size: int, channels: int) -> Pixels:
     middle. Transparency is dropped.
 
     Raises:
-        UsageError: when it is no image that can be taken.
+        UsageError: when it is not a readable image.
     """
     with _opened(source, name) as image:
         image.draft("L" if channels == 1 else "RGB", (size, size))  # JPEG: decodes no more detail than is needed

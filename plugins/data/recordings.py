@@ -69,8 +69,8 @@ class Part:
                 raise UsageError(
                     f"{self.path}: class {label} of {self.name} is empty; remove it, or fetch its recordings"
                 )
-        kept = {label: in_share(sorted(recordings), self.share) for label, recordings in found.items()}
-        return {label: recordings for label, recordings in kept.items() if recordings}
+        shares = {label: in_share(sorted(recordings), self.share) for label, recordings in found.items()}
+        return {label: recordings for label, recordings in shares.items() if recordings}
 
     def _listing(self) -> list[str]:
         """Return the class folders, ending in ``/``, and their recordings."""
@@ -83,7 +83,7 @@ class Part:
             return [name for name in _names(self.path, fingerprint(self.path)) if self._belongs(name)]
 
     def _belongs(self, name: str) -> bool:
-        """Say whether a name within the zip is a class folder or a recording of this part."""
+        """Return whether a name within the zip is a class folder or a recording of this part."""
         *above, last = PurePosixPath(name).parts
         if name.endswith("/"):
             return above[-1:] == [self.name]

@@ -1,1 +1,1 @@
-"""What networks are made of: signals, layers, operation counts, the membrane."""
+"""Parts of networks: signals, layers, operation counts, the membrane."""

@@ -32,7 +32,7 @@ _counting: ContextVar[bool] = ContextVar("counting", default=True)
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Let the op counter overlook what runs inside: passes that repeat what hardware does once, step by step."""
+    """Exclude operations inside from the count: passes that repeat what hardware does once, step by step."""
     token = _counting.set(False)
     try:
         yield
@@ -41,12 +41,12 @@ def uncounted() -> Iterator[None]:
 
 
 def counting() -> bool:
-    """Say whether what runs now is to be counted."""
+    """Return whether operations are counted now."""
     return _counting.get()
 
 
 class Counted(nn.Module):
-    """A module that states its operations; the op counter asks it.
+    """A module that states its operations to the op counter.
 
     Attributes:
         role: under which heading they are charged.
@@ -101,7 +101,7 @@ class Synapse(nn.Module):
         return signal.current(self._transform(values, coefficient))
 
     def _narrows(self, signal: Signal) -> bool:
-        """Say whether the input has fewer values than the output, so that weighting it is cheaper."""
+        """Return whether the input has fewer values than the output, so that weighting it is cheaper."""
         assert signal.coefficient is not None
         if len(signal.coefficient) > len(signal.values):  # a constant that is weighted over time: W x is computed once
             return False

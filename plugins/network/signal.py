@@ -1,4 +1,4 @@
-"""What flows on an edge of a spiking network."""
+"""Signals: the values on an edge of a spiking network."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ def _split() -> tuple[Data, Data, Data]:
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
 
     def permuted(members: Array) -> Array:
-        return members[torch.randperm(len(members), generator=generator).numpy()]
+        chosen: Array = members[torch.randperm(len(members), generator=generator).numpy()]
+        return chosen
 
     parts = split_each(classes_of(targets.numpy()), permuted, lambda count: ((count - count // 5) // 5, count // 5))
     train, validation, test = (Data(inputs[index], targets[index]) for index in parts)

@@ -1,4 +1,4 @@
-"""What every contract of a plugin shares."""
+"""Base of all contracts of plugins."""
 
 from __future__ import annotations
 
