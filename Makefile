@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install search test test-all lint format bench bench-science chaos clean
+.PHONY: help install search test test-all lint format bench bench-science chaos release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-science: $(STAMP) ## compare the codings on Fashion-MNIST, into docs/scien
 
 chaos: $(STAMP) ## kill drivers, workers, nodes and servers of real searches, and fill up the disk
 	SPIKEFRONT_KILLS=20 SPIKEFRONT_CHAOS=1 $(BIN)/pytest tests/chaos
+
+release-check: $(STAMP) ## check changelog, tag, tree and package of a release; publish nothing
+	.ci/release-check
 
 clean: ## remove .venv, builds and caches; searches and their results stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HELP_BOUND_S = 0.6
+HELP_BOUND_S = 0.2
 SCRIPTS = (
     "training_step.py",
     "sampler.py",
