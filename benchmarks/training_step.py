@@ -121,7 +121,7 @@ def main() -> None:
     if arguments.side:
         print(json.dumps(measure(arguments.side, arguments.steps_per_round)))
         return
-    from spikefront.runners.engine.placing.environment import WORKER_ENVIRONMENT
+    from spikefront.runners.engine.placing.session import WORKER_ENVIRONMENT
 
     times: dict[str, list[float]] = {side: [] for side in SIDES}
     for _ in range(arguments.rounds):

@@ -1,4 +1,4 @@
-"""What the driver and its workers agree on: a key of reports, and files in the search's folder, which all nodes see."""
+"""File layout and report keys shared by driver and workers. All nodes see the folder of a search."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from pathlib import Path
 from typing import Final
 
 FAILURE: Final = "failure"
-"""Key under which a worker reports why a trial can't go on."""
+"""Key of a report with the reason why a trial failed."""
 
 
 def weights_file(folder: Path, number: int) -> Path:
-    """Return where the weights of a trial lie."""
+    """Return the file of a trial's weights."""
     return folder / f"trial-{number:05d}.pt"
 
 
 def beside(weights: Path, name: str) -> Path:
-    """Return where a file that belongs to a trial's weights lies: ``layers.json`` in ``trial-00007.layers.json``.
+    """Return the path of another file of a trial: ``layers.json`` is in ``trial-00007.layers.json``.
 
-    Whoever is handed the weights finds by this name what goes with them.
+    The recorder finds it by this name when it is given the weights.
     """
     return weights.with_suffix(f".{name}")
 
 
 def keep_weights_of(folder: Path, trials: Collection[int]) -> None:
-    """Delete the weights, and all that lies beside them, of all trials but these."""
-    kept = {weights_file(folder, number).stem for number in trials}
+    """Delete the weights of all trials but these, with the other files of those trials."""
+    names = {weights_file(folder, number).stem for number in trials}
     for path in folder.glob("trial-*.*"):
-        if path.name.partition(".")[0] not in kept:
+        if path.name.partition(".")[0] not in names:
             path.unlink(missing_ok=True)
 
 
 def checkpoint_file(weights: Path, number: int) -> Path:
-    """Return where a trial that runs keeps its checkpoint."""
+    """Return the file of a running trial's checkpoint."""
     return weights.parent / "checkpoints" / f"trial-{number:05d}.pt"

@@ -1,8 +1,8 @@
-"""Several GPUs for one trial: one process each, in the trial's own placement group, joined by torch.distributed.
+"""Training of one trial on several GPUs: one process each, in the trial's placement group, with torch.distributed.
 
-Ray's way, a ``TorchTrainer`` inside the trial, was tried at Ray 2.60 and left: it reserves a placement group of its
-own, which a trial that was stopped early left behind; it can't be stopped from a reused worker; and it starts new
-processes, for seconds, for every trial. docs/scaling.md has the numbers.
+Ray's own way, a ``TorchTrainer`` inside the trial, was tried with Ray 2.60: it reserves a placement group of its own,
+which stays behind when a trial is stopped early; it can't be stopped from a reused worker; and it starts new processes,
+for seconds, for every trial. docs/scaling.md has the numbers.
 """
 
 from __future__ import annotations
@@ -21,52 +21,54 @@ import torch.distributed as dist
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from torch.distributed import ProcessGroup, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.judging.distributed import Processes
 from spikefront.runners.judging.judge import Judging
+from spikefront.runners.judging.training import device
 from spikefront.searchspace import Candidate, from_flat
 
-_PATIENCE: Final = timedelta(minutes=5)
-"""How long a process waits for the others within a step, in which all do the same."""
+TIMEOUT: Final = timedelta(minutes=5)
+"""Longest wait of a process for the others within a training step."""
 
-_AFTERMATH_S: Final = 2.0
+GRACE_S: Final = 2.0
+"""Longest wait for the cause of a failure, which may be the loss of another process."""
 
 
 def trial_resources(gpus_per_trial: float) -> PlacementGroupFactory:
-    """Return what one trial takes: all or nothing, so that no two trials wait for each other's half."""
+    """Return the resources of one trial, reserved together, so that no two trials wait for each other's half."""
     processes = max(1, int(gpus_per_trial))
     return PlacementGroupFactory([{"CPU": 1, "GPU": gpus_per_trial / processes}] * processes, strategy="PACK")
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """What the processes of a trial need besides its candidate.
+class GroupConfig:
+    """Settings of the processes that train a trial together.
 
     Attributes:
-        processes: how many there are, the trial's own worker included.
+        processes: number of processes, the trial's own worker included.
         data: the search's ``SharedData`` in Ray's object store, where the processes of a node read the same memory.
-        plugin_dirs: folders with loose plugin files.
+        plugins_dir: folders with loose plugin files.
         energy_model: name of the energy model.
     """
 
     processes: int
     data: ray.ObjectRef[Any]
-    plugin_dirs: tuple[Path, ...]
+    plugins_dir: tuple[Path, ...]
     energy_model: str
 
 
-class Peer:
-    """An actor beside the trial's worker: it trains along, and measures nothing."""
+class RankWorker:
+    """Actor with one of the ranks from 1; it trains and measures nothing. Rank 0 is the trial's own worker."""
 
-    def __init__(self, processes: Processes, team: Team, data: SharedData) -> None:
+    def __init__(self, processes: Processes, config: GroupConfig, data: SharedData) -> None:
         torch.set_num_threads(1)
         self._processes = processes
         self._data = data
-        self._registry: Registry = load_registry(team.plugin_dirs)
-        self._energy_model: EnergyModel = self._registry.get("energy", team.energy_model)()
+        self._registry: Registry = load_registry(config.plugins_dir)
+        self._energy_model: EnergyModel = self._registry.get("energy", config.energy_model)()
         self._judging: Judging | None = None
 
     def join(self, host: str, port: int) -> None:
@@ -74,7 +76,7 @@ class Peer:
         _join(TCPStore(host, port, self._processes.size, is_master=False), self._processes)
 
     def start(self, flat: Mapping[str, Any]) -> None:
-        """Leave the candidate before, if any, and build this one's network."""
+        """Build the network of a candidate, in place of the one before."""
         self._judging = None  # frees its memory first
         candidate = from_flat(flat, self._registry)
         self._judging = Judging(
@@ -92,159 +94,152 @@ class Peer:
         self._judging.train()
 
     def random_state(self) -> Any:
-        """Return where this process's random generators are, which is all that it does not share with the first."""
+        """Return the state of this process's random generators, the only state that it does not share with rank 0."""
         assert self._judging is not None
         return self._judging.state().get("random")
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from the state of the first process, with the random generators of this one."""
+        """Go on from the state of rank 0, with the random generators of this process."""
         assert self._judging is not None
         self._judging.restore({**state, "random": state["peers"][self._processes.rank - 1]})
 
 
-def device() -> str:
-    """Return where a worker trains: on the GPU that Ray gave it, if it did."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _join(store: TCPStore, processes: Processes) -> None:
     backend = "nccl" if device() == "cuda" else "gloo"
-    dist.init_process_group(backend, store=store, rank=processes.rank, world_size=processes.size, timeout=_PATIENCE)
+    dist.init_process_group(backend, store=store, rank=processes.rank, world_size=processes.size, timeout=TIMEOUT)
 
 
-class Crew:
-    """The peers of this process, which serve one candidate after another.
+class ProcessGroup:
+    """The processes of this worker's trials; they serve one candidate after another. This process has rank 0.
 
-    They hold resources of this trial's placement group only, and are this process's children: Ray kills them when Tune
-    removes the group, and when this process ends, in whatever way.
+    The others hold resources of this trial's placement group only, and are this process's children: Ray kills them when
+    Tune removes the group, and when this process ends in any way. A process is in one torch process group at a time, so
+    a worker has one ``ProcessGroup``.
     """
 
-    def __init__(self, team: Team) -> None:
-        self.processes = Processes(0, team.processes)
+    def __init__(self, config: GroupConfig) -> None:
+        self._config = config
+        self.processes = Processes(0, config.processes)
+        self._workers: list[Any] = []
+
+    @property
+    def alive(self) -> bool:
+        """Whether the other processes can serve another candidate."""
+        return bool(self._workers)
+
+    def join(self) -> None:
+        """Start the other processes and join them in a torch process group, unless they are alive."""
+        if self.alive:
+            return
+        config, host = self._config, ray.util.get_node_ip_address()
+        if dist.is_initialized():  # from before a shutdown
+            dist.destroy_process_group()
+        store = TCPStore(host, 0, config.processes, is_master=True, wait_for_workers=False)
         reserved = get_current_placement_group()
         assert reserved is not None, "Tune reserves one for every trial"
         here = PlacementGroupSchedulingStrategy(reserved)
-        gpus = len(ray.get_gpu_ids())
-        actor = ray.remote(num_cpus=1, num_gpus=gpus, scheduling_strategy=here)(Peer)
-        others = (Processes(rank, team.processes) for rank in range(1, team.processes))
-        self._peers: list[Any] = [actor.remote(processes, team, team.data) for processes in others]
-        if dist.is_initialized():  # by a crew that was disbanded
-            dist.destroy_process_group()
-        host = ray.util.get_node_ip_address()
-        store = TCPStore(host, 0, team.processes, is_master=True, wait_for_workers=False)
-        with self.beside("join", host, store.port):
+        actor = ray.remote(num_cpus=1, num_gpus=len(ray.get_gpu_ids()), scheduling_strategy=here)(RankWorker)
+        others = (Processes(rank, config.processes) for rank in range(1, config.processes))
+        self._workers = [actor.remote(processes, config, config.data) for processes in others]
+        with self.concurrently("join", host, store.port):
             _join(store, self.processes)
 
-    @property
-    def standing(self) -> bool:
-        """Whether the peers can serve another candidate."""
-        return bool(self._peers)
-
-    def ask(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of every peer and return what they return."""
+    def call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of every ``RankWorker`` and return the results."""
         try:
-            return list(ray.get(self._call(method, *arguments)))
+            return list(ray.get(self._start(method, *arguments)))
         except Exception as error:
-            self.disband()
+            self.shutdown()
             raise _cause(error) from None
 
     @contextmanager
-    def beside(self, method: str, *arguments: Any) -> Iterator[None]:
-        """Do inside what goes with a method of every peer; a failure on either side ends both.
+    def concurrently(self, method: str, *arguments: Any) -> Iterator[None]:
+        """Call a method of every ``RankWorker`` while the body runs; a failure on either side ends both.
 
         Raises:
-            Exception: what failed first.
+            Exception: the first failure.
         """
         failures: list[Exception] = []
-        calls = self._call(method, *arguments)
+        calls = self._start(method, *arguments)
         watch = threading.Thread(target=self._watch, args=(calls, failures), daemon=True)
         watch.start()
         try:
             yield
         except Exception as error:
-            watch.join(_AFTERMATH_S)  # it may only be told here that a peer was lost
-            ours = not failures
-            self.disband()
-            raise error if ours else failures[0] from None
+            watch.join(GRACE_S)  # the loss of another process may be known only now
+            own = not failures
+            self.shutdown()
+            raise error if own else failures[0] from None
         watch.join()
         if failures:
             raise failures[0]
 
-    def _call(self, method: str, *arguments: Any) -> list[ray.ObjectRef[Any]]:
-        return [getattr(peer, method).remote(*arguments) for peer in self._peers]
+    def _start(self, method: str, *arguments: Any) -> list[ray.ObjectRef[Any]]:
+        return [getattr(worker, method).remote(*arguments) for worker in self._workers]
 
     def _watch(self, calls: list[ray.ObjectRef[Any]], failures: list[Exception]) -> None:
-        """Wait for the peers; when one fails, end the wait of this process for it."""
+        """Wait for the other processes; when one fails, end the wait of this process for it."""
         try:
             while calls:
                 done, calls = ray.wait(calls)
                 ray.get(done)
         except Exception as error:
             failures.append(_cause(error))
-            self.disband()
-            if dist.is_initialized() and dist.get_backend() == "nccl":  # gloo sees that the others are gone
-                cast(ProcessGroup, dist.group.WORLD).abort()
+            self.shutdown()
+            if dist.is_initialized() and dist.get_backend() == "nccl":  # gloo notices that the others are gone
+                cast(Any, dist.group.WORLD).abort()
 
-    def disband(self) -> None:
-        """Kill the peers."""
-        peers, self._peers = self._peers, []
-        for peer in peers:
-            ray.kill(peer)
+    def shutdown(self) -> None:
+        """Kill the other processes."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            ray.kill(worker)
 
 
 def _cause(error: Exception) -> Exception:
-    """Return what a peer raised, out of what Ray wraps it in."""
+    """Return the exception of the other process, without Ray's wrapper."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, Exception) else error
 
 
-_crew: Crew | None = None  # a process is in one torch process group at a time
-
-
-def _enlist(team: Team) -> Crew:
-    global _crew
-    if _crew is None or not _crew.standing:
-        _crew = Crew(team)
-    return _crew
-
-
 class ParallelJudging(Judging):
-    """A judging whose training is shared between the processes of a trial; this one measures.
+    """A judging whose training is shared between the processes of a trial; this process measures.
 
-    A peer that is lost takes this process with it, so that Tune gives the trial to another worker.
+    The loss of another process ends this one, so that Tune gives the trial to another worker.
 
     Args:
-        candidate: what to judge.
-        team: the processes.
-        more: as for ``Judging``.
+        candidate: the candidate.
+        group: the processes.
+        more: arguments of ``Judging``.
     """
 
-    def __init__(self, candidate: Candidate, *, team: Team, **more: Any) -> None:
-        with _or_end():
-            self._crew = _enlist(team)
-            with self._crew.beside("start", candidate.flat()):
-                super().__init__(candidate, processes=self._crew.processes, **more)
+    def __init__(self, candidate: Candidate, *, group: ProcessGroup, **more: Any) -> None:
+        self._group = group
+        with _exit_if_lost():
+            group.join()
+            with group.concurrently("start", candidate.flat()):
+                super().__init__(candidate, processes=group.processes, **more)
 
     def train(self) -> float:
-        with _or_end(), self._crew.beside("train"):
+        with _exit_if_lost(), self._group.concurrently("train"):
             return super().train()
 
     def state(self) -> dict[str, Any]:
         state = super().state()
         if state:
-            with _or_end():
-                state["peers"] = self._crew.ask("random_state")
+            with _exit_if_lost():
+                state["peers"] = self._group.call("random_state")
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        if state and len(state["peers"]) != self._crew.processes.size - 1:
+        if state and len(state["peers"]) != self._group.processes.size - 1:
             raise ValueError("the state of another number of processes")
-        with _or_end(), self._crew.beside("restore", state):
+        with _exit_if_lost(), self._group.concurrently("restore", state):
             super().restore(state)
 
 
 @contextmanager
-def _or_end() -> Iterator[None]:
+def _exit_if_lost() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayActorError:

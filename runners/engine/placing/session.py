@@ -1,61 +1,104 @@
-"""Ray for the length of a search."""
+"""Ray during a search: start, settings of its processes, shutdown."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import socket
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, Final, Self
 
 import ray
 
-from spikefront.runners.engine.placing.environment import DRIVER_ENVIRONMENT, WORKER_ENVIRONMENT
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
+WORKER_ENVIRONMENT: Final = {
+    # glibc returns freed activations of 10 to 25 MB to the kernel at every step; kept, a training step is up to twice
+    # as fast
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
+    "MALLOC_TOP_PAD_": str(256 * 2**20),
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""Environment variables of processes that train."""
+
+DRIVER_ENVIRONMENT: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",  # Tune does not use these workers, and starting them takes time
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; no CSV, JSON and TensorBoard files per trial
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a missing metric is one failed trial, not the end of the search
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # EndOfSearch handles Ctrl-C, and reports it
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshot is never read
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+"""Environment variables of the driver, before it starts Ray."""
+
 _CONNECT_TIMEOUT_S: Final = 5.0
+_LOGGERS: Final = ("ray", "ray.tune", "ray.train", "ray.data")
 _TOKEN_HINT: Final = (
     "; a cluster that asks for a token (Ray's default for new ones) needs RAY_AUTH_MODE=token here, and the token that "
     "'ray get-auth-token' prints on its first machine"
 )
 
 
-def check_address(address: str | None) -> None:
-    """Find out in seconds whether a cluster answers; Ray itself would try for minutes.
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables inside; at the end restore them, and those that Ray sets itself."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        of_ray = {name for name in os.environ if name.startswith("RAY_") or name == "PYTHONBREAKPOINT"}
+        for name in of_ray | set(variables):
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                os.environ.pop(name, None)
+
+
+@contextmanager
+def _quiet_loggers() -> Iterator[None]:
+    """Silence Ray's loggers inside: each failure is reported once, with its reason, by the search itself."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def check_address(settings: SearchSettings) -> None:
+    """Check within seconds that a cluster answers; Ray itself would try for minutes.
 
     Raises:
-        UsageError: when nothing listens there, or the address is none.
+        UsageError: when nothing listens there, or it is not an address.
     """
+    address = settings.address
     if address is None or address == "auto":
         return
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isdigit()):
-        raise UsageError(f"--address {address!r} must read HOST:PORT (Ray's is 6379 unless set), or auto")
+        raise settings.error("address", "must read HOST:PORT (Ray's is 6379 unless set), or auto")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UsageError(
-            f"--address {address}: no Ray cluster answers ({reason}); start one with: ray start --head"
-        ) from error
-
-
-def check_gpus(gpus_per_trial: float) -> None:
-    """Raise ``UsageError`` unless it is a share of one GPU or a whole number of them."""
-    if gpus_per_trial > 1 and not float(gpus_per_trial).is_integer():
-        raise UsageError(
-            f"--gpus-per-trial {gpus_per_trial:g}: a fraction shares one GPU, several must be whole; "
-            f"take {math.floor(gpus_per_trial)} or {math.ceil(gpus_per_trial)}"
-        )
+        fix = "start one with: ray start --head"
+        raise settings.error("address", f": no Ray cluster answers ({reason}); {fix}") from error
 
 
 class RaySession:
-    """Ray on this machine, or a joined cluster, for as long as the context lasts.
+    """Context in which Ray runs on this machine, or a cluster is joined.
 
-    It starts in the background, since that takes seconds which the driver can use; ``wait`` before using it.
+    Ray starts in the background, since that takes seconds which the driver can use; call ``wait`` before using it. At
+    the end environment variables and logger levels are what they were.
 
     Raises:
         UsageError: on entering, when no cluster answers at the address, or a trial can't have that many GPUs.
@@ -64,16 +107,17 @@ class RaySession:
     def __init__(self, settings: SearchSettings) -> None:
         self._settings = settings
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
-        self._quiet = ExitStack()
+        self._contexts = ExitStack()
 
     def __enter__(self) -> Self:
-        check_gpus(self._settings.gpus_per_trial)
-        check_address(self._settings.address)
-        os.environ.update(DRIVER_ENVIRONMENT)
-        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told, once, with its reason
+        check_address(self._settings)
+        variables = DRIVER_ENVIRONMENT
+        if self._settings.address is None:  # inherited, so that the workers Ray starts ahead of need can be used
+            variables = variables | WORKER_ENVIRONMENT
+        self._contexts.enter_context(environment(variables))
+        self._contexts.enter_context(_quiet_loggers())
         # stdout is for results, and Ray's threads write there whenever a node goes away, until the shutdown
-        self._quiet.enter_context(redirect_stdout(self._quiet.enter_context(open(os.devnull, "w"))))
+        self._contexts.enter_context(redirect_stdout(self._contexts.enter_context(open(os.devnull, "w"))))
         self._started = self._executor.submit(self._start)
         return self
 
@@ -82,10 +126,11 @@ class RaySession:
         if self._settings.address is not None:
             ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
             return
-        os.environ.update(WORKER_ENVIRONMENT)  # inherited, so that the workers Ray starts ahead of need can be used
         gpus = None if self._settings.gpus_per_trial else 0
         # "local": a stale address in Ray's temporary folder must not make it look for a cluster
-        ray.init(address="local", num_cpus=self._settings.workers, num_gpus=gpus, include_dashboard=False, **common)
+        ray.init(
+            address="local", num_cpus=self._settings.worker_count, num_gpus=gpus, include_dashboard=False, **common
+        )
 
     def wait(self) -> None:
         """Return when Ray is ready.
@@ -99,14 +144,15 @@ class RaySession:
             where, reason = self._settings.address or "this machine", " ".join(str(error).split())
             hint = _TOKEN_HINT if where not in ("this machine", "auto") else ""
             raise UsageError(f"Ray did not start on {where}: {reason}{hint}") from error
-        asked = self._settings.gpus_per_trial
-        if self._settings.address is None and asked > (there := ray.cluster_resources().get("GPU", 0)):
-            # Ray would wait for such a machine for ever; a cluster may still grow
-            raise UsageError(f"--gpus-per-trial {asked:g} is more than the {there:g} GPUs of this machine")
+        gpus = self._settings.gpus_per_trial
+        if self._settings.address is None and gpus > (available := ray.cluster_resources().get("GPU", 0)):
+            # Ray would wait for such a machine without end; a cluster may still grow
+            problem = f"is more than the {available:g} GPUs of this machine"
+            raise self._settings.error("gpus_per_trial", problem)
 
     def __exit__(self, *exception: object) -> None:
-        self._started.exception()  # let a start that is under way come to its end
+        self._started.exception()  # wait for a start that is under way
         ray.shutdown()
         # last: Ray's processes are tied to the thread that started them, and would be killed with it
         self._executor.shutdown()
-        self._quiet.close()
+        self._contexts.close()

@@ -1,4 +1,4 @@
-"""Ends a worker whose candidate hangs, wherever it hangs, and says afterwards where that was."""
+"""Time limits that end a hanging worker, and the place where it hung."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _TORCH: Final = tuple(os.path.join(folder, "") for folder in torch.__path__)
 
 
 class Watchdog:
-    """Ends this process when a piece of work takes too long, even in C code that keeps Python's lock.
+    """Ends this process after a time limit, even in C code that keeps Python's lock.
 
     Args:
-        path: where the reason and all stacks are left if it does; every node must see it.
+        path: file for the reason and all stacks; every node must see it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,14 +36,14 @@ class Watchdog:
 
     @contextmanager
     def limit(self, seconds: float, reason: str) -> Iterator[None]:
-        """Allow what is done inside ``seconds`` of time.
+        """Limit the time of the body.
 
         Args:
-            seconds: above 0. After them the process exits with code 1, and nothing that is open is closed.
-            reason: what to say then, in one line.
+            seconds: above 0. After them the process exits with code 1, and no open file is closed.
+            reason: first line of the file, in this case.
         """
         file = self._open(reason)
-        # C code calls this with the file's number, so it must stay open
+        # C code uses the file's descriptor, so it must stay open
         faulthandler.dump_traceback_later(min(seconds, _LONGEST_S), exit=True, file=file or _STDERR)
         try:
             yield
@@ -55,7 +55,7 @@ class Watchdog:
                     self._path.unlink(missing_ok=True)
 
     def _open(self, reason: str) -> IO[str] | None:
-        """Return a file that begins with reason and thread, or None: without one the limit holds all the same."""
+        """Return a file that begins with reason and thread; None if it can't be written: the limit holds too."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("w")
@@ -67,15 +67,15 @@ class Watchdog:
 
 
 def hang_file(checkpoint: Path) -> Path:
-    """Return where a watchdog leaves what a trial hung in: beside the trial's checkpoint."""
+    """Return the watchdog's file of a trial, in the folder of its checkpoint."""
     return checkpoint.with_suffix(".hang")
 
 
 def reason_of_hang(path: Path) -> str | None:
-    """Return why and where a watchdog ended a process, in one line; None if none did.
+    """Return why and where a watchdog ended a process, in one line; None if it did not.
 
     Args:
-        path: as the watchdog was given it.
+        path: the watchdog's file.
     """
     try:
         reason, _, stacks = path.read_text(errors="replace").partition("\n")
@@ -88,7 +88,7 @@ def reason_of_hang(path: Path) -> str | None:
 
 
 def _place(stacks: str) -> str | None:
-    """Find the innermost frame of the watched thread that is neither PyTorch's nor Python's own."""
+    """Return the innermost frame of the watched thread that is neither PyTorch's nor Python's."""
     watched, thread = _WATCHED.search(stacks), None
     for line in stacks.splitlines():
         if header := _THREAD.match(line):

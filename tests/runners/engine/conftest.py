@@ -5,15 +5,13 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from spikefront.runners.engine.placing.environment import DRIVER_ENVIRONMENT
+from spikefront.runners.engine.placing.session import DRIVER_ENVIRONMENT, environment
 
 
 @pytest.fixture
 def local_ray() -> Iterator[None]:
     """Start Ray on this machine, as a search does, for four workers."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in DRIVER_ENVIRONMENT.items():
-            environment.setenv(name, value)
+    with environment(DRIVER_ENVIRONMENT):
         ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()

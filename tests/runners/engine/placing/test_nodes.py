@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from spikefront.runners.engine.placing import nodes
-from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes, inventory, refuse, refuse_misfit
+from spikefront.runners.engine.placing.nodes import (
+    check_cluster,
+    check_this_node,
+    compare_inventories,
+    expected_on_nodes,
+    inventory,
+)
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
@@ -60,8 +66,8 @@ from spikefront.searchspace import UsageError
 folder, plugins, second = Path(sys.argv[1]), tuple(map(Path, json.loads(sys.argv[2]))), json.loads(sys.argv[3])
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 cluster.add_node(num_cpus=1, env_vars=second)
-settings = SearchSettings("s", folder / "s", address=cluster.address, plugin_dirs=plugins)
-settings.folder.mkdir(parents=True)
+settings = SearchSettings("digits", name="s", folder=folder, address=cluster.address, plugins_dir=plugins)
+settings.directory.mkdir(parents=True)
 try:
     with RaySession(settings) as session:
         session.wait()
@@ -71,8 +77,8 @@ try:
             check_cluster(settings)
             print("the same", file=sys.__stdout__, flush=True)
         except UsageError as error:
-            print(error, file=sys.__stdout__, flush=True)
-        print(sorted(path.name for path in settings.folder.iterdir()), file=sys.__stdout__, flush=True)
+            print(error.on_command_line(), file=sys.__stdout__, flush=True)
+        print(sorted(path.name for path in settings.directory.iterdir()), file=sys.__stdout__, flush=True)
         print(time.monotonic() - started, file=sys.stderr)
 finally:
     cluster.shutdown()
@@ -80,7 +86,7 @@ finally:
 
 
 def on_two_nodes(tmp_path: Path, plugins: list[Path], second: dict[str, str], first: dict[str, str]) -> str:
-    """Return what the check says of a cluster whose second node has more in its environment."""
+    """Return the result of the check on a cluster whose second node has other environment variables."""
     script = tmp_path / "on_two_nodes.py"
     script.write_text(ON_TWO_NODES)
     arguments = [str(tmp_path / "searches"), json.dumps([str(path) for path in plugins]), json.dumps(second)]
@@ -92,9 +98,9 @@ def on_two_nodes(tmp_path: Path, plugins: list[Path], second: dict[str, str], fi
         env={**os.environ, "RAY_AUTH_MODE": "disabled", **first},
     )
     assert done.returncode == 0, done.stderr
-    said, left = done.stdout.splitlines()[-2:]
+    result, left = done.stdout.splitlines()[-2:]
     assert left == "[]", "the check leaves nothing in the folder"
-    return str(said)
+    return str(result)
 
 
 @pytest.fixture
@@ -106,7 +112,7 @@ def plugins(tmp_path: Path) -> Path:
 
 
 def package(root: Path, comment: str) -> Path:
-    """Write what pip leaves of a third party's package."""
+    """Write the files of an installed third-party package."""
     info = root / "foreign_spikes-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign-spikes\nVersion: 1.0\n")
@@ -124,16 +130,16 @@ def test_two_equal_nodes_pass(tmp_path: Path, plugins: Path) -> None:
 def test_a_node_with_another_file_of_the_same_version_is_named(tmp_path: Path) -> None:
     path = os.environ.get("PYTHONPATH", "")
     ours, theirs = package(tmp_path / "ours", "as released"), package(tmp_path / "theirs", "as mended by hand")
-    said = on_two_nodes(
+    message = on_two_nodes(
         tmp_path,
         [],
         {"PYTHONPATH": os.pathsep.join([str(theirs), path])},
         {"PYTHONPATH": os.pathsep.join([str(ours), path])},
     )
-    assert said.startswith("node ")
-    assert " has coding.foreign 1.0 sha256:" in said
-    assert ", this search 1.0 sha256:" in said
-    assert "install the same wheels on every node" in said
+    assert message.startswith("node ")
+    assert " has coding.foreign 1.0 sha256:" in message
+    assert ", this search 1.0 sha256:" in message
+    assert "install the same wheels on every node" in message
 
 
 @pytest.mark.slow
@@ -146,18 +152,18 @@ def test_a_node_with_another_file_of_the_same_version_is_named(tmp_path: Path) -
     ids=["lacks", "has more"],
 )
 def test_a_node_with_other_plugins_is_named(tmp_path: Path, plugins: Path, second: dict[str, str], what: str) -> None:
-    said = on_two_nodes(tmp_path, [plugins], second, {})
-    assert said.startswith("node ")
-    assert what in said
-    assert "copy the folder of --plugins-dir to the same path" in said
+    message = on_two_nodes(tmp_path, [plugins], second, {})
+    assert message.startswith("node ")
+    assert what in message
+    assert "copy the folder of --plugins-dir to the same path" in message
 
 
-def test_one_machine_is_not_asked(tmp_path: Path) -> None:
-    """Ray does not run, so any question would fail; nor is a file written."""
-    settings = SearchSettings("s", tmp_path / "s")
+def test_one_machine_is_not_checked(tmp_path: Path) -> None:
+    """Ray does not run, so any check would fail; nor is a file written."""
+    settings = SearchSettings("digits", name="s", folder=tmp_path)
     check_cluster(settings)
     assert expected_on_nodes(settings) is None
-    refuse_misfit(None, ())
+    check_this_node(None, ())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,31 +176,31 @@ def test_inventory_follows_the_content_of_a_file(plugins: Path) -> None:
     assert {key for key in before if before[key] != after[key]} == {"coding.local"}
 
 
-def test_what_differs_is_said_with_both_versions_and_the_cure() -> None:
+def test_first_difference_is_named_with_both_versions_and_the_fix() -> None:
     here = {"python": "3.11", "spikefront": "0.2 sha256:a", "torch": "2.13", "coding.rate": "0.2 sha256:b"}
-    refuse(here, dict(here), "node 192.0.2.7")
+    compare_inventories(here, dict(here), "node 192.0.2.7")
     with pytest.raises(
         UsageError, match=r"^node 192.0.2.7 has torch 2.12, this search 2.13; install the same torch on"
     ):
-        refuse(here, {**here, "torch": "2.12"}, "node 192.0.2.7")
+        compare_inventories(here, {**here, "torch": "2.12"}, "node 192.0.2.7")
     other = {**here, "spikefront": "0.1 sha256:c", "coding.rate": "0.1 sha256:d"}
     with pytest.raises(UsageError, match=r"has spikefront 0.1 sha256:c, this search 0.2 sha256:a, and 1 more differ; "):
-        refuse(here, other, "node 192.0.2.7")
+        compare_inventories(here, other, "node 192.0.2.7")
     del other["coding.rate"]
     with pytest.raises(
         UsageError, match=r"has coding.rate not at all, this search 0.2 sha256:b; install the same wheels"
     ):
-        refuse(here, {**other, "spikefront": here["spikefront"]}, "node 192.0.2.7")
+        compare_inventories(here, {**other, "spikefront": here["spikefront"]}, "node 192.0.2.7")
 
 
 def test_a_node_that_joined_later_fails_its_trials_with_the_reason(
     plugins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "_MISFIT_PAUSE_S", 0.01)
+    monkeypatch.setattr(nodes, "_MISMATCH_PAUSE_S", 0.01)
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "192.0.2.7")
     expected = inventory([plugins])
-    refuse_misfit(expected, (plugins,))
+    check_this_node(expected, (plugins,))
     with pytest.raises(
         UsageError, match=r"node 192.0.2.7, which joined later, has coding.local sha256:\w+, this search sha256:0;"
     ):
-        refuse_misfit({**expected, "coding.local": "sha256:0"}, (plugins,))
+        check_this_node({**expected, "coding.local": "sha256:0"}, (plugins,))

@@ -15,11 +15,11 @@ from ray.tune.search import Searcher
 from ray.util import placement_group_table
 
 from spikefront.plugins import Registry, SearchData, load_registry
-from spikefront.runners.engine.halving import HalvingScheduler
+from spikefront.runners.engine.placing.bridge import HalvingScheduler
 from spikefront.runners.engine.placing.data import SharedData
-from spikefront.runners.engine.placing.environment import DRIVER_ENVIRONMENT
 from spikefront.runners.engine.placing.files import FAILURE, weights_file
-from spikefront.runners.engine.placing.process_group import Team, trial_resources
+from spikefront.runners.engine.placing.process_group import GroupConfig, trial_resources
+from spikefront.runners.engine.placing.session import DRIVER_ENVIRONMENT, environment
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
 from spikefront.searchspace import from_flat
 
@@ -86,9 +86,7 @@ def registry(folder: Path) -> Registry:
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in DRIVER_ENVIRONMENT.items():
-            environment.setenv(name, value)
+    with environment(DRIVER_ENVIRONMENT):
         ray.init(address="local", num_cpus=GPUS, num_gpus=GPUS, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
@@ -159,7 +157,7 @@ def judge_all(
         into / "weights",
         into / "anns",
         checkpoint_every_s=0,
-        team=Team(2, shared, (plugins,), "horowitz-45nm"),
+        group=GroupConfig(2, shared, (plugins,), "horowitz-45nm"),
     )
 
     def decide(trial_id: str, result: Result) -> str | None:
@@ -189,7 +187,7 @@ def search(started: None, registry: Registry, data: SearchData, folder: Path) ->
 
 def peers_alive() -> int:
     actors = ray._private.state.actors().values()
-    return sum(actor["ActorClassName"] == "Peer" and actor["State"] != "DEAD" for actor in actors)
+    return sum(actor["ActorClassName"] == "RankWorker" and actor["State"] != "DEAD" for actor in actors)
 
 
 def assert_all_is_free() -> None:

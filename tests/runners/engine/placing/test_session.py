@@ -1,27 +1,53 @@
-"""Ray for the length of a search: what can't be is refused before Ray starts."""
-
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from pathlib import Path
 
 import pytest
 import ray
 
-from spikefront.runners.engine.placing.session import RaySession, check_gpus
+from spikefront.runners.engine.placing.session import (
+    DRIVER_ENVIRONMENT,
+    WORKER_ENVIRONMENT,
+    RaySession,
+    environment,
+)
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
-
-@pytest.mark.parametrize("gpus", [0, 0.25, 0.5, 1, 2, 8])
-def test_a_share_of_one_gpu_or_several_whole_ones_can_be_had(gpus: float) -> None:
-    check_gpus(gpus)
+LOGGERS = ("ray", "ray.tune", "ray.train", "ray.data")
 
 
-def test_one_and_a_half_gpus_are_refused_before_ray_starts(tmp_path: Path) -> None:
-    settings = SearchSettings("s", tmp_path / "s", gpus_per_trial=1.5)
-    with (
-        pytest.raises(UsageError, match=r"--gpus-per-trial 1.5: .* several must be whole; take 1 or 2$"),
-        RaySession(settings),
-    ):
+def test_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKEFRONT_SET", "before")
+    monkeypatch.delenv("SPIKEFRONT_UNSET", raising=False)
+    before = dict(os.environ)
+    with environment({"SPIKEFRONT_SET": "inside", "SPIKEFRONT_UNSET": "inside"}):
+        assert os.environ["SPIKEFRONT_SET"] == os.environ["SPIKEFRONT_UNSET"] == "inside"
+        os.environ["RAY_AUTH_MODE"] = "as Ray sets it"
+    assert dict(os.environ) == before
+
+
+def test_session_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # the user's own
+    environment_before, stdout = dict(os.environ), sys.stdout
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    with RaySession(SearchSettings("digits", name="s", folder=tmp_path, workers=1)) as session:
+        session.wait()
+        assert ray.is_initialized()
+        assert (DRIVER_ENVIRONMENT | WORKER_ENVIRONMENT).items() <= os.environ.items()
+    assert not ray.is_initialized()
+    assert dict(os.environ) == environment_before
+    assert {name: logging.getLogger(name).level for name in LOGGERS} == levels
+    assert sys.stdout is stdout
+
+
+def test_address_that_is_none_is_refused_before_ray_starts(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    settings = SearchSettings("digits", name="s", folder=tmp_path, address="somewhere")
+    with pytest.raises(UsageError, match=r"^address='somewhere' must read HOST:PORT"), RaySession(settings):
         pytest.fail("it began")
     assert not ray.is_initialized()
+    assert dict(os.environ) == before

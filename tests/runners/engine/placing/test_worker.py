@@ -1,4 +1,4 @@
-"""What runs on a worker: a trial that loses its worker goes on from its checkpoint as if nothing had happened."""
+"""Workers: a trial that loses its worker goes on from its checkpoint with the same numbers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from spikefront.runners.engine.placing.data import SharedData, share
 from spikefront.runners.engine.placing.files import FAILURE, beside, weights_file
 from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
-from spikefront.runners.engine.search import run_search
+from spikefront.runners.engine.search import SearchRun
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.judging.judge import Judging, judge
-from spikefront.searchspace import Candidate, SearchInfo, Space, from_flat, parse_set
+from spikefront.searchspace import Callbacks, Candidate, from_flat
 
 Config = dict[str, Any]
 Metrics = dict[str, float]
@@ -242,15 +242,13 @@ def register_codings(register):
 """
 
 
-class Ends:
-    """Writes down the epochs that it hears of, and how trials end."""
+class Ends(Callbacks):
+    """Records epochs and ends of trials."""
 
     def __init__(self) -> None:
         self.candidates: list[Candidate] = []
         self.epochs: list[tuple[int, Metrics]] = []
         self.ends: list[tuple[str, str]] = []
-
-    def search_started(self, search: SearchInfo) -> None: ...
 
     def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         self.candidates.append(candidate)
@@ -263,8 +261,6 @@ class Ends:
     ) -> None:
         self.ends.append((state, reason))
 
-    def search_ended(self, reason: str) -> None: ...
-
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(tmp_path: Path, data: SearchData) -> None:
@@ -274,12 +270,14 @@ def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(tmp_path: Path
     (plugins / "dies_once.py").write_text(DIES_ONCE)
     registry = load_registry((plugins,), third_parties=False)
     quick = ("coding=dies-once", "backbone=mlp", "training.epochs=4", "training.subset=128", "training.batch=64")
-    settings = SearchSettings("s", tmp_path / "s", trials=1, plugin_dirs=(plugins,), early_stopping=False)
+    settings = SearchSettings(
+        "digits", name="s", folder=tmp_path, space=quick, trials=1, plugins_dir=plugins, early_stopping=False
+    )
     found = Ends()
     with RaySession(settings) as session:
+        run = SearchRun(settings, registry)
         session.wait()
-        space = Space(registry, "digits", [parse_set(text) for text in quick])
-        run_search(settings, space, registry, share(data, registry.get("task", "digits")), found)
+        run.execute(share(data, registry.get("task", "digits")), found)
     assert (plugins / "died").exists()
     assert found.ends == [("COMPLETE", "")]
     workers = (plugins / "epochs").read_text().split()
