@@ -41,6 +41,9 @@ class Hooks:
         """
 
 
+_manager = pluggy.PluginManager("spikefront")
+_manager.add_hookspecs(Hooks)
+
 COMMANDS_GROUP: Final = "spikefront.commands"
 """Group of entry points that name modules with commands, which are imported at every start of the command line."""
 PLUGINS_VARIABLE: Final = "SPIKEFRONT_PLUGINS_DIR"
@@ -270,15 +273,16 @@ def load_commands(arguments: Sequence[str] = ()) -> typer.Typer:
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
         importlib.import_module(f"{package.__name__}.{name}")
-    manager = pluggy.PluginManager("spikefront")
-    manager.add_hookspecs(Hooks)
     for source, load in _third_parties(arguments):
+        if _manager.has_plugin(source):
+            continue
         try:
-            manager.register(load(), name=source)
+            _manager.register(load(), name=source)
+            others = [plugin for name, plugin in _manager.list_name_plugin() if name != source]
+            _manager.subset_hook_caller("register_commands", others)(app=app)
         except (Exception, SystemExit) as error:  # a faulty package must not take the command line down
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"spikefront: warning: commands of {source} were not loaded: {reason}", file=sys.stderr)
-    manager.hook.register_commands(app=app)
     return app
 
 

@@ -78,16 +78,21 @@ def confirm(
     if not 1 <= seeds <= _MOST_SEEDS:
         raise OptionError("seeds", seeds, f"must be from 1 to {_MOST_SEEDS}; 5 give a useful interval")
     known = Confirmations(Store(tracking_uri, experiment), search)
-    settings = SearchSettings(
-        name=known.search.name,
-        folder=folder,
-        workers=workers,
-        gpus_per_trial=gpus_per_training,
-        address=address,
-        energy_model=known.search.options.get("energy_model", "horowitz-45nm"),
-        data_dir=data_dir,
-        plugins_dir=plugins_dir,
-    )
+    try:
+        settings = SearchSettings(
+            name=known.search.name,
+            folder=folder,
+            workers=workers,
+            gpus_per_trial=gpus_per_training,
+            address=address,
+            energy_model=known.search.options.get("energy_model", "horowitz-45nm"),
+            data_dir=data_dir,
+            plugins_dir=plugins_dir,
+        )
+    except OptionError as error:
+        if error.option == "gpus_per_trial":  # its name here is another
+            raise OptionError("gpus_per_training", error.value, error.problem) from None
+        raise
     first = int(known.search.options.get("seed", "0")) + 1  # selection has used the one before
     _repeat(known, settings, range(first, first + seeds))
     return Conclusions(*known.conclude(range(first, first + seeds)))

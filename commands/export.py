@@ -58,12 +58,11 @@ def export(
     with TemporaryDirectory() as folder, warnings_in_one_line():
         member = fetch_member(Store(tracking_uri, experiment), trial_of(run, search), Path(folder))
         trial, spread = member.trial, member.confirmed
-        assert trial.weights is not None
         return export_trained(
             Path(to),
             format,
             candidate=trial.candidate,
-            weights=trial.weights,
+            weights=member.weights,
             registry=load_registry(_folders(plugins_dir)),
             metrics=trial.metrics,
             plugins=member.plugins,

@@ -72,7 +72,9 @@ def print_table(frame: pandas.DataFrame) -> None:
 def markdown(frame: pandas.DataFrame) -> str:
     """Return all columns as a Markdown table."""
     rows = [frame.columns, ["---"] * len(frame.columns), *frame.itertuples(index=False)]
-    cells = ([_cell(name, value) for name, value in zip(frame.columns, row, strict=True)] for row in rows)
+    cells = (
+        [_cell(name, value).replace("|", "\\|") for name, value in zip(frame.columns, row, strict=True)] for row in rows
+    )
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
 
 

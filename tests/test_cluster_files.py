@@ -12,6 +12,8 @@ import yaml
 from jsonschema import ValidationError  # type: ignore[import-untyped]
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from spikefront.commands.app import load_commands
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "cluster"
 

@@ -112,11 +112,11 @@ def test_search_on_damaged_data_leaves_one_line_and_no_folder(command: Command) 
 def test_data_that_are_not_there_are_named_with_where_they_were_looked_for(
     registry: Registry, task: str, message: str
 ) -> None:
-    refused(registry, task, "nowhere", rf"^--data-dir nowhere: {message}")
+    refused(registry, task, "nowhere", rf"^data_dir='nowhere': {message}")
 
 
 def test_images_without_a_folder_need_one(registry: Registry) -> None:
-    refused(registry, "image-folder", None, "^image-folder: --data-dir must name the folder or zip")
+    refused(registry, "image-folder", None, "^image-folder: data_dir= must name the folder or zip")
 
 
 def refused(registry: Registry, task: str, folder: str | Path | None, message: str) -> None:

@@ -28,8 +28,8 @@ def test_plugins_lists_each_registered_plugin(command: Command, form: str) -> No
     elif form == "csv":
         listed = [(row["kind"], row["name"]) for row in csv.DictReader(io.StringIO(said.out))]
     else:
-        words = [line.split() for line in said.out.splitlines()]
-        listed = [(line[0], line[1]) for line in words if line and line[0] in KINDS]  # not what a long text wraps to
+        words = [re.split(r"  +", line.strip()) for line in said.out.splitlines()]
+        listed = [(line[0], line[1]) for line in words if line[0] in KINDS]  # not what a long text wraps to
     registered = [(kind, name) for kind, entries in load_registry().entries.items() for name in sorted(entries)]
     assert said.code == 0
     assert listed == registered

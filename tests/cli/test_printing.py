@@ -4,7 +4,8 @@ import json
 
 import pandas
 import pytest
-from spikefront.results.tables import print_rows, print_table
+
+from spikefront.commands.printing import Format, print_rows, print_table
 
 
 def test_a_front_is_printed_with_units_and_without_what_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,7 +30,7 @@ def test_an_empty_table_is_only_a_head(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_numbers_in_json_keep_all_their_bits(capsys: pytest.CaptureFixture[str]) -> None:
     values = [0.1 + 0.2, 33.595, 1 / 3]
-    print_rows(pandas.DataFrame({"energy_nj": values, "trial": [1, 2, 3], "coding": ["é", "b", ""]}), "json")
+    print_rows(pandas.DataFrame({"energy_nj": values, "trial": [1, 2, 3], "coding": ["é", "b", ""]}), Format.json)
     rows = json.loads(capsys.readouterr().out)
     assert [row["energy_nj"] for row in rows] == values
     assert rows[0] == {"energy_nj": 0.1 + 0.2, "trial": 1, "coding": "é"}
@@ -37,5 +38,5 @@ def test_numbers_in_json_keep_all_their_bits(capsys: pytest.CaptureFixture[str])
 
 def test_what_is_missing_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     frame = pandas.DataFrame({"a": [1.5, float("nan")], "b": pandas.Series([float("nan"), "text"], dtype=object)})
-    print_rows(frame, "json")
+    print_rows(frame, Format.json)
     assert json.loads(capsys.readouterr().out) == [{"a": 1.5, "b": None}, {"a": None, "b": "text"}]
