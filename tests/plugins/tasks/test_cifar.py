@@ -121,7 +121,7 @@ def test_a_rare_class_gives_a_tenth_of_its_samples_too() -> None:
 
 
 def test_missing_archive_is_named(tmp_path: Path) -> None:
-    message = rf"^--data-dir {tmp_path}: no cifar-100-python\.tar\.gz there, nor in its folder cifar100$"
+    message = rf"^data_dir='{tmp_path}': no cifar-100-python\.tar\.gz there, nor in its folder cifar100$"
     with pytest.raises(UsageError, match=message):
         Cifar100().search_data(tmp_path, 4)
 
@@ -214,6 +214,6 @@ def test_download_is_held_to_its_checksum(
     with pytest.raises(UsageError, match=rf"^CIFAR-10: what {server}a\.tar\.gz gives is not the published b\.tar\.gz"):
         replace(published, name="b.tar.gz", md5="0" * 32).find(None, "cifar10")
     with pytest.raises(
-        UsageError, match=r"^CIFAR-10: gone\.tar\.gz can't be downloaded \(HTTPError\); give --data-dir"
+        UsageError, match=r"^CIFAR-10: gone\.tar\.gz can't be downloaded \(HTTPError\); give data_dir="
     ):
         replace(published, name="gone.tar.gz", url=server + "gone").find(None, "cifar10")

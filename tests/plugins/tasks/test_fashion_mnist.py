@@ -101,7 +101,7 @@ def test_files_may_lie_unpacked_and_in_a_folder_of_their_own(tmp_path: Path) -> 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError,
-        match=rf"^--data-dir {tmp_path}: no train-images-idx3-ubyte\.gz there, nor in its folder fashion-mnist$",
+        match=rf"^data_dir='{tmp_path}': no train-images-idx3-ubyte\.gz there, nor in its folder fashion-mnist$",
     ):
         FashionMNIST().search_data(tmp_path, 4)
 

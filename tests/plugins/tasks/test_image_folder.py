@@ -265,9 +265,9 @@ def test_layout_that_can_not_be_used_is_said(
 
 
 def test_missing_or_damaged_source_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^image-folder: --data-dir must name the folder or zip"):
+    with pytest.raises(UsageError, match=r"^image-folder: data_dir= must name the folder or zip"):
         ImageFolder().search_data(None, 4)
-    refuse(tmp_path / "gone", rf"^--data-dir {tmp_path}/gone: no such folder, nor a zip$")
+    refuse(tmp_path / "gone", rf"^data_dir='{tmp_path}/gone': no such folder, nor a zip$")
     path = zipped(write_images(tmp_path / "images", ONE_LEVEL), tmp_path / "a.zip")
     path.write_bytes(path.read_bytes()[:-200])
     refuse(path, rf"^{path}: no zip, or cut short \(.*\); copy it again$")

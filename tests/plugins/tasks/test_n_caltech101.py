@@ -58,6 +58,6 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     ):
         NCaltech101().search_data(tmp_path, 2)
     with pytest.raises(
-        UsageError, match=r"^task 'n-caltech101': give --data-dir the folder with Caltech101\.zip, from http"
+        UsageError, match=r"^task 'n-caltech101': give data_dir= the folder with Caltech101\.zip, from http"
     ):
         NCaltech101().search_data(None, 2)

@@ -148,7 +148,7 @@ def test_damaged_recording_is_named_and_nothing_is_cached(
 
 def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
     expected = (
-        rf"^--data-dir {tmp_path}: no recordings Train/<digit>/<number>\.bin there, nor in its folder n-mnist "
+        rf"^data_dir='{tmp_path}': no recordings Train/<digit>/<number>\.bin there, nor in its folder n-mnist "
         r"or N-MNIST, neither in folders nor in a zip$"
     )
     with pytest.raises(UsageError, match=expected):
