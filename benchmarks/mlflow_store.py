@@ -24,23 +24,25 @@ TRIALS_ON_FRONT = 100  # one in a hundred
 def burst(trials: int, uri: str, folder: Path) -> float:
     """Return the seconds that a search of so many trials takes in the store, with its end."""
     from spikefront.plugins import load_registry
-    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.results.store.connection import Store
+    from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.searchspace import ENERGY, Objective, SearchInfo, from_flat
 
     candidate = from_flat({"task": "digits", "coding": "direct"}, load_registry(third_parties=False))
     objectives = (Objective("quality", True, 0.0, 1.0), ENERGY)
-    store = MlflowStore(uri)
-    store.search_started(SearchInfo("bench", "digits", "accuracy", objectives, folder, trials, None, {}, {}))
-    store.wait_until_open()
+    store = Store(uri)
+    store.ensure()
+    recorder = MlflowRecorder(store)
+    recorder.search_started(SearchInfo("bench", "digits", "accuracy", objectives, folder, trials, None, {}, {}))
     started = time.perf_counter()
     for number in range(trials):
         rank = number * 7919 % trials  # visits the qualities out of order, so the front keeps changing
         metrics = {"quality": rank / trials, "energy_nj": 10.0 + (rank * rank) % 997, "sops": 1e4, "macs": 1e3}
         metrics |= {"latency_steps": 4.0, "spike_rate": 0.1, "loss": 0.5, "seconds": 1.0}
-        store.trial_started(number, candidate)
-        store.epoch_ended(number, 1, metrics)
-        store.trial_ended(number, "COMPLETE", "", metrics, None)
-    store.search_ended("all trials done")
+        recorder.trial_started(number, candidate)
+        recorder.epoch_ended(number, 1, metrics)
+        recorder.trial_ended(number, "COMPLETE", "", metrics, None)
+    recorder.search_ended("all trials done")
     return time.perf_counter() - started
 
 
@@ -117,11 +119,12 @@ def main() -> None:
         )
         fill(uri, arguments.runs)
         from spikefront.results.queries import pareto
+        from spikefront.results.store.connection import Store
 
         times = []
         for _ in range(9):
             started = time.perf_counter()
-            frame = pareto("big", tracking_uri=uri)
+            frame = pareto(Store(uri), "big")
             times.append(time.perf_counter() - started)
         print(
             f"front of {len(frame)} among {arguments.runs} runs: {1000 * times[0]:.0f} ms at first, "

@@ -1,10 +1,10 @@
-"""What questions cost once a search is large: the front, its knee, the front of each coding, and a comparison.
+"""Time of queries on large searches: the front, its knee, the front of each coding, and a comparison.
 
 Run: python benchmarks/queries.py [--runs 10000]
 
 Two searches of so many trials each are written straight into the tables of an SQLite database, with scattered values
 and five codings; one in fifty trials of the first is tagged as on the front. Times are those of one call in a process
-that has asked before; the first call also opens the store.
+after a first one, which also opens the store.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def scatter(uri: str) -> None:
             connection.execute(text(statement))
 
 
-def measure(label: str, ask: Callable[[], Sized], bound_ms: int | None = None, times: int = 8) -> None:
+def measure(label: str, query: Callable[[], Sized], bound_ms: int | None = None, times: int = 8) -> None:
     """Print the milliseconds of the first call, and the median of those after it."""
     taken = []
     for _ in range(times + 1):
         started = time.perf_counter()
-        rows = len(ask())
+        rows = len(query())
         taken.append(1000 * (time.perf_counter() - started))
     bound = f"; bound {bound_ms} ms" if bound_ms else ""
     print(
@@ -77,13 +77,15 @@ def main() -> None:
         scatter(uri)
         from spikefront.results.compare import compare
         from spikefront.results.queries import pareto
+        from spikefront.results.store.connection import Store
 
+        store = Store(uri)
         print(f"{arguments.runs} trials in each of two searches, SQLite")
-        measure("pareto", lambda: pareto("big", tracking_uri=uri), FRONT_BOUND_MS)
-        measure("pareto --knee", lambda: pareto("big", tracking_uri=uri, knee=True), FRONT_BOUND_MS)
-        measure("pareto, two limits", lambda: pareto("big", 0.5, 1e3, tracking_uri=uri), FRONT_BOUND_MS)
-        measure("pareto --per-coding", lambda: pareto("big", tracking_uri=uri, per_coding=True), times=3)
-        measure("compare", lambda: compare(["big", "other"], tracking_uri=uri).frame, times=3)
+        measure("pareto", lambda: pareto(store, "big"), FRONT_BOUND_MS)
+        measure("pareto --knee", lambda: pareto(store, "big", knee=True), FRONT_BOUND_MS)
+        measure("pareto, two limits", lambda: pareto(store, "big", min_quality=0.5, max_energy_nj=1e3), FRONT_BOUND_MS)
+        measure("pareto --per-coding", lambda: pareto(store, "big", per_coding=True), times=3)
+        measure("compare", lambda: compare(store, ["big", "other"]).frame, times=3)
         os.chdir("/")
 
 

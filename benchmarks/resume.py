@@ -33,7 +33,8 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
     """Write a search of so many trials, as its driver would have left it."""
     from optuna.samplers import RandomSampler
 
-    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.results.store.connection import Store
+    from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.runners.engine.memory.resume import about
     from spikefront.searchspace import SearchInfo, State, Value
 
@@ -42,23 +43,23 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
     study.sampler = RandomSampler(seed=0)  # quicker, and the journal is the same
     options: dict[str, Value] = {"task": TASK, "trials": trials, "name": "big", "workers": 2}
     study.set_user_attr("search", about(options, [], search.registry, search.space))
-    store = MlflowStore(f"sqlite:///{folder}/mlflow.db")
+    recorder = MlflowRecorder(Store(f"sqlite:///{folder}/mlflow.db"))
     versions = search.registry.versions()
-    store.search_started(
+    recorder.search_started(
         SearchInfo("big", TASK, "accuracy", search.objectives, settings.folder, trials, None, options, versions)
     )
     for number in range(trials):
         trial = search.record.ask()
         candidate = search.space.suggest(trial)
         search.record.chosen(trial, candidate)
-        store.trial_started(number, candidate)
+        recorder.trial_started(number, candidate)
         metrics = metrics_of(candidate)
         for epoch in range(1, LISTENED_EPOCHS + 1):
-            store.epoch_ended(number, epoch, metrics)
+            recorder.epoch_ended(number, epoch, metrics)
         state: State = "PRUNED" if number % 3 else "COMPLETE"
         search.record.tell(number, state, "", metrics, LISTENED_EPOCHS)
-        store.trial_ended(number, state, "", metrics, None)
-    store.search_ended("all trials done")
+        recorder.trial_ended(number, state, "", metrics, None)
+    recorder.search_ended("all trials done")
     return search
 
 
@@ -80,7 +81,7 @@ def seconds_to_first_ask(folder: Path, arguments: list[str], journal: Path) -> f
 
 
 def has_candidate(journal: Path, start: int) -> bool:
-    """Say whether a candidate was written behind a place in the journal."""
+    """Return whether a candidate was written behind a place in the journal."""
     with journal.open("rb") as file:
         file.seek(start)
         return any(b'"user_attr":{"candidate"' in line for line in file)
@@ -99,6 +100,7 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     """Time what only a resumed search does; MLflow's part runs beside the trials."""
     from dataclasses import replace
 
+    from spikefront.results.store.connection import Store
     from spikefront.results.store.runs import Runs
     from spikefront.runners.engine.memory.journal import read_attributes
     from spikefront.runners.engine.memory.study import StudyRecord, reopen_study, spent_s
@@ -111,7 +113,7 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     timed("what the last driver left", record.take_up)
     timed("trials, rungs and time so far", lambda: (record.earlier, record.rungs(), spent_s(studies[0])))
     timed("first ask", lambda: search.space.suggest(record.ask()))
-    runs = Runs(f"sqlite:///{folder}/mlflow.db", None)
+    runs = Runs(Store(f"sqlite:///{folder}/mlflow.db"))
     runs.open()
     timed("MLflow's runs, beside the first trials", lambda: runs.adopt("big"))
 

@@ -1,10 +1,11 @@
-"""Compares searches of one task: how much of the ideal each covers, how soon, and which front is ahead of which."""
+"""Comparison of searches of one task: hypervolume over trials and time, and relations between their fronts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,50 +14,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikefront.results.plot import look, quality_label
-from spikefront.results.queries import axes_of, children, compares, open_existing, search_names, searches
-from spikefront.results.store.connection import QUALITY_TAG
-from spikefront.searchspace import Objective, UnknownName, UsageError
-from spikefront.searchspace.front import Losses, losses, nondominated, volume
+from spikefront.results.searches import StoredSearch
+from spikefront.results.store.connection import Store
+from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.front import Front, Losses, volume
+from spikefront.searchspace.objectives import ENERGY, Objective
+from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import format_duration
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 _SHARES: Final = (0.25, 0.5, 0.75, 1.0)
 """Of the smallest budget."""
-_ENDED: Final = "tags.`trial.state` != 'RUNNING'"
 _PICTURES: Final = (".png", ".svg")
 
 
-@dataclass(frozen=True, slots=True)
 class Course:
-    """The course of one search: what it had found after each trial that ended. A trial judged again counts once.
+    """The course of one search: its front after each trial that ended.
+
+    Args:
+        search: the search.
+        objectives: those of its objectives that all the searches compared have.
 
     Attributes:
         name: the search's name.
         quality: the task's own name for quality.
-        axes: its objectives, those that all the searches compared have.
         seconds: how long it took, from its start to its end, or to the end of its last trial while it runs.
-        ends: when each trial ended, in seconds from the search's start, ascending, shape ``(n,)``.
-        losses: each trial's losses in that order, shape ``(n, m)``; NaN where it was not judged at full budget.
-        front: losses of the front's members, shape ``(k, m)``.
-        places: their energies in nanojoules and qualities, cheapest first, shape ``(k, 2)``.
-        hypervolume: after each trial, from 0 to 1, shape ``(n,)``.
+        trials: those that ended, in the order of their ends; a trial evaluated again counts once.
+        front: the front over these trials.
     """
 
-    name: str
-    quality: str
-    axes: tuple[Objective, ...]
-    seconds: float
-    ends: NDArray[np.float64]
-    losses: Losses
-    front: Losses
-    places: NDArray[np.float64]
-    hypervolume: NDArray[np.float64]
+    def __init__(self, search: StoredSearch, objectives: Sequence[Objective]) -> None:
+        self.name, self.quality, self.seconds = search.name, search.quality, search.seconds
+        self.trials = [one for one in search.trials if one.state != "RUNNING" and math.isfinite(one.ended_s)]
+        self.front = Front(objectives, self.trials)
+
+    @cached_property
+    def ends(self) -> NDArray[np.float64]:
+        """When each trial ended, in seconds from the search's start, ascending, shape ``(n,)``."""
+        return np.array([trial.ended_s for trial in self.trials], dtype=np.float64)
+
+    @cached_property
+    def losses(self) -> Losses:
+        """Losses of the front's members, shape ``(k, m)``."""
+        return self.front.losses_of(self.front.members)
+
+    @cached_property
+    def places(self) -> NDArray[np.float64]:
+        """Energies in nanojoules and qualities of the front's members, cheapest first, shape ``(k, 2)``."""
+        quality = self.front.objectives[0].metric
+        places = [(one.metrics[ENERGY.metric], one.metrics[quality]) for one in self.front.members]
+        return np.array(sorted(places, key=lambda place: place[0]), dtype=np.float64).reshape(-1, 2)
+
+    @cached_property
+    def hypervolume(self) -> NDArray[np.float64]:
+        """The hypervolume after each trial, from 0 to 1, shape ``(n,)``."""
+        counts = np.cumsum([trial.number in self.front.trials for trial in self.trials], dtype=np.int64)
+        return np.array([0.0, *self.front.curve])[counts]
 
     def after_trials(self, count: int) -> float:
         """Return the hypervolume when so many trials had ended."""
@@ -69,11 +86,11 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What ``compare`` found.
+    """Searches beside each other.
 
     Attributes:
         frame: one row for each ``measure`` and where it was taken (``at``), one more column for each search.
-        courses: what the picture is drawn from.
+        courses: the searches, as ``plot`` draws them.
         warnings: why the numbers may not be comparable, one sentence each.
     """
 
@@ -94,15 +111,15 @@ class Comparison:
             raise UsageError(f"picture {file} can't be written: {error.strerror}; choose another place") from error
 
 
-def compare(names: Sequence[str], *, tracking_uri: str | None = None, experiment: str | None = None) -> Comparison:
+def compare(store: Store, names: Sequence[str]) -> Comparison:
     """Compare searches of one task in one MLflow experiment.
 
     Measures, on the scale of ``Objective.loss`` (0 is ideal, 1 the worst that counts, energy logarithmic):
 
-    - ``trials`` that ended, ``judged`` at full budget, ``seconds``, members of the ``front``.
+    - ``trials`` that ended, ``judged`` (evaluated at full budget), ``seconds``, members of the ``front``.
     - ``hypervolume``: share of the space between worst and ideal that the front dominates; at the end, and when 25, 50,
       75 and 100 % of the smallest number of trials and of the smallest time were spent. Trials count in the order in
-      which they ended, whatever became of them; time runs from the search's start, pauses before it was resumed
+      which they ended, in whatever state; time runs from the search's start, pauses before it was resumed
       included.
     - ``attained by all``: hypervolume of what each of the searches attains, the last level of their empirical
       attainment function (Grunert da Fonseca, Fonseca and Hall 2001); ``attained alone``: of what no other attains.
@@ -113,9 +130,8 @@ def compare(names: Sequence[str], *, tracking_uri: str | None = None, experiment
       they differ, ``worse``, ``equal``, else ``incomparable``.
 
     Args:
+        store: where the searches are.
         names: two or more different searches; of two of one name the newer counts.
-        tracking_uri: where; None means ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in this folder.
-        experiment: name of the MLflow experiment; None means the one that plain MLflow is active in.
 
     Raises:
         UnknownName: when there is no search of a name.
@@ -123,22 +139,13 @@ def compare(names: Sequence[str], *, tracking_uri: str | None = None, experiment
     """
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(f"compare needs two or more different searches, not {', '.join(names) or 'none'}")
-    client, home = open_existing(tracking_uri, experiment)
-    parents = []
-    for name in names:
-        parent = next(searches(client, home, name), None)
-        if parent is None:
-            raise UnknownName("search", name, search_names(tracking_uri, experiment))
-        parents.append(parent)
-    tasks = [parent.data.tags.get("task", "") for parent in parents]
-    if len(set(tasks)) > 1:
-        told = ", ".join(f"{name} of {task}" for name, task in zip(names, tasks, strict=True))
-        raise UsageError(f"searches of different tasks don't compare: {told}; choose searches of one task")
-    axes = _common_axes(parents)
-    told_of = [_tell(client, home, parent) for parent in parents]
-    courses = tuple(_course(name, axes, *told) for name, told in zip(names, told_of, strict=True))
-    notes = _differences(names, parents, [runs for _, runs in told_of])
-    return Comparison(_table(courses), courses, notes)
+    searches = [StoredSearch.open(store, name) for name in names]
+    if len({search.task for search in searches}) > 1:
+        each = ", ".join(f"{search.name} of {search.task}" for search in searches)
+        raise UsageError(f"searches of different tasks don't compare: {each}; choose searches of one task")
+    axes = _common_axes(searches)
+    courses = tuple(Course(search, axes) for search in searches)
+    return Comparison(_table(courses), courses, _differences(searches, courses))
 
 
 def check_picture(file: Path | str) -> None:
@@ -151,47 +158,11 @@ def check_picture(file: Path | str) -> None:
         raise UsageError(f"picture {file} must end in {' or '.join(_PICTURES)}")
 
 
-def _common_axes(parents: Sequence[Run]) -> tuple[Objective, ...]:
-    each = [axes_of(parent) for parent in parents]
+def _common_axes(searches: Sequence[StoredSearch]) -> tuple[Objective, ...]:
+    each = [search.objectives for search in searches]
     if len({axes[0] for axes in each}) > 1:
         raise UsageError("the searches measure quality on different scales, so they don't compare; choose others")
     return tuple(axis for axis in each[0] if all(axis in axes for axes in each))
-
-
-def _tell(client: MlflowClient, home: str, parent: Run) -> tuple[Run, list[Run]]:
-    """Read a search's trials that ended, in the order in which they did; of a trial judged again only the last."""
-    runs = [run for run in children(client, home, parent, [_ENDED]) if run.info.end_time is not None]
-    again = {run.data.tags.get("trial.retry_of") for run in runs}
-    runs = [run for run in runs if run.data.tags["trial.number"] not in again]
-    return parent, sorted(runs, key=lambda run: (run.info.end_time, int(run.data.tags["trial.number"])))
-
-
-def _course(name: str, axes: tuple[Objective, ...], parent: Run, runs: Sequence[Run]) -> Course:
-    start = parent.info.start_time
-    ends = np.array([(run.info.end_time - start) / 1000 for run in runs], dtype=np.float64)
-    points = np.full((len(runs), len(axes)), math.nan)
-    for row, run in enumerate(runs):
-        if run.data.tags.get("trial.state") == "COMPLETE" and compares(run, axes):
-            points[row] = losses([[run.data.metrics[axis.metric] for axis in axes]], axes)[0]
-    judged = np.flatnonzero(~np.isnan(points[:, 0]))
-    members = judged[nondominated(points[judged])]
-    places = np.array([[runs[row].data.metrics[key] for key in ("energy_nj", "quality")] for row in members])
-    places = places.reshape(-1, 2)
-    seconds = (parent.info.end_time - start) / 1000 if parent.info.end_time else float(ends[-1]) if len(ends) else 0.0
-    quality = parent.data.tags.get(QUALITY_TAG, "quality")
-    places = places[np.argsort(places[:, 0])]
-    return Course(name, quality, axes, seconds, ends, points, points[members], places, _volumes(points))
-
-
-def _volumes(points: Losses) -> NDArray[np.float64]:
-    """Return the hypervolume of the first 1, 2, ... points; computed anew only where the front changes."""
-    front, now, found = np.empty((0, points.shape[1])), 0.0, []
-    for point in points:
-        if not np.isnan(point[0]) and not (front <= point).all(axis=1).any():
-            front = np.vstack([front[~(point <= front).all(axis=1)], point])
-            now = volume(front)
-        found.append(now)
-    return np.array(found, dtype=np.float64)
 
 
 def _table(courses: Sequence[Course]) -> pandas.DataFrame:
@@ -199,10 +170,10 @@ def _table(courses: Sequence[Course]) -> pandas.DataFrame:
 
     rows: list[tuple[str, str, list[object]]] = [
         ("trials", "end", [len(each.ends) for each in courses]),
-        ("judged", "end", [int((~np.isnan(each.losses[:, 0])).sum()) for each in courses]),
+        ("judged", "end", [len(each.front.trials) for each in courses]),
         ("seconds", "end", [each.seconds for each in courses]),
-        ("front", "end", [len(each.front) for each in courses]),
-        ("hypervolume", "end", [volume(each.front) for each in courses]),
+        ("front", "end", [len(each.front.members) for each in courses]),
+        ("hypervolume", "end", [each.front.hypervolume for each in courses]),
     ]
     trials, seconds = min(len(each.ends) for each in courses), min(each.seconds for each in courses)
     for share in _SHARES:
@@ -226,7 +197,7 @@ def _table(courses: Sequence[Course]) -> pandas.DataFrame:
 
 
 def _attained_by_all(courses: Sequence[Course]) -> float:
-    inside = [each.front[(each.front < 1).all(axis=1)].clip(min=0) for each in courses]
+    inside = [each.losses[(each.losses < 1).all(axis=1)].clip(min=0) for each in courses]
     if any(len(points) == 0 for points in inside):
         return 0.0
     sets = np.repeat(np.arange(1, len(inside) + 1), [len(points) for points in inside])
@@ -235,22 +206,22 @@ def _attained_by_all(courses: Sequence[Course]) -> float:
 
 
 def _attained_alone(course: Course, courses: Sequence[Course]) -> float:
-    others = np.concatenate([other.front for other in courses if other is not course])
-    return max(0.0, volume(np.concatenate([others, course.front])) - volume(others))
+    others = np.concatenate([other.losses for other in courses if other is not course])
+    return max(0.0, volume(np.concatenate([others, course.losses])) - volume(others))
 
 
 def _epsilon(course: Course, other: Course) -> float:
-    if len(course.front) == 0 or len(other.front) == 0:
+    if len(course.losses) == 0 or len(other.losses) == 0:
         return math.nan
-    return float(moocore.epsilon_additive(course.front, ref=other.front))
+    return float(moocore.epsilon_additive(course.losses, ref=other.losses))
 
 
 def _dominated(course: Course, other: Course) -> float:
     """Return the share of a front that another dominates; NaN of an empty one."""
-    if len(course.front) == 0:
+    if len(course.losses) == 0:
         return math.nan
-    no_worse = (other.front[None] <= course.front[:, None]).all(axis=2)
-    differs = (other.front[None] != course.front[:, None]).any(axis=2)
+    no_worse = (other.losses[None] <= course.losses[:, None]).all(axis=2)
+    differs = (other.losses[None] != course.losses[:, None]).any(axis=2)
     return float((no_worse & differs).any(axis=1).mean())
 
 
@@ -265,46 +236,44 @@ def _relation(course: Course, other: Course) -> str:
 
 @dataclass(slots=True)
 class _Setting:
-    """What decides whether numbers of two searches mean the same, as the runs tell it."""
+    """What decides whether numbers of two searches mean the same."""
 
     energy: set[str] = field(default_factory=set)
     split: set[str] = field(default_factory=set)
     versions: dict[str, set[str]] = field(default_factory=dict)  # by kind and name
 
 
-def _setting(parent: Run, runs: Sequence[Run]) -> _Setting:
-    told = _Setting({parent.data.params.get("energy_model", "")} - {""})
-    told.split.add(f"data folder {parent.data.params['data_dir']}" if "data_dir" in parent.data.params else "")
-    for run in runs:
-        subset = run.data.params.get("training.subset", "0")
-        told.split.add(f"training subset of {subset}" if subset != "0" else "")
-        for tag, value in run.data.tags.items():
-            kind = tag.removeprefix("plugin.")
+def _setting(search: StoredSearch, trials: Sequence[Trial]) -> _Setting:
+    found = _Setting({search.options.get("energy_model", "")} - {""})
+    found.split.add(f"data folder {search.options['data_dir']}" if "data_dir" in search.options else "")
+    for trial in trials:
+        subset = trial.candidate.get("training.subset", 0)
+        found.split.add(f"training subset of {subset}" if subset != 0 else "")
+        for kind, value in trial.versions.items():
             name, _, version = value.partition(" ")
             if kind == "energy":
-                told.energy.add(name)
-            if kind != tag:
-                told.versions.setdefault(f"{kind} {name}", set()).add(version)
-    return told
+                found.energy.add(name)
+            found.versions.setdefault(f"{kind} {name}", set()).add(version)
+    return found
 
 
-def _differences(names: Sequence[str], parents: Sequence[Run], runs: Sequence[Sequence[Run]]) -> tuple[str, ...]:
-    told = [_setting(parent, each) for parent, each in zip(parents, runs, strict=True)]
+def _differences(searches: Sequence[StoredSearch], courses: Sequence[Course]) -> tuple[str, ...]:
+    settings = [_setting(search, course.trials) for search, course in zip(searches, courses, strict=True)]
     notes = []
 
     def note(what: str, values: Sequence[set[str]]) -> None:
         if any(value != values[0] for value in values):
             shown = (
-                f"{name} {' and '.join(sorted(value - {''})) or 'the default'}"
-                for name, value in zip(names, values, strict=True)
+                f"{search.name} {' and '.join(sorted(value - {''})) or 'the default'}"
+                for search, value in zip(searches, values, strict=True)
             )
             notes.append(f"{what} differs: {'; '.join(shown)}")
 
-    note("energy model", [each.energy for each in told])
-    note("data", [each.split for each in told])
-    for part in sorted(set.intersection(*(set(each.versions) for each in told))):
-        note(f"version of {part}", [each.versions[part] for each in told])
-    if len({axes_of(parent) for parent in parents}) > 1:
+    note("energy model", [each.energy for each in settings])
+    note("data", [each.split for each in settings])
+    for part in sorted(set.intersection(*(set(each.versions) for each in settings))):
+        note(f"version of {part}", [each.versions[part] for each in settings])
+    if len({search.objectives for search in searches}) > 1:
         notes.append("objectives differ: only those that all the searches have are compared")
     return tuple(notes)
 
@@ -321,12 +290,12 @@ def draw(courses: Sequence[Course]) -> Figure:
     energies = np.concatenate([course.places[:, 0] for course in courses])
     edges = (energies.min() / 1.3, energies.max() * 1.3) if len(energies) else (1.0, 10.0)
     for index, course in enumerate(courses):
-        looks = look(index)
-        _draw_front(left, course, looks["color"], looks["marker"], edges[1])
+        style = look(index)
+        _draw_front(left, course, style["color"], style["marker"], edges[1])
         last = max(course.seconds, *course.ends, 0.0)
         times, values = [0.0, *course.ends, last], [0.0, *course.hypervolume, course.after_trials(len(course.ends))]
-        right.step(times, values, where="post", color=looks["color"], lw=1.6, alpha=0.85)
-    label = quality_label(courses[0].quality, courses[0].axes[0])
+        right.step(times, values, where="post", color=style["color"], lw=1.6, alpha=0.85)
+    label = quality_label(courses[0].quality, courses[0].front.objectives[0])
     left.set(xscale="log", xlim=edges, ylabel=label, title="fronts")
     _label_energies(left, math.log10(edges[1] / edges[0]))
     right.set(xlabel="time from the start (s)", ylabel="hypervolume", title="hypervolume over time")
@@ -341,7 +310,7 @@ def draw(courses: Sequence[Course]) -> Figure:
 
 
 def _draw_front(axes: Axes, course: Course, colour: str, marker: str, edge: float) -> None:
-    up = course.axes[0].maximize
+    up = course.front.objectives[0].maximize
     reached: list[tuple[float, float]] = []
     for energy, quality in course.places:
         if not reached or (quality > reached[-1][1] if up else quality < reached[-1][1]):

@@ -1,6 +1,6 @@
-"""Moves a search from one MLflow into another, as one ZIP file of plain JSON and the artifacts' own files.
+"""Export and import of searches between MLflow stores, as one ZIP file of JSON and the artifacts' own files.
 
-``search.json`` says what it is; each run has ``runs/<key>/run.json``, where the key is ``search`` or the trial's number
+``search.json`` is its head; each run has ``runs/<key>/run.json``, where the key is ``search`` or the trial's number
 with at least four digits, and its artifacts in ``runs/<key>/artifacts/``. Nothing in it is executed or unpickled.
 """
 
@@ -20,9 +20,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from spikefront.results.queries import children, open_existing, search_names, searches
-from spikefront.results.store.connection import check_store, ensure_experiment, open_client, redact
-from spikefront.searchspace import UnknownName, UsageError
+from spikefront.results.searches import StoredSearch
+from spikefront.results.store import schema
+from spikefront.results.store.connection import Store, redact
+from spikefront.results.store.reading import search_runs, trial_runs
+from spikefront.searchspace.errors import UsageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,9 +34,6 @@ _FORMAT: Final = "spikefront search"
 _VERSION: Final = 1
 _HEAD: Final = "search.json"
 _MEMBER: Final = re.compile(r"runs/(search|[0-9]{4,})/(run\.json|artifacts/[^\\\x00]+)")
-_PARENT: Final = "mlflow.parentRunId"
-_FRONT: Final = "front.json"
-"""The artifact that names runs by their ids, which another MLflow chooses anew."""
 _STATUSES: Final = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _PAIRS: Final = 100
 _METRICS: Final = 1000
@@ -66,16 +65,13 @@ class _Record:
     metrics: Sequence[tuple[str, float, int, int]]
 
 
-def export_search(
-    search: str, file: Path | str, *, tracking_uri: str | None = None, experiment: str | None = None
-) -> int:
+def export_search(store: Store, search: str, file: Path | str) -> int:
     """Write a search with its trials, their metrics' whole history and all artifacts into one archive.
 
     Args:
+        store: where the search is.
         search: its name; of two of one name the newer is taken.
         file: the archive; must not exist. It appears when it is complete.
-        tracking_uri: where the search is, as for ``pareto``.
-        experiment: name of the MLflow experiment, as for ``pareto``.
 
     Returns:
         Number of trials in it.
@@ -89,11 +85,9 @@ def export_search(
         raise UsageError(f"archive {file} exists already; choose another name")
     if not file.parent.is_dir():
         raise UsageError(f"archive {file}: folder {file.parent} does not exist; create it or choose another")
-    client, home = open_existing(tracking_uri, experiment)
-    parent = next(searches(client, home, search), None)
-    if parent is None:
-        raise UnknownName("search", search, search_names(tracking_uri, experiment))
-    trials = {f"{int(run.data.tags['trial.number']):04d}": run for run in children(client, home, parent)}
+    parent = StoredSearch.open(store, search).run
+    children = trial_runs(store, parent.info.run_id)
+    trials = {f"{int(run.data.tags[schema.NUMBER]):04d}": run for run in children}
     runs = {"search": parent, **dict(sorted(trials.items()))}
     unfinished = file.with_name(f"{file.name}.part")
     try:
@@ -101,7 +95,7 @@ def export_search(
             head = {"format": _FORMAT, "version": _VERSION, "search": search, "runs": list(runs)}
             archive.writestr(_HEAD, json.dumps(head, indent=2))
             for key, run in runs.items():
-                _write_run(archive, f"runs/{key}", client, run)
+                _write_run(archive, f"runs/{key}", store.client, run)
         unfinished.rename(file)
     except OSError as error:
         raise UsageError(f"archive {file} can't be written: {error.strerror or error}") from error
@@ -123,7 +117,7 @@ def _write_run(archive: zipfile.ZipFile, folder: str, client: MlflowClient, run:
 
 
 def _plain(value: float) -> Any:
-    """Return what JSON can hold: finite numbers keep all their bits, others become text that ``float`` reads."""
+    """Return a value for JSON: finite numbers keep all their bits, others become text that ``float`` reads."""
     return value if math.isfinite(value) else repr(value)
 
 
@@ -135,19 +129,15 @@ def _artifacts(client: MlflowClient, run: str, folder: str | None = None) -> Ite
             yield entry.path
 
 
-def import_search(
-    file: Path | str, *, tracking_uri: str | None = None, experiment: str | None = None
-) -> tuple[str, int]:
-    """Write the search of an archive into MLflow. Times, numbers and artifacts are as they were; run ids are new.
+def import_search(store: Store, file: Path | str) -> tuple[str, int]:
+    """Write the search of an archive into a store. Times, numbers and artifacts are as they were; run ids are new.
 
     The archive is checked as a whole first, and if a call to MLflow fails, the runs made until then are deleted. In
     ``front.json`` the new run ids take the place of the old ones; every other artifact keeps its bytes.
 
     Args:
+        store: where to; a database or experiment that does not exist is created.
         file: what ``export_search`` wrote.
-        tracking_uri: where to; None means ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in this folder.
-        experiment: name of the MLflow experiment, made when there is none; None means the one that plain MLflow is
-            active in.
 
     Returns:
         The search's name and its number of trials.
@@ -159,31 +149,31 @@ def import_search(
     file = Path(file)
     archive, search, records, members = _opened(file)
     with archive:
-        uri = check_store(tracking_uri)
-        client, home = _open_or_make(uri, experiment)
-        if next(searches(client, home, search), None) is not None:
+        store.check()
+        _ensure(store)
+        if next(search_runs(store, search), None) is not None:
             todo = "choose another with --experiment or --tracking-uri"
-            raise UsageError(f"search {search!r} is already in {redact(uri)}; {todo}")
+            raise UsageError(f"search {search!r} is already in {store.shown}; {todo}")
+        client = store.client
         with _all_or_nothing(client, file) as made:
             for record in records.values():
-                _create(client, home, record, made)
+                _create(client, store.home, record, made)
             for key, record in records.items():
                 _add_artifacts(client, archive, f"runs/{key}/artifacts/", members[key], made[record.run_id], made)
                 _close(client, made[record.run_id], record)
     return search, len(records) - 1
 
 
-def _open_or_make(uri: str, experiment: str | None) -> tuple[MlflowClient, str]:
+def _ensure(store: Store) -> None:
     from mlflow.utils.logging_utils import suppress_logs_in_thread
 
     with suppress_logs_in_thread():  # each table of a new database, and the new experiment
-        client = open_client(uri)
-        return client, ensure_experiment(client, experiment)
+        store.ensure()
 
 
 @contextmanager
 def _all_or_nothing(client: MlflowClient, file: Path) -> Iterator[dict[str, str]]:
-    """Hand out the map from old to new run ids, and delete the new runs when an error comes up."""
+    """Yield the map from old to new run ids, and delete the new runs after an error."""
     from mlflow.exceptions import MlflowException
 
     made: dict[str, str] = {}
@@ -191,7 +181,7 @@ def _all_or_nothing(client: MlflowClient, file: Path) -> Iterator[dict[str, str]
         yield made
     except BaseException as error:
         for run in reversed(made.values()):
-            with suppress(Exception):  # the first error is the one to tell
+            with suppress(Exception):  # the first error is the one to report
                 client.delete_run(run)
         if isinstance(error, (MlflowException, OSError)):
             reason = redact(str(error)).partition("\n")[0]
@@ -200,7 +190,7 @@ def _all_or_nothing(client: MlflowClient, file: Path) -> Iterator[dict[str, str]
 
 
 def _opened(file: Path) -> tuple[zipfile.ZipFile, str, dict[str, _Record], dict[str, list[str]]]:
-    """Open and check an archive; whatever is wrong with it becomes one line."""
+    """Open and check an archive; any fault becomes an error of one line."""
     archive = None
     try:
         archive = zipfile.ZipFile(file)
@@ -211,11 +201,11 @@ def _opened(file: Path) -> tuple[zipfile.ZipFile, str, dict[str, _Record], dict[
         if archive is None and isinstance(error, OSError):
             raise UsageError(f"archive {file} can't be read: {error.strerror or error}; check its name") from error
         reason = f" ({error})" if str(error) else ""
-        raise UsageError(f"{file} is no archive of a search, or it is damaged{reason}; export it again") from error
+        raise UsageError(f"{file} is not an archive of a search, or it is damaged{reason}; export it again") from error
 
 
 class _Foreign(Exception):
-    """What is in a file is not what an export writes."""
+    """Content that no export writes."""
 
 
 def _read(archive: zipfile.ZipFile) -> tuple[str, dict[str, _Record], dict[str, list[str]]]:
@@ -259,7 +249,7 @@ def _json(archive: zipfile.ZipFile, name: str) -> Any:
     try:
         return json.loads(archive.read(name))
     except (KeyError, ValueError) as error:
-        raise _Foreign(f"{name} is missing or no JSON") from error
+        raise _Foreign(f"{name} is missing or not JSON") from error
 
 
 def _record(archive: zipfile.ZipFile, key: str) -> _Record:
@@ -271,11 +261,11 @@ def _record(archive: zipfile.ZipFile, key: str) -> _Record:
         metrics = [(metric, float(value), at, step) for metric, value, at, step in found.metrics]
         whole = [found.start_time, *times, *(number for _, _, *pair in metrics for number in pair)]
         if not all(type(text) is str for text in (found.run_id, found.name, *texts, *(each[0] for each in metrics))):
-            raise TypeError("a name or value is no text")
+            raise TypeError("a name or value is not text")
         if not all(type(number) is int for number in whole) or found.status not in _STATUSES:
-            raise TypeError("a time or step is no whole number, or the status is unknown")
+            raise TypeError("a time or step is not a whole number, or the status is unknown")
     except (TypeError, ValueError, AttributeError) as error:
-        raise _Foreign(f"{name} is no run: {error}") from error
+        raise _Foreign(f"{name} is not a run: {error}") from error
     return replace(found, metrics=metrics)
 
 
@@ -287,9 +277,10 @@ def _check_family(search: str, records: Mapping[str, _Record]) -> None:
     for key, record in records.items():
         role = "search" if key == "search" else "trial"
         tags = record.tags
-        if tags.get("search") != search or tags.get("spikefront.role") != role:
-            raise _Foreign(f"run {key} is no {role} of {search!r}")
-        if role == "trial" and (tags.get(_PARENT) != parent.run_id or f"{tags.get('trial.number')}".zfill(4) != key):
+        if tags.get(schema.SEARCH) != search or tags.get(schema.ROLE) != role:
+            raise _Foreign(f"run {key} is not a {role} of {search!r}")
+        is_child = tags.get(schema.PARENT) == parent.run_id and f"{tags.get(schema.NUMBER)}".zfill(4) == key
+        if role == "trial" and not is_child:
             raise _Foreign(f"run {key} belongs to another search")
 
 
@@ -298,8 +289,8 @@ def _create(client: MlflowClient, home: str, record: _Record, made: dict[str, st
     from mlflow.entities import Metric, Param, RunTag
 
     tags = dict(record.tags)
-    if _PARENT in tags:
-        tags[_PARENT] = made[tags[_PARENT]]
+    if schema.PARENT in tags:
+        tags[schema.PARENT] = made[tags[schema.PARENT]]
     made[record.run_id] = run = client.create_run(home, record.start_time, run_name=record.name).info.run_id
     metrics = [Metric(name, value, at, step) for name, value, at, step in record.metrics]
     params, pairs = [Param(*item) for item in record.params.items()], [RunTag(*item) for item in tags.items()]
@@ -325,7 +316,7 @@ def _add_artifacts(
             copy.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(folder + path) as source, copy.open("wb") as target:
                 shutil.copyfileobj(source, target)
-            if path == _FRONT:
+            if path == schema.FRONT_FILE:
                 text = copy.read_text(encoding="utf-8")
                 copy.write_text(re.sub(r"\b[0-9a-f]{32}\b", lambda found: made.get(found[0], found[0]), text), "utf-8")
         client.log_artifacts(run, scratch)

@@ -1,4 +1,4 @@
-"""Keeps in MLflow how the members of a front stand against their twins."""
+"""Comparison of front members with their ANN twins, in the store."""
 
 from __future__ import annotations
 
@@ -11,119 +11,143 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from spikefront.results.ended import EndedSearch
-from spikefront.results.front import format_quality
-from spikefront.results.kept import read_kept
+from spikefront.results.searches import StoredSearch
+from spikefront.results.store import schema
 from spikefront.results.store.artifacts import environment_json
-from spikefront.searchspace import Value
-from spikefront.searchspace.units import format_energy
+from spikefront.results.store.connection import Store
+from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair, TwinResult
+from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.units import format_energy, format_quality
 
 if TYPE_CHECKING:
     import pandas
 
-ARTIFACT: Final = "twins.json"
-"""Name of the comparisons among the artifacts of the search's run."""
 NONE: Final = "none"
-"""Value of the tag ``twin`` of a member that has none; ``twin.reason`` says why."""
-
-_METRIC: Final = "twin."
+"""Value of the tag ``twin`` of a member that has none; ``twin.reason`` has the reason."""
 
 
-class Twins(EndedSearch):
-    """The front of one search, and what its members' twins reach on the same validation split.
+class Twins:
+    """The front of one search, and the results of its members' twins on the same validation split.
 
-    Metrics of the members' runs hold it, ``twin.ann.quality``, ``twin.quantised.energy_nj`` and so on; the tag ``twin``
-    says who ``wins``, who ``loses`` and where it is a trade. What is there is not measured again.
+    Metrics of the members' runs hold them, ``twin.ann.quality``, ``twin.quantised.energy_nj`` and so on; the tag
+    ``twin`` holds the verdict. What the store has is not measured again.
+
+    Args:
+        store: where the search is.
+        name: its name; None for the newest.
+
+    Raises:
+        UnknownName: when there is no search of that name.
+        UsageError: when it has no front yet, or the store does not answer.
+
+    Attributes:
+        search: the search.
+        members: the members of its front, cheapest first, with typed candidates.
     """
 
-    def __init__(self, search: str | None, tracking_uri: str | None, experiment: str | None) -> None:
-        super().__init__(search, tracking_uri, experiment)
+    def __init__(self, store: Store, name: str | None = None) -> None:
+        self.search = StoredSearch.open(store, name)
+        self.members = self.search.members
+        self._runs = {trial.number: trial.run_id for trial in self.members}
+        self._client = store.client
         self._failed: dict[int, str] = {}
-        self._missing = [trial for trial, run in self.ids.items() if "twin" not in self.client.get_run(run).data.tags]
+        self._missing = [
+            trial for trial in self.members if schema.TWIN not in self._client.get_run(trial.run_id).data.tags
+        ]
 
-    def missing(self) -> dict[int, tuple[Mapping[str, Value], Mapping[str, float], Sequence[Mapping[str, Any]]]]:
-        """Return candidate, metrics and energy by layer of the members whose twins are not known yet."""
-        kept = read_kept(self.client, {trial: self.ids[trial] for trial in self._missing})
-        return {trial: (self.candidates[trial], self.selected[trial], one.layers) for trial, one in kept.items()}
+    def missing(self) -> list[tuple[Trial, Sequence[LayerEnergy]]]:
+        """Return the members without known twins, each with its energy by layer, which is empty where unknown."""
+        files = self.search.files(self._missing)
+        return [(trial, files[trial.number].layers) for trial in self._missing]
 
-    def keep(self, stream: TextIO | None = None) -> Callable[[int, Any, bool], None]:
-        """Return what takes in each comparison: it writes it to the member's run, and says how far things are.
+    def record(self, stream: TextIO | None = None) -> Callable[[TwinComparison], None]:
+        """Return a callback that writes each comparison to the member's run, and prints the progress.
 
-        It is called with the number of a trial, a ``Comparison`` of ``spikefront.runners.judging.twins`` or the reason
-        why there is none, and whether that will stay so; else it failed, and is tried again when asked again.
+        Failed comparisons are not written, so that the next call repeats them.
 
         Args:
-            stream: where to say it; None means stderr.
+            stream: where to print; None means stderr.
         """
         number = count(1)
 
-        def take(trial: int, comparison: Any, lasting: bool) -> None:
-            told = comparison if isinstance(comparison, str) else _spoken(comparison)
-            if not lasting:
-                self._failed[trial] = comparison
-                told = f"failed ({comparison})"
-            elif isinstance(comparison, str):
-                told = f"no twin ({comparison})"
-                self.client.set_tag(self.ids[trial], "twin.reason", comparison)
-                self.client.set_tag(self.ids[trial], "twin", NONE)
+        def take(comparison: TwinComparison) -> None:
+            trial, reason = comparison.trial, comparison.reason
+            run = self._runs[trial]
+            if comparison.verdict is None:
+                self._failed[trial] = reason
+                line = f"failed ({reason})"
+            elif comparison.twins is None:
+                self._client.set_tag(run, schema.TWIN_REASON, reason)
+                self._client.set_tag(run, schema.TWIN, comparison.verdict)
+                line = f"no twin ({reason})"
             else:
-                self._log(trial, comparison)
+                self._log(run, comparison.twins, comparison.verdict)
+                line = _line(comparison.twins, comparison.verdict)
             head = f"[{next(number)}/{len(self._missing)}] trial {trial}: "
-            print(head + told, file=stream or sys.stderr, flush=True)
+            print(head + line, file=stream or sys.stderr, flush=True)
 
         return take
 
-    def _log(self, trial: int, comparison: Any) -> None:
+    def _log(self, run: str, twins: TwinPair, verdict: str) -> None:
         from mlflow.entities import Metric, RunTag
 
-        twins = comparison.twins
-        values = {"quantised.bits": float(twins.bits)}
-        for name, twin in (("ann", twins.ann), ("quantised", twins.quantised)):
-            values |= {f"{name}.quality": twin.quality, f"{name}.energy_nj": twin.energy_nj, f"{name}.macs": twin.macs}
-            values[f"{name}.break_even_rate"] = getattr(comparison, f"{name}_break_even_rate")
+        values = {"quantised.bits": float(twins.bits)} | _named("ann", twins.ann) | _named("quantised", twins.quantised)
         at = int(time.time() * 1000)
-        known = {name: value for name, value in values.items() if math.isfinite(value)}
-        points = [Metric(f"{_METRIC}{name}", value, at, 0) for name, value in known.items()]
-        self.client.log_batch(self.ids[trial], metrics=points, tags=[RunTag("twin", comparison.verdict)])
+        points = [
+            Metric(f"{schema.TWIN_METRIC}{name}", value, at, 0)
+            for name, value in values.items()
+            if math.isfinite(value)
+        ]
+        self._client.log_batch(run, metrics=points, tags=[RunTag(schema.TWIN, verdict)])
 
     def conclude(self) -> tuple[pandas.DataFrame, list[str]]:
-        """Keep all comparisons as ``twins.json``, and say what came of them.
+        """Write all comparisons to ``twins.json``, and summarise them.
 
         Returns:
             A row for each member, cheapest first, and sentences.
         """
         import pandas
 
-        order = sorted(self.ids, key=lambda trial: (self.selected[trial].get("energy_nj", math.inf), trial))
-        members = [self._member(trial) for trial in order if trial not in self._failed]
+        order = sorted(self.members, key=lambda one: (one.metrics.get("energy_nj", math.inf), one.number))
+        members = [self._member(trial) for trial in order if trial.number not in self._failed]
         document = {
-            "search": self.search,
-            "task": self.task,
+            "search": self.search.name,
+            "task": self.search.task,
             "split": "validation",
             "environment": json.loads(environment_json()),
             "members": members,
             "failed": {str(trial): reason for trial, reason in self._failed.items()},
         }
-        self.client.log_text(self.run_id, json.dumps(document, indent=2), ARTIFACT)
-        return pandas.DataFrame([_row(one) for one in members]), _told(members, self._failed)
+        self._client.log_text(self.search.run_id, json.dumps(document, indent=2), schema.TWINS_FILE)
+        return pandas.DataFrame([_row(one) for one in members]), _summary(members, self._failed)
 
-    def _member(self, trial: int) -> dict[str, Any]:
-        data = self.client.get_run(self.ids[trial]).data
-        found: dict[str, Any] = {"trial": trial, "verdict": data.tags["twin"]}
-        if "twin.reason" in data.tags:
-            found["reason"] = data.tags["twin.reason"]
+    def _member(self, trial: Trial) -> dict[str, Any]:
+        data = self._client.get_run(trial.run_id).data
+        found: dict[str, Any] = {"trial": trial.number, "verdict": data.tags[schema.TWIN]}
+        if schema.TWIN_REASON in data.tags:
+            found["reason"] = data.tags[schema.TWIN_REASON]
         for name, value in sorted(data.metrics.items()):
-            if name.startswith(_METRIC):
-                twin, _, metric = name.removeprefix(_METRIC).partition(".")
+            if name.startswith(schema.TWIN_METRIC):
+                twin, _, metric = name.removeprefix(schema.TWIN_METRIC).partition(".")
                 found.setdefault(twin, {})[metric] = value
-        return found | {"candidate": self.candidates[trial], "metrics": self.selected[trial]}
+        return found | {"candidate": trial.candidate, "metrics": trial.metrics}
 
 
-def _spoken(comparison: Any) -> str:
-    twins = comparison.twins
+def _named(name: str, twin: TwinResult) -> dict[str, float]:
+    return {
+        f"{name}.quality": twin.quality,
+        f"{name}.energy_nj": twin.energy_nj,
+        f"{name}.macs": twin.macs,
+        f"{name}.break_even_rate": twin.break_even_rate,
+    }
+
+
+def _line(twins: TwinPair, verdict: str) -> str:
     each = {"ANN": twins.ann, f"{twins.bits} bits": twins.quantised}
-    told = [f"{name} {format_quality(twin.quality)} for {format_energy(twin.energy_nj)}" for name, twin in each.items()]
-    return f"{comparison.verdict}; {', '.join(told)}"
+    parts = [
+        f"{name} {format_quality(twin.quality)} for {format_energy(twin.energy_nj)}" for name, twin in each.items()
+    ]
+    return f"{verdict}; {', '.join(parts)}"
 
 
 def _row(member: Mapping[str, Any]) -> dict[str, object]:
@@ -146,7 +170,7 @@ def _row(member: Mapping[str, Any]) -> dict[str, object]:
 
 
 def without_twins(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say of members of ``twins.json`` which have no twin, and why: a sentence for each reason."""
+    """Return which members of ``twins.json`` have no twin, and why: a sentence for each reason."""
     trials: dict[str, list[str]] = {}
     for one in sorted(members, key=lambda one: int(one["trial"])):
         if one["verdict"] == NONE:
@@ -155,16 +179,16 @@ def without_twins(members: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{heads[why]} {'have' if len(each) > 1 else 'has'} no twin: {why}." for why, each in trials.items()]
 
 
-def _told(members: list[dict[str, Any]], failed: Mapping[int, str]) -> list[str]:
+def _summary(members: list[dict[str, Any]], failed: Mapping[int, str]) -> list[str]:
     by = Counter(one["verdict"] for one in members)
     compared = sum(count for name, count in by.items() if name != NONE)
-    told = []
+    lines = []
     if compared:
         losers = [str(one["trial"]) for one in members if one["verdict"] == "loses"]
-        whose = f" (trial {', '.join(losers)})" if losers else ""
-        told.append(
-            f"Of {compared} members, {by['loses']} lose to a twin{whose}: one that is at least as good and costs no "
+        which = f" (trial {', '.join(losers)})" if losers else ""
+        lines.append(
+            f"Of {compared} members, {by['loses']} lose to a twin{which}: one that is at least as good and costs no "
             f"more; {by['wins']} win against both; {by['trades']} trade quality for energy."
         )
-    told += without_twins(members)
-    return told + [f"The twins of trial {trial} failed: {reason}." for trial, reason in failed.items()]
+    lines += without_twins(members)
+    return lines + [f"The twins of trial {trial} failed: {reason}." for trial, reason in failed.items()]

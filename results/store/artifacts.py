@@ -1,4 +1,4 @@
-"""The files that a search leaves beside its runs: the front as JSON and as a page, and where it ran."""
+"""Files of a search in the store: the front and the environment as JSON, and what belongs to trained weights."""
 
 from __future__ import annotations
 
@@ -10,50 +10,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from glob import escape as escape_glob
-from html import escape
 from importlib.metadata import distributions
 from pathlib import Path
-from string import Template
 from typing import Final
 
-from spikefront.results.front import Scoreboard, Trial, format_quality
 from spikefront.results.store.connection import redact
-from spikefront.searchspace import SearchInfo
-from spikefront.searchspace.units import format_energy
-
-_COLUMNS: Final = ("trial", "quality", "energy", "latency", "coding", "neuron", "backbone")
+from spikefront.searchspace.front import Front
+from spikefront.searchspace.trial import SearchInfo, Trial
 
 _BESIDE: Final = (".json", ".png")
-"""Endings of the files that a worker leaves beside weights, to be kept with them."""
-
-_PAGE: Final = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1c1c1c; background: #fff; }
-h1 { font-size: 1.4rem; margin-bottom: 0; }
-svg { width: 100%; height: auto; margin: 1rem 0; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8886; }
-th.number, td.number { text-align: right; }
-@media screen and (prefers-color-scheme: dark) { body { color: #e4e4e4; background: #161616; } }
-@media print { body { margin: 0; max-width: none; } tr { break-inside: avoid; } }
-</style>
-<h1>$title</h1>
-<p>$summary</p>
-$picture
-<table>
-<thead><tr>$head</tr></thead>
-<tbody>
-$rows
-</tbody>
-</table>
-</html>
-""")
+"""Suffixes of the files that a worker writes beside weights, and that belong to them."""
 
 
 def candidate_json(trial: Trial) -> str:
@@ -61,12 +27,12 @@ def candidate_json(trial: Trial) -> str:
     return json.dumps(dict(trial.candidate), indent=2)
 
 
-def front_json(search: SearchInfo, board: Scoreboard, runs: Mapping[int | None, str]) -> str:
+def front_json(search: SearchInfo, front: Front, runs: Mapping[int | None, str]) -> str:
     """Return the front as JSON.
 
     Args:
         search: the search.
-        board: its completed trials.
+        front: its front.
         runs: MLflow run ids by trial number, and of the search under None.
     """
     members = [
@@ -76,69 +42,33 @@ def front_json(search: SearchInfo, board: Scoreboard, runs: Mapping[int | None, 
             "metrics": dict(trial.metrics),
             "candidate": dict(trial.candidate),
         }
-        for trial in board.front
+        for trial in front.members
     ]
     document = {
         "search": search.name,
         "task": search.task,
         "run_id": runs.get(None),
         "quality": search.quality,
-        "objectives": [axis.metric for axis in board.objectives],
-        "completed": len(board.trials),
-        "hypervolume": board.hypervolume,
+        "objectives": [axis.metric for axis in front.objectives],
+        "completed": len(front.trials),
+        "hypervolume": front.hypervolume,
         "front": members,
     }
     return json.dumps(document, indent=2)
 
 
-def front_page(search: SearchInfo, board: Scoreboard) -> str:
-    """Return the front as one HTML page, with a picture and a table, that needs no other file and no network."""
-    from spikefront.results.plot import draw, svg
+def weights_and_files(weights: Path) -> dict[Path, str]:
+    """Return the file of a trial's weights and those that belong to it, with their names among the artifacts.
 
-    summary = (
-        f"Task {search.task}: {len(board.front)} of {len(board.trials)} completed trials are on the front. "
-        f"Hypervolume {board.hypervolume:.4f}. Values are on the validation split"
-        + ("." if board.objectives[0].maximize else f"; less {search.quality} is better.")
-    )
-    picture = svg(draw(board, search.quality), f"{search.quality} over energy: the front is in the table below")
-    return _PAGE.substitute(
-        title=escape(f"Front of search {search.name}"),
-        summary=escape(summary),
-        picture=picture,
-        head="".join(_cell("th", search.quality if name == "quality" else name, name) for name in _COLUMNS),
-        rows="\n".join(_row(trial) for trial in board.front),
-    )
-
-
-def _row(trial: Trial) -> str:
-    metrics, flat = trial.metrics, trial.candidate
-    values = {
-        "trial": str(trial.number),
-        "quality": format_quality(metrics["quality"]) if "quality" in metrics else "",
-        "energy": format_energy(metrics["energy_nj"]) if "energy_nj" in metrics else "",
-        "latency": f"{metrics['latency_steps']:g} steps" if "latency_steps" in metrics else "",
-    }
-    cells = (_cell("td", values.get(name, str(flat.get(name, ""))), name) for name in _COLUMNS)
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _cell(element: str, text: str, column: str) -> str:
-    kind = ' class="number"' if column in ("quality", "energy", "latency") else ""
-    return f"<{element}{kind}>{escape(text)}</{element}>"
-
-
-def kept_beside(weights: Path) -> dict[Path, str]:
-    """Return the file of a trial's weights and those that go with it, and what each is called among the artifacts.
-
-    These have the first part of their names, which is the trial's own, left out: ``trial-00007.layers.json`` becomes
-    ``layers.json``, ``trial-00007.picture.png`` becomes ``picture.png``.
+    The first part of a name, which is the trial's own, is left out: ``trial-00007.layers.json`` becomes
+    ``layers.json``.
     """
     beside = sorted(path for path in weights.parent.glob(f"{escape_glob(weights.stem)}.*") if path.suffix in _BESIDE)
     return {weights: weights.name} | {path: path.name.partition(".")[2] for path in beside}
 
 
 def environment_json() -> str:
-    """Return as JSON where and how the search ran. Passwords in addresses are hidden."""
+    """Return as JSON where and how the search ran, without passwords in addresses."""
     packages = {dist.metadata["Name"]: dist.version for dist in distributions() if dist.metadata["Name"]}
     document = {
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""Where runs are kept: which MLflow store and experiment, and whether it answers.
+"""The connection to an MLflow store and experiment: resolved and opened once, then handed on.
 
 MLflow itself is imported inside functions: it takes more than a second.
 """
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_URI: Final = "sqlite:///mlflow.db"
 
-OBJECTIVES_TAG: Final = "search.objectives"
-"""Tag of a search's run: its objectives as JSON, a list of the fields of each ``Objective``."""
-
-QUALITY_TAG: Final = "search.quality"
-"""Tag of a search's run: the task's own name for quality, for example ``accuracy``."""
-
-ADDED_LATER: Final = ("test.", "confirmed.", "twin.")
-"""Beginnings of the metrics that confirming, and comparing with twins, add to the runs of members."""
-
 _SERVERS: Final = ("http", "https", "databricks")
 _DATABASES: Final = ("postgresql", "mysql", "mssql")
 _TIMEOUT_S: Final = 5
@@ -36,7 +27,7 @@ _TIMEOUT_S: Final = 5
 
 
 def resolve_uri(uri: str | None = None) -> str:
-    """Return where runs are kept: ``uri``, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in this folder.
+    """Return the tracking URI: ``uri``, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in this folder.
 
     A SQLite path is made absolute, since MLflow keeps stores by URI for as long as the process lives.
 
@@ -72,15 +63,10 @@ def redact(text: str) -> str:
     return re.sub(r"://[^/\s@]*@", "://***@", text)
 
 
-def database_file(uri: str) -> Path | None:
-    """Return the file of a resolved SQLite URI, or None for any other store."""
-    return Path(uri.removeprefix("sqlite:///")) if _scheme(uri) == "sqlite" else None
-
-
 def prepare_environment(uri: str) -> None:
-    """Set MLflow's environment variables that the user has not set: no telemetry, no chatter, no minute-long retries.
+    """Set MLflow's environment variables that the user has not set: no telemetry, no messages, no minute-long retries.
 
-    Has to come before MLflow is imported. The store retries by itself, in order, so MLflow need not.
+    Call it before MLflow is imported. The recorder retries by itself, in order.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -90,28 +76,120 @@ def prepare_environment(uri: str) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 
-def check_store(uri: str | None = None) -> str:
-    """Find out within a few seconds whether a server answers, or a database opens. Creates nothing.
+class Store:
+    """An MLflow store and one of its experiments. Nothing is opened before it is needed.
 
     Args:
-        uri: tracking URI; None means the default, see ``resolve_uri``.
-
-    Returns:
-        The resolved URI.
+        uri: tracking URI; None means ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in this folder.
+        experiment: name of the experiment; None means the one that plain MLflow is active in:
+            ``MLFLOW_EXPERIMENT_NAME``, ``MLFLOW_EXPERIMENT_ID`` or else ``Default``.
 
     Raises:
-        UsageError: saying what was tried and what to do.
+        UsageError: for a URI that MLflow has no store for.
+
+    Attributes:
+        uri: the resolved tracking URI.
+        experiment: name of the experiment, as given.
     """
-    uri = resolve_uri(uri)
-    scheme = _scheme(uri)
-    prepare_environment(uri)
-    if scheme == "sqlite":
-        _check_sqlite(Path(uri.removeprefix("sqlite:///")))
-    elif scheme in _SERVERS:
-        _check_http(uri)
-    elif scheme in _DATABASES:
-        _check_database(uri, scheme)
-    return uri
+
+    def __init__(self, uri: str | None = None, experiment: str | None = None) -> None:
+        self.uri = resolve_uri(uri)
+        self.experiment = experiment
+        self._client: MlflowClient | None = None
+        self._home: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The URI without user name and password."""
+        return redact(self.uri)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite store; None of any other."""
+        return Path(self.uri.removeprefix("sqlite:///")) if _scheme(self.uri) == "sqlite" else None
+
+    def check(self) -> None:
+        """Check within a few seconds that the server answers, or the database opens. Creates nothing.
+
+        Raises:
+            UsageError: with what was tried and what to do.
+        """
+        scheme = _scheme(self.uri)
+        prepare_environment(self.uri)
+        if self.file is not None:
+            _check_sqlite(self.file)
+        elif scheme in _SERVERS:
+            _check_http(self.uri)
+        elif scheme in _DATABASES:
+            _check_database(self.uri, scheme)
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client; opened at first use. A new SQLite database gets its tables, which takes seconds."""
+        if self._client is None:
+            prepare_environment(self.uri)
+            from mlflow import MlflowClient
+
+            if self.file is not None and not self.file.exists():
+                _create_database(self.file)
+            self._client = MlflowClient(tracking_uri=self.uri)
+        return self._client
+
+    @property
+    def home(self) -> str:
+        """Id of the experiment, which must exist.
+
+        Raises:
+            UsageError: as ``open_existing`` does.
+        """
+        if self._home is None:
+            self.open_existing()
+        assert self._home is not None
+        return self._home
+
+    def open_existing(self) -> None:
+        """Open the store and the experiment, and create neither.
+
+        Raises:
+            UsageError: when there is none, or the store does not answer.
+        """
+        self.check()
+        if self.file is not None and not self.file.exists():
+            raise self.nothing_found()
+        self._home = self._find_experiment()
+        if self._home is None:
+            raise self.nothing_found()
+
+    def nothing_found(self) -> UsageError:
+        """Return the error for a store without any search."""
+        return UsageError(f"no search found in {self.shown}; run: spikefront run --task digits")
+
+    def ensure(self) -> None:
+        """Open the store and the experiment; create what does not exist."""
+        prepare_environment(self.uri)
+        from mlflow.exceptions import MlflowException
+
+        self._home = self._find_experiment()
+        if self._home is not None:
+            return
+        name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"
+        try:
+            self._home = str(self.client.create_experiment(name))
+        except MlflowException as error:
+            self._home = self._find_experiment()  # another process may have been faster
+            if self._home is None:
+                raise error
+
+    def _find_experiment(self) -> str | None:
+        name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
+        if name is None and (by_id := os.environ.get("MLFLOW_EXPERIMENT_ID")):
+            return by_id
+        found = self.client.get_experiment_by_name(name or "Default")
+        if found is None:
+            return None
+        if found.lifecycle_stage != "active":
+            raise UsageError(f"MLflow experiment {found.name!r} is deleted; restore it or choose another")
+        return str(found.experiment_id)
 
 
 def _check_sqlite(path: Path) -> None:
@@ -132,7 +210,7 @@ def _check_sqlite(path: Path) -> None:
 
 
 def _check_http(uri: str) -> None:
-    """Ask the API itself, not a health page: that also finds wrong passwords and foreign servers."""
+    """Request the API itself, not a health page, which also detects wrong passwords and other servers."""
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.databricks_utils import get_databricks_host_creds
@@ -173,19 +251,8 @@ def _check_database(uri: str, scheme: str) -> None:
         raise UsageError(f"MLflow database {redact(uri)} does not open: {reason}; check that it runs") from error
 
 
-def open_client(uri: str) -> MlflowClient:
-    """Open a store; a new SQLite database gets its tables, which takes more than a second."""
-    prepare_environment(uri)
-    from mlflow import MlflowClient
-
-    file = database_file(uri)
-    if file is not None and not file.exists():
-        _create_database(file)
-    return MlflowClient(tracking_uri=uri)
-
-
 def _create_database(file: Path) -> None:
-    """Make a database under another name first: MLflow can't open one whose making was killed halfway."""
+    """Create a database under another name first: MLflow can't open one whose creation was killed halfway."""
     from mlflow import MlflowClient
 
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.new")
@@ -196,42 +263,8 @@ def _create_database(file: Path) -> None:
     unfinished.unlink()
 
 
-def find_experiment(client: MlflowClient, name: str | None) -> str | None:
-    """Return the id of the experiment that plain MLflow would use here, or of the one named; None if there is none.
-
-    Args:
-        client: an open store.
-        name: its name; None means ``MLFLOW_EXPERIMENT_NAME``, ``MLFLOW_EXPERIMENT_ID`` or else ``Default``.
-    """
-    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    if name is None and (by_id := os.environ.get("MLFLOW_EXPERIMENT_ID")):
-        return by_id
-    found = client.get_experiment_by_name(name or "Default")
-    if found is None:
-        return None
-    if found.lifecycle_stage != "active":
-        raise UsageError(f"MLflow experiment {found.name!r} is deleted; restore it or choose another")
-    return str(found.experiment_id)
-
-
-def ensure_experiment(client: MlflowClient, name: str | None) -> str:
-    """Return the experiment's id as ``find_experiment`` does, and create it when there is none."""
-    from mlflow.exceptions import MlflowException
-
-    found = find_experiment(client, name)
-    if found is not None:
-        return found
-    try:
-        return str(client.create_experiment(name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"))
-    except MlflowException as error:
-        found = find_experiment(client, name)  # another process may have been faster
-        if found is None:
-            raise error
-        return found
-
-
 def is_passing(error: Exception) -> bool:
-    """Say whether an error is likely to pass: a server that is away or overloaded, a locked database."""
+    """Return whether an error is transient: a server that is away or overloaded, a locked database."""
     import requests
     from mlflow.exceptions import MlflowException
 
@@ -241,7 +274,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def quoted(text: str) -> str:
-    """Quote a string for MLflow's filter language, which knows no escapes.
+    """Quote a string for MLflow's filter language, which has no escapes.
 
     Raises:
         UsageError: when it holds both kinds of quotes.
@@ -253,15 +286,6 @@ def quoted(text: str) -> str:
     raise UsageError(f"{text!r} can't be looked up in MLflow: it holds both ' and \"")
 
 
-def find_run(client: MlflowClient, experiment: str, search: str, number: int) -> str | None:
-    """Return the id of a search's newest run for a trial number, or None.
-
-    Args:
-        client: an open store.
-        experiment: the experiment's id.
-        search: the search's name.
-        number: the trial's number.
-    """
-    wanted = f"tags.search = {quoted(search)} and tags.`trial.number` = '{number}'"
-    runs = client.search_runs([experiment], wanted, max_results=1)
-    return str(runs[0].info.run_id) if runs else None
+def tag_is(tag: str, value: str) -> str:
+    """Return the condition that a run has a tag, in MLflow's filter language."""
+    return f"tags.`{tag}` = {quoted(value)}"

@@ -1,4 +1,4 @@
-"""MLflow runs by a key of our own, written such that each call may be repeated after half of it was done."""
+"""Idempotent writes to MLflow runs, keyed by trial number."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spikefront.results.store.connection import (
-    database_file,
-    ensure_experiment,
-    is_passing,
-    open_client,
-    prepare_environment,
-    quoted,
-)
+from spikefront.results.store import schema
+from spikefront.results.store.connection import Store, is_passing, prepare_environment, tag_is
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,44 +29,38 @@ Point = tuple[int, int, Mapping[str, float]]
 
 
 class Runs:
-    """The runs of one search in one experiment. Belongs to one thread; every call may raise what MLflow raises.
+    """The runs of one search in one experiment. For one thread; every call may raise what MLflow raises.
 
     Args:
-        uri: resolved tracking URI.
-        experiment: its name, or None for the one plain MLflow is active in.
+        store: where they are written.
 
     Attributes:
         ids: run ids by trial number; None stands for the search itself.
     """
 
-    def __init__(self, uri: str, experiment: str | None) -> None:
-        self._uri = uri
-        self._name = experiment
-        self._opened: tuple[MlflowClient, str] | None = None
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._is_open = False
         self._tried: set[int | None] = set()
         self.ids: dict[int | None, str] = {}
 
     def open(self) -> None:
         """Import MLflow, open the store and find or create the experiment: 3 s for a new SQLite database."""
-        prepare_environment(self._uri)
+        prepare_environment(self._store.uri)
         from mlflow.utils.logging_utils import should_suppress_logs_in_thread
 
-        # MLflow logs each step of opening, and each error at every retry; the store's report at the end says it once.
+        # MLflow logs each step of opening, and each error at every retry; the recorder reports them once, at the end.
         should_suppress_logs_in_thread.set(True)
-        client = open_client(self._uri)
-        if (file := database_file(self._uri)) is not None:
-            _log_ahead(file)
-        self._opened = client, ensure_experiment(client, self._name)
+        self._store.ensure()
+        if self._store.file is not None:
+            _log_ahead(self._store.file)
+        self._is_open = True
 
     @property
     def _client(self) -> MlflowClient:
-        return self._store[0]
-
-    @property
-    def _store(self) -> tuple[MlflowClient, str]:
-        if self._opened is None:
+        if not self._is_open:
             raise RuntimeError("the MLflow store is not open")
-        return self._opened
+        return self._store.client
 
     def create(self, key: int | None, name: str, tags: Mapping[str, str], at: int) -> str:
         """Create a run unless an earlier try did, and return its id.
@@ -83,45 +71,48 @@ class Runs:
             tags: its first tags.
             at: start time in milliseconds; with the tags it identifies a run whose creation was never confirmed.
         """
-        client, experiment = self._store
         if key not in self.ids and key in self._tried:
-            for run in client.search_runs([experiment], f"attributes.start_time = {at}", max_results=100):
+            for run in self._client.search_runs([self._store.home], f"attributes.start_time = {at}", max_results=100):
                 if tags.items() <= run.data.tags.items():
                     self.ids[key] = run.info.run_id
         if key not in self.ids:
             self._tried.add(key)
-            run = client.create_run(experiment, start_time=at, tags=dict(tags), run_name=name)
+            run = self._client.create_run(self._store.home, start_time=at, tags=dict(tags), run_name=name)
             self.ids[key] = run.info.run_id
         return self.ids[key]
 
     def adopt(self, search: str) -> dict[int, Mapping[str, str]]:
-        """Take over the runs that an earlier process wrote for a search, and open the search's own again.
+        """Find the runs that an earlier driver wrote for a search, and reopen the search's own.
 
         Returns:
             The tags of each trial's run, by trial number. ``ids`` holds the runs found; of two with one number, which
-            a process that died in between can leave, the second is deleted.
+            a driver that died in between can leave, the second is deleted.
         """
-        client, experiment = self._store
-        wanted = f"tags.search = {quoted(search)} and tags.`spikefront.role` = 'search'"
-        parents = client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
-        if not parents:
+        wanted = f"{tag_is(schema.SEARCH, search)} and {tag_is(schema.ROLE, 'search')}"
+        parent = next(self._oldest_first(wanted), None)
+        if parent is None:
             return {}
-        self.ids[None] = parents[0].info.run_id
-        client.update_run(self.ids[None], status="RUNNING")
+        self.ids[None] = parent.info.run_id
+        self._client.update_run(self.ids[None], status="RUNNING")
         found: dict[int, Mapping[str, str]] = {}
-        for run in self._pages(f"tags.`mlflow.parentRunId` = '{self.ids[None]}'", "attributes.start_time ASC"):
-            number = int(run.data.tags["trial.number"])
+        for run in self._oldest_first(tag_is(schema.PARENT, self.ids[None])):
+            number = int(run.data.tags[schema.NUMBER])
             if number in found:
-                client.delete_run(run.info.run_id)
+                self._client.delete_run(run.info.run_id)
             else:
                 self.ids[number], found[number] = run.info.run_id, run.data.tags
         return found
 
-    def _pages(self, wanted: str, order: str) -> Iterator[Run]:
-        client, experiment = self._store
+    def _oldest_first(self, wanted: str) -> Iterator[Run]:
         token: str | None = None
         while True:
-            page = client.search_runs([experiment], wanted, max_results=1000, page_token=token, order_by=[order])
+            page = self._client.search_runs(
+                [self._store.home],
+                wanted,
+                max_results=1000,
+                page_token=token,
+                order_by=["attributes.start_time ASC"],
+            )
             yield from page
             token = page.token
             if not token:
@@ -167,11 +158,11 @@ class Runs:
 
     def shown_as_front(self) -> set[str]:
         """Return the ids of the search's runs that the store shows as its front."""
-        wanted = f"tags.pareto = 'true' and tags.`mlflow.parentRunId` = '{self.ids[None]}'"
-        return {run.info.run_id for run in self._pages(wanted, "attributes.start_time ASC")}
+        wanted = f"{tag_is(schema.PARETO, schema.TRUE)} and {tag_is(schema.PARENT, self.ids[None])}"
+        return {run.info.run_id for run in self._oldest_first(wanted)}
 
     def worth_retrying(self, error: Exception, tried: int) -> bool:
-        """Say whether a call that failed with ``error`` at its ``tried``-th try may yet succeed."""
+        """Return whether a call that failed with ``error`` at its ``tried``-th try may yet succeed."""
         if isinstance(error, ImportError):  # two threads that import at once can trip over each other
             return tried < 3
         if not is_passing(error):
@@ -182,9 +173,8 @@ class Runs:
 
     def _answers(self) -> bool:
         try:
-            client, experiment = self._store
-            client.get_experiment(experiment)
-        except Exception:  # no matter why: it does not answer
+            self._client.get_experiment(self._store.home)
+        except Exception:  # whatever the reason, it does not answer
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""A thread that does jobs in order and tries each until it succeeds; whoever hands them in never waits."""
+"""Background thread that runs queued writes in order with retries; ``put`` never blocks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _CLOSING_PAUSE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to write.
+    """A write.
 
     Attributes:
-        label: what it is, for the report of what could not be written.
-        do: writes it. It may be called again after an error, so it must bear having half happened.
+        label: what is written, for the report of failed writes.
+        do: writes it. It may be called again after an error, so it must be idempotent.
     """
 
     label: str
@@ -31,15 +31,15 @@ class Job:
 
 
 class Writer:
-    """Does jobs one after the other in its own thread.
+    """Runs jobs one after the other in its own thread.
 
     Args:
-        worth_retrying: told the error and how often the job has been tried; says whether to try again.
-        spare: called when nothing waits; returns something less urgent to do, or None.
-        patience_s: after ``close``, how long to go on without any success.
+        worth_retrying: called with the error and how often the job has been tried; returns whether to try again.
+        spare: called when the queue is empty; returns a less urgent job, or None.
+        patience_s: after ``close``, how long to continue without any success.
 
     Attributes:
-        lost: labels of the jobs that were given up.
+        lost: labels of the jobs that failed for good.
         error: the last error, in one line.
     """
 
@@ -58,7 +58,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="spikefront-mlflow", daemon=True)
 
     def wake(self) -> None:
-        """Start writing; until then jobs wait. Call it as often as you like."""
+        """Start the thread unless it runs; until then jobs wait."""
         if self._thread.ident is None:
             self._thread.start()
 
@@ -67,7 +67,7 @@ class Writer:
         self._jobs.put(Job(label, do))
 
     def close(self) -> None:
-        """Wait until all is done: as long as jobs succeed, and no longer than the patience once they don't."""
+        """Wait until all jobs are done: as long as they succeed, and no longer than ``patience_s`` once they fail."""
         self.wake()
         self._last_success = time.monotonic()
         self._closing.set()
@@ -98,7 +98,7 @@ class Writer:
         while True:
             try:
                 job.do()
-            except Exception as error:  # whatever a store raises, the thread lives on, and the report names it
+            except Exception as error:  # whatever a store raises, the thread continues, and the report names it
                 tried += 1
                 self.error = " ".join(f"{type(error).__name__}: {error}".split())
                 _log.debug("%s was not written, try %d: %s", job.label, tried, self.error)

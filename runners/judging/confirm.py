@@ -1,4 +1,4 @@
-"""Judging a candidate for good: trained on training and validation split together, measured on the test split."""
+"""Final evaluation: trained on training and validation split together, measured on the test split."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from spikefront.searchspace import Candidate
 
 
 def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchData:
-    """Read a task's data for confirming. It is here, and nowhere else, that the test split is read.
+    """Read a task's data for confirming. The test split is read nowhere else.
 
     Args:
-        task: whose data.
-        data_dir: where the user keeps data.
+        task: the task.
+        data_dir: folder with the user's data.
         steps: number of time steps T; only event tasks need it.
 
     Returns:
@@ -32,7 +32,7 @@ def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchDa
 
 
 def _joined(one: Tensor, other: Tensor) -> Tensor:
-    """Return the samples of both: the same memory where the other's lie behind the one's, as in a mapped file."""
+    """Return the samples of both: the same memory where the second's follow the first's, as in a mapped file."""
     follows = (
         one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
         and one.is_contiguous()
@@ -56,7 +56,7 @@ def judge_for_good(
     """Train a candidate at full budget under a seed, and measure it once, at the end.
 
     Args:
-        candidate: what to judge.
+        candidate: the candidate.
         seed: seed of every random source, in place of the candidate's own.
         registry: where its plugins are looked up.
         data: what ``confirmation_data`` returned.

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spikefront.results.store.connection import open_client, resolve_uri
+from spikefront.results.store.connection import Store
 from spikefront.searchspace import ENERGY, Candidate, Objective, Part, SearchInfo, Training, Value
+from spikefront.searchspace.objectives import quality_objective
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUALITY = Objective("quality", maximize=True, worst=0.0, best=1.0)
+QUALITY = quality_objective(maximize=True, worst=0.0, best=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an empty MLflow database once; it takes seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
     with contextlib.chdir(folder):
-        open_client(resolve_uri()).search_experiments()
+        Store().client.search_experiments()
     return folder / "mlflow.db"
 
 

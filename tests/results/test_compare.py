@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ import pytest
 from matplotlib.image import imread
 
 from spikefront.results.compare import compare, draw
-from spikefront.results.store.connection import open_client, resolve_uri
-from spikefront.searchspace import UnknownName, UsageError
+from spikefront.results.store import schema
+from spikefront.results.store.connection import Store
+from spikefront.searchspace import ENERGY, UnknownName, UsageError
+from spikefront.searchspace.objectives import quality_objective, write_objectives
 
 HALF = 10**3.5
 """Energy in the middle of the axis, in nanojoules."""
@@ -25,7 +26,7 @@ Write = Callable[..., None]
 @pytest.fixture
 def write(database: None) -> Write:
     """Write a search whose trials have these (quality, energy, second of their end), with times of our choice."""
-    client = open_client(resolve_uri())
+    client = Store().client
 
     def write(
         name: str,
@@ -56,7 +57,7 @@ def write(database: None) -> Write:
 
 
 def measured(*names: str) -> dict[tuple[str, str], list[Any]]:
-    frame = compare(names).frame
+    frame = compare(Store(), names).frame
     assert list(frame.columns) == ["measure", "at", *names]
     return {(row[0], row[1]): list(row[2:]) for row in frame.itertuples(index=False)}
 
@@ -138,31 +139,31 @@ def test_what_makes_numbers_differ_is_said(write: Write) -> None:
     write("a", [(0.5, 1.0, 1.0)], tags={"plugin.coding": "sac 1.0", "plugin.energy": "loihi-1 0.1"})
     subset = {"training.subset": "1000"}
     write("b", [(0.5, 1.0, 1.0)], tags={"plugin.coding": "sac 1.1", "plugin.neuron": "lif 2"}, params=subset)
-    assert compare(["a", "b"]).warnings == (
+    assert compare(Store(), ["a", "b"]).warnings == (
         "energy model differs: a loihi-1; b the default",
         "data differs: a the default; b training subset of 1000",
         "version of coding sac differs: a 1.0; b 1.1",
     )
     write("c", [(0.5, 1.0, 1.0)], tags={"plugin.coding": "sac 1.1"}, params=subset)
-    assert compare(["b", "c"]).warnings == ()
+    assert compare(Store(), ["b", "c"]).warnings == ()
 
 
 def test_what_does_not_compare_is_refused(write: Write) -> None:
     write("a", [(0.5, 1.0, 1.0)])
     write("b", [(0.5, 1.0, 1.0)], task="fashion-mnist")
     with pytest.raises(UsageError, match=r"different tasks don't compare: a of digits, b of fashion-mnist; choose"):
-        compare(["a", "b"])
+        compare(Store(), ["a", "b"])
     with pytest.raises(UnknownName, match=r"unknown search 'aa'\. Did you mean 'a'\? Known: a, b\."):
-        compare(["a", "aa"])
+        compare(Store(), ["a", "aa"])
     for names in ([], ["a"], ["a", "a"]):
         with pytest.raises(UsageError, match="compare needs two or more different searches"):
-            compare(names)
+            compare(Store(), names)
 
 
 def test_the_picture_shows_a_colour_for_each_search(write: Write, tmp_path: Path) -> None:
     write("a", [(0.5, 1.0, 10.0), (1.0, HALF, 20.0)])
     write("b", [(0.75, HALF, 10.0), (0.25, 1.0, 20.0)])
-    found = compare(["a", "b"])
+    found = compare(Store(), ["a", "b"])
     found.plot(tmp_path / "both.png")
     found.plot(tmp_path / "both.svg")
     pixels = (imread(tmp_path / "both.png")[:, :, :3] * 255).round().reshape(-1, 3)
@@ -179,7 +180,11 @@ def test_the_picture_shows_a_colour_for_each_search(write: Write, tmp_path: Path
 def test_the_picture_says_which_way_quality_goes(write: Write, maximize: bool) -> None:
     write("a", [(0.5, 1.0, 10.0), (1.0, HALF, 20.0)])
     write("b", [(0.5, 1.0, 10.0)])
-    course = compare(["a", "b"]).courses[0]
-    axes = (replace(course.axes[0], maximize=maximize), *course.axes[1:])
-    (left, _) = draw([replace(course, quality="r2", axes=axes)]).axes
+    worst, best = (0.0, 1.0) if maximize else (1.0, 0.0)
+    axes = write_objectives([quality_objective(maximize=maximize, worst=worst, best=best), ENERGY])
+    client = Store().client
+    for run in client.search_runs(["0"], "tags.`spikefront.role` = 'search'"):
+        client.set_tag(run.info.run_id, schema.OBJECTIVES, axes)
+        client.set_tag(run.info.run_id, schema.QUALITY, "r2")
+    (left, _) = draw(compare(Store(), ["a", "b"]).courses).axes
     assert left.get_ylabel() == "r2 (validation)" + ("" if maximize else ", less is better")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spikefront.results.queries import pareto
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.searchspace import Candidate, SearchInfo
 
 if TYPE_CHECKING:
@@ -51,17 +52,17 @@ def asked(
     if _names(server):
         return server
     for name in ("digits-0", "digits-1"):
-        store = MlflowStore()
-        store.search_started(search(name))
+        recorder = MlflowRecorder(Store())
+        recorder.search_started(search(name))
         # (quality, energy): from the line between 0 and 3 (.1 + .2 decades) trial 1 rises .4, trial 2 .3
         points = [(0.1, 1.0), (0.7, 10.0), (0.8, 100.0), (0.9, 1e4), (0.05, 1.0), (0.6, 50.0)]
         for number, (quality, energy) in enumerate(points):
-            store.trial_started(number, candidate("sac" if number % 2 else "rate"))
+            recorder.trial_started(number, candidate("sac" if number % 2 else "rate"))
             metrics = {"quality": quality, "energy_nj": energy, "latency_steps": 4.0}
-            store.trial_ended(number, "COMPLETE", "", metrics, None)
-        store.trial_started(6, candidate())
-        store.trial_ended(6, "FAIL", "it broke", {}, None)
-        store.search_ended("done")
+            recorder.trial_ended(number, "COMPLETE", "", metrics, None)
+        recorder.trial_started(6, candidate())
+        recorder.trial_ended(6, "FAIL", "it broke", {}, None)
+        recorder.search_ended("done")
     return server
 
 
@@ -113,7 +114,7 @@ def _tags(answer: Any, tag: str) -> list[str]:
 )
 def test_fronts_are_ours(asked: str, title: str, ours: dict[str, Any], numbers: list[str]) -> None:
     assert by_python(title)["runs"]["tags.trial.number"].tolist() == numbers
-    assert [str(number) for number in pareto("digits-1", **ours)["trial"]] == numbers
+    assert [str(number) for number in pareto(Store(), "digits-1", **ours)["trial"]] == numbers
     if title == "What can each coding do?":  # all that were judged, of which Python picks
         assert sorted(_tags(by_rest(title, asked), "trial.number")) == ["0", "1", "2", "3", "4", "5"]
     elif title in examples("sh"):

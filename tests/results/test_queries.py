@@ -1,20 +1,28 @@
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from spikefront.results.queries import COLUMNS, find_knee, pareto, search_names
-from spikefront.results.store.connection import OBJECTIVES_TAG, open_client, resolve_uri
-from spikefront.results.store.recorder import MlflowStore
-from spikefront.searchspace import ENERGY, LATENCY, Candidate, Objective, SearchInfo, UnknownName, UsageError
+from spikefront.results.queries import COLUMNS, pareto
+from spikefront.results.searches import search_names
+from spikefront.results.store import schema
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
+from spikefront.searchspace import (
+    ENERGY,
+    LATENCY,
+    OBJECTIVES,
+    Candidate,
+    Objective,
+    SearchInfo,
+    State,
+    UnknownName,
+    UsageError,
+)
+from spikefront.searchspace.objectives import write_objectives
 
 Search = Callable[..., SearchInfo]
 Make = Callable[..., Candidate]
@@ -25,19 +33,19 @@ def keep(search: Search, candidate: Make, database: None) -> Callable[..., None]
     """Keep a search whose trials have these (quality, energy), and more on request."""
 
     def keep(name: str, points: list[tuple[float, float]], experiment: str | None = None, **more: float) -> None:
-        store = MlflowStore(experiment=experiment)
-        store.search_started(search(name))
+        recorder = MlflowRecorder(Store(experiment=experiment))
+        recorder.search_started(search(name))
         for number, (quality, energy) in enumerate(points):
-            store.trial_started(number, candidate("sac" if number % 2 else "rate", steps=number + 1))
-            store.trial_ended(number, "COMPLETE", "", {"quality": quality, "energy_nj": energy, **more}, None)
-        store.search_ended("done")
+            recorder.trial_started(number, candidate("sac" if number % 2 else "rate", steps=number + 1))
+            recorder.trial_ended(number, "COMPLETE", "", {"quality": quality, "energy_nj": energy, **more}, None)
+        recorder.search_ended("done")
 
     return keep
 
 
 def test_pareto_returns_the_front_cheapest_first(keep: Callable[..., None]) -> None:
     keep("one", [(0.9, 1e3), (0.8, 1e3), (0.5, 10.0), (0.7, 100.0)], spike_rate=0.2)
-    front = pareto()
+    front = pareto(Store())
     assert tuple(front.columns) == COLUMNS
     assert list(front["trial"]) == [2, 3, 0]
     assert list(front["quality"]) == [0.5, 0.7, 0.9]
@@ -49,16 +57,16 @@ def test_pareto_returns_the_front_cheapest_first(keep: Callable[..., None]) -> N
     assert set(front["spike_rate"]) == {0.2}
     assert all(math.isnan(value) for value in front["macs"])
     assert front["run_id"].is_unique
-    assert front.attrs["quality"] == pareto(knee=True).attrs["quality"] == "accuracy"
+    assert front.attrs["quality"] == pareto(Store(), knee=True).attrs["quality"] == "accuracy"
 
 
 def test_filters_keep_their_bounds(keep: Callable[..., None]) -> None:
     keep("one", [(0.9, 1e3), (0.5, 10.0), (0.7, 100.0), (-0.25, 1e-7)])
-    assert list(pareto(min_quality=0.7)["trial"]) == [2, 0]
-    assert list(pareto(max_energy_nj=100.0)["trial"]) == [3, 1, 2]
-    assert list(pareto(min_quality=0.6, max_energy_nj=500)["trial"]) == [2]
-    assert list(pareto(min_quality=-0.25, max_energy_nj=1e-7)["trial"]) == [3]
-    nothing = pareto(min_quality=0.95)
+    assert list(pareto(Store(), min_quality=0.7)["trial"]) == [2, 0]
+    assert list(pareto(Store(), max_energy_nj=100.0)["trial"]) == [3, 1, 2]
+    assert list(pareto(Store(), min_quality=0.6, max_energy_nj=500)["trial"]) == [2]
+    assert list(pareto(Store(), min_quality=-0.25, max_energy_nj=1e-7)["trial"]) == [3]
+    nothing = pareto(Store(), min_quality=0.95)
     assert len(nothing) == 0
     assert tuple(nothing.columns) == COLUMNS
 
@@ -67,175 +75,143 @@ def test_the_newest_search_with_a_front_is_the_default(keep: Callable[..., None]
     keep("old", [(0.5, 10.0)])
     keep("new", [(0.4, 10.0)])
     keep("empty", [])
-    assert search_names() == ["empty", "new", "old"]
-    assert search_names(limit=2) == ["empty", "new"]
-    assert list(pareto()["search"]) == ["new"]
-    assert list(pareto("old")["quality"]) == [0.5]
-    assert len(pareto("empty")) == 0
-    assert len(pareto(min_quality=0.45)) == 0  # not the older search, although it has one
+    assert search_names(Store()) == ["empty", "new", "old"]
+    assert search_names(Store(), limit=2) == ["empty", "new"]
+    assert list(pareto(Store())["search"]) == ["new"]
+    assert list(pareto(Store(), "old")["quality"]) == [0.5]
+    assert len(pareto(Store(), "empty")) == 0
+    assert len(pareto(Store(), min_quality=0.45)) == 0  # not the older search, although it has one
     with pytest.raises(UnknownName, match=r"unknown search 'nwe'\. Did you mean 'new'\? Known: empty, new, old\."):
-        pareto("nwe")
+        pareto(Store(), "nwe")
 
 
 def test_of_two_searches_of_one_name_the_newer_counts(keep: Callable[..., None]) -> None:
     keep("same", [(0.5, 10.0)])
     keep("same", [(0.4, 20.0)])
-    assert list(pareto("same")["quality"]) == [0.4]
-    assert search_names() == ["same"]
+    assert list(pareto(Store(), "same")["quality"]) == [0.4]
+    assert search_names(Store()) == ["same"]
 
 
 def test_a_name_with_a_quote_is_found(keep: Callable[..., None]) -> None:
     keep("it's", [(0.5, 10.0)])
-    assert list(pareto("it's")["search"]) == ["it's"]
+    assert list(pareto(Store(), "it's")["search"]) == ["it's"]
 
 
 def test_a_front_of_many_pages_is_whole(keep: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikefront.results.queries._PAGE", 2)
+    monkeypatch.setattr("spikefront.results.store.reading.trial_runs.__defaults__", ((), 2))
     keep("one", [(0.1 * n, 10.0**n) for n in range(1, 8)])
-    assert list(pareto()["trial"]) == list(range(7))
+    assert list(pareto(Store())["trial"]) == list(range(7))
 
 
 def test_another_experiment_is_asked_by_name(keep: Callable[..., None]) -> None:
     keep("there", [(0.5, 10.0)], experiment="codings")
-    assert list(pareto(experiment="codings")["search"]) == ["there"]
+    assert list(pareto(Store(experiment="codings"))["search"]) == ["there"]
     with pytest.raises(UsageError, match=r"no search found in sqlite:///.*; run: spikefront run --task digits"):
-        pareto()
+        pareto(Store())
     with pytest.raises(UsageError, match="no search found"):
-        pareto(experiment="unheard of")
+        pareto(Store(experiment="unheard of"))
 
 
 @pytest.mark.parametrize("limit", ["min_quality", "max_energy_nj", "max_latency"])
 def test_a_limit_without_end_is_refused(limit: str) -> None:
     with pytest.raises(UsageError, match="limit inf must be a finite number; leave it out for no limit"):
-        pareto(**{limit: math.inf})  # type: ignore[arg-type]
+        pareto(Store(), **{limit: math.inf})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ask", [pareto, search_names])
-def test_asking_creates_no_database(ask: Callable[[], object], tmp_path: Path) -> None:
+def test_asking_creates_no_database(ask: Callable[[Store], object], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no search found in sqlite:///.*mlflow\.db; run: spikefront run --task"):
-        ask()
+        ask(Store())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_latency_and_codings_filter_too(keep: Callable[..., None]) -> None:
     keep("one", [(0.9, 1e3), (0.5, 10.0), (0.7, 100.0)], latency_steps=4.0)
-    assert list(pareto(coding=["sac"])["trial"]) == [1]
-    assert list(pareto(coding="sac")["trial"]) == [1]
-    assert list(pareto(coding=["sac", "rate"])["trial"]) == [1, 2, 0]
-    assert list(pareto(coding=["rate"], max_energy_nj=100.0)["trial"]) == [2]
-    assert len(pareto(max_latency=4)) == 3
-    assert len(pareto(max_latency=3.9)) == 0
-    assert len(pareto(coding=["sac"], min_quality=0.6)) == 0
+    assert list(pareto(Store(), coding=["sac"])["trial"]) == [1]
+    assert list(pareto(Store(), coding="sac")["trial"]) == [1]
+    assert list(pareto(Store(), coding=["sac", "rate"])["trial"]) == [1, 2, 0]
+    assert list(pareto(Store(), coding=["rate"], max_energy_nj=100.0)["trial"]) == [2]
+    assert len(pareto(Store(), max_latency=4)) == 3
+    assert len(pareto(Store(), max_latency=3.9)) == 0
+    assert len(pareto(Store(), coding=["sac"], min_quality=0.6)) == 0
     with pytest.raises(UnknownName, match=r"'rat'\. Did you mean 'rate'\? Known: rate, sac\."):
-        pareto(coding=["sac", "rat"])
+        pareto(Store(), coding=["sac", "rat"])
 
 
 def test_the_front_comes_in_the_order_asked_for(keep: Callable[..., None]) -> None:
     keep("one", [(0.9, 1e3), (0.5, 10.0), (0.7, 100.0)])
-    assert list(pareto(order="energy")["trial"]) == [1, 2, 0]
-    assert list(pareto(order="quality")["trial"]) == [0, 2, 1]
+    assert list(pareto(Store(), order="energy")["trial"]) == [1, 2, 0]
+    assert list(pareto(Store(), order="quality")["trial"]) == [0, 2, 1]
     with pytest.raises(UnknownName, match=r"unknown order 'qualty'\. Did you mean 'quality'\?"):
-        pareto(order="qualty")  # type: ignore[arg-type]
+        pareto(Store(), order="qualty")
 
 
 def test_fewest_steps_come_first_and_the_cheaper_of_equals(search: Search, candidate: Make, database: None) -> None:
-    store = MlflowStore()
-    store.search_started(search("one", objectives=(Objective("quality", True, 0.0, 1.0), ENERGY, LATENCY)))
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("one", objectives=(Objective("quality", True, 0.0, 1.0), ENERGY, LATENCY)))
     for number, (quality, energy, steps) in enumerate([(0.9, 100.0, 4.0), (0.5, 10.0, 8.0), (0.4, 50.0, 4.0)]):
-        store.trial_started(number, candidate())
+        recorder.trial_started(number, candidate())
         metrics = {"quality": quality, "energy_nj": energy, "latency_steps": steps}
-        store.trial_ended(number, "COMPLETE", "", metrics, None)
-    store.search_ended("done")
-    assert list(pareto(order="latency")["trial"]) == [2, 0, 1]
-    assert list(pareto(max_latency=4)["trial"]) == [2, 0]
+        recorder.trial_ended(number, "COMPLETE", "", metrics, None)
+    recorder.search_ended("done")
+    assert list(pareto(Store(), order="latency")["trial"]) == [2, 0, 1]
+    assert list(pareto(Store(), max_latency=4)["trial"]) == [2, 0]
 
 
 def test_each_coding_has_a_front_of_its_own(keep: Callable[..., None]) -> None:
     # even trials are rate, odd ones sac; rate dominates sac
     keep("one", [(0.9, 1e2), (0.8, 1e3), (0.5, 1.0), (0.4, 10.0), (0.4, 2.0), (0.3, 20.0)])
-    assert list(pareto()["trial"]) == [2, 0]
-    fronts = pareto(per_coding=True)
+    assert list(pareto(Store())["trial"]) == [2, 0]
+    fronts = pareto(Store(), per_coding=True)
     assert tuple(fronts.columns) == COLUMNS
     assert list(zip(fronts["coding"], fronts["trial"], strict=True)) == [
         ("rate", 2), ("rate", 0), ("sac", 3), ("sac", 1)
     ]  # fmt: skip
-    assert list(pareto(per_coding=True, order="quality")["trial"]) == [0, 2, 1, 3]
-    assert list(pareto(per_coding=True, coding=["sac"], max_energy_nj=100)["trial"]) == [3]
-    assert list(pareto(per_coding=True, min_quality=0.8)["trial"]) == [0, 1]
+    assert list(pareto(Store(), per_coding=True, order="quality")["trial"]) == [0, 2, 1, 3]
+    assert list(pareto(Store(), per_coding=True, coding=["sac"], max_energy_nj=100)["trial"]) == [3]
+    assert list(pareto(Store(), per_coding=True, min_quality=0.8)["trial"]) == [0, 1]
 
 
 def test_trials_that_were_stopped_or_fell_short_are_on_no_codings_front(
     search: Search, candidate: Make, database: None
 ) -> None:
-    store = MlflowStore()
-    store.search_started(search("one"))
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("one"))
     good = {"quality": 0.9, "energy_nj": 5.0}
-    for number, (state, metrics) in enumerate(
-        [
-            ("COMPLETE", {"quality": 0.5, "energy_nj": 10.0}),
-            ("PRUNED", good),
-            ("FAIL", good),
-            ("COMPLETE", {"quality": 1.0}),
-        ]
-    ):
-        store.trial_started(number, candidate())
-        store.trial_ended(number, state, "", metrics, None)
-    store.search_ended("done")
-    assert list(pareto(per_coding=True)["trial"]) == [0]
+    ends: list[tuple[State, dict[str, float]]] = [
+        ("COMPLETE", {"quality": 0.5, "energy_nj": 10.0}),
+        ("PRUNED", good),
+        ("FAIL", good),
+        ("COMPLETE", {"quality": 1.0}),
+    ]
+    for number, (state, metrics) in enumerate(ends):
+        recorder.trial_started(number, candidate())
+        recorder.trial_ended(number, state, "", metrics, None)
+    recorder.search_ended("done")
+    assert list(pareto(Store(), per_coding=True)["trial"]) == [0]
 
 
 def test_the_knee_is_one_row_of_what_the_filters_leave(keep: Callable[..., None]) -> None:
     # in decades of energy: (0, .1), (1, .7), (2, .8), (4, .9): from the line .1 + .2 x they rise 0, .4, .3, 0
     keep("one", [(0.1, 1.0), (0.7, 10.0), (0.8, 1e2), (0.9, 1e4)])
-    assert list(pareto(knee=True)["trial"]) == [1]
+    assert list(pareto(Store(), knee=True)["trial"]) == [1]
     # without the first: (1, .7), (2, .8), (4, .9): from the line .7 + .2/3 (x - 1) the middle one rises .033
-    assert list(pareto(knee=True, min_quality=0.5)["trial"]) == [2]
-    assert len(pareto(knee=True, min_quality=0.95)) == 0
-    assert list(pareto(knee=True, per_coding=True)["coding"]) == ["rate", "sac"]
-
-
-def test_the_knee_is_farthest_from_the_line_between_the_extremes() -> None:
-    # the line from (0, 1) to (1, 0) is x + y = 1; (0.1, 0.3) lies 0.6 / sqrt 2 from it, (0.4, 0.1) 0.5 / sqrt 2
-    assert find_knee([(0.0, 1.0), (0.4, 0.1), (0.1, 0.3), (1.0, 0.0)]) == 2
-    # on the far side nothing counts: of a concave front the extreme with the smaller sum
-    assert find_knee([(0.0, 1.0), (0.9, 0.8), (0.7, 0.0)]) == 2
-    assert find_knee([(0.2, 0.7), (0.6, 0.2)]) == 1
-    assert find_knee([(0.5, 0.5)]) == 0
-    assert find_knee([(0.5, 0.5), (0.5, 0.5)]) == 0
-    for wrong in ([], [(1.0, 2.0, 3.0)]):
-        with pytest.raises(ValueError, match="a knee needs points"):
-            find_knee(wrong)
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=3, max_size=8),
-    st.sampled_from([0.25, 1.0, 8.0]),
-    st.sampled_from([-2.0, 0.0, 16.0]),
-)
-def test_stretching_an_axis_does_not_move_the_knee(points: list[tuple[int, int]], factor: float, shift: float) -> None:
-    plain = np.array(points, dtype=np.float64)
-    best, cheapest = min(points), min(points, key=lambda point: point[::-1])
-    lengths = np.array(cheapest) - np.array(best)
-    rise = (np.array(best) - plain) @ np.array([-lengths[1], lengths[0]])  # the line's normal, towards the ideal
-    if (rise == rise.max()).sum() == 1:  # else the sum of losses decides, which stretching changes
-        assert find_knee(plain) == find_knee(plain * [factor, 1.0] + [shift, 0.0]) == int(rise.argmax())
+    assert list(pareto(Store(), knee=True, min_quality=0.5)["trial"]) == [2]
+    assert len(pareto(Store(), knee=True, min_quality=0.95)) == 0
+    assert list(pareto(Store(), knee=True, per_coding=True)["coding"]) == ["rate", "sac"]
 
 
 def test_where_less_is_better_the_quality_filter_turns(keep: Callable[..., None]) -> None:
     error = Objective("quality", maximize=False, worst=2.0, best=0.0)
     keep("one", [(0.9, 1e3), (0.5, 10.0), (0.3, 20.0), (0.4, 100.0)])
-    client = open_client(resolve_uri())
+    client = Store().client
     (parent,) = client.search_runs(["0"], "tags.`spikefront.role` = 'search'")
-    client.set_tag(parent.info.run_id, OBJECTIVES_TAG, json.dumps([asdict(error), asdict(ENERGY)]))
-    assert list(pareto(per_coding=True, order="quality")["trial"]) == [2, 3, 1]  # rate, then sac
-    assert list(pareto(per_coding=True, min_quality=0.45)["trial"]) == [2, 3]
+    client.set_tag(parent.info.run_id, schema.OBJECTIVES, write_objectives([error, ENERGY]))
+    assert list(pareto(Store(), per_coding=True, order="quality")["trial"]) == [2, 3, 1]  # rate, then sac
+    assert list(pareto(Store(), per_coding=True, min_quality=0.45)["trial"]) == [2, 3]
 
 
-@pytest.mark.parametrize("page", [1, 3, 50])
-def test_fronts_of_codings_are_found_whatever_the_page(
-    keep: Callable[..., None], monkeypatch: pytest.MonkeyPatch, page: int
-) -> None:
-    monkeypatch.setattr("spikefront.results.queries._SWEEP", page)
+def test_fronts_of_codings_are_those_of_brute_force(keep: Callable[..., None]) -> None:
     # few different values, so that many trials are equal; half of them are rate, half sac
     points = [(0.1 * (7 * n % 5), 10.0 ** (3 * n % 4)) for n in range(40)]
     keep("one", points)
@@ -247,4 +223,66 @@ def test_fronts_of_codings_are_found_whatever_the_page(
         )
     }  # fmt: skip
     assert len({points[n] for n in front}) < len(front)  # there are equals
-    assert set(pareto(per_coding=True)["trial"]) == front
+    assert set(pareto(Store(), per_coding=True)["trial"]) == front
+
+
+@pytest.fixture
+def sized(search: Search, candidate: Make, database: None) -> None:
+    """Write a search whose third objective is the number of parameters, with synaptic operations as a metric."""
+    recorder = MlflowRecorder(Store())
+    axes = (Objective("quality", True, 0.0, 1.0), ENERGY, OBJECTIVES["parameters"])
+    recorder.search_started(search("sized", objectives=axes))
+    points = [(0.9, 1e3, 40_000.0, 9.0), (0.5, 10.0, 30_000.0, 5.0), (0.4, 20.0, 1_000.0, 7.0)]
+    for number, (quality, energy, parameters, sops) in enumerate(points):
+        recorder.trial_started(number, candidate())
+        metrics = {"quality": quality, "energy_nj": energy, "parameters": parameters, "sops": sops, "sac.gain": -sops}
+        recorder.trial_ended(number, "COMPLETE", "", metrics, None)
+    recorder.search_ended("done")
+
+
+@pytest.mark.usefixtures("sized")
+def test_a_further_objective_is_a_column_and_an_order() -> None:
+    frame = pareto(Store(), order="parameters")
+    assert list(frame.columns) == [*COLUMNS, "parameters"]
+    assert list(frame["parameters"]) == [1_000.0, 30_000.0, 40_000.0]
+    assert list(pareto(Store(), order="sops")["trial"]) == [1, 2, 0]
+    assert list(pareto(Store(), order="sac.gain")["trial"]) == [0, 2, 1]  # not an objective: the least first
+    assert list(pareto(Store(), order="latency")["trial"]) == [1, 2, 0]  # not measured: the cheapest first
+
+
+@pytest.mark.usefixtures("sized")
+@pytest.mark.parametrize(
+    ("where", "trials"),
+    [
+        (["parameters<=30000"], [1, 2]),
+        (["parameters <= 30k"], [1, 2]),
+        (["parameters<30000"], [2]),
+        (["sops > 5", "quality>=0.5"], [0]),
+        (["energy<=0.02uJ"], [1, 2]),
+        (["sac.gain < -8"], [0]),
+        (["latency<=100"], []),
+    ],
+)
+def test_conditions_are_arithmetic(where: list[str], trials: list[int]) -> None:
+    assert sorted(pareto(Store(), where=where)["trial"]) == trials
+
+
+@pytest.mark.usefixtures("sized")
+@pytest.mark.parametrize(
+    ("condition", "problem"),
+    [
+        ("parameters", r"condition 'parameters' must read NAME<=NUMBER"),
+        ("parameters=3", r"condition 'parameters=3' must read NAME<=NUMBER"),
+        ("parameters<=many", r"'many' is not a count"),
+        ("parameters<=nan", r"limit nan must be a finite number"),
+        ("sobs<=3", r"unknown metric 'sobs'\. Did you mean 'sops'\?"),
+    ],
+)
+def test_conditions_that_can_not_be_read_are_refused(condition: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        pareto(Store(), where=[condition])
+
+
+@pytest.mark.usefixtures("sized")
+def test_each_coding_has_a_front_in_three_objectives() -> None:
+    assert list(pareto(Store(), per_coding=True)["trial"]) == [1, 2, 0]

@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from spikefront.results.live import LiveView
-from spikefront.results.store.connection import resolve_uri
-from spikefront.results.store.recorder import MlflowStore
-from spikefront.searchspace import Candidate, EarlierTrial, SearchInfo
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
+from spikefront.searchspace import Candidate, SearchInfo, Trial
 
 Search = Callable[..., SearchInfo]
 Make = Callable[..., Candidate]
@@ -26,21 +26,21 @@ def metrics(quality: float, energy: float) -> dict[str, float]:
     return {"quality": quality, "energy_nj": energy}
 
 
-def ended(number: int, candidate: Candidate, quality: float, energy: float) -> EarlierTrial:
-    return EarlierTrial(number, candidate.flat(), "COMPLETE", "", metrics(quality, energy), 2, False)
+def ended(number: int, candidate: Candidate, quality: float, energy: float) -> Trial:
+    return Trial(number, "COMPLETE", candidate.flat(), metrics(quality, energy), epoch=2)
 
 
 def first_driver(search: SearchInfo, candidate: Candidate) -> None:
-    """Write two whole trials and the start of a third, then vanish: no end of the search is told."""
-    store = MlflowStore()
-    store.search_started(search)
+    """Write two whole trials and the start of a third, then vanish: the search has no end."""
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search)
     for number, (quality, energy) in enumerate([(0.9, 500.0), (0.8, 100.0)]):
-        store.trial_started(number, candidate)
-        store.epoch_ended(number, 2, metrics(quality, energy))
-        store.trial_ended(number, "COMPLETE", "", metrics(quality, energy), None)
-    store.trial_started(2, candidate)
-    store.epoch_ended(2, 1, metrics(0.3, 50.0))
-    store._writer.close()  # what was queued is written; what follows a kill is not
+        recorder.trial_started(number, candidate)
+        recorder.epoch_ended(number, 2, metrics(quality, energy))
+        recorder.trial_ended(number, "COMPLETE", "", metrics(quality, energy), None)
+    recorder.trial_started(2, candidate)
+    recorder.epoch_ended(2, 1, metrics(0.3, 50.0))
+    recorder._writer.close()  # what was queued is written; what follows a kill is not
 
 
 def runs() -> dict[int | None, Run]:
@@ -50,11 +50,11 @@ def runs() -> dict[int | None, Run]:
     return by_number
 
 
-def resume(search: SearchInfo, *earlier: EarlierTrial) -> MlflowStore:
-    mlflow.set_tracking_uri(resolve_uri())
-    store = MlflowStore()
-    store.search_started(replace(search, earlier=earlier))
-    return store
+def resume(search: SearchInfo, *earlier: Trial) -> MlflowRecorder:
+    mlflow.set_tracking_uri(Store().uri)
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(replace(search, earlier=earlier))
+    return recorder
 
 
 def test_missing_and_half_written_trials_are_caught_up(search: Search, candidate: Make) -> None:
@@ -62,11 +62,11 @@ def test_missing_and_half_written_trials_are_caught_up(search: Search, candidate
     first_driver(info, candidate())
     whole = [ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0)]
     lost = [ended(2, candidate(), 0.7, 50.0), ended(3, candidate("sac"), 0.95, 400.0)]
-    died = EarlierTrial(4, {}, "FAIL", "the driver died; judged again under another number", {}, 0, True)
-    store = resume(info, *whole, *lost, died)
-    store.trial_started(5, candidate(), retry_of=4)
-    store.trial_ended(5, "COMPLETE", "", metrics(0.75, 60.0), None)
-    store.search_ended("all trials done")
+    died = Trial(4, "FAIL", reason="the driver died; judged again under another number", again=True)
+    recorder = resume(info, *whole, *lost, died)
+    recorder.trial_started(5, candidate(), retry_of=4)
+    recorder.trial_ended(5, "COMPLETE", "", metrics(0.75, 60.0), None)
+    recorder.search_ended("all trials done")
 
     found = runs()
     assert sorted(number for number in found if number is not None) == [0, 1, 2, 3, 4, 5]
@@ -137,7 +137,7 @@ def test_search_that_mlflow_has_never_seen_is_written_whole(search: Search, cand
 
 def test_display_counts_what_ended_before(search: Search, candidate: Make, capsys: pytest.CaptureFixture[str]) -> None:
     view = LiveView()
-    again = EarlierTrial(1, {}, "FAIL", "the driver died", {}, 0, True)
+    again = Trial(1, "FAIL", reason="the driver died", again=True)
     view.search_started(replace(search(), earlier=(ended(0, candidate(), 0.9, 500.0), again)))
     said = capsys.readouterr().err
     assert said.startswith(

@@ -18,10 +18,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from spikefront.results.queries import pareto
-from spikefront.results.store.connection import open_client, resolve_uri
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.results.transfer import export_search, import_search
-from spikefront.searchspace import Candidate, SearchInfo, UnknownName, UsageError
+from spikefront.searchspace import Candidate, SearchInfo, State, UnknownName, UsageError
 
 THERE = "sqlite:///there.db"
 AWKWARD = (0.1 + 0.2, 5e-324, -1e-300, 1.7976931348623157e308, 1 / 3, math.nan)
@@ -32,25 +32,26 @@ def archive(
     search: Callable[..., SearchInfo], candidate: Callable[..., Candidate], database: None, tmp_path: Path
 ) -> Path:
     """Search, with members that have weights, one that was stopped and one that failed, and export it."""
-    store = MlflowStore()
-    store.search_started(search("one"))
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("one"))
     weights = tmp_path / "trial-00000.pt"
     weights.write_bytes(bytes(range(256)))
     points = [(0.9, 1e3), (0.1 + 0.2, 10.0), (0.7, 100.0), (0.2, 1e4)]
     for number, (quality, energy) in enumerate(points):
         metrics = {"quality": quality, "energy_nj": energy, "latency_steps": 4.0}
-        store.trial_started(number, candidate("sac" if number % 2 else "rate"))
+        recorder.trial_started(number, candidate("sac" if number % 2 else "rate"))
         for epoch in (1, 2, 3):
-            store.epoch_ended(number, epoch, metrics | {"quality": quality / (4 - epoch)})
-        store.trial_ended(number, "COMPLETE", "", metrics, weights if number == 0 else None)
-    for number, state in ((4, "PRUNED"), (5, "FAIL")):
-        store.trial_started(number, candidate())
-        store.trial_ended(number, state, "for a reason\nof two lines: é", {}, None)
-    store.search_ended("done")
-    client = open_client(resolve_uri())
+            recorder.epoch_ended(number, epoch, metrics | {"quality": quality / (4 - epoch)})
+        recorder.trial_ended(number, "COMPLETE", "", metrics, weights if number == 0 else None)
+    others: list[tuple[int, State]] = [(4, "PRUNED"), (5, "FAIL")]
+    for number, state in others:
+        recorder.trial_started(number, candidate())
+        recorder.trial_ended(number, state, "for a reason\nof two lines: é", {}, None)
+    recorder.search_ended("done")
+    client = Store().client
     extra = [Metric("awkward", value, 1_700_000_000_000 + step, step) for step, value in enumerate(AWKWARD)]
     client.log_batch(run_of(client, "0"), extra)
-    assert export_search("one", tmp_path / "one.zip") == 6
+    assert export_search(Store(), "one", tmp_path / "one.zip") == 6
     return tmp_path / "one.zip"
 
 
@@ -58,7 +59,7 @@ def archive(
 def there(new_database: Path, own_folder: None) -> MlflowClient:
     """Another MLflow, empty."""
     shutil.copy(new_database, "there.db")
-    return open_client(resolve_uri(THERE))
+    return Store(THERE).client
 
 
 def run_of(client: MlflowClient, number: str) -> str:
@@ -91,24 +92,24 @@ def files(client: MlflowClient, run: str) -> dict[str, bytes]:
 
 
 def test_what_is_imported_equals_what_was_exported(archive: Path, there: MlflowClient) -> None:
-    assert import_search(archive, tracking_uri=THERE) == ("one", 6)
-    here = open_client(resolve_uri())
+    assert import_search(Store(THERE), archive) == ("one", 6)
+    here = Store().client
     before, after = told(here), told(there)
     assert after == before
     assert [value for _, _, value in after["0"]["history"]["awkward"]] == [value.hex() for value in AWKWARD]
     assert len(after["1"]["history"]["quality"]) == 3
-    fronts = [pareto("one", tracking_uri=uri).drop(columns="run_id") for uri in (None, THERE)]
+    fronts = [pareto(Store(uri), "one").drop(columns="run_id") for uri in (None, THERE)]
     pandas.testing.assert_frame_equal(*fronts, check_exact=True)
     assert list(fronts[0]["trial"]) == [1, 2, 0]
 
 
 def test_artifacts_keep_their_bytes_and_the_front_names_the_new_runs(archive: Path, there: MlflowClient) -> None:
-    import_search(archive, tracking_uri=THERE)
-    here = open_client(resolve_uri())
+    import_search(Store(THERE), archive)
+    here = Store().client
     wanted = "tags.`spikefront.role` = 'search'"
     (old,), (new,) = here.search_runs(["0"], wanted), there.search_runs(["0"], wanted)
     before, after = files(here, old.info.run_id), files(there, new.info.run_id)
-    assert before.keys() == after.keys() == {"front.json", "front.html", "environment.json", "journal.log"}
+    assert before.keys() == after.keys() == {"front.json", "environment.json", "journal.log"}
     assert {name for name in before if before[name] != after[name]} == {"front.json"}
     front = json.loads(after["front.json"])
     assert front["run_id"] == new.info.run_id
@@ -121,12 +122,12 @@ def test_artifacts_keep_their_bytes_and_the_front_names_the_new_runs(archive: Pa
 
 
 def test_a_search_is_imported_once(archive: Path, there: MlflowClient) -> None:
-    import_search(archive, tracking_uri=THERE)
-    with pytest.raises(UsageError, match=r"search 'one' is already in sqlite:.*there\.db; choose another with --exp"):
-        import_search(archive, tracking_uri=THERE)
+    import_search(Store(THERE), archive)
+    with pytest.raises(UsageError, match=r"search 'one' is already in sqlite:.*there\.db; choose another with exp"):
+        import_search(Store(THERE), archive)
     assert len(there.search_runs(["0"])) == 7
-    import_search(archive, tracking_uri=THERE, experiment="elsewhere")
-    assert len(pareto("one", tracking_uri=THERE, experiment="elsewhere")) == 3
+    import_search(Store(THERE, "elsewhere"), archive)
+    assert len(pareto(Store(THERE, "elsewhere"), "one")) == 3
 
 
 def test_nothing_is_kept_of_an_import_that_fails(archive: Path, there: MlflowClient, tmp_path: Path) -> None:
@@ -138,20 +139,20 @@ def test_nothing_is_kept_of_an_import_that_fails(archive: Path, there: MlflowCli
         return json.dumps(run).encode()
 
     with pytest.raises(UsageError, match=r"import of .*odd\.zip failed and is undone: .*coding#1.*; try again"):
-        import_search(rewritten(archive, tmp_path / "odd.zip", misnamed), tracking_uri=THERE)
+        import_search(Store(THERE), rewritten(archive, tmp_path / "odd.zip", misnamed))
     assert there.search_runs(["0"]) == []
-    import_search(archive, tracking_uri=THERE)
+    import_search(Store(THERE), archive)
 
 
 def test_export_overwrites_nothing_and_knows_its_searches(archive: Path, tmp_path: Path) -> None:
     before = archive.read_bytes()
     with pytest.raises(UsageError, match=r"one\.zip exists already; choose another name"):
-        export_search("one", archive)
+        export_search(Store(), "one", archive)
     assert archive.read_bytes() == before
     with pytest.raises(UnknownName, match=r"unknown search 'oen'\. Did you mean 'one'\?"):
-        export_search("oen", tmp_path / "other.zip")
+        export_search(Store(), "oen", tmp_path / "other.zip")
     with pytest.raises(UsageError, match="does not exist; create it"):
-        export_search("one", tmp_path / "nowhere" / "other.zip")
+        export_search(Store(), "one", tmp_path / "nowhere" / "other.zip")
     assert not list(tmp_path.glob("*other*"))
 
 
@@ -178,22 +179,24 @@ def edited(archive: Path, other: Path, member: str, **fields: object) -> Path:
         ("search.json", {"format": "something else"}, "search.json does not say 'spikefront search'"),
         ("search.json", {"version": 2}, "its version is 2, and only 1 is known"),
         ("search.json", {"runs": ["search", "0000"]}, "its runs are not those that it lists"),
-        ("search.json", {"search": "two"}, "run search is no search of 'two'"),
-        ("runs/0001/run.json", {"metrics": [["quality", "high", 0, 0]]}, "runs/0001/run.json is no run"),
-        ("runs/0001/run.json", {"metrics": [["quality", 0.5, 0.5, 0]]}, "runs/0001/run.json is no run"),
-        ("runs/0001/run.json", {"status": "GREAT"}, "runs/0001/run.json is no run"),
-        ("runs/0001/run.json", {"start_time": None}, "runs/0001/run.json is no run"),
-        ("runs/0001/run.json", {"params": ["coding"]}, "runs/0001/run.json is no run"),
-        ("runs/0001/run.json", {"more": 1}, "runs/0001/run.json is no run"),
-        ("runs/0001/run.json", {"tags": {}}, "run 0001 is no trial of 'one'"),
+        ("search.json", {"search": "two"}, "run search is not a search of 'two'"),
+        ("runs/0001/run.json", {"metrics": [["quality", "high", 0, 0]]}, "runs/0001/run.json is not a run"),
+        ("runs/0001/run.json", {"metrics": [["quality", 0.5, 0.5, 0]]}, "runs/0001/run.json is not a run"),
+        ("runs/0001/run.json", {"status": "GREAT"}, "runs/0001/run.json is not a run"),
+        ("runs/0001/run.json", {"start_time": None}, "runs/0001/run.json is not a run"),
+        ("runs/0001/run.json", {"params": ["coding"]}, "runs/0001/run.json is not a run"),
+        ("runs/0001/run.json", {"more": 1}, "runs/0001/run.json is not a run"),
+        ("runs/0001/run.json", {"tags": {}}, "run 0001 is not a trial of 'one'"),
     ],
 )
 def test_contents_that_no_export_writes_are_refused(
     archive: Path, there: MlflowClient, tmp_path: Path, member: str, fields: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(UsageError) as problem:
-        import_search(edited(archive, tmp_path / "odd.zip", member, **fields), tracking_uri=THERE)
-    assert str(problem.value).startswith(f"{tmp_path}/odd.zip is no archive of a search, or it is damaged ({reason}")
+        import_search(Store(THERE), edited(archive, tmp_path / "odd.zip", member, **fields))
+    assert str(problem.value).startswith(
+        f"{tmp_path}/odd.zip is not an archive of a search, or it is damaged ({reason}"
+    )
     assert str(problem.value).endswith("export it again")
     assert "\n" not in str(problem.value)
     assert there.search_runs(["0"]) == []
@@ -217,7 +220,7 @@ def test_a_file_that_leaves_its_place_is_refused(archive: Path, there: MlflowCli
         target.writestr(name, "out of place")
     before = {*tmp_path.parent.rglob("outside.txt")}
     with pytest.raises(UsageError, match="does not belong there"):
-        import_search(archive, tracking_uri=THERE)
+        import_search(Store(THERE), archive)
     assert {*tmp_path.parent.rglob("outside.txt")} == before
     assert there.search_runs(["0"]) == []
 
@@ -229,29 +232,31 @@ def test_links_and_names_given_twice_are_refused(archive: Path, there: MlflowCli
     with zipfile.ZipFile(linked, "a") as target:
         target.writestr(link, "/etc/passwd")
     with pytest.raises(UsageError, match="'runs/search/artifacts/link' does not belong there"):
-        import_search(linked, tracking_uri=THERE)
+        import_search(Store(THERE), linked)
     with zipfile.ZipFile(archive, "a") as target, pytest.warns(UserWarning, match="Duplicate name"):
         target.writestr("search.json", "{}")
     with pytest.raises(UsageError, match="a name in it stands for two files"):
-        import_search(archive, tracking_uri=THERE)
+        import_search(Store(THERE), archive)
 
 
 def test_damaged_files_are_refused_in_one_line(archive: Path, tmp_path: Path) -> None:
     whole = archive.read_bytes()
     with zipfile.ZipFile(archive) as source:
-        place = source.getinfo("runs/search/artifacts/front.html")
+        place = source.getinfo("runs/search/artifacts/environment.json")
         name, extra = struct.unpack("<HH", whole[place.header_offset + 26 : place.header_offset + 30])
         middle = place.header_offset + 30 + name + extra + place.compress_size // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :]
     for damaged in (flipped, whole[: len(whole) // 2], b"", b"PK\x03\x04 not really", b"%PDF-1.7"):
         (tmp_path / "damaged.zip").write_bytes(damaged)
-        with pytest.raises(UsageError, match=r"damaged\.zip is no archive of a search, or it is damaged") as problem:
-            import_search(tmp_path / "damaged.zip", tracking_uri=THERE)
+        with pytest.raises(
+            UsageError, match=r"damaged\.zip is not an archive of a search, or it is damaged"
+        ) as problem:
+            import_search(Store(THERE), tmp_path / "damaged.zip")
         assert "\n" not in str(problem.value)
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as foreign:
         foreign.writestr("readme.txt", "hello")
     with pytest.raises(UsageError, match=r"damaged \(it has no search\.json\)"):
-        import_search(tmp_path / "foreign.zip", tracking_uri=THERE)
+        import_search(Store(THERE), tmp_path / "foreign.zip")
     with pytest.raises(UsageError, match=r"archive .*missing\.zip can't be read: No such file or directory; check"):
-        import_search(tmp_path / "missing.zip", tracking_uri=THERE)
+        import_search(Store(THERE), tmp_path / "missing.zip")
     assert not Path("there.db").exists()  # nothing is made before the archive is known to be good

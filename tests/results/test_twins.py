@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,37 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from spikefront.results.store.connection import resolve_uri
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.results.transfer import export_search, import_search
 from spikefront.results.twins import Twins
-from spikefront.runners.judging.twins import Comparison, Twin
-from spikefront.runners.judging.twins import Twins as Judged
 from spikefront.searchspace import UsageError
+from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair, TwinResult
 
-LAYERS = [{"layer": "stem", "role": "synapse", "energy_nj": 3.0}]
+RECORDS = [LayerEnergy("stem", "synapse", 1.0, 2.0, 0.0, 0.0, 3.0, 4.0, energy_nj=3.0, silent_nj=1.0)]
+LAYERS = [asdict(layer) for layer in RECORDS]
 
 
 @pytest.fixture
 def ended(database: None, search: Callable[..., Any], candidate: Callable[..., Any], tmp_path: Path) -> None:
     """Write a search whose front are trials 0, 1 and 2; only trial 1 has left weights and layers."""
-    store = MlflowStore()
-    store.search_started(search())
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search())
     weights = tmp_path / "trial-00001.pt"
     weights.write_bytes(b"weights")
     weights.with_suffix(".layers.json").write_text(json.dumps({"layers": LAYERS}))
     weights.with_suffix(".picture.png").write_bytes(b"a picture")
     weights.with_suffix(".part").write_bytes(b"half a file")
     for number, (quality, energy) in enumerate([(0.5, 10.0), (0.8, 100.0), (0.9, 1e3), (0.4, 5e3)]):
-        store.trial_started(number, candidate())
+        recorder.trial_started(number, candidate())
         metrics = {"quality": quality, "energy_nj": energy, "spike_rate": 0.1}
-        store.trial_ended(number, "COMPLETE", "", metrics, weights if number == 1 else None)
-    store.search_ended("all trials done")
+        recorder.trial_ended(number, "COMPLETE", "", metrics, weights if number == 1 else None)
+    recorder.search_ended("all trials done")
 
 
-def comparison(verdict: Any, ann: float, few: float, rate: float = 0.25) -> Comparison:
-    return Comparison(Judged(Twin(ann, 50.0, 7.0), Twin(few, 20.0, 6.0), 3), verdict, math.nan, rate)
+def comparison(trial: int, verdict: Any, ann: float, few: float) -> TwinComparison:
+    twins = TwinPair(TwinResult(ann, 50.0, 7.0, math.nan), TwinResult(few, 20.0, 6.0, 0.25), 3)
+    return TwinComparison(trial, verdict, twins)
 
 
 @pytest.mark.usefixtures("ended")
@@ -57,10 +59,10 @@ def test_what_a_worker_leaves_beside_weights_is_kept_with_them_and_moves_with_th
 
     files = {"candidate.json", "layers.json", "trial-00001.pt", "picture.png"}
     expected = {"0": {"candidate.json"}, "1": files, "2": {"candidate.json"}}
-    assert kept(resolve_uri()) == expected
+    assert kept(Store().uri) == expected
     other = f"sqlite:///{tmp_path}/other.db"
-    export_search("digits-1", "moved.zip")
-    import_search("moved.zip", tracking_uri=other)
+    export_search(Store(), "digits-1", "moved.zip")
+    import_search(Store(other), "moved.zip")
     assert kept(other) == expected
     run = next(iter(MlflowClient(other).search_runs(["0"], "tags.`trial.number` = '1'")))
     assert json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/layers.json")) == {"layers": LAYERS}
@@ -68,16 +70,16 @@ def test_what_a_worker_leaves_beside_weights_is_kept_with_them_and_moves_with_th
 
 @pytest.mark.usefixtures("ended")
 def test_comparisons_are_kept_and_not_made_again() -> None:
-    twins = Twins(None, None, None)
+    twins = Twins(Store())
     missing = twins.missing()
-    assert {trial: layers for trial, (_, _, layers) in missing.items()} == {0: (), 1: LAYERS, 2: ()}
-    assert missing[1][1]["quality"] == 0.8
-    assert missing[1][0]["coding"] == "direct"
+    assert {trial.number: layers for trial, layers in missing} == {0: [], 1: RECORDS, 2: []}
+    trial = missing[1][0]
+    assert (trial.number, trial.coding, trial.metrics["quality"]) == (1, "direct", 0.8)
     said = io.StringIO()
-    take = twins.keep(said)
-    take(0, comparison("trades", 0.9, 0.8), True)
-    take(1, comparison("loses", 0.85, 0.7), True)
-    take(2, "no ANN of the same", True)
+    take = twins.record(said)
+    take(comparison(0, "trades", 0.9, 0.8))
+    take(comparison(1, "loses", 0.85, 0.7))
+    take(TwinComparison(2, "none", reason="no ANN of the same"))
     assert said.getvalue().splitlines() == [
         "[1/3] trial 0: trades; ANN 0.9000 for 50.0 nJ, 3 bits 0.8000 for 20.0 nJ",
         "[2/3] trial 1: loses; ANN 0.8500 for 50.0 nJ, 3 bits 0.7000 for 20.0 nJ",
@@ -91,13 +93,13 @@ def test_comparisons_are_kept_and_not_made_again() -> None:
     assert told[0].startswith("Of 2 members, 1 lose to a twin (trial 1)")
     assert told[1:] == ["Trial 2 has no twin: no ANN of the same."]
 
-    client = MlflowClient(resolve_uri())
+    client = MlflowClient(Store().uri)
     (loser,) = client.search_runs(["0"], "tags.twin = 'loses' and metrics.`twin.ann.quality` > 0.8")
     assert loser.data.tags["trial.number"] == "1"
     assert loser.data.metrics["twin.quantised.bits"] == 3
     assert "twin.ann.break_even_rate" not in loser.data.metrics  # it has none
-    again = Twins("digits-1", None, None)
-    assert again.missing() == {}
+    again = Twins(Store(), "digits-1")
+    assert again.missing() == []
     kept = again.conclude()[0]
     assert kept.to_json() == frame.to_json()
     (top,) = client.search_runs(["0"], "tags.`spikefront.role` = 'search'")
@@ -108,25 +110,24 @@ def test_comparisons_are_kept_and_not_made_again() -> None:
 
 @pytest.mark.usefixtures("ended")
 def test_what_failed_is_tried_again() -> None:
-    twins = Twins(None, None, None)
-    take = twins.keep(io.StringIO())
-    take(0, "RuntimeError: the device is full", False)
+    twins = Twins(Store())
+    take = twins.record(io.StringIO())
+    take(TwinComparison(0, None, reason="RuntimeError: the device is full"))
     for trial in (1, 2):
-        take(trial, comparison("wins", 0.1, 0.1), True)
+        take(comparison(trial, "wins", 0.1, 0.1))
     frame, told = twins.conclude()
     assert list(frame["trial"]) == [1, 2]
     assert told[-1] == "The twins of trial 0 failed: RuntimeError: the device is full."
-    assert list(Twins(None, None, None).missing()) == [0]
+    assert [trial.number for trial, _ in Twins(Store()).missing()] == [0]
 
 
 def test_a_search_that_runs_has_no_twins_yet(
     database: None, search: Callable[..., Any], candidate: Callable[..., Any]
 ) -> None:
-    store = MlflowStore()
-    store.search_started(search())
-    store.wait_until_open()
-    store._writer.close()
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search())
+    recorder._writer.close()
     with pytest.raises(
         UsageError, match=r"search 'digits-1' has left no front\.json: .* spikefront run --resume digits-1"
     ):
-        Twins(None, None, None)
+        Twins(Store())

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikefront.searchspace import ENERGY, LATENCY, Objective
-from spikefront.searchspace.front import hypervolume, losses, nondominated, pareto_ranks
+from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES, Objective, Trial
+from spikefront.searchspace.front import Front, find_knee, hypervolume, losses, nondominated, pareto_ranks, spread
 
 QUALITY = Objective("quality", maximize=True, worst=0.0, best=1.0)
 PLANE = (QUALITY, ENERGY)
@@ -95,3 +98,178 @@ def test_front_and_hypervolume_of_10000_points_take_at_most_10_ms() -> None:
         hypervolume(points, PLANE)
         taken.append(time.perf_counter() - start)
     assert min(taken) <= 0.010
+
+
+def trial(number: int, quality: float, energy: float, state: str = "COMPLETE") -> Trial:
+    return Trial(number, state, metrics={"quality": quality, "energy_nj": energy})
+
+
+AXES = {
+    2: PLANE,
+    3: (Objective("quality", maximize=False, worst=2.0, best=0.0), ENERGY, OBJECTIVES["spike-rate"]),
+    4: (QUALITY, ENERGY, LATENCY, Objective("quality_change", maximize=True, worst=-1.0, best=1.0)),
+}
+METRICS = {
+    "quality": st.sampled_from([-0.5, 0.0, 0.2, 0.6, 1.0, 1.5, math.nan, math.inf]),
+    "energy_nj": st.sampled_from([-1.0, 0.0, 1.0, 1e2, 1e4, 1e8, math.nan]),
+    "spike_rate": st.sampled_from([0.0, 0.1, 0.5, math.nan]),
+    "latency_steps": st.sampled_from([0.0, 1.0, 4.0, 64.0]),
+    "quality_change": st.sampled_from([-0.5, 0.0, 0.5]),
+}
+STATES = st.sampled_from(["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "FAIL", "RUNNING"])
+trials = st.lists(st.tuples(STATES, st.fixed_dictionaries({}, optional=METRICS)), max_size=14)
+
+
+@pytest.mark.parametrize("count", AXES)
+@given(points=trials)
+def test_front_equals_brute_force(count: int, points: list[tuple[str, dict[str, float]]]) -> None:
+    axes = AXES[count]
+    front = Front(axes)
+    comparable: dict[int, tuple[float, ...]] = {}
+    before: set[int] = set()
+    for number, (state, metrics) in enumerate(points):
+        changed = front.add(Trial(number, state, metrics=metrics))
+        values = [metrics.get(axis.metric, math.nan) for axis in axes]
+        if state == "COMPLETE" and all(
+            math.isfinite(value) and (value > 0 or not axis.log) for value, axis in zip(values, axes, strict=True)
+        ):
+            comparable[number] = tuple(axis.loss(value) for value, axis in zip(values, axes, strict=True))
+        members = {
+            mine for mine, point in comparable.items() if not any(map(dominates_point(point), comparable.values()))
+        }
+        assert {trial.number for trial in front.members} == members
+        assert changed == (members != before)
+        before = members
+    assert list(front.trials) == list(comparable)
+    assert front.hypervolume == pytest.approx(_by_grid([comparable[number] for number in before]), abs=1e-9)
+    assert len(front.curve) == len(comparable)
+    assert front.curve == sorted(front.curve)
+    assert (dict(front.ranks) == {}) == (comparable == {})
+    assert {number for number, rank in front.ranks.items() if rank == 0} == before
+    best = min(comparable, key=lambda number: (comparable[number][0], number), default=None)
+    assert (None if front.best is None else front.best.number) == best
+
+
+def dominates_point(point: tuple[float, ...]) -> Callable[[tuple[float, ...]], bool]:
+    return lambda other: dominates(other, point)
+
+
+def _by_grid(points: list[tuple[float, ...]]) -> float:
+    """Return the hypervolume up to (1, ..., 1), added up cell by cell of the grid through all coordinates."""
+    if not points:
+        return 0.0
+    clipped = [tuple(max(0.0, value) for value in point) for point in points]
+    edges = [
+        sorted({0.0, 1.0, *(point[axis] for point in clipped if point[axis] < 1)}) for axis in range(len(points[0]))
+    ]
+    total = 0.0
+    for cell in product(*(range(len(axis) - 1) for axis in edges)):
+        low = [axis[place] for axis, place in zip(edges, cell, strict=True)]
+        if any(all(value <= corner for value, corner in zip(point, low, strict=True)) for point in clipped):
+            total += math.prod(axis[place + 1] - axis[place] for axis, place in zip(edges, cell, strict=True))
+    return total
+
+
+values = st.tuples(st.integers(0, 5).map(lambda n: n / 5), st.integers(0, 5).map(lambda n: 10.0**n))
+
+
+@given(points=st.lists(values, min_size=1, max_size=25))
+def test_ranks_and_curve_are_those_of_the_functions(points: list[tuple[float, float]]) -> None:
+    front = Front(PLANE, (trial(number, *point) for number, point in enumerate(points)))
+    assert [front.ranks[n] for n in range(len(points))] == pareto_ranks(losses(points, PLANE)).tolist()
+    expected = [hypervolume(points[: number + 1], PLANE) for number in range(len(points))]
+    assert front.curve == pytest.approx(expected, abs=1e-12)
+    assert front.hypervolume == front.curve[-1]
+
+
+def test_fronts_by_coding_are_fronts_of_a_part() -> None:
+    codings = ["sac", "rate", "sac", "rate"]
+    points = [(0.9, 1e3), (0.8, 1e3), (0.5, 10.0), (0.7, 1e4)]
+    each = [
+        Trial(number, candidate={"coding": coding}, metrics={"quality": quality, "energy_nj": energy})
+        for number, (coding, (quality, energy)) in enumerate(zip(codings, points, strict=True))
+    ]
+    fronts = Front(PLANE, each).by("coding")
+    assert {name: [one.number for one in front.members] for name, front in fronts.items()} == {
+        "rate": [1],
+        "sac": [2, 0],
+    }
+
+
+def test_the_knee_of_a_front_is_a_member() -> None:
+    # in decades of energy: (0, .1), (1, .7), (2, .8), (4, .9): from the line .1 + .2 x they rise 0, .4, .3, 0
+    points = [(0.1, 1.0), (0.7, 10.0), (0.8, 1e2), (0.9, 1e4)]
+    knee = Front(PLANE, (trial(number, *point) for number, point in enumerate(points))).knee()
+    assert knee is not None
+    assert knee.number == 1
+    assert Front(PLANE).knee() is None
+
+
+def test_items_are_spread_evenly_with_both_ends() -> None:
+    assert spread(list(range(10)), 4) == [0, 3, 6, 9]
+    assert spread([1, 2], 4) == [1, 2]
+
+
+def test_only_completed_trials_enter() -> None:
+    front = Front(PLANE)
+    assert not front.add(trial(0, 0.9, 10.0, "PRUNED"))
+    assert not front.add(trial(1, 0.9, 10.0, "FAIL"))
+    assert not front.add(trial(2, float("nan"), 10.0))
+    assert not front.add(trial(3, 0.9, 0.0))  # no place on a logarithmic axis
+    assert not front.add(Trial(4, metrics={"quality": 0.9}))
+    assert front.trials == {}
+    assert front.members == []
+    assert front.best is None
+    assert front.hypervolume == 0.0
+
+
+def test_a_trial_added_twice_counts_once() -> None:
+    front = Front(PLANE)
+    assert front.add(trial(0, 0.5, 10.0))
+    assert not front.add(trial(0, 0.9, 1.0))
+    assert front.members == [trial(0, 0.5, 10.0)]
+
+
+def test_front_is_listed_cheapest_first_and_best_is_by_quality() -> None:
+    front = Front(PLANE)
+    for number, (quality, energy) in enumerate([(0.9, 1e3), (0.5, 10.0), (0.7, 100.0), (0.9, 1e3)]):
+        front.add(trial(number, quality, energy))
+    assert [trial.number for trial in front.members] == [1, 2, 0, 3]
+    assert front.best is not None
+    assert front.best.number == 0
+
+
+def test_less_is_better_where_an_objective_says_so() -> None:
+    error = Objective("quality", maximize=False, worst=2.0, best=0.0)
+    front = Front((error, ENERGY))
+    front.add(trial(0, 0.5, 10.0))
+    front.add(trial(1, 0.9, 10.0))
+    assert [trial.number for trial in front.members] == [0]
+    assert front.hypervolume == pytest.approx(0.75 * 6 / 7)  # losses 0.5 / 2 and 1 / 7
+
+
+def test_the_knee_is_farthest_from_the_line_between_the_extremes() -> None:
+    # the line from (0, 1) to (1, 0) is x + y = 1; (0.1, 0.3) lies 0.6 / sqrt 2 from it, (0.4, 0.1) 0.5 / sqrt 2
+    assert find_knee([(0.0, 1.0), (0.4, 0.1), (0.1, 0.3), (1.0, 0.0)]) == 2
+    # on the far side nothing counts: of a concave front the extreme with the smaller sum
+    assert find_knee([(0.0, 1.0), (0.9, 0.8), (0.7, 0.0)]) == 2
+    assert find_knee([(0.2, 0.7), (0.6, 0.2)]) == 1
+    assert find_knee([(0.5, 0.5)]) == 0
+    assert find_knee([(0.5, 0.5), (0.5, 0.5)]) == 0
+    for wrong in ([], [(1.0, 2.0, 3.0)]):
+        with pytest.raises(ValueError, match="a knee needs points"):
+            find_knee(wrong)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=3, max_size=8),
+    st.sampled_from([0.25, 1.0, 8.0]),
+    st.sampled_from([-2.0, 0.0, 16.0]),
+)
+def test_stretching_an_axis_does_not_move_the_knee(points: list[tuple[int, int]], factor: float, shift: float) -> None:
+    plain = np.array(points, dtype=np.float64)
+    best, cheapest = min(points), min(points, key=lambda point: point[::-1])
+    lengths = np.array(cheapest) - np.array(best)
+    rise = (np.array(best) - plain) @ np.array([-lengths[1], lengths[0]])  # the line's normal, towards the ideal
+    if (rise == rise.max()).sum() == 1:  # else the sum of losses decides, which stretching changes
+        assert find_knee(plain) == find_knee(plain * [factor, 1.0] + [shift, 0.0]) == int(rise.argmax())

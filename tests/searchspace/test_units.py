@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikefront.searchspace import UsageError
-from spikefront.searchspace.units import format_duration, format_energy, parse_count, parse_duration, parse_energy
+from spikefront.searchspace.units import (
+    format_duration,
+    format_energy,
+    format_quality,
+    parse_count,
+    parse_duration,
+    parse_energy,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +35,8 @@ def test_energies_are_read_in_nanojoules(text: str, nanojoules: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "500", "nJ", "-1nJ", "0nJ", "5 kJ", "5NJ", "1e999nJ", "nannJ", "5 nJ 3"])
-def test_what_is_no_energy_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"is no energy: give a number above 0 and a unit .*, like 500nJ"):
+def test_what_is_not_an_energy_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not an energy: give a number above 0 and a unit .*, like 500nJ"):
         parse_energy(text)
 
 
@@ -63,8 +72,8 @@ def test_durations_are_read_in_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "h", "0s", "-3m", "1h-3m", "2 weeks", "1e999h"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"is no duration: give a number above 0 and a unit .*, like 90s or 1h30m"):
+def test_what_is_not_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a duration: give a number above 0 and a unit .*, like 90s or 1h30m"):
         parse_duration(text)
 
 
@@ -90,5 +99,23 @@ def test_counts_are_read(text: str, number: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "k", "0", "-3", "5G", "nan", "1e999"])
 def test_other_counts_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no count: give a number above 0"):
+    with pytest.raises(UsageError, match="is not a count: give a number above 0"):
         parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("quality", "text"),
+    [
+        (0.96139, "0.9614"),
+        (-0.05, "-0.0500"),
+        (9.9, "9.9000"),
+        (12.34567, "12.346"),
+        (158.4, "158.40"),
+        (-173.1234, "-173.12"),
+        (123456.7, "123457"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+    ],
+)
+def test_qualities_have_four_digits_behind_the_point_or_five_in_all(quality: float, text: str) -> None:
+    assert format_quality(quality) == text

@@ -19,10 +19,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from spikefront.results.store.connection import find_run, resolve_uri
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.searches import find_run
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.results.store.runs import Runs
-from spikefront.searchspace import Candidate, SearchInfo, UsageError
+from spikefront.searchspace import Candidate, SearchInfo
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowServer
@@ -33,13 +34,13 @@ Make = Callable[..., Candidate]
 FRONT = "tags.pareto = 'true'"
 
 
-def judge(store: MlflowStore, number: int, candidate: Candidate, quality: float, energy: float) -> None:
-    """Tell of a trial of two epochs that completes."""
+def evaluate(recorder: MlflowRecorder, number: int, candidate: Candidate, quality: float, energy: float) -> None:
+    """Call the callbacks of a trial of two epochs that completes."""
     metrics = {"quality": quality, "energy_nj": energy, "spike_rate": 0.1}
-    store.trial_started(number, candidate)
-    store.epoch_ended(number, 1, {"quality": quality / 2, "energy_nj": energy})
-    store.epoch_ended(number, 2, metrics)
-    store.trial_ended(number, "COMPLETE", "", metrics, None)
+    recorder.trial_started(number, candidate)
+    recorder.epoch_ended(number, 1, {"quality": quality / 2, "energy_nj": energy})
+    recorder.epoch_ended(number, 2, metrics)
+    recorder.trial_ended(number, "COMPLETE", "", metrics, None)
 
 
 def plain_front() -> set[str]:
@@ -80,27 +81,27 @@ def test_a_search_is_found_again_with_plain_mlflow(search: Search, candidate: Ma
     weights = tmp_path / "trial-00001.pt"
     weights.write_bytes(b"weights")
     info = search()
-    store = MlflowStore()
-    store.search_started(info)
-    judge(store, 0, candidate("sac"), 0.8, 1e3)
-    store.trial_started(1, candidate("direct", steps=2))
-    store.trial_ended(1, "COMPLETE", "", {"quality": 0.9, "energy_nj": 500.0, "latency_steps": 2.0}, weights)
-    judge(store, 2, candidate("direct"), 0.7, 100.0)
-    judge(store, 3, candidate("direct"), 0.6, 200.0)
-    store.trial_started(4, candidate("direct"))
-    store.epoch_ended(4, 1, {"quality": 0.95, "energy_nj": 1.0})
-    store.trial_ended(4, "PRUNED", "behind at epoch 1", {"quality": 0.95, "energy_nj": 1.0}, None)
-    store.trial_started(5, candidate("direct"))
-    store.trial_ended(5, "FAIL", "NaN loss", {}, None)
-    store.trial_started(6, candidate("direct"))
-    store.search_ended("all trials done")
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(info)
+    evaluate(recorder, 0, candidate("sac"), 0.8, 1e3)
+    recorder.trial_started(1, candidate("direct", steps=2))
+    recorder.trial_ended(1, "COMPLETE", "", {"quality": 0.9, "energy_nj": 500.0, "latency_steps": 2.0}, weights)
+    evaluate(recorder, 2, candidate("direct"), 0.7, 100.0)
+    evaluate(recorder, 3, candidate("direct"), 0.6, 200.0)
+    recorder.trial_started(4, candidate("direct"))
+    recorder.epoch_ended(4, 1, {"quality": 0.95, "energy_nj": 1.0})
+    recorder.trial_ended(4, "PRUNED", "behind at epoch 1", {"quality": 0.95, "energy_nj": 1.0}, None)
+    recorder.trial_started(5, candidate("direct"))
+    recorder.trial_ended(5, "FAIL", "NaN loss", {}, None)
+    recorder.trial_started(6, candidate("direct"))
+    recorder.search_ended("all trials done")
 
     # Trial 1 beats 0 on both axes, 2 beats 3; 4 was not judged at full budget.
     assert plain_front() == {"1", "2"}
     cheap = mlflow.search_runs(filter_string=f"{FRONT} and metrics.energy_nj < 500", order_by=["metrics.quality DESC"])
     assert list(cheap["tags.trial.number"]) == ["2"]
 
-    client = MlflowClient(resolve_uri())
+    client = MlflowClient(Store().uri)
     runs, top = children(client), parent(client)
     assert {n: r.info.status for n, r in runs.items()} == {
         **dict.fromkeys(range(4), "FINISHED"),
@@ -130,8 +131,8 @@ def test_a_search_is_found_again_with_plain_mlflow(search: Search, candidate: Ma
     assert runs[6].data.tags["trial.reason"] == "the search ended before it did"
     history = client.get_metric_history(runs[0].info.run_id, "accuracy")
     assert [(point.step, point.value) for point in history] == [(1, 0.4), (2, 0.8)]
-    assert find_run(client, "0", "digits-1", 3) == runs[3].info.run_id
-    assert find_run(client, "0", "digits-1", 33) is None
+    assert find_run(Store(), "digits-1", 3) == runs[3].info.run_id
+    assert find_run(Store(), "digits-1", 33) is None
 
     assert top.info.run_name == "digits-1"
     assert top.info.status == "FINISHED"
@@ -144,7 +145,6 @@ def test_a_search_is_found_again_with_plain_mlflow(search: Search, candidate: Ma
     assert volume[0].value == pytest.approx(0.8 * 4 / 7)
     assert {entry.path for entry in client.list_artifacts(top.info.run_id)} == {
         "environment.json",
-        "front.html",
         "front.json",
         "journal.log",
     }
@@ -161,11 +161,11 @@ def test_a_search_is_found_again_with_plain_mlflow(search: Search, candidate: Ma
 
 @pytest.mark.usefixtures("database")
 def test_tags_that_went_wrong_are_repaired_at_the_end(search: Search, candidate: Make) -> None:
-    store = MlflowStore()
-    store.search_started(search())
-    judge(store, 0, candidate(), 0.8, 100.0)
-    judge(store, 1, candidate(), 0.7, 200.0)
-    client = MlflowClient(resolve_uri())
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search())
+    evaluate(recorder, 0, candidate(), 0.8, 100.0)
+    evaluate(recorder, 1, candidate(), 0.7, 200.0)
+    client = MlflowClient(Store().uri)
     deadline = time.monotonic() + 20
     tags: list[str | None] = []
     while tags != ["true", "false"]:  # both are there before they are spoilt, or two would write one tag at once
@@ -174,11 +174,11 @@ def test_tags_that_went_wrong_are_repaired_at_the_end(search: Search, candidate:
         runs = children(client)
         tags = [run.data.tags.get("pareto") for _, run in sorted(runs.items())]
     for number, wrong in ((0, "false"), (1, "true")):
-        run = find_run(client, "0", "digits-1", number)
+        run = find_run(Store(), "digits-1", number)
         assert run is not None
         client.set_tag(run, "pareto", wrong)
     assert plain_front() == {"1"}
-    store.search_ended("done")
+    recorder.search_ended("done")
     assert plain_front() == {"0"}
 
 
@@ -186,12 +186,12 @@ def test_tags_that_went_wrong_are_repaired_at_the_end(search: Search, candidate:
 def test_a_run_is_not_created_twice_when_an_answer_is_lost(
     search: Search, candidate: Make, lost_answers: list[int]
 ) -> None:
-    store = MlflowStore()
-    store.search_started(search())
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search())
     for number in range(3):
-        judge(store, number, candidate(), 0.5, 10.0)
-    store.search_ended("done")
-    client = MlflowClient(resolve_uri())
+        evaluate(recorder, number, candidate(), 0.5, 10.0)
+    recorder.search_ended("done")
+    client = MlflowClient(Store().uri)
     assert len(lost_answers) == 3
     assert parent(client).info.status == "FINISHED"
     assert sorted(children(client)) == [0, 1, 2]
@@ -203,26 +203,24 @@ def test_runs_go_to_the_experiment_that_plain_mlflow_uses(
     search: Search, candidate: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "codings")
-    store = MlflowStore()
-    store.search_started(search())
-    judge(store, 0, candidate(), 0.5, 10.0)
-    store.search_ended("done")
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search())
+    evaluate(recorder, 0, candidate(), 0.5, 10.0)
+    recorder.search_ended("done")
     assert plain_front() == {"0"}
-    client = MlflowClient(resolve_uri())
+    client = MlflowClient(Store().uri)
     assert client.search_runs(["0"]) == []
     assert len(mlflow.search_runs(experiment_names=["codings"], output_format="list")) == 2
 
 
 @pytest.mark.usefixtures("database")
 def test_a_deleted_experiment_is_reported(search: Search, candidate: Make, caplog: pytest.LogCaptureFixture) -> None:
-    client = MlflowClient(resolve_uri())
+    client = MlflowClient(Store().uri)
     client.delete_experiment(client.create_experiment("gone"))
-    store = MlflowStore(experiment="gone")
-    with pytest.raises(UsageError, match=r"does not open: MLflow experiment 'gone' is deleted; restore it or choose"):
-        store.wait_until_open()
-    store.search_started(search())
-    store.trial_started(0, candidate())
-    store.search_ended("done")
+    recorder = MlflowRecorder(Store(experiment="gone"))
+    recorder.search_started(search())
+    recorder.trial_started(0, candidate())
+    recorder.search_ended("done")
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert "not written to MLflow" in warning
     assert "'gone' is deleted" in warning
@@ -230,9 +228,9 @@ def test_a_deleted_experiment_is_reported(search: Search, candidate: Make, caplo
 
 @pytest.mark.usefixtures("database")
 def test_a_store_without_a_search_ends_quietly(caplog: pytest.LogCaptureFixture) -> None:
-    store = MlflowStore()
-    store.search_ended("nothing began")
-    store.search_ended("twice")
+    recorder = MlflowRecorder(Store())
+    recorder.search_ended("nothing began")
+    recorder.search_ended("twice")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
@@ -244,16 +242,14 @@ def test_what_a_dead_server_did_not_get_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
-    monkeypatch.setattr(
-        "spikefront.results.store.recorder.check_store", lambda uri: uri
-    )  # it died right after the check
+    monkeypatch.setattr(Store, "check", lambda store: None)  # it died right after the check
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    store = MlflowStore(uri, patience_s=1.0)
+    recorder = MlflowRecorder(Store(uri), patience_s=1.0)
     start = time.monotonic()
-    store.search_started(search())
-    judge(store, 0, candidate(), 0.5, 10.0)
+    recorder.search_started(search())
+    evaluate(recorder, 0, candidate(), 0.5, 10.0)
     assert time.monotonic() - start < 0.1
-    store.search_ended("done")
+    recorder.search_ended("done")
     assert time.monotonic() - start < 10
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warning.startswith(f"not written to MLflow at {uri}: opening the store, the search, trial 0,")
@@ -263,7 +259,7 @@ def test_what_a_dead_server_did_not_get_is_said_once(
 
 @pytest.mark.usefixtures("database")
 def test_an_error_that_stays_while_the_store_answers_is_not_retried_for_ever() -> None:
-    runs = Runs(resolve_uri(), None)
+    runs = Runs(Store())
     stuck = MlflowException("internal error")
     assert runs.worth_retrying(stuck, 100)  # nothing answers: it is not open
     runs.open()
@@ -275,7 +271,7 @@ def test_an_error_that_stays_while_the_store_answers_is_not_retried_for_ever() -
     assert runs.worth_retrying(ImportError("partially initialized module"), 1)
     assert not runs.worth_retrying(ImportError("no module"), 3)
     with pytest.raises(RuntimeError, match="the MLflow store is not open"):
-        Runs(resolve_uri(), None).end("run", "FINISHED", 0)
+        Runs(Store()).end("run", "FINISHED", 0)
 
 
 QUIET = """
@@ -283,16 +279,16 @@ import sys, time
 from contextlib import closing
 from pathlib import Path
 import spikefront.results
-from spikefront.results.store.recorder import MlflowStore
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.searchspace import ENERGY, SearchInfo
 assert not {"mlflow", "pandas", "matplotlib", "rich"} & set(sys.modules)
 start = time.perf_counter()
-store = MlflowStore()
-store.search_started(SearchInfo("s", "digits", "accuracy", (ENERGY,), Path("."), 1, None, {}, {}))
-store.epoch_ended(0, 1, {"quality": 0.5})
-assert time.perf_counter() - start < 0.5, "nobody waits for MLflow"
-store.wait_until_open()
-store.search_ended("done")
+recorder = MlflowRecorder(Store())
+recorder.search_started(SearchInfo("s", "digits", "accuracy", (ENERGY,), Path("."), 1, None, {}, {}))
+recorder.epoch_ended(0, 1, {"quality": 0.5})
+assert time.perf_counter() - start < 0.5, "nothing waits for MLflow"
+recorder.search_ended("done")
 """
 
 
@@ -322,20 +318,21 @@ def server(
 def test_a_server_killed_and_restarted_has_everything(
     server: MlflowServer, search: Search, candidate: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = MlflowStore(server.uri)
-    store.search_started(search())
-    judge(store, 0, candidate(), 0.5, 10.0)
-    store.wait_until_open()
+    store = Store(server.uri)
+    store.ensure()
+    recorder = MlflowRecorder(store)
+    recorder.search_started(search())
+    evaluate(recorder, 0, candidate(), 0.5, 10.0)
     time.sleep(0.3)  # in the middle of trial 0, or after it
     server.kill()
     start = time.monotonic()
     for number in range(1, 6):
-        judge(store, number, candidate(), 0.5 + number / 100, 10.0)
+        evaluate(recorder, number, candidate(), 0.5 + number / 100, 10.0)
     assert time.monotonic() - start < 0.1, "a dead server does not slow the search"
     restart = threading.Thread(target=server.start)
     restart.start()
-    judge(store, 6, candidate(), 0.4, 5.0)
-    store.search_ended("done")
+    evaluate(recorder, 6, candidate(), 0.4, 5.0)
+    recorder.search_ended("done")
     restart.join()
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     client = MlflowClient(server.uri)
@@ -347,12 +344,10 @@ def test_a_server_killed_and_restarted_has_everything(
         assert [(p.step, p.value) for p in history] == [(1, (0.5 + number / 100) / 2), (2, 0.5 + number / 100)]
     front = client.search_runs(["0"], FRONT)
     assert {run.data.tags["trial.number"] for run in front} == {"5", "6"}
-    assert "front.html" in {entry.path for entry in client.list_artifacts(parent(client).info.run_id)}
+    assert "front.json" in {entry.path for entry in client.list_artifacts(parent(client).info.run_id)}
 
 
 def test_a_database_is_read_while_it_is_written(tmp_path: Path) -> None:
-    store = MlflowStore(f"sqlite:///{tmp_path}/mlflow.db")
-    store.wait_until_open()
+    Runs(Store()).open()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    store.search_ended("")

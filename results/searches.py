@@ -1,0 +1,286 @@
+"""Searches in a store: opened by name, with their trials, front and files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from spikefront.results.store import schema
+from spikefront.results.store.connection import Store, tag_is
+from spikefront.results.store.reading import MemberFiles, read_files, read_json, read_trials, search_runs, trial_runs
+from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.front import Front
+from spikefront.searchspace.records import Spread
+from spikefront.searchspace.trial import Trial, last_tries
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_NAMES: Final = 20
+"""Most names in an error message."""
+_ENERGY_MODEL: Final = "horowitz-45nm"
+
+
+class StoredSearch:
+    """A search in a store.
+
+    Args:
+        store: where it is.
+        run: its MLflow run.
+
+    Attributes:
+        store: where it is.
+        run: its MLflow run as it was when it was opened.
+        run_id: id of this run.
+        name: its name.
+        task: its task.
+        objectives: the axes of its front; the first is quality.
+        options: what it was started with, as text.
+        ended: why it ended; empty while it runs, or when its driver died.
+        began: its start, in milliseconds since 1970.
+    """
+
+    def __init__(self, store: Store, run: Run) -> None:
+        tags = run.data.tags
+        self.store, self.run = store, run
+        self.run_id: str = run.info.run_id
+        self.name: str = tags[schema.SEARCH]
+        self.task: str = tags.get(schema.TASK, "")
+        self.objectives = schema.objectives_of(tags)
+        self.options: Mapping[str, str] = run.data.params
+        self.ended: str = tags.get(schema.ENDED, "")
+        self.began: int = run.info.start_time
+
+    @classmethod
+    def open(cls, store: Store, name: str | None = None) -> StoredSearch:
+        """Open a search.
+
+        Args:
+            store: where.
+            name: its name, of two of one name the newer; None for the newest of all.
+
+        Raises:
+            UnknownName: when there is no search of that name.
+            UsageError: when there is no search at all, or the store does not answer.
+        """
+        return next(open_searches(store, name))
+
+    @cached_property
+    def quality(self) -> str:
+        """The task's own name for quality, for example ``accuracy``."""
+        tagged = self.run.data.tags.get(schema.QUALITY)
+        return tagged or str(self.artifact(schema.FRONT_FILE).get("quality", "quality"))
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """Its trials in the order of their ends, those that run last; of a trial evaluated again only the last."""
+        return last_tries(read_trials(self.store, self.run))
+
+    @cached_property
+    def front(self) -> Front:
+        """The front over ``trials``."""
+        return Front(self.objectives, self.trials)
+
+    @property
+    def seconds(self) -> float:
+        """Time from its start to its end, or to the end of its last trial while it runs."""
+        if self.run.info.end_time:
+            return float(self.run.info.end_time - self.began) / 1000
+        return max((trial.ended_s for trial in self.trials if math.isfinite(trial.ended_s)), default=0.0)
+
+    def artifacts(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Return JSON artifacts of its run by name; one that is missing or can't be read is empty."""
+        return read_json(self.store, self.run_id, names)
+
+    def artifact(self, name: str) -> dict[str, Any]:
+        """Return a JSON artifact of its run; empty where it is missing or can't be read."""
+        return self.artifacts(name)[name]
+
+    def files(self, trials: Sequence[Trial], pictures: Collection[int] = ()) -> dict[int, MemberFiles]:
+        """Return files of trials by number: energy by layer, and pictures of the trials in ``pictures``."""
+        return read_files(self.store, {trial.number: trial.run_id for trial in trials}, pictures)
+
+    @cached_property
+    def members(self) -> list[Trial]:
+        """The members of the front of a search that ended, cheapest first, as its ``front.json`` has them.
+
+        Raises:
+            UsageError: when it has not ended, or its front is empty.
+        """
+        stored = self.artifact(schema.FRONT_FILE)
+        if not stored:
+            raise UsageError(
+                f"search {self.name!r} has left no {schema.FRONT_FILE}: it runs, or died; end it, or resume it: "
+                f"spikefront run --resume {self.name}"
+            )
+        if not stored["front"]:
+            raise UsageError(f"search {self.name!r} has an empty front: no trial was evaluated at full budget")
+        return [
+            Trial(member["trial"], "COMPLETE", member["candidate"], member["metrics"], run_id=member["run_id"])
+            for member in stored["front"]
+        ]
+
+    def member(self, number: int, folder: Path) -> Member:
+        """Fetch a member of the front, with its weights.
+
+        Args:
+            number: number of its trial.
+            folder: where its files go.
+
+        Raises:
+            UsageError: when there is no such trial, it is not on the front, or it left no weights.
+        """
+        run = next(trial_runs(self.store, self.run_id, [tag_is(schema.NUMBER, str(number))], 1), None)
+        if run is None:
+            raise _no_trial(self.store, self.name, number)
+        return self._member(run, f"{self.name}/{number}", folder)
+
+    def _member(self, run: Run, shown: str, folder: Path) -> Member:
+        tags = run.data.tags
+        if tags.get(schema.PARETO) != schema.TRUE:
+            rank = f"its Pareto rank is {tags[schema.RANK]}" if schema.RANK in tags else tags.get(schema.STATE, "")
+            raise UsageError(f"run {shown} is not on a front ({rank}); members and their trials: spikefront pareto")
+        trial = schema.trial_of(run, self.began)
+        candidate = self._fetch(trial, schema.CANDIDATE_FILE, folder).read_text(encoding="utf-8")
+        priced = trial.versions.get("energy", "").partition(" ")[0]
+        return Member(
+            search=self.name,
+            trial=Trial(
+                trial.number,
+                candidate=json.loads(candidate),
+                metrics=trial.metrics,
+                run_id=trial.run_id,
+                versions=trial.versions,
+            ),
+            weights=self._fetch(trial, schema.WEIGHTS_SUFFIX, folder),
+            plugins={
+                f"{kind}.{value.partition(' ')[0]}": value.partition(" ")[2]
+                for kind, value in trial.versions.items()
+                if kind != "energy"
+            },
+            energy_model=priced or self.options.get("energy_model", _ENERGY_MODEL),
+            commit=self.artifact(schema.ENVIRONMENT_FILE).get("git_commit") or "",
+            confirmed=self._confirmed(run),
+        )
+
+    def _fetch(self, trial: Trial, ending: str, folder: Path) -> Path:
+        client = self.store.client
+        for artifact in client.list_artifacts(trial.run_id):
+            if artifact.path.endswith(ending):
+                return Path(client.download_artifacts(trial.run_id, artifact.path, str(folder)))
+        what = "weights" if ending == schema.WEIGHTS_SUFFIX else ending
+        raise UsageError(
+            f"run {trial.run_id} has no {what} in MLflow: a search writes them there when it ends; "
+            f"resume it: spikefront run --resume {self.name}"
+        )
+
+    def _confirmed(self, run: Run) -> Spread | None:
+        metrics, name = run.data.metrics, f"{schema.CONFIRMED_METRIC}quality"
+        wanted = [name, f"{name}_sd", f"{name}_low", f"{name}_high"]
+        if any(key not in metrics for key in wanted):
+            return None
+        repeats = self.store.client.get_metric_history(run.info.run_id, f"{schema.TEST_METRIC}quality")
+        return Spread(len({point.step for point in repeats}), *(metrics[key] for key in wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a front, with all that an export writes.
+
+    Attributes:
+        search: name of the search.
+        trial: its trial, with typed candidate, validation metrics and run id.
+        weights: file with its trained weights.
+        plugins: versions of the plugins that it was trained with, by ``kind.name``.
+        energy_model: name of the energy model.
+        commit: git commit that the search ran from; empty outside of a repository.
+        confirmed: its quality on the test split; None before it was measured with at least two seeds.
+    """
+
+    search: str
+    trial: Trial
+    weights: Path
+    plugins: Mapping[str, str]
+    energy_model: str
+    commit: str
+    confirmed: Spread | None
+
+
+def open_searches(store: Store, name: str | None = None) -> Iterator[StoredSearch]:
+    """Yield searches, the newest first; with a name, only the newest of that name.
+
+    Raises:
+        UnknownName: when there is no search of that name.
+        UsageError: when there is no search at all, or the store does not answer.
+    """
+    store.open_existing()
+    run = None
+    for run in search_runs(store, name):
+        yield StoredSearch(store, run)
+    if run is None:
+        raise store.nothing_found() if name is None else UnknownName("search", name, search_names(store))
+
+
+def search_names(store: Store, limit: int = _NAMES) -> list[str]:
+    """Return the names of the newest searches, the newest first.
+
+    Args:
+        store: where.
+        limit: how many at most.
+
+    Raises:
+        UsageError: when there is none, or the store does not answer.
+    """
+    store.open_existing()
+    runs = store.client.search_runs([store.home], tag_is(schema.ROLE, "search"), max_results=limit)
+    if not runs:
+        raise store.nothing_found()
+    return list(dict.fromkeys(run.data.tags[schema.SEARCH] for run in runs))
+
+
+def fetch_member(store: Store, run: str, folder: Path) -> Member:
+    """Fetch a member of a front.
+
+    Args:
+        store: where.
+        run: id of its MLflow run, or the name of its search and the number of its trial: ``digits-1/23``.
+        folder: where its files go.
+
+    Raises:
+        UsageError: when there is no such run, it is on no front, it left no weights, or the store does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    store.open_existing()
+    search, slash, number = run.rpartition("/")
+    run_id: str | None = run
+    if slash:
+        if not number.isdecimal():
+            raise UsageError(f"{run!r} names no trial; give SEARCH/TRIAL such as digits-1/23, or an MLflow run id")
+        run_id = find_run(store, search, int(number))
+        if run_id is None:
+            raise _no_trial(store, search, int(number))
+    try:
+        found = store.client.get_run(str(run_id))
+    except MlflowException as error:
+        raise UsageError(f"no run {run!r} in {store.shown}; list: spikefront pareto --format csv") from error
+    if found.data.tags.get(schema.ROLE) != "trial":
+        raise UsageError(f"run {run} is not a trial of a search; list: spikefront pareto --format csv")
+    parent = store.client.get_run(found.data.tags[schema.PARENT])
+    return StoredSearch(store, parent)._member(found, run, folder)
+
+
+def find_run(store: Store, search: str, number: int) -> str | None:
+    """Return the id of a search's newest run for a trial number, or None."""
+    wanted = f"{tag_is(schema.SEARCH, search)} and {tag_is(schema.NUMBER, str(number))}"
+    runs = store.client.search_runs([store.home], wanted, max_results=1)
+    return str(runs[0].info.run_id) if runs else None
+
+
+def _no_trial(store: Store, search: str, number: int) -> UsageError:
+    return UsageError(f"no trial {number} of search {search!r} in {store.shown}; list: spikefront pareto")

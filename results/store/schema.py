@@ -1,0 +1,197 @@
+"""The MLflow schema: every tag, metric prefix and artifact name, and the conversion between runs and trials.
+
+A search is a run with role ``search``; each of its trials is a child run with role ``trial``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from spikefront.searchspace.domains import Value
+from spikefront.searchspace.objectives import (
+    ENERGY,
+    Objective,
+    quality_objective,
+    read_objectives,
+    write_objectives,
+)
+from spikefront.searchspace.trial import LAYERS as LAYERS
+from spikefront.searchspace.trial import PICTURE as PICTURE
+from spikefront.searchspace.trial import SearchInfo, Trial
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+# Tags of every run
+SEARCH: Final = "search"
+TASK: Final = "task"
+ROLE: Final = "spikefront.role"
+PARENT: Final = "mlflow.parentRunId"
+
+# Tags of a search
+OBJECTIVES: Final = "search.objectives"
+"""The objectives as JSON, see ``write_objectives``."""
+QUALITY: Final = "search.quality"
+"""The task's own name for quality, for example ``accuracy``."""
+ENDED: Final = "search.ended"
+
+# Tags of a trial
+NUMBER: Final = "trial.number"
+STATE: Final = "trial.state"
+REASON: Final = "trial.reason"
+RETRY_OF: Final = "trial.retry_of"
+PARETO: Final = "pareto"
+RANK: Final = "pareto.rank"
+PLUGIN: Final = "plugin."
+"""Prefix: ``plugin.<kind>`` holds name and version."""
+CONFIRMED: Final = "confirmed"
+BEATEN_BY: Final = "confirmed.beaten_by"
+CONFIRMED_SEEDS: Final = "confirmed.seeds"
+TWIN: Final = "twin"
+TWIN_REASON: Final = "twin.reason"
+
+# Metrics of a search
+HYPERVOLUME: Final = "hypervolume"
+FRONT_SIZE: Final = "front_size"
+
+# Prefixes of metrics of a trial
+TEST_METRIC: Final = "test."
+CONFIRMED_METRIC: Final = "confirmed."
+TWIN_METRIC: Final = "twin."
+ADDED_LATER: Final = (TEST_METRIC, CONFIRMED_METRIC, TWIN_METRIC)
+"""Prefixes of the metrics that ``spikefront confirm`` and ``spikefront twin`` add to the runs of members."""
+
+# Artifacts of a search
+FRONT_FILE: Final = "front.json"
+ENVIRONMENT_FILE: Final = "environment.json"
+CONFIRMED_FILE: Final = "confirmed.json"
+TWINS_FILE: Final = "twins.json"
+REPORT_FILE: Final = "report.html"
+JOURNAL_FILES: Final = "journal*"
+
+# Artifacts of a trial, beside ``LAYERS`` and ``PICTURE``
+CANDIDATE_FILE: Final = "candidate.json"
+WEIGHTS_SUFFIX: Final = ".pt"
+
+TRUE: Final = "true"
+FALSE: Final = "false"
+
+TRIAL_TAGS: Final = (NUMBER, STATE, REASON, RETRY_OF)
+"""Tags, beside those of plugins, that a ``Trial`` is made from."""
+
+
+def search_tags(search: SearchInfo) -> dict[str, str]:
+    """Return the tags of a search's run."""
+    return {
+        SEARCH: search.name,
+        TASK: search.task,
+        ROLE: "search",
+        OBJECTIVES: write_objectives(search.objectives),
+        QUALITY: search.quality,
+    }
+
+
+def trial_tags(
+    search: SearchInfo, parent: str, number: int, flat: Mapping[str, Value], retry_of: int | None
+) -> dict[str, str]:
+    """Return the tags of a trial's run when it starts.
+
+    Args:
+        search: the search.
+        parent: id of its run.
+        number: the trial's number.
+        flat: flat form of its candidate.
+        retry_of: number of the trial that evaluated the same candidate before, or None.
+    """
+    tags = {
+        SEARCH: search.name,
+        TASK: search.task,
+        ROLE: "trial",
+        PARENT: parent,
+        NUMBER: str(number),
+        STATE: "RUNNING",
+    }
+    for kind, name in {"energy": search.energy_model, **flat}.items():
+        if (plugin := f"{kind}.{name}") in search.plugins:
+            tags[f"{PLUGIN}{kind}"] = f"{name} {search.plugins[plugin]}"
+    return tags | ({} if retry_of is None else {RETRY_OF: str(retry_of)})
+
+
+def end_tags(state: str, reason: str, rank: int | None) -> dict[str, str]:
+    """Return the tags of a trial that ended; the rank of one that is not comparable is None."""
+    return {STATE: state} | ({REASON: reason} if reason else {}) | rank_tags(rank)
+
+
+def rank_tags(rank: int | None) -> dict[str, str]:
+    """Return the tags of a trial's Pareto rank; None where it is not comparable."""
+    return {PARETO: TRUE if rank == 0 else FALSE} | ({} if rank is None else {RANK: str(rank)})
+
+
+def objectives_of(tags: Mapping[str, str]) -> tuple[Objective, ...]:
+    """Return the objectives of a search from the tags of its run; without them, quality from 0 to 1, and energy."""
+    if OBJECTIVES in tags:
+        return read_objectives(tags[OBJECTIVES])
+    return quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY
+
+
+def plugin_versions(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return name and version of plugins by kind."""
+    return {tag.removeprefix(PLUGIN): value for tag, value in tags.items() if tag.startswith(PLUGIN)}
+
+
+def trial_of(run: Run, search_start_ms: int) -> Trial:
+    """Return the trial of an MLflow run.
+
+    Args:
+        run: with the tags of a trial.
+        search_start_ms: when its search started, in milliseconds since 1970.
+    """
+    data = run.data
+    return make_trial(run.info.run_id, run.info.end_time, search_start_ms, data.tags, data.params, data.metrics)
+
+
+def make_trial(
+    run_id: str,
+    end_ms: int | None,
+    search_start_ms: int,
+    tags: Mapping[str, str],
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+) -> Trial:
+    """Return the trial of what MLflow has of a run; values of params are typed where that loses nothing."""
+    retry_of = tags.get(RETRY_OF)
+    return Trial(
+        number=int(tags[NUMBER]),
+        state=tags.get(STATE, ""),
+        candidate={name: value_of(text) for name, text in params.items()},
+        metrics={name: value for name, value in metrics.items() if not name.startswith(ADDED_LATER)},
+        reason=tags.get(REASON, ""),
+        ended_s=math.nan if end_ms is None else (end_ms - search_start_ms) / 1000,
+        retry_of=None if retry_of is None else int(retry_of),
+        run_id=run_id,
+        versions=plugin_versions(tags),
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def value_of(text: str) -> Value:
+    """Return the bool, int or float that is written as exactly this text, or else the text.
+
+    Example:
+        >>> [value_of(text) for text in ("4", "0.5", "True", "1e3", "007", "sac")]
+        [4, 0.5, True, '1e3', '007', 'sac']
+    """
+    if text in ("True", "False"):
+        return text == "True"
+    if text[:1].isdigit() or text[:1] == "-":
+        for kind in (int, float):
+            try:
+                value = kind(text)
+            except ValueError:
+                continue
+            if str(value) == text:
+                return value
+    return text
