@@ -11,25 +11,7 @@ import torch
 from spikefront.plugins import Registry, SearchData
 from spikefront.searchspace import Candidate, Value, from_flat
 from spikefront.searchspace.candidate import JOINT_FAMILIES
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """Quality on the test split over several seeds.
-
-    Attributes:
-        seeds: how many.
-        mean: over the seeds.
-        sd: standard deviation over the seeds.
-        low: lower end of the 95 % interval of the mean.
-        high: its upper end.
-    """
-
-    seeds: int
-    mean: float
-    sd: float
-    low: float
-    high: float
+from spikefront.searchspace.records import Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +63,7 @@ class Description:
     metrics: Mapping[str, float]
     energy_model: str
     origin: Origin = field(default_factory=Origin)
-    confirmation: Confirmation | None = None
+    confirmation: Spread | None = None
 
     def to_json(self) -> str:
         """Write it as JSON."""
@@ -103,7 +85,7 @@ class Description:
             raise ValueError(f"{found['input_dtype']!r} is not a dtype")
         found["origin"] = Origin(**found["origin"])
         confirmation = found["confirmation"]
-        found["confirmation"] = None if confirmation is None else Confirmation(**confirmation)
+        found["confirmation"] = None if confirmation is None else Spread(**confirmation)
         return cls(**found)
 
 
@@ -121,7 +103,7 @@ def describe(
     plugins: Mapping[str, str] | None = None,
     energy_model: str = "horowitz-45nm",
     origin: Origin | None = None,
-    confirmation: Confirmation | None = None,
+    confirmation: Spread | None = None,
 ) -> Description:
     """Describe a network that was trained on a task's data.
 

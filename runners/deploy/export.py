@@ -11,11 +11,12 @@ import torch
 
 from spikefront.plugins import Registry, SearchData
 from spikefront.runners.deploy.card import Usage, card_file, model_card, nir_usage, onnx_usage, torch_usage
-from spikefront.runners.deploy.description import Confirmation, Origin, describe
+from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.torch_file import write_archive
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import UnknownName, UsageError, Value, from_flat
+from spikefront.searchspace.records import Spread
 
 COMPARED: Final = 100
 """Validation samples on which an ONNX graph is compared with the network."""
@@ -32,7 +33,7 @@ def export_trained(
     plugins: Mapping[str, str],
     energy_model: str,
     origin: Origin,
-    confirmation: Confirmation | None = None,
+    confirmation: Spread | None = None,
     data_dir: Path | None = None,
 ) -> Model:
     """Export a network that a search trained, and write its card beside it.

@@ -1,1 +1,1 @@
-"""Judging one candidate: assembly, training, op counting. No Ray, no Optuna, no MLflow."""
+"""Evaluation of one candidate: network, training, operation counts. No Ray, no Optuna, no MLflow."""

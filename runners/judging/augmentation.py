@@ -1,4 +1,4 @@
-"""Augmentation: training images are varied on the device, a whole batch at a time.
+"""Augmentation of training images on the device, a whole batch at a time.
 
 Every draw comes from torch's global generators, which ``seed_everything`` seeds and a resumed trial restores. Frames of
 events are varied like images, in the same way at all steps of a sample.
@@ -24,59 +24,59 @@ from spikefront.searchspace import Schedule, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Training samples, of which each may be a mixture of two.
+    """Training samples, each of which may be a mixture of two.
 
     Attributes:
         inputs: ``(B, ...)``.
         targets: of the samples, ``(B, ...)``.
-        partners: targets of what was mixed into them, ``(B, ...)``; None where nothing was.
-        kept: share of the samples' own in the mixture, in [0, 1].
+        partners: targets of the samples that were mixed in, ``(B, ...)``; None without mixing.
+        share: share of the first sample in each mixture, in [0, 1].
     """
 
     inputs: Tensor
     targets: Tensor
     partners: Tensor | None = None
-    kept: float = 1.0
+    share: float = 1.0
 
     def loss(self, loss: Callable[[Tensor, Tensor], Tensor], output: Tensor) -> Tensor:
-        """Return the loss of an output: of a mixture, the mean of both losses, weighted by the shares.
+        """Return the loss of an output; for mixtures, the mean of both losses, weighted by the shares.
 
         Args:
-            loss: of outputs and targets.
-            output: of the inputs.
+            loss: loss of outputs and targets.
+            output: the network's output.
         """
         own = loss(output, self.targets)
         if self.partners is None:
             return own
-        return self.kept * own + (1 - self.kept) * loss(output, self.partners)
+        return self.share * own + (1 - self.share) * loss(output, self.partners)
 
 
 def refuse_misfit(schedule: Schedule, task: Task, shape: tuple[int, ...]) -> None:
-    """Raise ``UsageError`` when a schedule varies training samples in a way in which a task's can't be.
+    """Raise ``UsageError`` when a schedule has an augmentation that does not fit a task's samples.
 
     Args:
         schedule: the schedule.
-        task: whose samples they are.
-        shape: of one sample, as ``Task.prepare`` makes it.
+        task: the task.
+        shape: shape of one sample after ``Task.prepare``.
     """
-    asked = {"flip": schedule.flip, "crop": schedule.crop, "cutout": schedule.cutout, "mix": schedule.mix != "none"}
-    for name in (name for name, on in asked.items() if on):
+    chosen = {"flip": schedule.flip, "crop": schedule.crop, "cutout": schedule.cutout, "mix": schedule.mix != "none"}
+    for name in (name for name, on in chosen.items() if on):
         where = f"training.{name}={getattr(schedule, name)}"
         if task.output == "images":
             raise UsageError(f"{where}: task {task.name!r} generates images, whose targets would not follow")
         if len(shape) != (3 if task.inputs == "static" else 4) and (name != "mix" or schedule.mix == "cutmix"):
             raise UsageError(f"{where}: it varies images (C, H, W), but task {task.name!r} gives {shape}")
     if task.inputs == "events" and schedule.mix == "mixup":
-        raise UsageError(f"training.mix=mixup: blended events are no whole numbers (task {task.name!r}); take cutmix")
+        raise UsageError(f"training.mix=mixup: blended events are not whole numbers (task {task.name!r}); take cutmix")
     if schedule.cutout > min(shape[-2:]):
         raise UsageError(f"training.cutout={schedule.cutout}: more than the {shape[-2]}x{shape[-1]} of an image")
 
 
 def augmented(schedule: Schedule, inputs: Tensor, targets: Tensor) -> Batch:
-    """Return a variation of a batch, or the batch itself where the schedule asks for none.
+    """Return the augmented batch, or the batch itself where the schedule has no augmentation.
 
     Args:
-        schedule: what to vary; ``refuse_misfit`` says on what.
+        schedule: the augmentation; ``refuse_misfit`` checks that it fits.
         inputs: images ``(B, C, H, W)`` or frames ``(B, T, C, H, W)``; for mixup of any shape.
         targets: ``(B, ...)``.
     """
@@ -86,15 +86,15 @@ def augmented(schedule: Schedule, inputs: Tensor, targets: Tensor) -> Batch:
         inputs = cropped(inputs, schedule.crop)
     if schedule.cutout:
         inputs = cut_out(inputs, schedule.cutout)
-    # drawn on the CPU, as all that decides about a whole batch: a GPU's draw would have to be waited for
+    # draws for a whole batch are made on the CPU: the CPU would have to wait for a GPU's
     if schedule.mix == "none" or float(torch.rand(())) >= schedule.mix_probability:
         return Batch(inputs, targets)
-    kept = float(torch.distributions.Beta(schedule.mix_alpha, schedule.mix_alpha).sample())
+    share = float(torch.distributions.Beta(schedule.mix_alpha, schedule.mix_alpha).sample())
     partner = torch.randperm(len(inputs), device=inputs.device)
     if schedule.mix == "mixup":
-        return Batch(torch.lerp(inputs[partner], inputs, kept), targets, targets[partner], kept)
-    inputs, kept = cut_mixed(inputs, partner, kept)
-    return Batch(inputs, targets, targets[partner], kept)
+        return Batch(torch.lerp(inputs[partner], inputs, share), targets, targets[partner], share)
+    inputs, share = cut_mixed(inputs, partner, share)
+    return Batch(inputs, targets, targets[partner], share)
 
 
 def flipped(images: Tensor) -> Tensor:
@@ -130,19 +130,19 @@ def cut_out(images: Tensor, side: int) -> Tensor:
     return images.masked_fill(square.reshape(len(images), *[1] * (images.dim() - 3), *square.shape[1:]), 0)
 
 
-def cut_mixed(images: Tensor, partner: Tensor, kept: float) -> tuple[Tensor, float]:
-    """Return images with a rectangle of their partner's, at a random place that is the same for all.
+def cut_mixed(images: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
+    """Return images with a rectangle of their partners, at a random place that is the same for all.
 
     Args:
         images: ``(B, ..., H, W)``.
-        partner: the number of each one's partner, ``(B,)``.
-        kept: share of its area that an image is to keep; what would lie outside of it is cut off.
+        partner: index of each image's partner, ``(B,)``.
+        share: share of its area that an image keeps, if the whole rectangle is inside; it is cut off at the edges.
 
     Returns:
-        The images, and the share that they did keep.
+        The images, and the actual share.
     """
     height, width = images.shape[-2:]
-    (top, bottom), (left, right) = (_range(size, math.sqrt(1 - kept)) for size in (height, width))
+    (top, bottom), (left, right) = (_range(size, math.sqrt(1 - share)) for size in (height, width))
     mixed = images.clone()
     mixed[..., top:bottom, left:right] = images[partner][..., top:bottom, left:right]
     return mixed, 1 - (bottom - top) * (right - left) / (height * width)

@@ -1,4 +1,4 @@
-"""From a trained ANN to a spiking network, and the ANN trained once for all candidates that convert it."""
+"""Conversion of a trained ANN to a spiking network, and the cache of trained ANNs."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from spikefront.runners.judging.training import Trainer, evenly, prepared
 from spikefront.searchspace import Candidate
 
 CALIBRATION_SAMPLES = 512
-"""Training samples on which activations are measured: evenly spaced ones of the training set."""
+"""Number of training samples, evenly spaced, on which activations are measured."""
 
 
 class Converter:
     """Turns a candidate's ANN into its spiking network.
 
     Args:
-        candidate: whose network it is.
-        network: the spiking network, assembled; its weights and scales are written.
-        registry: where plugins are looked up.
+        candidate: the candidate.
+        network: its spiking network, whose weights and scales are written.
+        registry: contains its plugins.
         task: the task.
         train: the training split.
         shape: shape of one input.
         outputs: number of outputs.
-        cache: folder in which trained ANNs are kept for other candidates; None for none.
+        cache: folder of trained ANNs, shared with other candidates; None for none.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Converter:
         self._task = task
         self._train = train
         self._cache = cache
-        seed_everything(candidate.seed)  # the ANN does not depend on what converts it
+        seed_everything(candidate.seed)  # the ANN does not depend on the coding
         self.ann = assemble_ann(candidate, registry, shape, outputs).to(network.device)
         self.trained_here = False
 
@@ -81,19 +81,20 @@ class Converter:
             coding.calibrate(site.scale, activations)
 
     def _activations(self) -> list[Tensor]:
-        """Return what each site of the ANN puts out on the calibration set, ``(B, C, ...)``."""
-        seen: list[Tensor] = []
+        """Return the output of each site of the ANN on the calibration set, ``(B, C, ...)``."""
+        outputs: list[Tensor] = []
         hooks = [
-            site.register_forward_hook(lambda module, args, out: seen.append(out.values[0])) for site in self.ann.sites
+            site.register_forward_hook(lambda module, args, out: outputs.append(out.values[0]))
+            for site in self.ann.sites
         ]
         run_calibration(self.ann, self._task, self._train)
         for hook in hooks:
             hook.remove()
-        return seen
+        return outputs
 
 
 def run_calibration(network: Network, task: Task, train: Data) -> None:
-    """Run a network on the calibration set, for those who listen to it."""
+    """Run a network on the calibration set, for the sake of its hooks."""
     network(prepared(task, evenly(train.inputs, CALIBRATION_SAMPLES).to(network.device)))
 
 
@@ -101,14 +102,14 @@ def train_ann(candidate: Candidate, ann: Network, task: Task, train: Data, cache
     """Train the ANN of a candidate for all epochs of its schedule, or read it from the cache.
 
     Args:
-        candidate: whose training and seed it is.
-        ann: what ``assemble_ann`` made; its weights are written.
+        candidate: the candidate, with schedule and seed.
+        ann: the result of ``assemble_ann``; its weights are written.
         task: the task.
         train: the training split.
-        cache: folder in which trained ANNs are kept for other candidates; None for none.
+        cache: folder of trained ANNs, shared with other candidates; None for none.
 
     Returns:
-        The last epoch's training loss, and whether it was trained here.
+        The last epoch's training loss, and whether the ANN was trained by this call.
     """
     return train_once(candidate, ann, task, train, cache and cache / f"{ann_key(candidate, train)}.pt")
 
@@ -116,9 +117,9 @@ def train_ann(candidate: Candidate, ann: Network, task: Task, train: Data, cache
 def train_once(
     candidate: Candidate, network: Network, task: Task, train: Data, path: Path | None
 ) -> tuple[float, bool]:
-    """Train a network for all epochs of a candidate's schedule, unless it lies in ``path`` trained; see ``train_ann``.
+    """Train a network for all epochs of a candidate's schedule, or read it from ``path``; see ``train_ann``.
 
-    Several processes may ask for the same file: the first trains, the others wait for it.
+    Of several processes with the same path the first trains, and the others wait for the file.
     """
     if path is None:
         return _fit(candidate, network, task, train), True
@@ -143,15 +144,15 @@ def _fit(candidate: Candidate, network: Network, task: Task, train: Data) -> flo
 
 
 def ann_key(candidate: Candidate, train: Data) -> str:
-    """Name the ANN behind a candidate: what its training depends on, and nothing of how it is converted."""
+    """Return a name for the ANN of a candidate: a hash of everything its training depends on, not of the conversion."""
     flat: Mapping[str, Any] = candidate.flat()
-    kept = {
+    used = {
         name: value
         for name, value in flat.items()
         if name.partition(".")[0] in ("task", "backbone", "training", "seed")
         and not name.startswith("training.surrogate")
     }
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode())
     some = slice(None, None, max(1, len(train) // 64))
     for tensor in (train.inputs, train.targets):
         digest.update(f"{tuple(tensor.shape)}".encode())

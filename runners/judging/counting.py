@@ -1,9 +1,9 @@
-"""Counting the operations of a network, exactly.
+"""Exact operation counts of a network.
 
 One pass in eval mode with forward hooks. For each synapse: the non-zero inputs times the outputs that each one reaches
-(edges, stride and groups respected), summed over time. What an edge carries is declared by the module that produced it
-and checked here against the values; it decides between accumulates and multiply-accumulates. The oracle is a
-brute-force loop (tests).
+(edges, stride and groups respected), summed over time. The kind of values on an edge is declared by the module that
+produces them, and checked here; it decides between accumulates and multiply-accumulates. The tests compare with a
+brute-force loop.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from spikefront.runners.judging.training import affordable
 
 
 class EdgeKindError(ValueError):
-    """An edge carries values that its producer ruled out: a bug of that plugin, which would falsify the energy."""
+    """An edge carries values of another kind than declared: a bug of the plugin, which would falsify the energy."""
 
 
 def count_operations(network: Network, batch: Tensor) -> Counts:
     """Count the operations of one forward pass.
 
     Args:
-        network: left in the mode that it was in.
+        network: the network, whose mode is restored.
         batch: prepared inputs ``(B, ...)``.
 
     Raises:
-        EdgeKindError: when a binary or ternary edge carries anything else.
+        EdgeKindError: when a binary or ternary edge carries other values.
     """
     training = network.training
     network.eval()
@@ -100,7 +100,7 @@ class _Counter:
 
     def _add(self, count: LayerCount) -> None:
         name, calls = count.layer, 1
-        while name in self.layers:  # a module that is called more than once
+        while name in self.layers:  # a module that is called several times
             calls += 1
             name = f"{count.layer}#{calls}"
         self.layers[name] = replace(count, layer=name)
@@ -130,7 +130,7 @@ class _Counter:
         self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons))
 
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
-        """Charge an edge with a coefficient that ends in neurons, as a shortcut can, for weighting its values."""
+        """Count the multiplications of an edge with a coefficient that ends in neurons, such as a shortcut."""
         check_kind(current, name)
         if current.weighted_steps():
             operations = Operations(multiplies=int(torch.count_nonzero(current.values)))
@@ -141,7 +141,7 @@ class _Counter:
         self._add(LayerCount(name, module.role, operations=operations))
 
     def _pooling(self, name: str, module: AvgPool, signal: Signal, pooled: Signal) -> Signal:
-        """Let the events wait for the next synapse; pooling of analog values is charged here, as additions."""
+        """Pass the events on to the next synapse; pooling of analog values is counted here, as additions."""
         check_kind(signal, name)
         if signal.kind is Kind.ANALOG:
             added = int(torch.count_nonzero(signal.values))
@@ -152,8 +152,8 @@ class _Counter:
         height, width = module.size
         rows = window_reach(h_in, h_out, kernel=height, stride=height, padding=0)
         columns = window_reach(w_in, w_out, kernel=width, stride=width, padding=0)
-        waiting = Events(events.count, compose(rows, events.rows), compose(columns, events.columns))
-        return replace(pooled, events=waiting)
+        passed_on = Events(events.count, compose(rows, events.rows), compose(columns, events.columns))
+        return replace(pooled, events=passed_on)
 
     def _readout(self, network: Network) -> Callable[[nn.Module, Any, Signal], None]:
         def hook(module: nn.Module, args: Any, output: Signal) -> None:
@@ -174,7 +174,7 @@ def _named(hook: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def check_kind(signal: Signal, name: str) -> None:
-    """Raise ``EdgeKindError`` when the values into ``name`` are not what the edge declares."""
+    """Raise ``EdgeKindError`` when the values into ``name`` are not of the declared kind."""
     if signal.events is not None or signal.kind is Kind.ANALOG:  # pooled events were checked in front of the pooling
         return
     values = signal.values.abs() if signal.kind is Kind.TERNARY else signal.values
@@ -193,28 +193,28 @@ def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[in
             return events, events * weight.out_features
         covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
         return int(signal.events.count.sum()), covered * weight.out_features
-    waiting = signal.events or _events(signal)
+    events = signal.events or _events(signal)
     (h, w), (h_out, w_out) = signal.values.shape[-2:], current.values.shape[-2:]
     rows, columns = conv_reach(weight, (h, w), (h_out, w_out))
-    fan_out_rows = compose(rows, waiting.rows).sum(0)
-    fan_out_columns = compose(columns, waiting.columns).sum(0)
-    reached = _weigh(waiting, fan_out_rows, fan_out_columns) * (weight.out_channels // weight.groups)
-    return int(waiting.count.sum()), reached
+    fan_out_rows = compose(rows, events.rows).sum(0)
+    fan_out_columns = compose(columns, events.columns).sum(0)
+    reached = _weigh(events, fan_out_rows, fan_out_columns) * (weight.out_channels // weight.groups)
+    return int(events.count.sum()), reached
 
 
 def _event_numbers(signal: Signal) -> Tensor:
-    """Return how many events each value stands for."""
+    """Return the number of events of each value."""
     return signal.values.long() if signal.kind is Kind.COUNT else signal.values != 0
 
 
 def _events(signal: Signal) -> Events:
-    """Count the events of ``(T, B, C, H, W)`` by position, as reached directly."""
+    """Count the events of ``(T, B, C, H, W)`` by position, before any pooling."""
     count = _event_numbers(signal).sum((0, 1)).cpu()
     return Events(count, torch.eye(count.shape[-2], dtype=torch.bool), torch.eye(count.shape[-1], dtype=torch.bool))
 
 
 def _presentations(signal: Signal) -> int:
-    """Return how often a constant input is presented by the T-times convention."""
+    """Return the number of presentations of a constant input, by the convention of T presentations."""
     if len(signal.values) > 1:
         return 1
     if signal.coefficient is not None and len(signal.coefficient) > 1:

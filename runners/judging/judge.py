@@ -1,4 +1,4 @@
-"""Judging one candidate: train it, measure its quality and its energy. No Ray, no Optuna, no MLflow."""
+"""Evaluation of one candidate: training, quality and energy. No Ray, no Optuna, no MLflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
+from spikefront.plugins import Counts, Data, EnergyModel, Registry, SearchData, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
@@ -24,14 +24,14 @@ from spikefront.runners.judging.training import Trainer, evaluate, evenly
 from spikefront.searchspace import Candidate, from_flat
 
 MEASURING_SAMPLES = 128
-"""Validation samples on which operations are counted: always the same, evenly spaced ones."""
+"""Number of validation samples, evenly spaced, on which operations are counted."""
 
 _MEASURING_SEED = 20_233
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found out about a candidate.
+    """Result of the evaluation of a candidate.
 
     Attributes:
         candidate: the candidate.
@@ -49,19 +49,19 @@ class Judgement:
 
 
 class Judging:
-    """A candidate on its way through training, one epoch at a time.
+    """Evaluation of a candidate, one epoch at a time.
 
-    Seeds all random sources when it starts, so the same candidate gives the same numbers wherever it runs with the same
-    number of threads.
+    The constructor seeds all random sources, so that the same candidate gives the same numbers in every process with
+    the same number of threads.
 
     Args:
-        candidate: what to judge.
-        registry: where its plugins are looked up.
+        candidate: the candidate.
+        registry: contains its plugins.
         data: the task's training and validation splits.
-        energy_model: what prices the operations.
-        device: where to train.
-        ann_cache: folder in which the ANNs of conversion codings are kept, so that each is trained once; None for none.
-        processes: those that train the network together. The first judges; each other one only ever calls ``train``.
+        energy_model: the energy model.
+        device: device of the training.
+        ann_cache: folder of the ANNs of conversion codings, each of which is trained once; None for none.
+        processes: the processes that train the network together. The first one evaluates; the others call ``train``.
     """
 
     def __init__(
@@ -79,10 +79,11 @@ class Judging:
         self.candidate = candidate
         self._processes = processes
         self.epochs_done = 0
-        self._task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
+        self._task = registry.task(candidate)
         self._energy_model = energy_model
+        self._computed = [axis for axis in registry.objectives.values() if axis.measure is not None]
         train, self._validation = data.train, data.validation
-        if not self._task.mapped:  # what is mapped may be larger than the device's memory
+        if not self._task.mapped:  # mapped data may be larger than the device's memory
             train, self._validation = (_on_device(split, device) for split in (train, self._validation))
         measuring = evenly(self._validation.inputs, MEASURING_SAMPLES)
         self._measuring: Tensor = self._task.prepare(measuring.to(device))
@@ -102,7 +103,7 @@ class Judging:
             )
         else:
             self._learner = Trainer(self.network, self._task, train, candidate.training, candidate.seed, processes)
-        if processes.rank > 0:  # the same network, but its own draws of a random code and of dropout
+        if processes.rank > 0:  # the same network, but other draws of random codes and of dropout
             seed_everything(candidate.seed + processes.rank)
         self.counts = Counts(0, candidate.steps, ())
 
@@ -113,16 +114,16 @@ class Judging:
 
     @property
     def finished(self) -> bool:
-        """Whether the full budget of epochs has been spent."""
+        """Whether all epochs are done."""
         return self.epochs_done >= self.candidate.training.schedule.epochs
 
     def train(self) -> float:
-        """Do the training of ``epoch``, without measuring, and return the mean training loss."""
+        """Train as ``epoch`` does, without measuring, and return the mean training loss."""
         if isinstance(self._learner, Trainer):
             self.epochs_done += 1
             return self._learner.epoch()
         self.epochs_done = self.candidate.training.schedule.epochs
-        # one process trains the ANN: it may find it trained, or have to wait for another trial that trains it
+        # one process trains the ANN; it may be in the cache, or in training by another trial
         return self._learner.run() if self._processes.rank == 0 else 0.0
 
     def epoch(self) -> dict[str, float]:
@@ -133,7 +134,7 @@ class Judging:
             modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that
             of the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
             ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the
-            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and what task and coding add.
+            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and metrics of task and coding.
         """
         started = time.perf_counter()
         loss, more = self.train(), {}
@@ -146,7 +147,7 @@ class Judging:
         by_layer = self._energy_model.layer_energy_nj(self.counts)
         rates = self.counts.layer_rates.values()
         attention = (by_layer[layer.layer] for layer in self.counts.layers if layer.role == "attention")
-        return {
+        metrics = {
             **measured,
             "energy_nj": sum(by_layer.values()),
             "attention_nj": sum(attention),
@@ -163,27 +164,31 @@ class Judging:
             **more,
             **self.network.coding.metrics(),
         }
+        for axis in self._computed:
+            assert axis.measure is not None
+            metrics[axis.metric] = float(axis.measure(metrics))
+        return metrics
 
     def picture(self) -> Tensor | None:
-        """Return the task's picture of the network on the validation split, if it has one."""
+        """Return the task's picture of the network on the validation split; None if it has none."""
         return self._task.picture(self.network.eval(), self._validation)
 
     def state(self) -> dict[str, Any]:
-        """Return all that the further epochs depend on, for ``restore`` by a judging of the same candidate.
+        """Return the state on which further epochs depend, for ``restore`` by a judging of the same candidate.
 
-        Plain values and tensors, which share memory with what goes on training: save it before the next epoch. Saved,
-        it can be read with ``torch.load(weights_only=True)``. Empty for a conversion coding, which has but one epoch.
+        Plain values and tensors, which share memory with the network: save them before the next epoch. They can be read
+        with ``torch.load(weights_only=True)``. Empty for a conversion coding, which has one epoch.
         """
         if isinstance(self._learner, Converter):
             return {}
         return {"epochs_done": self.epochs_done, "trainer": self._learner.state(), "random": _random_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on as the judging that ``state`` was taken of: the same numbers, on the same number of threads.
+        """Restore a state: further epochs give the same numbers, on the same number of threads.
 
         Args:
-            state: what ``state`` returned there, whose tensors are taken over. One that does not fit raises, of
-                whatever type, and leaves this judging unusable.
+            state: the result of ``state``, whose tensors are taken over. One that does not fit raises an exception of
+                any type, and leaves this object unusable.
         """
         if not state:
             return
@@ -206,13 +211,13 @@ def _random_state() -> dict[str, Any]:
 
 
 def _set_random_state(state: Mapping[str, Any]) -> None:
-    """Set all generators to what ``_random_state`` returned."""
+    """Set all generators to the result of ``_random_state``."""
     random.setstate(state["python"])
     key = state["numpy"]["state"]["key"].numpy().astype(np.uint32)
     np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": key}})
     torch.set_rng_state(state["torch"])
-    for device, there in enumerate(state["cuda"][: torch.cuda.device_count()]):  # it may go on where there are fewer
-        torch.cuda.set_rng_state(there, device)
+    for device, generator in enumerate(state["cuda"][: torch.cuda.device_count()]):  # there may be fewer GPUs now
+        torch.cuda.set_rng_state(generator, device)
 
 
 def _on_device(data: Data, device: torch.device | str) -> Data:
@@ -230,16 +235,16 @@ def judge(
     ann_cache: Path | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Judgement:
-    """Judge one candidate from start to end, in this process.
+    """Train and evaluate one candidate in this process.
 
     Args:
         candidate: a ``Candidate``, or its flat form, in which only ``task`` and ``coding`` are required.
-        registry: plugins; found anew when None.
+        registry: the plugins; None for all that are installed.
         data: the task's data; read when None.
-        data_dir: where to look for data files.
+        data_dir: folder with data files.
         energy_model: name of the energy model.
-        device: where to train.
-        ann_cache: folder in which the ANNs of conversion codings are kept for further candidates; None for none.
+        device: device of the training.
+        ann_cache: folder of the ANNs of conversion codings, shared with other candidates; None for none.
         on_epoch: called with the epoch, from 1, and its metrics.
 
     Raises:
@@ -255,7 +260,7 @@ def judge(
         candidate = from_flat(candidate, registry)
     registry.refuse(candidate)
     model: EnergyModel = registry.get("energy", energy_model)()
-    task: Task = registry.get("task", candidate.task.name)(candidate.task.config)
+    task = registry.task(candidate)
     data = data or task.search_data(data_dir, candidate.steps)
     judging = Judging(candidate, registry=registry, data=data, energy_model=model, device=device, ann_cache=ann_cache)
     history = []

@@ -1,4 +1,4 @@
-"""From a candidate to a network."""
+"""Networks of candidates: a coding around a backbone."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, .
     """Build a candidate's network, with weights drawn from torch's global generator.
 
     Args:
-        candidate: what to build.
-        registry: where its plugins are looked up.
+        candidate: the candidate.
+        registry: contains its plugins.
         input_shape: shape of one input at one step.
         outputs: number of outputs.
 

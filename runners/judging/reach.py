@@ -1,8 +1,7 @@
-"""Which outputs each input of a convolution or pooling reaches.
+"""Reach of convolutions and pooling: the outputs that each input contributes to.
 
 Zero-padded windows are separable: an input reaches an output if its row does and its column does. A boolean matrix per
-axis therefore says it all, and layers without weights of their own, such as average pooling, compose by a boolean
-product.
+axis is therefore enough, and layers without weights, such as average pooling, compose by a boolean product.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from torch import Tensor, nn
 
 
 def window_reach(size_in: int, size_out: int, *, kernel: int, stride: int, padding: int, dilation: int = 1) -> Tensor:
-    """Return along one axis which inputs reach which outputs.
+    """Return which inputs reach which outputs along one axis.
 
     Args:
         size_in: inputs along the axis.
         size_out: outputs along the axis.
-        kernel: taps of the window.
+        kernel: size of the window.
         stride: distance of neighbouring windows.
         padding: zeros in front of the first input.
         dilation: distance of neighbouring taps.
@@ -34,11 +33,11 @@ def conv_reach(
 ) -> tuple[Tensor, Tensor]:
     """Return the reach of a convolution along rows and columns.
 
-    A transposed one reaches what a convolution from its output to its input, of the same kernel, would read; outputs
-    that only ``output_padding`` adds are reached by no input, or by the taps that land there.
+    A transposed convolution reaches the outputs that a convolution of the same kernel, from its output to its input,
+    would read; outputs that ``output_padding`` adds may be reached by no input.
 
     Raises:
-        ValueError: for padding with anything but zeros.
+        ValueError: for padding with other values than zeros.
     """
     if conv.padding_mode != "zeros":
         raise ValueError(f"operations are counted for zero padding, not padding_mode={conv.padding_mode!r}")
@@ -57,7 +56,7 @@ def conv_reach(
 
 
 def _padding_in_front(conv: nn.Conv2d | nn.ConvTranspose2d, axis: int) -> int:
-    if conv.padding == "same":  # the odd zero of an even kernel goes behind
+    if conv.padding == "same":  # the odd zero of an even kernel is at the end
         return conv.dilation[axis] * (conv.kernel_size[axis] - 1) // 2
     if conv.padding == "valid":
         return 0
@@ -67,5 +66,5 @@ def _padding_in_front(conv: nn.Conv2d | nn.ConvTranspose2d, axis: int) -> int:
 
 
 def compose(behind: Tensor, front: Tensor) -> Tensor:
-    """Return the reach of two layers in a row, ``(out, middle)`` behind ``(middle, in)``: reached by any path."""
+    """Return the reach of two consecutive layers, ``(out, middle)`` after ``(middle, in)``: by any path."""
     return (behind.int() @ front.int()) > 0

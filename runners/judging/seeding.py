@@ -1,4 +1,4 @@
-"""Seeds: one number reaches every random source."""
+"""Seeding of all random sources with one number."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def fixed_randomness(seed: int) -> Iterator[None]:
-    """Draw from a fixed seed inside, and go on outside as if nothing had been drawn.
+    """Use a fixed seed inside, and restore the state of torch's generators at the end.
 
-    Evaluation uses it, so that a random code is judged on the same draws in every epoch and training is not disturbed.
+    Evaluation uses it, so that a random code has the same draws in every epoch and training is not affected.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -1,15 +1,17 @@
 """Training by backpropagation through time, and evaluation.
 
 The data sit in one tensor on the device; a batch is indexed, scaled, varied and encoded inside the step. Nothing is
-loaded or transformed per sample. Data that are mapped into memory stay there, and come to the device batch by batch.
+loaded or transformed per sample. Data that are mapped into memory stay there, and are copied to the device batch by
+batch, the next one while the network trains on this one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,6 @@ from torch import Tensor, nn
 from spikefront.plugins import Data, Task
 from spikefront.runners.judging.augmentation import augmented, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
-from spikefront.runners.judging.loading import one_ahead
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training
@@ -26,20 +27,23 @@ _SAMPLE_STEPS_AT_ONCE = 4096
 _EVALUATION_SEED = 20_231
 _SUBSET_SEED = 20_232
 
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+
 
 class Trainer:
     """Trains a network, epoch by epoch.
 
     Args:
-        network: what to train, on the device.
-        task: its loss and input scaling.
+        network: the network, on the device.
+        task: the task, with loss and input scaling.
         data: the training split, on the same device or, if it is mapped into memory, on the CPU.
         training: optimiser and schedule.
         seed: seed of the order of the samples.
-        processes: those that train the network together; each has the whole split.
+        processes: the processes that train the network together; each has the whole split.
 
     Raises:
-        UsageError: when the schedule varies samples in a way in which the task's can't be.
+        UsageError: when the schedule has an augmentation that does not fit the task's samples.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class Trainer:
         return float(total / steps)
 
     def state(self) -> dict[str, Any]:
-        """Return all that training changes, for ``restore``; it shares memory with what goes on training."""
+        """Return the state of the training, for ``restore``; it shares memory with the network."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -89,7 +93,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from the state of a trainer of the same candidate, whose tensors are taken over."""
+        """Restore the state of a trainer of the same candidate, whose tensors are taken over."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._decay.load_state_dict(state["decay"])
@@ -112,6 +116,31 @@ class Trainer:
                 yield index
 
 
+def one_ahead(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterator[Loaded]:
+    """Yield ``load`` of each item, in their order; a thread loads the next item meanwhile, and no more than that.
+
+    Args:
+        items: what to load; iterated in the caller's thread.
+        load: called in the other thread. Its exceptions are raised here, at their item.
+    """
+    # torch's number of threads is a setting of each thread; unset, it is the number of all cores
+    settings = (torch.get_num_threads(),)
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=settings) as thread:
+        current: Future[Loaded] | None = None
+        for item in items:
+            following = thread.submit(load, item)
+            if current is not None:
+                yield current.result()
+            current = following
+        if current is not None:
+            yield current.result()
+
+
+def device() -> str:
+    """Return the device of this process's training: its GPU if it has one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _subset(available: int, schedule: Schedule) -> Tensor:
     if not 0 < schedule.subset < available:
         return torch.arange(available)
@@ -119,7 +148,7 @@ def _subset(available: int, schedule: Schedule) -> Tensor:
 
 
 def prepared(task: Task, batch: Tensor) -> Tensor:
-    """Return a batch of raw inputs ready for the network, in the layout in which it is fastest."""
+    """Return a batch of raw inputs prepared for the network, in its fastest memory layout."""
     return _laid_out(task.prepare(batch))
 
 
@@ -130,7 +159,7 @@ def _laid_out(x: Tensor) -> Tensor:
 def parameter_groups(network: nn.Module, lr: float) -> list[dict[str, object]]:
     """Group a network's parameters for an optimiser.
 
-    A module with an attribute ``lr_multiplier`` has its own parameters trained at that multiple of ``lr``. Weight decay
+    The parameters of a module with an attribute ``lr_multiplier`` are trained at that multiple of ``lr``. Weight decay
     acts on weight matrices and kernels only, not on biases, norms and coefficients.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
@@ -150,7 +179,7 @@ def affordable(steps: int) -> int:
 
 
 def evenly(samples: Tensor, count: int) -> Tensor:
-    """Return ``count`` evenly spaced samples, or all if there are fewer: a split may be sorted by class."""
+    """Return ``count`` evenly spaced samples, or all if there are fewer; a split may be sorted by class."""
     count = min(count, len(samples))
     return samples[torch.arange(count, device=samples.device) * len(samples) // count]
 
@@ -161,21 +190,21 @@ def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], input
 
     Args:
         network: the network, which stays in eval mode.
-        prepare: makes a batch of raw inputs ready for it.
+        prepare: prepares a batch of raw inputs for the network.
         inputs: raw inputs ``(N, ...)``.
 
     Returns:
         Outputs ``(N, K)``.
     """
     network.eval()
-    batches = inputs.split(affordable(network.coding.time_steps))
+    batches = inputs.split(affordable(network.coding.steps))
     with fixed_randomness(_EVALUATION_SEED):
         return torch.cat([network(prepare(batch.to(network.device))) for batch in batches])
 
 
 @torch.no_grad()
 def evaluate(network: Network, task: Task, data: Data) -> dict[str, float]:
-    """Return the ``quality`` on a split, and what else the task measures."""
+    """Return the task's metrics on a split, among them ``quality``."""
     outputs = decoded_outputs(network, partial(prepared, task), data.inputs).to(data.targets.device)
     with fixed_randomness(_EVALUATION_SEED):
         return task.measure(network, outputs, data.targets)

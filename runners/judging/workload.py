@@ -1,4 +1,4 @@
-"""How much work judging a candidate is, found out without doing it: a forward pass on tensors that hold no numbers."""
+"""Predicted work of evaluating a candidate, from a forward pass on tensors without data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from spikefront.plugins import Registry, SearchData, Task
+from spikefront.plugins import Registry, SearchData
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.network import Network, assemble, assemble_ann
 from spikefront.runners.judging.training import affordable
@@ -23,12 +23,12 @@ _TRAINING = 3.0  # forward and backward, in forward passes
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What a processor does per second, roughly; a search corrects it by what its trials take.
+    """Rough speed of a processor, per second; a search corrects it by the times of its trials.
 
     Attributes:
         flops: floating-point operations of products and convolutions.
-        elements: elements that other operations write.
-        calls: operations that are started, however small.
+        elements: elements written by other operations.
+        calls: operations started, of any size.
     """
 
     flops: float
@@ -46,8 +46,8 @@ class Workload:
 
     Attributes:
         flops: floating-point operations of products and convolutions, per sample.
-        elements: elements that all operations write, per sample.
-        calls: operations started, whatever the batch.
+        elements: elements written by all operations, per sample.
+        calls: operations started, for a batch of any size.
     """
 
     flops: float
@@ -61,12 +61,12 @@ class Workload:
 
 
 class Workloads:
-    """Estimates how long candidates of one task take to judge.
+    """Predicts the evaluation time of candidates of one task.
 
     Args:
-        registry: where plugins are looked up.
+        registry: contains the plugins.
         data: the task's splits, of which shapes and sizes are used.
-        speed: of what a trial runs on.
+        speed: speed of the processor of a trial.
     """
 
     def __init__(self, registry: Registry, data: SearchData, speed: Speed = ONE_CORE) -> None:
@@ -75,11 +75,11 @@ class Workloads:
         self._speed = speed
 
     def seconds(self, candidate: Candidate) -> float:
-        """Return the seconds of the whole judging of a candidate, as good as they can be told beforehand.
+        """Return the predicted seconds of the whole evaluation of a candidate.
 
-        Of a conversion coding that is the training of its ANN for all epochs, which another trial may have done.
+        For a conversion coding they include the training of its ANN for all epochs, although it may be in the cache.
         """
-        task: Task = self._registry.get("task", candidate.task.name)(candidate.task.config)
+        task = self._registry.task(candidate)
         x = task.prepare(self._data.train.inputs[:_BATCH])
         shape = tuple(x.shape[2:] if task.inputs == "events" else x.shape[1:])
         if task.inputs == "events":  # frames are the same size for any T

@@ -1,4 +1,4 @@
-"""Real searches from the command line, and what they left."""
+"""Searches from the command line in processes of their own, and checks of their results."""
 
 from __future__ import annotations
 
@@ -60,49 +60,49 @@ class Search:
         return driver
 
     def wait(self, driver: subprocess.Popen[str], code: int = 0) -> str:
-        """Return what a driver said at its end, after checking its exit code."""
+        """Return the output of a driver at its end, after checking its exit code."""
         out, _ = driver.communicate(timeout=LONGEST_WAIT_S)
         assert driver.returncode == code, self.err.read_text() + out
         return out
 
-    def wait_until(self, there: Callable[[], object], driver: subprocess.Popen[str] | None = None) -> None:
-        """Return when something has come true, which must happen while the driver runs."""
+    def wait_until(self, condition: Callable[[], object], driver: subprocess.Popen[str] | None = None) -> None:
+        """Wait until a condition holds, which must happen while the driver runs."""
         deadline = time.monotonic() + LONGEST_WAIT_S
-        while not there():
+        while not condition():
             assert driver is None or driver.poll() is None, self.err.read_text()
             assert time.monotonic() < deadline, self.err.read_text()
             time.sleep(0.1)
 
     def has_begun(self) -> bool:
-        """Say whether the journal holds what a search can go on from."""
+        """Return whether a search can be resumed from the journal."""
         return has_begun(self.path)
 
     def trials(self) -> list[FrozenTrial]:
-        """Read the journal, which a driver may be writing and a killed one may have left with half a record."""
+        """Read the journal, which may end with half a record while a driver writes it or after it was killed."""
         if not self.has_begun():
             return []
-        whole = self.folder / "copy.log"
-        whole.write_bytes(b"".join(line for line in self.path.read_bytes().splitlines(True) if line.endswith(b"\n")))
-        study = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBackend(str(whole))))
+        copy = self.folder / "copy.log"
+        copy.write_bytes(b"".join(line for line in self.path.read_bytes().splitlines(True) if line.endswith(b"\n")))
+        study = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBackend(str(copy))))
         return study.get_trials(deepcopy=False)
 
     def ended(self) -> int:
         """Count the trials that have ended."""
         return sum(trial.state.is_finished() for trial in self.trials())
 
-    def check_journal(self, asked: int) -> None:
-        """Check that the journal is whole, and that of ``asked`` trials each ended once for good."""
+    def check_journal(self, count: int) -> None:
+        """Check that the journal is whole, and that each of ``count`` trials ended once for good."""
         for line in self.path.read_bytes().splitlines(True):
             assert line.endswith(b"\n")
             json.loads(line)
         trials = self.trials()
         assert all(trial.state.is_finished() for trial in trials)
         again = [trial.number for trial in trials if trial.user_attrs["outcome"]["again"]]
-        assert len(trials) - len(again) == asked
+        assert len(trials) - len(again) == count
         assert sorted(t.user_attrs["retry_of"] for t in trials if "retry_of" in t.user_attrs) == again
 
     def check_mlflow(self, uri: str) -> dict[int, Run]:
-        """Check that MLflow tells what the journal tells, once, and return its runs by trial number."""
+        """Check that MLflow has the trials of the journal, each once, and return its runs by trial number."""
         trials = self.trials()
         found = MlflowClient(uri).search_runs(["0"], "tags.`spikefront.role` = 'trial'")
         runs = {int(run.data.tags["trial.number"]): run for run in found}
@@ -128,16 +128,16 @@ class Search:
         return runs
 
     def check_nothing_is_left_over(self) -> None:
-        """Check that checkpoints went with their trials, and that weights are those of the front."""
+        """Check that no checkpoints are left, and that weights are those of the front."""
         assert [path.name for path in (self.path.parent / "checkpoints").glob("*")] == []
         complete = {trial.number: trial.values for trial in self.trials() if trial.values is not None}
-        kept = {
+        stored = {
             int(path.name.removeprefix("trial-").partition(".")[0]) for path in (self.path.parent / "weights").glob("*")
         }
-        assert kept == {n for n, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
+        assert stored == {n for n, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
 
     def kill(self) -> None:
-        """End what a failed test left running."""
+        """Kill drivers that a failed test left running."""
         for driver in self._drivers:
             if driver.poll() is None:
                 os.killpg(driver.pid, signal.SIGKILL)
@@ -145,8 +145,8 @@ class Search:
                 driver.communicate()
 
 
-def _dominates(one: list[float], other: list[float]) -> bool:
-    return one != other and one[0] >= other[0] and one[1] <= other[1]
+def _dominates(left: list[float], right: list[float]) -> bool:
+    return left != right and left[0] >= right[0] and left[1] <= right[1]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Codings that misbehave, each in a way of its own; a loose plugin file that the tests copy to a folder."""
+"""Codings that crash, hang or give invalid numbers: a loose plugin file that the tests copy to a folder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class IsKilled(Rate):
 
     def encode(self, x: Tensor) -> Signal:
         victim = HERE / "victim"
-        if not victim.exists() and not x.is_meta:  # not the process that counts
+        if not victim.exists() and not x.is_meta:  # not in the counting process
             (HERE / "victim.part").write_text(str(os.getpid()))
             (HERE / "victim.part").rename(victim)
             time.sleep(3600)
@@ -70,7 +70,7 @@ class MissesAMetric(Rate):
     name = "misses-a-metric"
 
     def metrics(self) -> Mapping[str, float]:
-        return {"quality": None}  # type: ignore[dict-item]  # what is tested
+        return {"quality": None}  # type: ignore[dict-item]  # under test
 
 
 class Swells(Rate):
@@ -81,7 +81,7 @@ class Swells(Rate):
 
 
 class Hoards(Rate):
-    """Takes as much memory as a file says, and keeps it."""
+    """Allocates as much memory as a file says."""
 
     name = "hoards"
 

@@ -1,4 +1,4 @@
-"""``kill -9`` of the driver at random moments, resumed each time: nothing is lost, nothing is there twice.
+"""``kill -9`` of the driver at random moments, resumed each time: no trial is lost or recorded twice.
 
 ``make chaos`` kills 20 times, the quick tests twice.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KILLS = int(os.environ.get("SPIKEFRONT_KILLS", "2"))
 TRIALS = 4 + 2 * KILLS if KILLS < 20 else 40
 START_S = 60.0
-"""Longest wait for a driver to get to work."""
+"""Longest wait for the first trial of a driver."""
 
 QUICK = ["backbone=mlp", "training.subset=256", "coding=latency,rate,direct,css", "training.epochs=4"]
 
@@ -33,7 +33,7 @@ def begin() -> list[str]:
 
 
 def finished(search: Search) -> Ended:
-    """Trials that had ended for good, and what they were told with."""
+    """Return trials that have ended for good, with their states and values."""
     done = (trial for trial in search.trials() if trial.state.is_finished())
     return {trial.number: (trial.state, trial.values) for trial in done if not trial.user_attrs["outcome"]["again"]}
 
@@ -42,24 +42,24 @@ def kill_at_a_random_moment(driver: subprocess.Popen[str], search: Search, chanc
     """Kill a driver between its first steps and its end; the moment counts from its first trial."""
     before = len(finished(search))
     deadline = time.monotonic() + START_S
-    wanted = before + chance.randint(0, 3)  # 0: while it starts
-    while driver.poll() is None and time.monotonic() < deadline and wanted > before:
-        if len(finished(search)) >= wanted:
+    target = before + chance.randint(0, 3)  # 0: while it starts
+    while driver.poll() is None and time.monotonic() < deadline and target > before:
+        if len(finished(search)) >= target:
             break
         time.sleep(0.2)
-    time.sleep(chance.uniform(0, 4 if wanted == before else 0.8))
+    time.sleep(chance.uniform(0, 4 if target == before else 0.8))
     driver.kill()
     driver.communicate()
 
 
 @pytest.mark.timeout(240 + 60 * KILLS)
-def test_nothing_is_lost_and_nothing_is_there_twice(search: Search) -> None:
+def test_no_trial_is_lost_or_recorded_twice(search: Search) -> None:
     chance = random.Random(KILLS)
     arguments, known = begin(), Ended()
     for _ in range(KILLS):
         kill_at_a_random_moment(search.start(*arguments), search, chance)
         now = finished(search)
-        assert known.items() <= now.items()  # what had ended is as it was
+        assert known.items() <= now.items()  # ended trials do not change
         known = now
         if search.has_begun():
             arguments = ["--resume", "s"]

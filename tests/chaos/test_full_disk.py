@@ -1,4 +1,4 @@
-"""The disk fills up under the journal, and the server goes away: the search breaks off, and can be gone on with."""
+"""A full disk under the journal, and a lost server: the search breaks off, and can be resumed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ QUICK = ["backbone=mlp", "training.subset=128", "coding=latency,rate,css", "trai
 
 
 def fill_up(search: Search, driver: subprocess.Popen[str]) -> None:
-    """Let no file of the driver grow beyond what the journal will reach soon, as on a disk that is almost full.
+    """Limit the size of the driver's files to a little more than the journal, as on a disk that is almost full.
 
-    Unlike a disk it leaves Ray's processes, the workers and the server alone.
+    Unlike a full disk it does not affect Ray's processes, the workers and the server.
     """
     nearly = search.path.stat().st_size + 300  # less than one trial writes
     _, hard = resource.prlimit(driver.pid, resource.RLIMIT_FSIZE)
@@ -32,9 +32,7 @@ def fill_up(search: Search, driver: subprocess.Popen[str]) -> None:
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit the files of another process")
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_full_disk_breaks_a_search_off_cleanly_and_it_can_be_gone_on_with(
-    search: Search, server: MlflowServer
-) -> None:
+def test_full_disk_breaks_a_search_off_cleanly_and_it_can_be_resumed(search: Search, server: MlflowServer) -> None:
     asked = f"--task digits --name s --trials {TRIALS} --workers 2 --seed 1 --no-early-stopping".split()
     driver = search.start(*asked, *(part for text in QUICK for part in ("--set", text)), "--tracking-uri", server.uri)
     search.wait_until(lambda: search.ended() >= 2, driver)
@@ -44,14 +42,14 @@ def test_a_full_disk_breaks_a_search_off_cleanly_and_it_can_be_gone_on_with(
     out = search.wait(driver, code=1)
 
     before = {trial.number: trial.values for trial in search.trials() if trial.state is TrialState.COMPLETE}
-    said = out.splitlines()
+    lines = out.splitlines()
     broken = "s: broken off: searches/s/journal.log can't be written: File too large"
-    assert said[0].startswith(f"{broken}; {len(before)} judged")
-    assert said[-1] == "go on: spikefront run --resume s"
+    assert lines[0].startswith(f"{broken}; {len(before)} judged")
+    assert lines[-1] == "go on: spikefront run --resume s"
     assert "Traceback" not in search.err.read_text()
     assert search.path.read_bytes().endswith(b"}\n"), "no record was left half-written"
     unwritten = [line for line in search.err.read_text().splitlines() if "not written to MLflow" in line]
-    # the limit holds for the report, too, before MLflow sends it off
+    # the limit also holds for the report, before MLflow sends it
     assert all(line.endswith("The journal in searches/s has it all.") for line in unwritten)
     if LONG:
         assert unwritten

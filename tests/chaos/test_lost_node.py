@@ -1,4 +1,4 @@
-"""A machine of a cluster goes away in the midst of a search: its trials go on elsewhere."""
+"""Loss of a machine of a cluster during a search: its trials go on elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TRIALS = 8
 QUICK = ["backbone=mlp", "training.subset=256", "coding=latency,rate", "training.epochs=20"]
 
-# In a process of its own: what Ray keeps of a cluster must not reach other tests.
+# In a process of its own: Ray's state of a cluster must not affect other tests.
 CLUSTER = """
 import os, sys
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -35,7 +35,7 @@ cluster.shutdown()
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A head without processors and two nodes of one each; a line to it takes a node away."""
+    """Start a head without processors and two nodes of one each; a line of input removes a node."""
     with (tmp_path / "cluster.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", CLUSTER],

@@ -1,4 +1,4 @@
-"""Workers die, hang and misbehave while the MLflow server is away: one search has it all, and ends with all trials."""
+"""Workers crash and hang, and plugins give invalid numbers, while the MLflow server is down: all trials end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 from optuna.trial import TrialState
 
+from spikefront.runners.failures import LOST_WORKER
+
 if TYPE_CHECKING:
     from tests.chaos.conftest import Search
     from tests.conftest import MlflowServer
@@ -25,8 +27,8 @@ AWAY_S = 60.0 if LONG else 8.0
 TIMEOUT_S = 30 if LONG else 12
 TRIALS = 15  # of which two thirds are the defaults of each coding
 
-LOST = r"lost its worker \(killed, out of memory, or the machine went away\)"
-# once in a while a process that is ended so leaves no stack; test_watchdog.py holds the place to its word
+LOST = re.escape(LOST_WORKER)
+# sometimes a process that is ended this way leaves no stack; test_watchdog.py tests the place
 HANG = rf"within {TIMEOUT_S} s \(--epoch-timeout\)(; it was in misbehaving.py:\d+ hang)?"
 ENDS = {
     "latency": "",
@@ -40,7 +42,7 @@ ENDS = {
     "hangs-in-an-epoch": f"epoch 2 did not end {HANG}",
     "hangs-before-the-first": f"the candidate was not built {HANG}",
 }
-"""Codings, and the reason with which they end: empty where they are judged."""
+"""Reason with which the trials of each coding end; empty where they are evaluated."""
 
 
 def kill_from_outside(pid_file: Path, search: Search, driver: subprocess.Popen[str]) -> None:
@@ -51,7 +53,7 @@ def kill_from_outside(pid_file: Path, search: Search, driver: subprocess.Popen[s
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_search_outlives_its_workers_and_its_server(search: Search, server: MlflowServer) -> None:
+def test_search_outlives_its_workers_and_its_server(search: Search, server: MlflowServer) -> None:
     plugins = search.folder / "mine"
     plugins.mkdir()
     shutil.copy(Path(__file__).with_name("misbehaving.py"), plugins)

@@ -10,11 +10,12 @@ import torch
 
 from spikefront.plugins import Registry, SearchData
 from spikefront.runners.deploy.card import model_card, torch_usage
-from spikefront.runners.deploy.description import Confirmation, Origin, describe
+from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.export import export_model, export_trained
 from spikefront.runners.deploy.model import Model, load
 from spikefront.runners.judging.judge import Judgement
 from spikefront.searchspace import UnknownName, UsageError
+from spikefront.searchspace.records import Spread
 
 Trained = Callable[..., tuple[Judgement, Model]]
 
@@ -111,7 +112,7 @@ def test_card_of_a_confirmed_network_gives_mean_interval_and_seeds(
     trained: Trained, registry: Registry, data: SearchData
 ) -> None:
     found, _ = trained(backbone="mlp")
-    confirmation = Confirmation(seeds=5, mean=0.91234, sd=0.012, low=0.8974, high=0.9272)
+    confirmation = Spread(seeds=5, mean=0.91234, sd=0.012, low=0.8974, high=0.9272)
     description = describe(found.candidate, data, registry, metrics=found.metrics, confirmation=confirmation)
 
     card = model_card(description, registry, "net.pt", "torch", torch_usage, again={"quality": 0.5})

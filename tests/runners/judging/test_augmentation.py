@@ -118,15 +118,15 @@ def test_mixup_blends_inputs_and_losses_by_the_same_share() -> None:
     inputs, targets = torch.rand(16, 3, 4, 4), torch.randn(16, 2)
     batch = augmented(schedule(mix="mixup", mix_probability=1.0, mix_alpha=8.0), inputs, targets)
     assert batch.partners is not None
-    assert 0 < batch.kept < 1
+    assert 0 < batch.share < 1
     partner = [(targets == target).all(1).nonzero().item() for target in batch.partners]
     assert sorted(partner) == list(range(16))
-    blended = batch.kept * inputs + (1 - batch.kept) * inputs[partner]
+    blended = batch.share * inputs + (1 - batch.share) * inputs[partner]
     assert torch.allclose(batch.inputs, blended)
     # the squared error of a mixture of targets differs from the mixture of errors by a constant only, so for an output
     # of zero: k |a|^2 + (1 - k) |b|^2
     loss = batch.loss(torch.nn.functional.mse_loss, torch.zeros(16, 2))
-    expected = batch.kept * targets.square().mean() + (1 - batch.kept) * batch.partners.square().mean()
+    expected = batch.share * targets.square().mean() + (1 - batch.share) * batch.partners.square().mean()
     assert loss.item() == pytest.approx(expected.item())
 
 
@@ -143,7 +143,7 @@ def test_share_of_mixed_batches_and_of_what_is_kept(mix: str) -> None:
     torch.manual_seed(0)
     inputs, targets = torch.rand(2, 1, 64, 64), torch.arange(2)
     batches = [augmented(schedule(mix=mix), inputs, targets) for _ in range(1000)]
-    mixed = [batch.kept for batch in batches if batch.partners is not None]
+    mixed = [batch.share for batch in batches if batch.partners is not None]
     assert 437 < len(mixed) < 563  # one half, and 4 standard deviations
     if mix == "mixup":  # Beta(1, 1) is uniform: mean 1/2, deviation 0.289 / sqrt(500)
         assert sum(mixed) / len(mixed) == pytest.approx(0.5, abs=0.052)

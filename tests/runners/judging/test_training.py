@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from spikefront.plugins import Data, Registry, Task
 from spikefront.runners.judging.network import assemble
-from spikefront.runners.judging.training import Trainer, evaluate, evenly, parameter_groups
+from spikefront.runners.judging.training import Trainer, evaluate, evenly, one_ahead, parameter_groups
 from spikefront.searchspace import Candidate, from_flat
 
 
@@ -101,3 +102,39 @@ def test_samples_to_measure_on_are_spread_over_a_sorted_split() -> None:
     assert evenly(torch.arange(10), 5).tolist() == [0, 2, 4, 6, 8]
     assert evenly(torch.arange(7), 4).tolist() == [0, 1, 3, 5]
     assert evenly(torch.arange(3), 5).tolist() == [0, 1, 2]
+
+
+def test_order_of_loaded_items_is_kept_and_nothing_is_left_out() -> None:
+    for count in (0, 1, 2, 7):
+        assert list(one_ahead(range(count), lambda item: item * item)) == [item * item for item in range(count)]
+
+
+def test_one_item_is_loaded_ahead() -> None:
+    loaded = [threading.Event() for _ in range(4)]
+
+    def load(item: int) -> int:
+        loaded[item].set()
+        return item
+
+    batches = one_ahead(range(4), load)
+    assert next(batches) == 0
+    assert loaded[1].wait(10)
+    assert not loaded[2].wait(0.2)
+    assert list(batches) == [1, 2, 3]
+
+
+def test_exception_of_loading_is_raised_at_its_item() -> None:
+    batches = one_ahead([1, 0, 2], lambda item: 1 // item)
+    assert next(batches) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(batches)
+
+
+def test_loading_thread_computes_with_as_many_threads_as_its_caller() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert list(one_ahead([0], lambda _: torch.get_num_threads())) == [1]
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

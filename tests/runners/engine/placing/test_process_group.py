@@ -185,20 +185,20 @@ def search(started: None, registry: Registry, data: SearchData, folder: Path) ->
     return partial(judge_all, registry, data, folder)
 
 
-def peers_alive() -> int:
+def rank_workers() -> int:
     actors = ray._private.state.actors().values()
     return sum(actor["ActorClassName"] == "RankWorker" and actor["State"] != "DEAD" for actor in actors)
 
 
 def assert_all_is_free() -> None:
-    """No peer lives, no placement group stands, and every GPU can be had again."""
+    """No rank worker is alive, no placement group is left, and every GPU is free."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         groups = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
-        if not peers_alive() and not groups and ray.available_resources().get("GPU") == GPUS:
+        if not rank_workers() and not groups and ray.available_resources().get("GPU") == GPUS:
             return
         time.sleep(0.2)
-    pytest.fail(f"{peers_alive()} peers alive, {len(groups)} groups, {ray.available_resources()}")
+    pytest.fail(f"{rank_workers()} rank workers, {len(groups)} groups, {ray.available_resources()}")
 
 
 def epochs(reports: list[Result]) -> list[int]:
