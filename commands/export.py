@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,13 +50,13 @@ def export(
     from spikefront.plugins import load_registry
     from spikefront.results.searches import fetch_member
     from spikefront.results.store.connection import Store
-    from spikefront.runners.deploy.description import Confirmation, Origin
+    from spikefront.runners.deploy.description import Origin
     from spikefront.runners.deploy.export import check_target, export_trained
 
     check_target(Path(to), format)
     with TemporaryDirectory() as folder, warnings_in_one_line():
         member = fetch_member(Store(tracking_uri, experiment), trial_of(run, search), Path(folder))
-        trial, spread = member.trial, member.confirmed
+        trial = member.trial
         return export_trained(
             Path(to),
             format,
@@ -68,7 +67,7 @@ def export(
             plugins=member.plugins,
             energy_model=member.energy_model,
             origin=Origin(member.search, str(trial.number), trial.run_id, member.commit),
-            confirmation=None if spread is None else Confirmation(**asdict(spread)),
+            confirmation=member.confirmed,
             data_dir=None if data_dir is None else Path(data_dir),
         )
 

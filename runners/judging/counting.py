@@ -189,8 +189,8 @@ def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[in
     """Return the non-zero inputs of a synapse and the synaptic operations that they cause, over time and batch."""
     if isinstance(weight, nn.Linear):
         if signal.events is None:
-            events = int(_event_numbers(signal).sum())
-            return events, events * weight.out_features
+            count = int(_event_numbers(signal).sum())
+            return count, count * weight.out_features
         covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
         return int(signal.events.count.sum()), covered * weight.out_features
     events = signal.events or _events(signal)
