@@ -8,7 +8,7 @@ A config declares each hyperparameter once::
         \"\"\"Inputs at or below this value never fire.\"\"\"
 
 Default, range, documentation and validation all come from that line. A field marked ``PINNED`` has a range but is held
-at its default until somebody opens it (``--set training.batch=32,64``).
+at its default until a user opens it (``--set training.batch=32,64``).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Field:
         name: the field's name.
         domain: the values it may have.
         default: its value unless searched or set.
-        pinned: whether it stays at its default until somebody opens it.
+        pinned: whether it stays at its default until a user opens it.
         when: the condition under which it exists, or None for always.
         doc: its documentation, the string below it.
     """

@@ -34,7 +34,7 @@ class Narrowing:
         return f"{self.pattern}={'..'.join(self.bounds) if self.bounds else ','.join(self.values)}"
 
     def matches(self, name: str) -> bool:
-        """Say whether the flat ``name`` is meant."""
+        """Return whether the flat ``name`` matches the pattern."""
         return fnmatchcase(name, self.pattern)
 
     def apply(self, domain: Domain, name: str) -> Domain:
@@ -115,7 +115,7 @@ def parse_mapping(space: Mapping[str, object], source: str) -> list[Narrowing]:
 
 
 def intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
-    """Keep of a numeric domain what a narrowing keeps, which may be nothing."""
+    """Return the part of a numeric domain that a narrowing keeps; None for nothing."""
     if isinstance(domain, Choice):
         kept = [value for value in domain.choices if isinstance(value, int) and _keeps(narrowing, value)]
         return Choice(kept) if kept else None
@@ -134,7 +134,7 @@ def _keeps(narrowing: Narrowing, value: int) -> bool:
 
 
 def overlap(domain: Domain, tighter: Domain) -> Domain | None:
-    """Keep of a narrowed domain what the plugin allows at this T, which may be nothing."""
+    """Return the part of a narrowed domain that a tighter one allows; None for nothing."""
     if isinstance(domain, Choice):
         kept = [choice for choice in domain.choices if contains(tighter, choice)]
         return Choice(kept) if kept else None
@@ -148,14 +148,14 @@ def overlap(domain: Domain, tighter: Domain) -> Domain | None:
 
 
 def members(domain: Domain | None) -> Iterable[int]:
-    """List the steps that a domain of steps holds."""
+    """Return the steps that a domain of steps holds."""
     if isinstance(domain, Choice):
         return [int(choice) for choice in domain.choices if isinstance(choice, int)]
     return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Int) else ()
 
 
 def _int_between(domain: Int, low: int, high: int) -> Int | None:
-    """Keep the members of ``domain`` from ``low``, which is not below its own, to ``high``."""
+    """Return the members of ``domain`` from ``low``, which is not below its own, to ``high``."""
     low += (domain.low - low) % domain.step
     high -= (high - low) % domain.step
     return Int(low, high, log=domain.log, step=domain.step) if low <= high else None

@@ -15,7 +15,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class ATan(Surrogate):
-    """``(a/2) / (1 + (pi/2 a x)^2)``: the derivative of an arc tangent (Fang et al., ICCV 2021)."""
+    """Derivative of an arc tangent: ``(a/2) / (1 + (pi/2 a x)^2)`` (Fang et al., ICCV 2021)."""
 
     name = "atan"
     alpha: Annotated[float, Float(1.0, 10.0, log=True)] = 2.0

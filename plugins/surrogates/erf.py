@@ -14,7 +14,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class Erf(Surrogate):
-    """``(a/sqrt(pi)) exp(-(ax)^2)``: a normal density, the derivative of an error function."""
+    """Normal density, the derivative of an error function: ``(a/sqrt(pi)) exp(-(ax)^2)``."""
 
     name = "erf"
     alpha: Annotated[float, Float(0.5, 5.0, log=True)] = 2.0

@@ -13,7 +13,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class FastSigmoid(Surrogate):
-    """``1 / (1 + k|x|)^2``: the slope of a fast sigmoid, scaled to peak at 1 (Zenke & Ganguli, SuperSpike, 2018)."""
+    """Slope of a fast sigmoid, scaled to peak at 1: ``1 / (1 + k|x|)^2`` (Zenke & Ganguli, SuperSpike, 2018)."""
 
     name = "fast-sigmoid"
     k: Annotated[float, Float(1.0, 100.0, log=True)] = 25.0

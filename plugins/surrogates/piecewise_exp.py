@@ -13,7 +13,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class PiecewiseExp(Surrogate):
-    """``(a/2) exp(-a|x|)``: exponential decay on both sides (Shrestha & Orchard, SLAYER, NeurIPS 2018)."""
+    """Exponential decay on both sides: ``(a/2) exp(-a|x|)`` (Shrestha & Orchard, SLAYER, NeurIPS 2018)."""
 
     name = "piecewise-exp"
     alpha: Annotated[float, Float(0.5, 5.0, log=True)] = 1.0

@@ -13,7 +13,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class QPseudoSpike(Surrogate):
-    """``(1 + 2|x|/(a-1))^-a``: its tail is fat for a small a, thin for a large one (Herranz-Celotti & Rouat, 2022)."""
+    """Pseudo-spike with a power-law tail: ``(1 + 2|x|/(a-1))^-a`` (Herranz-Celotti & Rouat, 2022)."""
 
     name = "q-pseudo-spike"
     alpha: Annotated[float, Float(1.5, 5.0)] = 2.0

@@ -13,7 +13,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class Rectangle(Surrogate):
-    """``a`` where ``|x| < 1/(2a)``, else 0: a window of unit area (Wu et al., Frontiers in Neuroscience 12, 2018)."""
+    """Window of unit area: ``a`` where ``|x| < 1/(2a)``, else 0 (Wu et al., Frontiers in Neuroscience 12, 2018)."""
 
     name = "rectangle"
     alpha: Annotated[float, Float(0.5, 4.0, log=True)] = 1.0

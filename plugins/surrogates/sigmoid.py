@@ -14,7 +14,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class Sigmoid(Surrogate):
-    """``a s(ax) (1 - s(ax))``: the derivative of a logistic function s."""
+    """Derivative of a logistic function s: ``a s(ax) (1 - s(ax))``."""
 
     name = "sigmoid"
     alpha: Annotated[float, Float(1.0, 25.0, log=True)] = 4.0

@@ -13,7 +13,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class SoftSign(Surrogate):
-    """``a / (2 (1 + a|x|)^2)``: the derivative of a soft sign; a fast sigmoid of unit area."""
+    """Derivative of a soft sign, a fast sigmoid of unit area: ``a / (2 (1 + a|x|)^2)``."""
 
     name = "softsign"
     alpha: Annotated[float, Float(0.5, 10.0, log=True)] = 2.0

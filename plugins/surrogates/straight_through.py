@@ -14,7 +14,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class StraightThrough(Surrogate):
-    """1 where ``x >= 0``, else ``leak``; 1 everywhere is the straight-through estimator (Bengio et al., 2013).
+    """Straight-through estimator: 1, or ``leak`` where ``x < 0`` (Bengio et al., 2013).
 
     Other leaks give SpikingJelly's LeakyKReLU with k = 1. It has no tails: the area is infinite.
     """

@@ -13,7 +13,7 @@ from spikefront.plugins import Float, Surrogate, hookimpl
 
 @dataclass(frozen=True, slots=True)
 class Triangle(Surrogate):
-    """``max(0, g - |x|) / g^2``: a triangle of half-width g and unit area (the surrogate of GAC's CIFAR code)."""
+    """Triangle of half-width g and unit area: ``max(0, g - |x|) / g^2`` (the surrogate of GAC's CIFAR code)."""
 
     name = "triangle"
     gamma: Annotated[float, Float(0.5, 2.0)] = 1.0

@@ -1,4 +1,4 @@
-"""The journal: the file that holds the truth about a search, and the lock that lets one driver write it."""
+"""Journal of a search, the file that holds all of its state, and the lock that lets one driver write it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LOCK: Final = "driver.lock"
 
 
 class JournalError(OSError):
-    """The journal can't be written, so nothing more can be kept: the search must stop."""
+    """Error of a journal that can't be written: nothing more can be stored, so the search must stop."""
 
 
 class DriverLock:
-    """Held by the one driver of a search, and let go when its process ends, however it does.
+    """Lock of the one driver of a search, released when its process ends, however it does.
 
     Args:
         folder: the search's folder.
@@ -45,7 +45,7 @@ class DriverLock:
         (folder / f"{_LOCK}.holder").write_text(f"process {os.getpid()} on {socket.gethostname()}")
 
     def release(self) -> None:
-        """Let another driver in."""
+        """Release the lock."""
         self._lock.release()
 
 
@@ -98,7 +98,7 @@ def open_journal(folder: Path) -> JournalStorage:
 
 
 def _mend(path: Path) -> None:
-    """Cut off a last record that is not whole."""
+    """Remove a last record that is not complete."""
     whole, last = 0, b""
     with path.open("rb") as file:
         for line in file:

@@ -15,7 +15,7 @@ from spikefront.searchspace import Space, UsageError, parse_set
 
 
 def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[str, Any]:
-    """Return what a search stores about itself, as plain values: the options that were given, plugins and space."""
+    """Return what a search stores about itself, as plain values: options that were given, plugins, space."""
     options = {
         OPTIONS[name].key: _plain(getattr(settings, name)) for name in settings.given if OPTIONS[name].option.study
     }
@@ -51,8 +51,9 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
     options = {named_option(name).name: value for name, value in given.items() if value is not None}
     if "space" in options or "config" in options:
         raise UsageError("a resumed search has the space that it began with; leave out --set and --config")
-    name = options["resume"]
-    stored = read_attributes(Path(options.get("folder", "searches")) / name)["search"]
+    name = OPTIONS["resume"].read(options["resume"])
+    folder = OPTIONS["folder"].read(options.get("folder", OPTIONS["folder"].default))
+    stored = read_attributes(folder / name)["search"]
     began = {named_option(key, "the journal").name: value for key, value in stored["options"].items()}
     sources = {"epochs": "the journal"}  # its narrowing is among the others
     fixed = {key: value for key, value in began.items() if not OPTIONS[key].option.changeable}
