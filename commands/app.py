@@ -124,7 +124,22 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
                 given[name] = options[name].read(value)
         return function(**given)  # type: ignore[call-arg]
 
+    call.__doc__ = with_arguments(function.__doc__ or "", options_of(function))
     return call
+
+
+def with_arguments(text: str, options: Mapping[str, Declared]) -> str:
+    """Return a docstring with a section about its arguments, which are documented where they are declared."""
+    about, headings, rest = inspect.cleandoc(text).partition("\n\nReturns:")
+    if not headings:
+        about, headings, rest = inspect.cleandoc(text).partition("\n\nRaises:")
+    lines = [f"    {option.name}: {_lowered(option.doc)}" for option in options.values()]
+    return "\n".join([f"{about}\n\nArgs:", *lines]) + headings + rest
+
+
+def _lowered(text: str) -> str:
+    """Return text with a small first letter, unless it begins with an abbreviation."""
+    return text if text[:2].isupper() or text[1:3].isupper() else text[:1].lower() + text[1:]
 
 
 def command(

@@ -44,12 +44,6 @@ def compare(
 ) -> Comparison:
     """Compare searches of one task in one MLflow experiment.
 
-    Args:
-        searches: names of two or more different searches; of two of one name the newer counts.
-        plot: file for a picture of fronts and hypervolume over time, PNG or SVG.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Returns:
         A table of measures, as ``frame``, with warnings; see ``spikefront.results.compare`` for what they are.
 

@@ -52,18 +52,6 @@ def confirm(
     This, and nothing before it, reads the test split. Results are stored in MLflow at once, and are not measured again
     when confirming is called again.
 
-    Args:
-        search: name of the search, which has ended; None for the newest.
-        seeds: how many trainings each member gets, under seeds that the search did not use.
-        workers: trainings at a time; None for the number of cores.
-        gpus_per_training: GPUs of one training.
-        address: existing Ray cluster, or None for this machine.
-        data_dir: folder with data files.
-        plugins_dir: folders with loose plugin files, as the search was given them.
-        folder: folder of all searches; ANNs of conversion codings are stored there.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Returns:
         A row for each member, cheapest first, and the conclusions, in sentences.
 

@@ -32,16 +32,6 @@ def export(
 ) -> Model:
     """Export a member of a front, as ``spikefront export`` does, and return it ready for use.
 
-    Args:
-        run: name of the search and number of the trial, ``digits-1/23``, or an MLflow run id.
-        to: file to write; its model card goes beside it.
-        search: name of the search, where ``run`` is only the number of the trial.
-        format: ``torch``, ``nir`` or ``onnx``.
-        data_dir: folder with data files.
-        plugins_dir: folders with loose plugin files.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Raises:
         UsageError: when there is no such member, or the format can't express it.
     """

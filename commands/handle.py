@@ -161,11 +161,6 @@ def load_search(
 ) -> Search:
     """Return a search that is in MLflow.
 
-    Args:
-        search: its name; None for the newest.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Raises:
         UsageError: when there is no such search, or the store does not answer.
     """

@@ -55,19 +55,6 @@ def pareto(
 ) -> pd.DataFrame:
     """Return the front of a search as a DataFrame.
 
-    Args:
-        search: name of the search; None for the newest.
-        min_quality: leave out what is worse.
-        max_energy: leave out what costs more: nanojoules, or text with a unit such as ``"2uJ"``.
-        max_latency: leave out what takes more time steps.
-        where: conditions on any objective or metric, such as ``"parameters <= 20000"``; all must hold.
-        coding: names of codings; leave out all others.
-        order: objective or metric to sort by, the best first.
-        knee: leave only the knee, the member farthest from the line between the front's extremes.
-        per_coding: the front of each coding by itself.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Raises:
         UsageError: when there is no such search, or the store does not answer.
     """

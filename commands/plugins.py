@@ -35,10 +35,6 @@ def plugins(
 ) -> pd.DataFrame:
     """Return the plugins that were found, a row each; those that can't be loaded cost a warning on stderr.
 
-    Args:
-        kind: leave out all other kinds.
-        plugins_dir: folders with loose plugin files.
-
     Raises:
         UsageError: for an unknown kind, or a folder that does not exist.
     """

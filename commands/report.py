@@ -24,12 +24,6 @@ def report(
 ) -> Path:
     """Write one self-contained HTML page about a search, and add it to its MLflow run as artifact.
 
-    Args:
-        search: name of the search; None for the newest.
-        to: file to write; None for the search's name with ``.html``, in this folder.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Returns:
         The file.
 

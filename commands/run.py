@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 
-from spikefront.commands.app import add_command
+from spikefront.commands.app import add_command, with_arguments
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 
 if TYPE_CHECKING:
@@ -37,15 +37,10 @@ def _with_options_of(declaration: Callable[P, Any]) -> Callable[[Callable[[dict[
             return function({**dict(zip(signature.parameters, args, strict=False)), **kwargs})
 
         call.__signature__ = signature  # type: ignore[attr-defined]
-        call.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{_described()}"
+        call.__doc__ = with_arguments(function.__doc__ or "", OPTIONS)
         return call
 
     return decorate
-
-
-def _described() -> str:
-    lines = [f"    {declared.name}: {declared.doc[:1].lower()}{declared.doc[1:]}" for declared in OPTIONS.values()]
-    return "\n".join(["Args:", *lines, "", "Raises:", "    UsageError: before any trial starts."])
 
 
 @_with_options_of(SearchSettings)
@@ -57,6 +52,9 @@ def run(given: dict[str, Any]) -> Search:
 
     Example:
         >>> search = run("digits", trials=24, space={"coding": ["sac", "latency"]}, max_energy="2uJ")  # doctest: +SKIP
+
+    Raises:
+        UsageError: before any trial starts, when anything asked for makes no sense.
     """
     from spikefront.commands.handle import Search
     from spikefront.results.searches import StoredSearch

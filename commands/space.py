@@ -43,13 +43,6 @@ def space(
 ) -> pd.DataFrame:
     """Return what a search would search: a row for each hyperparameter, with its range and when it exists.
 
-    Args:
-        task: name of the task.
-        config: YAML study file.
-        space: narrowings of the space.
-        plugins_dir: folders with loose plugin files.
-        pinned: also list what is held at one value.
-
     Returns:
         The rows; ``attrs`` has the number of those ``searched``, and the ``task``.
 

@@ -39,12 +39,6 @@ def export_results(
 ) -> tuple[str, int, Path]:
     """Write a search with its trials, their metrics' whole history and all artifacts into one archive.
 
-    Args:
-        search: name of the search; None for the newest.
-        to: the archive; must not exist.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Returns:
         Name of the search, number of trials, and the file.
 
@@ -78,11 +72,6 @@ def import_results(
     experiment: Experiment = None,
 ) -> tuple[str, int]:
     """Write the search of an archive into MLflow. Times, numbers and artifacts are as they were; run ids are new.
-
-    Args:
-        file: archive that ``export_results`` wrote.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
 
     Returns:
         Name of the search, and number of trials.

@@ -37,14 +37,6 @@ def twin(
 
     Results are stored in MLflow at once, and are not trained again; the report shows them.
 
-    Args:
-        search: name of the search, which has ended; None for the newest.
-        data_dir: folder with data files.
-        plugins_dir: folders with loose plugin files, as the search was given them.
-        folder: folder of all searches; ANNs of conversion codings are found there, and further ones stored.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-
     Returns:
         A row for each member, cheapest first, and the conclusions, in sentences.
 
