@@ -36,17 +36,16 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
     from spikefront.results.store.connection import Store
     from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.runners.engine.memory.resume import about
-    from spikefront.searchspace import SearchInfo, State, Value
+    from spikefront.searchspace import SearchInfo, State
 
     search = SyntheticSearch(folder / "searches", "big", trials)
     study, settings = search.record.study, search.settings
     study.sampler = RandomSampler(seed=0)  # quicker, and the journal is the same
-    options: dict[str, Value] = {"task": TASK, "trials": trials, "name": "big", "workers": 2}
-    study.set_user_attr("search", about(options, [], search.registry, search.space))
+    study.set_user_attr("search", about(settings, search.registry, search.space))
     recorder = MlflowRecorder(Store(f"sqlite:///{folder}/mlflow.db"))
-    versions = search.registry.versions()
+    options, versions = settings.stored(), search.registry.versions()
     recorder.search_started(
-        SearchInfo("big", TASK, "accuracy", search.objectives, settings.folder, trials, None, options, versions)
+        SearchInfo("big", TASK, "accuracy", search.objectives, settings.directory, trials, None, options, versions)
     )
     for number in range(trials):
         trial = search.record.ask()
@@ -104,14 +103,15 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     from spikefront.results.store.runs import Runs
     from spikefront.runners.engine.memory.journal import read_attributes
     from spikefront.runners.engine.memory.study import StudyRecord, reopen_study, spent_s
+    from spikefront.runners.engine.parts import make_sampler
 
-    settings = replace(search.settings, resume=True)
-    timed("what was asked, from the journal", lambda: read_attributes(settings.folder))
+    settings = replace(search.settings, resume="big")
+    timed("what was asked, from the journal", lambda: read_attributes(settings.directory))
     studies = []
-    timed("journal read", lambda: studies.append(reopen_study(settings)))
+    timed("journal read", lambda: studies.append(reopen_study(settings, make_sampler(settings, search.registry))))
     record = StudyRecord(studies[0], search.objectives)
     timed("what the last driver left", record.take_up)
-    timed("trials, rungs and time so far", lambda: (record.earlier, record.rungs(), spent_s(studies[0])))
+    timed("trials, rungs and time so far", lambda: (record.earlier, record.states("halving"), spent_s(studies[0])))
     timed("first ask", lambda: search.space.suggest(record.ask()))
     runs = Runs(Store(f"sqlite:///{folder}/mlflow.db"))
     runs.open()

@@ -72,7 +72,7 @@ def test_the_check_finds_what_it_should() -> None:
     assert [node.value for node in literals(tree) if any(name in str(node.value) for name in ANYWHERE)] == [
         "tags.`trial.number` = "
     ]
-    assert [node.value for node in tag_keys(tree)] == ["pareto", "task"]
+    assert [node.value for node in tag_keys(tree)] == ["pareto", "task", "twin"]
 
 
 @given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.text(max_size=9)))
