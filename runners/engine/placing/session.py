@@ -49,6 +49,8 @@ _TOKEN_HINT: Final = (
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables inside; at the end restore them, and those that Ray sets itself."""
     before = dict(os.environ)
+    if before.get("RAY_CLIENT_MODE") == "0":  # its default, which Ray sets when it is imported: earlier than this
+        del before["RAY_CLIENT_MODE"]
     os.environ.update(variables)
     try:
         yield
