@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spikefront.searchspace import Callbacks, State
+
 STAMP_PLUGIN = '''
 import pathlib, time
 from spikefront.plugins import Coding, hookimpl
@@ -49,37 +51,21 @@ def seconds_to_first_trial() -> float:
         plugins = Path(folder) / "plugins"
         plugins.mkdir()
         (plugins / "stamp.py").write_text(STAMP_PLUGIN)
-        command = [
-            sys.executable,
-            "-m",
-            "spikefront.search",
-            "run",
-            "--task",
-            "digits",
-            "--trials",
-            "2",
-            "--epochs",
-            "1",
-        ]
+        command = [sys.executable, "-m", "spikefront", "run", "--task", "digits", "--trials", "2", "--epochs", "1"]
         command += ["--set", "coding=stamp", "--plugins-dir", str(plugins), "--workers", "2"]
         started = time.time()
         subprocess.run(command, cwd=folder, capture_output=True, check=True)
         return float((plugins / "stamp.stamp").read_text()) - started
 
 
-class Clock:
-    """A listener that notes when trials end and how long their judging took."""
+class Clock(Callbacks):
+    """Notes when trials end and how long their evaluation took."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
         self.judged: list[float] = []
 
-    def search_started(self, search: Any) -> None: ...
-    def trial_started(self, number: int, candidate: Any, retry_of: Any = None) -> None: ...
-    def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None: ...
-    def search_ended(self, reason: str) -> None: ...
-
-    def trial_ended(self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Any) -> None:
+    def trial_ended(self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Any) -> None:
         self.ends.append(time.perf_counter())
         self.judged.append(metrics.get("seconds", 0.0))
 
@@ -107,28 +93,27 @@ def stretch(clock: Clock, workers: int, first: int, last: int) -> PerTrial:
 def search_clock(trials: int, workers: int, with_mlflow: bool) -> Clock:
     """Search, and return when each trial ended."""
     from spikefront.plugins import load_registry
-    from spikefront.results.listeners import Listeners
-    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.results.store.connection import Store
+    from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.runners.engine.placing.data import share
     from spikefront.runners.engine.placing.session import RaySession
-    from spikefront.runners.engine.search import run_search
+    from spikefront.runners.engine.plan import SearchPlan
+    from spikefront.runners.engine.search import SearchRun
     from spikefront.runners.engine.settings import SearchSettings
-    from spikefront.searchspace import Space, parse_set
+    from spikefront.searchspace import CallbackList
 
-    registry = load_registry(third_parties=False)
-    space = Space(registry, "digits", [parse_set(text) for text in SMALL])
-    task = registry.get("task", "digits")
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        settings = SearchSettings("bench", Path(folder) / "bench", trials=trials, workers=workers)
-        listeners = [clock, MlflowStore(tracking_uri=f"sqlite:///{folder}/mlflow.db")] if with_mlflow else [clock]
+        settings = SearchSettings("digits", name="bench", folder=folder, trials=trials, workers=workers, space=SMALL)
+        plan = SearchPlan(settings, load_registry(third_parties=False))
+        callbacks = [clock, MlflowRecorder(Store(f"sqlite:///{folder}/mlflow.db"))] if with_mlflow else [clock]
         here = os.getcwd()
         os.chdir(folder)
         try:
             with RaySession(settings) as session:
                 session.wait()
-                data = share(task().search_data(None, 1), task)
-                run_search(settings, space, registry, data, Listeners(*listeners))
+                shared = share(plan.read_data(), type(plan.task))
+                SearchRun(plan).execute(shared, CallbackList(*callbacks))
         finally:
             os.chdir(here)
     return clock

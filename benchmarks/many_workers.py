@@ -23,6 +23,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spikefront.searchspace import Callbacks, State
+
 BUSY_BOUND = 0.95
 EPOCHS = 5
 
@@ -68,8 +70,8 @@ def sleeper(epoch_s: float, workers: int, folder: Path) -> Any:
     return Sleeper
 
 
-class Watch:
-    """A listener that notes when workers slept, and how far the driver's processor time was at each trial's end."""
+class Watch(Callbacks):
+    """Notes when workers slept, and how far the driver's processor time was at each trial's end."""
 
     def __init__(self, workers: int, window_s: float) -> None:
         self._workers = workers
@@ -85,13 +87,11 @@ class Watch:
     def search_started(self, search: Any) -> None:
         self._started = time.time()
 
-    def trial_started(self, number: int, candidate: Any, retry_of: Any = None) -> None: ...
-
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         self._slept.append((metrics["began"], metrics["ended"]))
         self._longest_s = max(self._longest_s, metrics["ended"] - metrics["began"])
 
-    def trial_ended(self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Any) -> None:
+    def trial_ended(self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Any) -> None:
         self._ends.append((time.time(), time.process_time()))
         if self._over:
             return
@@ -104,8 +104,6 @@ class Watch:
         if self.opened and time.time() > self.opened + self._window_s + self._longest_s:
             self._over = True
             signal.raise_signal(signal.SIGINT)  # as a user ends a search
-
-    def search_ended(self, reason: str) -> None: ...
 
     def figures(self) -> dict[str, float]:
         """Return the share of time that workers slept, trials per second and the driver's seconds per trial."""
@@ -122,31 +120,30 @@ class Watch:
 def measure(workers: int, epoch_s: float, window_s: float) -> dict[str, float]:
     """Search with workers that sleep, until the window is over."""
     from spikefront.plugins import load_registry
-    from spikefront.results.listeners import Listeners
-    from spikefront.results.store.recorder import MlflowStore
+    from spikefront.results.store.connection import Store
+    from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.runners.engine import search
     from spikefront.runners.engine.placing.data import share
     from spikefront.runners.engine.placing.session import RaySession
+    from spikefront.runners.engine.plan import SearchPlan
     from spikefront.runners.engine.settings import SearchSettings
-    from spikefront.searchspace import Space, parse_set
+    from spikefront.searchspace import CallbackList
 
-    registry = load_registry(third_parties=False)
-    space = Space(registry, "digits", [parse_set(f"training.epochs={EPOCHS}")])
-    task = registry.get("task", "digits")
     watch = Watch(workers, window_s)
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         started = Path(folder) / "started"
         started.mkdir()
         search.trainable_for = lambda settings, data: sleeper(epoch_s, workers, started)
-        settings = SearchSettings("bench", Path(folder) / "bench", trials=100_000, workers=workers)
+        settings = SearchSettings("digits", name="bench", folder=folder, trials=100_000, workers=workers, epochs=EPOCHS)
+        plan = SearchPlan(settings, load_registry(third_parties=False))
         os.chdir(folder)
         try:
             with RaySession(settings) as session:
                 session.wait()
-                store = MlflowStore(f"sqlite:///{folder}/mlflow.db")
-                data = share(task().search_data(None, 1), task)
-                search.run_search(settings, space, registry, data, Listeners(watch, store))
+                recorder = MlflowRecorder(Store(f"sqlite:///{folder}/mlflow.db"))
+                shared = share(plan.read_data(), type(plan.task))
+                search.SearchRun(plan).execute(shared, CallbackList(watch, recorder))
         finally:
             os.chdir(here)
     return watch.figures()

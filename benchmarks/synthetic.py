@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, objectives_of
+from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.parts import make_sampler, objectives_of
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import Candidate, Space
 
@@ -43,10 +44,10 @@ class SyntheticSearch:
 
     def __init__(self, folder: Path, name: str = "synthetic", trials: int = 2000) -> None:
         self.registry = load_registry(third_parties=False)
-        self.settings = SearchSettings(name, folder / name, trials=trials, workers=2)
+        self.settings = SearchSettings(TASK, name=name, folder=folder, trials=trials, workers=2)
         self.space = Space(self.registry, TASK)
         self.objectives = objectives_of(self.registry.get("task", TASK), self.settings)
-        study = create_study(self.settings, self.objectives)
+        study = create_study(self.settings, self.objectives, make_sampler(self.settings, self.registry))
         self.record = StudyRecord(study, self.objectives)
 
     @property

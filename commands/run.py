@@ -14,7 +14,8 @@ from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 
 if TYPE_CHECKING:
     from spikefront.commands.handle import Search
-    from spikefront.runners.engine.search import SearchOutcome, SearchRun
+    from spikefront.runners.engine.plan import SearchPlan
+    from spikefront.runners.engine.search import SearchOutcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,36 +72,36 @@ def run(given: dict[str, Any]) -> Search:
 
 def _search(settings: SearchSettings, store: Any) -> SearchOutcome:
     """Check everything, start Ray and what counts costs side by side, read the data meanwhile, and search."""
-    store.check()
+    from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.runners.engine.placing.session import RaySession
     from spikefront.runners.engine.proposing.counting_process import counting_process
 
+    recorder = MlflowRecorder(store)  # checks that the store answers
     planned = _plan(settings)
     with RaySession(settings) as session, counting_process(settings) as counting:
         from spikefront.results.live import LiveView
-        from spikefront.results.store.recorder import MlflowRecorder
         from spikefront.runners.engine.placing.data import share
+        from spikefront.runners.engine.search import SearchRun
         from spikefront.searchspace import CallbackList
 
         data = planned.read_data()
         if planned.description:
             print(planned.description, file=sys.stderr)
-        recorder = MlflowRecorder(store)
         session.wait()
         shared = share(data, type(planned.task), settings.data_folder)
         del data  # the driver, too, now reads what the processes of its node share
-        return planned.execute(shared, CallbackList(recorder, LiveView()), counting)
+        return SearchRun(planned).execute(shared, CallbackList(recorder, LiveView()), counting)
 
 
-def _plan(settings: SearchSettings) -> SearchRun:
+def _plan(settings: SearchSettings) -> SearchPlan:
     from spikefront.commands.printing import warn
     from spikefront.plugins import load_registry
-    from spikefront.runners.engine.search import SearchRun
+    from spikefront.runners.engine.plan import SearchPlan
 
     registry = load_registry(settings.plugin_folders)
     for problem in registry.problems.values():
         warn(problem)
-    return SearchRun(settings, registry)
+    return SearchPlan(settings, registry)
 
 
 def _keep_report(store: Any, search: str) -> None:

@@ -53,7 +53,7 @@ def space(
 
     from spikefront.commands.printing import warn
     from spikefront.plugins import load_registry
-    from spikefront.runners.engine.search import space_of
+    from spikefront.runners.engine.plan import space_of
     from spikefront.runners.engine.study_file import read_settings
 
     given = {"task": task, "config": config, "space": space, "plugins_dir": plugins_dir or None}

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def spikefront(folder: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment["XDG_CACHE_HOME"] = str(folder / "cache")
-    command = [sys.executable, "-m", "spikefront.search", *arguments]
+    command = [sys.executable, "-m", "spikefront", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr
     return done.stdout

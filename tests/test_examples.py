@@ -182,7 +182,7 @@ def test_energy_delay_is_the_product_of_energy_and_latency(registry: Registry) -
 @pytest.mark.slow
 def test_workers_learn_the_arrays_of_a_plugin_file(tmp_path: Path) -> None:
     def spikefront(*arguments: str) -> str:
-        command = [sys.executable, "-m", "spikefront.search", *arguments]
+        command = [sys.executable, "-m", "spikefront", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=True).stdout
 
     few = ("--trials", "2", "--workers", "2", "--set", "coding=direct", "--set", "training.epochs=10")

@@ -66,7 +66,7 @@ def python(folder: Path, *arguments: str) -> str:
 
 
 def spikefront(folder: Path, *arguments: str) -> str:
-    return python(folder, "-m", "spikefront.search", *arguments)
+    return python(folder, "-m", "spikefront", *arguments)
 
 
 def front(folder: Path, *more: str) -> list[dict[str, float]]:

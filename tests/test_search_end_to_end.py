@@ -69,7 +69,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def spikefront(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python(folder, "-m", "spikefront.search", *arguments)
+    return python(folder, "-m", "spikefront", *arguments)
 
 
 def plain_mlflow(folder: Path, *experiments: str) -> dict[str, Any]:
@@ -227,11 +227,11 @@ def test_the_search_leaves_its_front_and_where_it_ran_in_mlflow(searched: Search
     rows = searched.rows
 
     assert run["status"] == "FINISHED"
-    assert {"front.json", "front.html", "journal.log", "environment.json"} <= set(run["files"])
+    assert {"front.json", "report.html", "journal.log", "environment.json"} <= set(run["files"])
     assert [member["trial"] for member in front["front"]] == [row["trial"] for row in rows]
     assert [member["run_id"] for member in front["front"]] == [row["run_id"] for row in rows]
     assert front["completed"] == sum(trial.state is TrialState.COMPLETE for trial in searched.trials)
-    assert "<svg" in (folder / "front.html").read_text()
+    assert "<svg" in (folder / "report.html").read_text()
     assert (folder / "journal.log").read_bytes() == (searched.folder / "searches/e2e/journal.log").read_bytes()
     assert "--name e2e" in json.loads((folder / "environment.json").read_text())["command"]
     assert run["params"]["space"].startswith("training.subset=256; backbone=mlp; coding=direct,latency,raises")
@@ -267,7 +267,7 @@ def test_ctrl_c_ends_a_search_cleanly_and_says_how_to_see_what_it_found(tmp_path
     (tmp_path / "study.yaml").write_text("task: digits\nexperiment: my nets\nplugins_dir: mine\ntrials: 40\n")
     asked = "--config study.yaml --workers 2 --no-early-stopping"
     asked += " --set training.epochs=5000 --set backbone=mlp --set coding=direct,raises"
-    command = [sys.executable, "-m", "spikefront.search", "run", *asked.split(), "--name", "cut short"]
+    command = [sys.executable, "-m", "spikefront", "run", *asked.split(), "--name", "cut short"]
     with (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
             command,

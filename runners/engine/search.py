@@ -11,37 +11,28 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
 from ray import tune
 
-from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
+from spikefront.plugins import SearchData
 from spikefront.runners.engine.compat import lost_workers
-from spikefront.runners.engine.memory.journal import DriverLock, read_attributes
-from spikefront.runners.engine.memory.resume import about, refuse_changed
+from spikefront.runners.engine.memory.journal import DriverLock
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
-from spikefront.runners.engine.parts import (
-    make_rules,
-    make_sampler,
-    objectives_of,
-    refuse_unused,
-    rungs_of,
-    split_narrowings,
-)
 from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
 from spikefront.runners.engine.placing.process_group import GroupConfig, trial_resources
 from spikefront.runners.engine.placing.session import environment
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
+from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
-from spikefront.runners.engine.proposing.start import check_start, first_answers
-from spikefront.runners.engine.settings import SearchSettings, check_folder, refuse_taken
-from spikefront.runners.judging.augmentation import refuse_misfit
-from spikefront.searchspace import Callbacks, SearchInfo, Space, State, Trial, from_flat
+from spikefront.runners.engine.proposing.start import first_answers
+from spikefront.runners.engine.settings import SearchSettings, TellStopped
+from spikefront.searchspace import Callbacks, SearchInfo, State, Trial, from_flat
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which is never read
@@ -67,62 +58,15 @@ class SearchOutcome:
 
 
 class SearchRun:
-    """One run of a search: prepare (the constructor), start, loop, finish.
-
-    The constructor checks all that can be refused, and leaves nothing behind. ``execute`` belongs inside a
-    ``RaySession``.
+    """One run of a planned search: start, loop, finish. It belongs inside a ``RaySession``.
 
     Args:
-        settings: all options of the search.
-        registry: plugins, as the workers will find them too; loaded when None.
-        space: what to search; that of the settings when None.
-
-    Raises:
-        UsageError: when anything in the settings makes no sense, the folder holds another search, or a search that is
-            resumed is not what it was.
-
-    Attributes:
-        settings: all options of the search.
-        registry: the plugins.
-        space: what is searched.
-        task: the task of the search.
-        objectives: the axes of the front.
+        plan: what was checked before.
     """
 
-    def __init__(self, settings: SearchSettings, registry: Registry | None = None, space: Space | None = None) -> None:
-        if not settings.resume:
-            refuse_taken(settings)
-        check_folder(settings)
-        self.settings = settings
-        self.registry = registry or load_registry(settings.plugin_folders)
-        self.space = space or space_of(settings, self.registry)
-        self.task: Task = self.registry.task(self.space.default())
-        self.objectives = objectives_of(type(self.task), settings, self.registry)
-        self.registry.get("energy", settings.energy_model)
-        refuse_unused(settings, self.registry)
-        self._sampler, self._rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
-        self._about = about(settings, self.registry, self.space)
-        if not settings.resume:
-            check_start(settings, self.space)
-        elif not settings.force:
-            refuse_changed(read_attributes(settings.directory)["search"], self.registry, self.space)
-
-    def read_data(self) -> SearchData:
-        """Read training and validation split, and check that the augmentation fits them.
-
-        Raises:
-            UsageError: when files are missing or damaged, or images are too small for the augmentation.
-        """
-        default = self.space.default()
-        data = self.task.search_data(self.settings.data_folder, default.steps)
-        shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
-        refuse_misfit(default.training.schedule, self.task, shape)
-        return data
-
-    @property
-    def description(self) -> str:
-        """One line about the data, of a task that was made from arrays; empty for any other."""
-        return self.task.describe() if isinstance(self.task, ArrayTask) else ""
+    def __init__(self, plan: SearchPlan) -> None:
+        self.plan = plan
+        self.settings = plan.settings
 
     def execute(
         self, data: ray.ObjectRef[Any], callbacks: Callbacks, counting: CountingProcess | None = None
@@ -161,68 +105,64 @@ class SearchRun:
         """Open the study, and make all that decides about trials."""
         settings = self.settings
         check_cluster(settings)
-        seen: SearchData = ray.get(data).data_for(self.space.default(), self.registry)
+        seen: SearchData = ray.get(data).data_for(self.plan.space.default(), self.plan.registry)
         self._cost = None
         if counting is not None:
             counting.tell(seen)
             self._cost = CostModel(counting)
-        first = [] if settings.resume else first_answers(settings, self.space, self._cost)
+        first = [] if settings.resume else first_answers(settings, self.plan.space, self._cost)
         self._record = self._open_record()
-        self._info = self._describe(self._take_up() if settings.resume else None)
+        self._info = self.plan.info(self._take_up() if settings.resume else None)
         self._record.begin_with(first)
         self._begin_rules(seen)
         study = self._record.study
         self._end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(study))
         self._callbacks = callbacks
         self._searcher = StudySearcher(
-            self._record, self.space, callbacks, trials_left(settings, self._info), settings.worker_count,
-            settings.weights.resolve(), self._end.end, self._rules, self._cost, settings.target_hypervolume,
-        )  # fmt: skip
+            self._record,
+            self.plan.space,
+            callbacks,
+            trials=trials_left(settings, self._info),
+            workers=settings.worker_count,
+            weights=settings.weights.resolve(),
+            end=self._end.end,
+            rules=self.plan.rules,
+            cost=self._cost,
+            target=settings.target_hypervolume,
+        )
         if self._cost is not None:
-            room = lambda: min(self._end.left_s(), self._searcher.others_s())  # noqa: E731
-            study.sampler = AffordableSampler(study.sampler, self.space, self._cost, room_s=room, seed=settings.seed)
+            study.sampler = AffordableSampler(
+                study.sampler, self.plan.space, self._cost, room_s=self._room_s, seed=settings.seed
+            )
+
+    def _room_s(self) -> float:
+        """Return the seconds within which a new trial should end; infinite where there is no such limit."""
+        return min(self._end.left_s(), self._searcher.others_s())
 
     def _open_record(self) -> StudyRecord:
         settings = self.settings
         if settings.resume:
-            study = reopen_study(settings, self._sampler)
+            study = reopen_study(settings, self.plan.sampler)
         else:
-            study = create_study(settings, self.objectives, self._sampler, self._about)
-        return StudyRecord(study, self.objectives, settings.limits, settings.tell_stopped)
+            study = create_study(settings, self.plan.objectives, self.plan.sampler, self.plan.about)
+        return StudyRecord(study, self.plan.objectives, settings.limits, cast("TellStopped", settings.tell_stopped))
 
     def _take_up(self) -> tuple[Trial, ...]:
         """Settle the trials of earlier drivers, and return those that ended."""
         self._record.take_up()
         if self._cost is not None:
             costs = self._record.costs(self._cost.remembered)
-            self._cost.remember((from_flat(flat, self.registry), past) for flat, past in costs)
+            self._cost.remember((from_flat(flat, self.plan.registry), past) for flat, past in costs)
         return _with_weights(self._record.earlier, self.settings.weights)
 
     def _begin_rules(self, data: SearchData) -> None:
-        if not self._rules:
+        if not self.plan.rules:
             return
-        chance = self.task.chance_quality(data)
-        for rule in self._rules:
-            rule.begin(self.objectives, chance=chance, best=self.task.best_quality)
+        chance = self.plan.task.chance_quality(data)
+        for rule in self.plan.rules:
+            rule.begin(self.plan.objectives, chance=chance, best=self.plan.task.best_quality)
             for number, state in self._record.states(rule.name).items():
                 rule.restore(number, state)
-
-    def _describe(self, earlier: tuple[Trial, ...] | None) -> SearchInfo:
-        settings = self.settings
-        space = "; ".join(map(str, settings.narrowings)) or "whole"
-        return SearchInfo(
-            name=str(settings.name),
-            task=self.space.task,
-            quality=self.task.quality,
-            objectives=self.objectives,
-            folder=settings.directory,
-            trials=settings.trials,
-            time_s=settings.time_s,
-            options={**settings.stored(), **rungs_of(settings), "space": space},
-            plugins=self.registry.versions(),
-            earlier=earlier,
-            energy_model=settings.energy_model,
-        )
 
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
         """Let Tune run trials until the searcher has no more, or the search is to end."""
@@ -231,7 +171,7 @@ class SearchRun:
             tune.with_resources(trainable_for(self.settings, data), trial_resources(self.settings.gpus_per_trial)),
             tune_config=tune.TuneConfig(
                 search_alg=self._searcher,
-                scheduler=HalvingScheduler(self._searcher.decide) if self._rules else None,
+                scheduler=HalvingScheduler(self._searcher.decide) if self.plan.rules else None,
                 num_samples=-1,  # the searcher knows when it is done
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"trial-{trial.config['number']:05d}",
@@ -268,23 +208,6 @@ class SearchRun:
             time.monotonic() - self._started,
             finished=not self._end.reason or self._searcher.reached,
         )
-
-
-def space_of(settings: SearchSettings, registry: Registry) -> Space:
-    """Return the space that settings describe.
-
-    Raises:
-        UnknownName: for a task, a plugin or a hyperparameter that does not exist.
-        UsageError: when a plugin of that name is broken, or a narrowing makes no sense.
-    """
-    assert settings.task is not None
-    registry.get("task", settings.task)  # says so when a plugin of that name is broken
-    narrowings, _ = split_narrowings(settings.narrowings)
-    for narrowing in narrowings:
-        if narrowing.pattern in ("coding", "neuron", "backbone"):
-            for name in narrowing.values:
-                registry.get(narrowing.pattern, name)
-    return Space(registry, settings.task, narrowings, settings.seed)
 
 
 def _with_weights(trials: Iterable[Trial], folder: Path) -> tuple[Trial, ...]:

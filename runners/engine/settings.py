@@ -313,11 +313,12 @@ def named_option(name: str, source: str = "") -> Declared:
     Raises:
         UnknownName: when there is none of that name.
     """
-    name = {"from": "from_", "narrow": "space", "set": "space"}.get(name, name)
-    if name not in OPTIONS:
-        where = f"option in {source}:" if source else "option"
-        raise UnknownName(where, name, [declared.key for declared in OPTIONS.values()])
-    return OPTIONS[name]
+    known = {key: declared for key, declared in OPTIONS.items() if declared.option.study or not source}
+    found = {"from": "from_", "narrow": "space", "set": "space"}.get(name, name)
+    if found not in known:
+        where, more = (f"option in {source}:", ["space"]) if source else ("option", [])
+        raise UnknownName(where, name, [*(declared.key for declared in known.values()), *more])
+    return known[found]
 
 
 def has_begun(journal: Path) -> bool:

@@ -33,6 +33,7 @@ def read_study_file(path: Path) -> dict[str, Key]:
         raise UsageError(f"{path}: not readable as YAML: {reason}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise UsageError(f"{path}: a study file is a mapping of option: value, see examples/study.yaml")
+    assert isinstance(node, yaml.MappingNode)
     lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
     return {key: (value, lines.get(key, 1)) for key, value in content.items()}
 
@@ -75,8 +76,6 @@ def _read_study(path: Path) -> tuple[dict[str, Any], dict[str, str], tuple[Narro
     sources: dict[str, str] = {}
     for key, (value, line) in study.items():
         declared = named_option(key, str(path))
-        if not declared.option.study:
-            named_option(f"{key} ", str(path))  # refused as unknown: it is no key of a study file
         sources[declared.name] = f"{path}, line {line}"
         if value is not None:
             options[declared.name] = declared.read(value, sources[declared.name])

@@ -269,7 +269,7 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
             "pareto --coding sacc --search one",
             r"^unknown coding in search one: 'sacc'\. .*Known: direct, latency, rate",
         ),
-        ("pareto --order speed", r"^unknown order 'speed'\. Known: .*energy, .*quality"),
+        ("pareto --order speed", r"^unknown order 'speed'\. .*energy, .*quality"),
         ("pareto --max-latency nan", r"^--max-latency nan must be a finite number$"),
         ("pareto --max-energy 5", r"^--max-energy 5 is not an energy: give a number above 0 and a unit"),
         ("confirm --seeds 0", r"^--seeds 0 must be from 1 to 1000; 5 give"),

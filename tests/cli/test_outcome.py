@@ -11,7 +11,8 @@ import pytest
 from spikefront.commands.run import _keep_report, _print_outcome
 from spikefront.plugins import load_registry
 from spikefront.results.store.connection import Store
-from spikefront.runners.engine.search import SearchOutcome, SearchRun
+from spikefront.runners.engine.plan import SearchPlan
+from spikefront.runners.engine.search import SearchOutcome
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.engine.study_file import read_settings
 
@@ -49,8 +50,8 @@ def test_a_search_without_a_report_is_a_search_still(capsys: pytest.CaptureFixtu
 
 
 def recorded(**asked: Any) -> dict[str, Any]:
-    run = SearchRun(read_settings({"name": "d", **asked}), load_registry(third_parties=False))
-    return dict(run._describe(None).options)
+    plan = SearchPlan(read_settings({"name": "d", **asked}), load_registry(third_parties=False))
+    return dict(plan.info().options)
 
 
 def test_what_a_search_runs_with_is_recorded_whether_it_was_asked_for_or_not() -> None:

@@ -16,9 +16,10 @@ from optuna.trial import TrialState
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.placing.data import share
 from spikefront.runners.engine.placing.session import RaySession
-from spikefront.runners.engine.search import SearchOutcome, run_search
+from spikefront.runners.engine.plan import SearchPlan
+from spikefront.runners.engine.search import SearchOutcome, SearchRun
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.searchspace import Candidate, SearchInfo, Space, UsageError, parse_set
+from spikefront.searchspace import Callbacks, Candidate, SearchInfo, State, UsageError
 
 FAILING_PLUGINS = """
 import os
@@ -38,7 +39,7 @@ class NotANumber(Coding):
 class Liar(Coding):
     name = "liar"
     def encode(self, x):
-        return Signal(x.unsqueeze(0) / 2, self.time_steps, Kind.BINARY)
+        return Signal(x.unsqueeze(0) / 2, self.steps, Kind.BINARY)
 
 class Endless(Coding):
     name = "endless"
@@ -64,8 +65,8 @@ REASONS = {
 }
 
 
-class Diary:
-    """Writes down what it is told."""
+class Diary(Callbacks):
+    """Writes down each event."""
 
     def __init__(self) -> None:
         self.info: SearchInfo | None = None
@@ -84,7 +85,7 @@ class Diary:
         self.epochs.setdefault(number, []).append(epoch)
 
     def trial_ended(
-        self, number: int, state: str, reason: str, metrics: Mapping[str, float], weights: Path | None
+        self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
         assert number not in self.ends, "a trial ends once"
         self.ends[number] = (state, reason, dict(metrics), weights)
@@ -94,20 +95,17 @@ class Diary:
 
 
 def search(
-    tmp_path: Path, *narrow: str, epochs: int = 2, plugin_dirs: tuple[Path, ...] = (), **more: object
+    tmp_path: Path, *narrow: str, epochs: int = 2, plugins_dir: tuple[Path, ...] = (), **more: object
 ) -> tuple[SearchOutcome, Diary, list[optuna.trial.FrozenTrial]]:
-    registry = load_registry(plugin_dirs, third_parties=False)
     quick = ("backbone=mlp", f"training.epochs={epochs}", "training.subset=128")
-    narrowings = [parse_set(text) for text in (*quick, *narrow)]
-    asked: dict[str, Any] = {"workers": 2, "plugin_dirs": plugin_dirs, "early_stopping": False, **more}
-    settings = SearchSettings("s", tmp_path / "s", **asked)
-    task = registry.get("task", "digits")()
+    options: dict[str, Any] = {"workers": 2, "plugins_dir": plugins_dir, "early_stopping": False, **more}
+    settings = SearchSettings("digits", name="s", folder=tmp_path, space=(*quick, *narrow), **options)
+    plan = SearchPlan(settings, load_registry(settings.plugin_folders, third_parties=False))
     diary = Diary()
-    space = Space(registry, "digits", narrowings)
     with RaySession(settings) as session:
-        data = task.search_data(None, 1)
+        data = plan.read_data()
         session.wait()
-        outcome = run_search(settings, space, registry, share(data, type(task)), diary)
+        outcome = SearchRun(plan).execute(share(data, type(plan.task)), diary)
     storage = JournalStorage(JournalFileBackend(str(settings.journal)))
     return outcome, diary, optuna.load_study(study_name="s", storage=storage).get_trials()
 
@@ -177,7 +175,7 @@ def test_failing_trials_say_why_and_the_search_goes_on(tmp_path: Path, capsys: p
     folder.mkdir()
     (folder / "failing.py").write_text(FAILING_PLUGINS)
     codings = "coding=direct," + ",".join(REASONS)
-    outcome, diary, trials = search(tmp_path, codings, plugin_dirs=(folder,), trials=14, sampler="random", seed=3)
+    outcome, diary, trials = search(tmp_path, codings, plugins_dir=(folder,), trials=14, sampler="random", seed=3)
     assert sum(outcome.states.values()) == 14
     assert {candidate.coding.name for candidate in diary.candidates.values()} == {"direct", *REASONS}
     for number, (state, reason, _, _) in diary.ends.items():
@@ -190,7 +188,7 @@ def test_failing_trials_say_why_and_the_search_goes_on(tmp_path: Path, capsys: p
 
 
 def test_time_ends_a_search_and_nothing_stays_running(tmp_path: Path) -> None:
-    outcome, diary, trials = search(tmp_path, epochs=4000, trials=None, time_s=15.0)
+    outcome, diary, trials = search(tmp_path, epochs=4000, trials=None, time=15.0)
     assert outcome.reason == diary.reason == "time is up"
     assert trials
     assert not any(trial.state is TrialState.RUNNING for trial in trials)
@@ -205,9 +203,9 @@ def test_time_ends_a_search_and_nothing_stays_running(tmp_path: Path) -> None:
     [
         (
             "127.0.0.1:1",
-            r"--address 127\.0\.0\.1:1: no Ray cluster answers \(Connection refused\); start one with: ray start",
+            r"address='127\.0\.0\.1:1': no Ray cluster answers \(Connection refused\); start one with: ray start",
         ),
-        ("somewhere", r"--address 'somewhere' must read HOST:PORT"),
+        ("somewhere", r"address='somewhere' must read HOST:PORT"),
     ],
 )
 def test_a_cluster_that_does_not_answer_is_one_clear_error(tmp_path: Path, address: str, message: str) -> None:
@@ -217,10 +215,10 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error(tmp_path: Path, addre
 
 
 def test_more_gpus_than_there_are_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
-    settings = SearchSettings("s", tmp_path / "s", gpus_per_trial=torch.cuda.device_count() + 1)
+    settings = SearchSettings(name="s", folder=tmp_path, gpus_per_trial=torch.cuda.device_count() + 1)
     with (
         RaySession(settings) as session,
-        pytest.raises(UsageError, match=r"--gpus-per-trial \d is more than the \d GPUs"),
+        pytest.raises(UsageError, match=r"gpus_per_trial=\d\.0 is more than the \d GPUs"),
     ):
         session.wait()
 

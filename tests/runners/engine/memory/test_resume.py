@@ -7,23 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from spikefront.plugins import Registry
+from spikefront.plugins import Registry, load_registry
 from spikefront.runners.engine.memory.journal import DriverLock, JournalError, open_journal, read_attributes
-from spikefront.runners.engine.memory.resume import about, options_of, refuse_changed
+from spikefront.runners.engine.memory.resume import about, refuse_changed, resumed_settings
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
+from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.search import trials_left
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, UnknownName, UsageError, parse_set
 
+REGISTRY = load_registry(third_parties=False)
 OBJECTIVES = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
 GOOD = {"quality": 0.9, "energy_nj": 1000.0}
 
@@ -34,12 +38,22 @@ def space(registry: Registry) -> Space:
 
 
 def search_settings(tmp_path: Path, **more: Any) -> SearchSettings:
-    return SearchSettings("s", tmp_path / "s", **more)
+    return SearchSettings(name="s", folder=tmp_path, **more)
+
+
+def create(tmp_path: Path) -> optuna.Study:
+    settings = search_settings(tmp_path)
+    return create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY), {"options": {}})
+
+
+def reopen(tmp_path: Path) -> optuna.Study:
+    settings = search_settings(tmp_path, resume="s")
+    return reopen_study(settings, make_sampler(settings, REGISTRY))
 
 
 def begin(tmp_path: Path, space: Space, ended: int, running: int) -> StudyRecord:
     """Begin a search: some trials have ended, some run."""
-    record = StudyRecord(create_study(search_settings(tmp_path), OBJECTIVES, {"options": {}}), OBJECTIVES)
+    record = StudyRecord(create(tmp_path), OBJECTIVES)
     for number in range(ended + running):
         trial = record.ask()
         record.chosen(trial, space.suggest(trial))
@@ -49,7 +63,7 @@ def begin(tmp_path: Path, space: Space, ended: int, running: int) -> StudyRecord
 
 
 def take_up(tmp_path: Path) -> StudyRecord:
-    record = StudyRecord(reopen_study(search_settings(tmp_path, resume=True)), OBJECTIVES)
+    record = StudyRecord(reopen(tmp_path), OBJECTIVES)
     record.take_up()
     return record
 
@@ -65,7 +79,7 @@ def test_what_was_judged_stays_and_what_ran_is_judged_again(tmp_path: Path, spac
         (3, "FAIL", True),
         (4, "FAIL", True),
     ]
-    assert record.judged == 3
+    assert len(record.front.trials) == 3
     again = [record.ask() for _ in range(2)]
     assert [trial.user_attrs["retry_of"] for trial in again] == [3, 4]
     assert [space.suggest(trial).flat() for trial in again] == before[3:]
@@ -123,7 +137,7 @@ def test_budget_counts_what_has_ended_but_not_what_is_judged_again(tmp_path: Pat
     info = SearchInfo("s", "digits", "accuracy", OBJECTIVES, tmp_path, 10, None, {}, {}, take_up(tmp_path).earlier)
     assert trials_left(search_settings(tmp_path, trials=10), info) == 7
     assert trials_left(search_settings(tmp_path, trials=2), info) == 0
-    assert trials_left(search_settings(tmp_path, trials=None, time_s=5.0), info) is None
+    assert trials_left(search_settings(tmp_path, trials=None, time=5.0), info) is None
 
 
 def test_new_candidates_are_not_those_drawn_before(tmp_path: Path, space: Space) -> None:
@@ -154,11 +168,11 @@ def test_journal_cut_anywhere_loses_no_trial_that_had_ended(
     for line in path.read_bytes().splitlines(keepends=True):
         assert line.endswith(b"\n")
     assert begun > 2
-    assert len(reopen_study(search_settings(tmp_path, resume=True)).trials) >= 3
+    assert len(reopen(tmp_path).trials) >= 3
 
 
 def begin_more(tmp_path: Path, space: Space) -> int:
-    record = StudyRecord(reopen_study(search_settings(tmp_path, resume=True)), OBJECTIVES)
+    record = StudyRecord(reopen(tmp_path), OBJECTIVES)
     trial = record.ask()
     record.chosen(trial, space.suggest(trial))
     record.tell(trial.number, "COMPLETE", "", GOOD, epoch=3)
@@ -204,7 +218,7 @@ def test_full_disk_is_an_error_that_leaves_the_journal_whole(tmp_path: Path, spa
 def test_time_spent_is_that_of_the_earlier_drivers(tmp_path: Path, space: Space) -> None:
     begin(tmp_path, space, ended=1, running=0)
     time.sleep(0.5)
-    study = reopen_study(search_settings(tmp_path, resume=True))
+    study = reopen(tmp_path)
     assert 0 <= spent_s(study) < 0.5  # until the last trial that ended, not until now
 
 
@@ -228,27 +242,76 @@ def test_search_whose_driver_died_at_once_begins_anew(tmp_path: Path, space: Spa
     open_journal(tmp_path / "s").create_new_study([StudyDirection.MAXIMIZE], "s")
     record = begin(tmp_path, space, ended=1, running=0)
     assert [trial.number for trial in record.study.trials] == [0]
-    with pytest.raises(UsageError, match=r"--resume s$"):
-        create_study(search_settings(tmp_path), OBJECTIVES)
+    with pytest.raises(UsageError, match=r"resume='s'$"):
+        create(tmp_path)
 
 
-def test_options_come_back_as_they_were_and_budgets_may_change(registry: Registry, space: Space) -> None:
-    asked = {"task": "digits", "folder": Path("somewhere"), "plugins_dir": [Path("mine")], "trials": 7, "seed": 3}
-    kept = about(asked, [parse_set("coding=latency,rate")], registry, space)
-    options, narrowings = options_of(kept, {"trials": 9})
-    assert options == {**asked, "trials": 9}
-    assert [str(narrowing) for narrowing in narrowings] == ["coding=latency,rate"]
-    with pytest.raises(UsageError, match=r"^--seed can't be changed when a search is resumed; what can: --trials, "):
-        options_of(kept, {"seed": 4})
-    options_of(kept, {"seed": 3})  # the same is no change
+def begun(folder: Path, registry: Registry, **options: Any) -> SearchSettings:
+    """Begin the search ``s`` with these options."""
+    settings = SearchSettings("digits", name="s", folder=folder, **options)
+    space = Space(registry, "digits", settings.narrowings)
+    create_study(settings, OBJECTIVES, make_sampler(settings, registry), about(settings, registry, space))
+    return settings
+
+
+def test_options_come_back_as_they_were_and_budgets_may_change(tmp_path: Path, registry: Registry) -> None:
+    options = {"plugins_dir": tmp_path, "trials": 7, "seed": 3, "space": "coding=latency,rate", "max_energy": "2uJ"}
+    before = begun(tmp_path, registry, **options)
+    now = resumed_settings({"resume": "s", "folder": tmp_path, "trials": 9, "time": None})
+    assert now == replace(before, trials=9, resume="s")
+    assert [str(narrowing) for narrowing in now.narrowings] == ["coding=latency,rate"]
+    with pytest.raises(
+        UsageError, match=r"^seed= can't be changed when a search is resumed; what can: trials=, "
+    ) as error:
+        resumed_settings({"resume": "s", "folder": tmp_path, "seed": 4})
+    assert error.value.on_command_line().startswith(
+        "--seed can't be changed when a search is resumed; what can: --trials,"
+    )
+    resumed_settings({"resume": "s", "folder": tmp_path, "seed": 3, "max_energy": 2000})  # the same is no change
+    resumed_settings({"resume": "s", "folder": tmp_path, "sampler": "tpe"})  # nor is the default it began with
+
+
+def test_a_resumed_search_has_the_epochs_and_the_space_that_it_began_with(tmp_path: Path, registry: Registry) -> None:
+    before = begun(tmp_path, registry, epochs=5, space=["training.batch=64", "coding=rate"])
+    now = resumed_settings({"resume": "s", "folder": tmp_path})
+    assert replace(now, space=None, epochs=None) == replace(before, space=None, epochs=None, resume="s")
+    assert now.epochs == 5
+    assert [str(narrowing) for narrowing in now.narrowings] == ["training.batch=64", "coding=rate", "training.epochs=5"]
+    with pytest.raises(UsageError, match=r"^epochs= can't be changed"):
+        resumed_settings({"resume": "s", "folder": tmp_path, "epochs": 6})
+    for option in ("space", "config"):
+        with pytest.raises(UsageError, match=r"has the space that it began with; leave out space= and config=$"):
+            resumed_settings({"resume": "s", "folder": tmp_path, option: "coding=rate"})
+
+
+def test_data_that_have_moved_are_found_where_a_resumed_search_says(tmp_path: Path, registry: Registry) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    begun(tmp_path, registry, data_dir=here)
+    here.rename(there)
+    assert resumed_settings({"resume": "s", "folder": tmp_path, "data_dir": there}).data_folder == there
+
+
+def test_a_journal_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+    """Options were stored as they were typed: text with units."""
+    stored = {"task": "digits", "trials": 7, "time": "30m", "objective": ["latency"], "max_energy": "2uJ", "from": "t"}
+    stored |= {"name": "s", "rungs": "0.2,0.5", "plugins_dir": ["mine"], "epochs": 5, "folder": str(tmp_path)}
+    settings = search_settings(tmp_path)
+    kept = {"options": stored, "narrowings": ["coding=rate", "training.epochs=5"]}
+    create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY), kept)
+    now = resumed_settings({"resume": "s", "folder": tmp_path})
+    assert (now.task, now.trials, now.time_s, now.objective, now.from_) == ("digits", 7, 1800.0, ("latency",), "t")
+    assert (now.limits.max_energy_nj, now.rung_shares, now.epochs) == (2000.0, (0.2, 0.5), 5)
+    assert now.plugin_folders == (Path("mine").resolve(),)
+    assert [str(narrowing) for narrowing in now.narrowings] == ["coding=rate", "training.epochs=5"]
 
 
 def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) -> None:
-    kept = about({}, [], registry, space)
+    kept = about(SearchSettings("digits"), registry, space)
     refuse_changed(kept, registry, space)
     other = {**kept, "plugins": {**kept["plugins"], "coding.rate": "0.0.1"}}
     with pytest.raises(
-        UsageError, match=r"^since the search began, coding\.rate was 0\.0\.1 and is .*; --force goes on"
+        UsageError, match=r"^since the search began, coding\.rate was 0\.0\.1 and is .*; force= goes on"
     ):
         refuse_changed(other, registry, space)
     with pytest.raises(UsageError, match="the ranges of its hyperparameters are others"):

@@ -10,24 +10,26 @@ import pytest
 from ray.tune.search import Searcher
 
 from spikefront.plugins import load_registry
-from spikefront.results.listeners import Listeners
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.searchspace import ENERGY, Objective, Space, parse_set
+from spikefront.searchspace import ENERGY, Callbacks, Objective, Space, parse_set
 
+REGISTRY = load_registry(third_parties=False)
 OBJECTIVES = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
 
 
 @pytest.fixture
 def record(tmp_path: Path) -> StudyRecord:
-    return StudyRecord(create_study(SearchSettings("s", tmp_path / "s"), OBJECTIVES, {"options": {}}), OBJECTIVES)
+    settings = SearchSettings(name="s", folder=tmp_path)
+    return StudyRecord(create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY)), OBJECTIVES)
 
 
 @pytest.fixture
 def searcher(tmp_path: Path, record: StudyRecord) -> StudySearcher:
-    space = Space(load_registry(third_parties=False), "digits", [parse_set("training.epochs=2")])
-    return StudySearcher(record, space, Listeners(), trials=3, workers=2, weights=tmp_path, end=lambda reason: None)
+    space = Space(REGISTRY, "digits", [parse_set("training.epochs=2")])
+    return StudySearcher(record, space, Callbacks(), trials=3, workers=2, weights=tmp_path, end=lambda reason: None)
 
 
 def result(quality: float) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def test_nobody_is_asked_for_more_than_there_are_workers_so_that_each_answer_kno
     assert searcher.suggest("c")["number"] == 2
     searcher.on_trial_complete("b", result(0.7))
     assert searcher.suggest("d") is Searcher.FINISHED
-    assert record.front == (1,)
+    assert [trial.number for trial in record.front.members] == [1]
 
 
 def test_last_trials_know_how_long_the_others_take(searcher: StudySearcher) -> None:

@@ -15,6 +15,7 @@ from spikefront.runners.engine.placing.data import SharedData, share
 from spikefront.runners.engine.placing.files import FAILURE, beside, weights_file
 from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
+from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.search import SearchRun
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.judging.judge import Judging, judge
@@ -275,7 +276,7 @@ def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(tmp_path: Path
     )
     found = Ends()
     with RaySession(settings) as session:
-        run = SearchRun(settings, registry)
+        run = SearchRun(SearchPlan(settings, registry))
         session.wait()
         run.execute(share(data, registry.get("task", "digits")), found)
     assert (plugins / "died").exists()

@@ -12,7 +12,8 @@ import pytest
 
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
-from spikefront.runners.engine.proposing.affordable import ThriftySampler
+from spikefront.runners.engine.parts import make_sampler
+from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Candidate, Objective, Space, parse_set
@@ -25,6 +26,11 @@ def by_steps(candidate: Candidate) -> float:
     return float(candidate.steps)
 
 
+def begin(settings: SearchSettings) -> StudyRecord:
+    study = create_study(settings, (ACCURACY, ENERGY), make_sampler(settings, REGISTRY))
+    return StudyRecord(study, (ACCURACY, ENERGY))
+
+
 def search(
     tmp_path: Path,
     space: Space,
@@ -35,9 +41,8 @@ def search(
     count: Callable[[Candidate], float] = by_steps,
 ) -> list[Candidate]:
     """Run a search whose trials say that more steps are better, and dearer."""
-    asked = SearchSettings("s", tmp_path / "s", sampler=sampler)
-    record = StudyRecord(create_study(asked, (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
-    record.study.sampler = ThriftySampler(record.study.sampler, space, CostModel(count), room_s, startup)
+    record = begin(SearchSettings(name="s", folder=tmp_path, sampler=sampler))
+    record.study.sampler = AffordableSampler(record.study.sampler, space, CostModel(count), room_s, startup)
     found = []
     for _ in range(trials):
         trial = record.ask()
@@ -95,9 +100,9 @@ def test_when_nothing_fits_the_cheapest_is_begun(tmp_path: Path) -> None:
 
 def test_what_was_queued_is_judged_as_it_is(tmp_path: Path) -> None:
     space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct")])
-    record = StudyRecord(create_study(SearchSettings("s", tmp_path / "s"), (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
+    record = begin(SearchSettings(name="s", folder=tmp_path))
     sampler = record.study.sampler
-    record.study.sampler = ThriftySampler(sampler, space, CostModel(by_steps), lambda: 1.0)
+    record.study.sampler = AffordableSampler(sampler, space, CostModel(by_steps), lambda: 1.0)
     queued = space.answers([{"coding": "direct", "steps": 8}, {"coding": "rate", "steps": 16}])
     record.begin_with(queued)
     found = [space.suggest(record.ask()) for _ in range(2)]
@@ -108,7 +113,7 @@ def test_beyond_the_start_the_first_proposal_is_the_samplers_own(tmp_path: Path)
     """Without a limit on time, what is judged is what the bare sampler would have judged."""
     space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct,latency")])
     thrifty = search(tmp_path, space, 16, startup=0)
-    record = StudyRecord(create_study(SearchSettings("t", tmp_path / "t"), (ACCURACY, ENERGY)), (ACCURACY, ENERGY))
+    record = begin(SearchSettings(name="t", folder=tmp_path))
     bare = []
     for _ in range(16):
         trial = record.ask()

@@ -8,6 +8,7 @@ import pytest
 
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.start import first_answers, front_of
 from spikefront.runners.engine.settings import SearchSettings
@@ -19,8 +20,9 @@ REGISTRY = load_registry(third_parties=False)
 
 def other_search(tmp_path: Path, *results: tuple[str, int, float, float]) -> None:
     """Leave a search in which candidates of a coding, with steps, had a quality and an energy."""
-    asked = SearchSettings("other", tmp_path / "other")
-    record = StudyRecord(create_study(asked, (ACCURACY, ENERGY), {"options": {}}), (ACCURACY, ENERGY))
+    settings = SearchSettings(name="other", folder=tmp_path)
+    sampler = make_sampler(settings, REGISTRY)
+    record = StudyRecord(create_study(settings, (ACCURACY, ENERGY), sampler, {"options": {}}), (ACCURACY, ENERGY))
     for coding, steps, quality, energy in results:
         trial = record.ask()
         record.chosen(trial, from_flat({"task": "digits", "coding": coding, "steps": steps}, REGISTRY))
@@ -28,7 +30,7 @@ def other_search(tmp_path: Path, *results: tuple[str, int, float, float]) -> Non
 
 
 def settings(tmp_path: Path, **more: object) -> SearchSettings:
-    return SearchSettings("new", tmp_path / "new", **more)  # type: ignore[arg-type]
+    return SearchSettings(name="new", folder=tmp_path, **more)  # type: ignore[arg-type]
 
 
 def candidates(space: Space, settings: SearchSettings, cost: CostModel | None = None) -> list[Candidate]:
@@ -41,25 +43,25 @@ def test_the_front_of_another_search_comes_first(tmp_path: Path) -> None:
     other_search(tmp_path, ("rate", 9, 0.9, 100.0), ("direct", 3, 0.8, 50.0), ("direct", 7, 0.7, 60.0))
     assert [flat["steps"] for flat in front_of(tmp_path / "other")] == [9, 3]
     space = Space(REGISTRY, "digits")
-    found = candidates(space, settings(tmp_path, begin_from="other"))
+    found = candidates(space, settings(tmp_path, from_="other"))
     assert [(candidate.coding.name, candidate.steps) for candidate in found] == [("rate", 9), ("direct", 3)]
     narrowed = Space(REGISTRY, "digits", [parse_set("coding=rate"), parse_set("steps=2..6")])
-    found = candidates(narrowed, settings(tmp_path, begin_from="other"))
+    found = candidates(narrowed, settings(tmp_path, from_="other"))
     assert [(candidate.coding.name, candidate.steps) for candidate in found] == [("rate", 4)]  # the default, for 9
 
 
 def test_a_search_that_is_not_there_or_has_nothing_is_refused(tmp_path: Path) -> None:
     other_search(tmp_path, ("rate", 9, 0.9, 100.0))
     with pytest.raises(UnknownName, match=r"unknown search in .*: 'othr'. Did you mean 'other'"):
-        first_answers(settings(tmp_path, begin_from="othr"), Space(REGISTRY, "digits"), None)
+        first_answers(settings(tmp_path, from_="othr"), Space(REGISTRY, "digits"), None)
     elsewhere = Space(REGISTRY, "digits", [parse_set("coding=direct")])
-    with pytest.raises(UsageError, match="--from other: no coding on its front is in this space"):
-        first_answers(settings(tmp_path, begin_from="other"), elsewhere, None)
+    with pytest.raises(UsageError, match="from_='other': no coding on its front is in this space"):
+        first_answers(settings(tmp_path, from_="other"), elsewhere, None)
 
 
 def test_a_search_in_which_nothing_was_judged_is_refused(tmp_path: Path) -> None:
     other_search(tmp_path)
-    with pytest.raises(UsageError, match="--from other: none of its trials has been judged yet"):
+    with pytest.raises(UsageError, match="from_='other': none of its trials has been judged yet"):
         front_of(tmp_path / "other")
 
 

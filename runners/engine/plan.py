@@ -1,0 +1,113 @@
+"""Plan of a search: everything that can be checked before anything starts. Imports no Ray."""
+
+from __future__ import annotations
+
+from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
+from spikefront.runners.engine.memory.journal import read_attributes
+from spikefront.runners.engine.memory.resume import about, refuse_changed
+from spikefront.runners.engine.parts import (
+    make_rules,
+    make_sampler,
+    objectives_of,
+    refuse_unused,
+    rungs_of,
+    split_narrowings,
+)
+from spikefront.runners.engine.proposing.start import check_start
+from spikefront.runners.engine.settings import SearchSettings, check_folder, refuse_taken
+from spikefront.runners.judging.augmentation import refuse_misfit
+from spikefront.searchspace import SearchInfo, Space, Trial
+
+
+class SearchPlan:
+    """A search before it starts. The constructor checks all that can be refused, and leaves nothing behind.
+
+    Args:
+        settings: all options of the search.
+        registry: plugins, as the workers will find them too; loaded when None.
+        space: what to search; that of the settings when None.
+
+    Raises:
+        UsageError: when anything in the settings makes no sense, the folder holds another search, or a search that is
+            resumed is not what it was.
+
+    Attributes:
+        settings: all options of the search.
+        registry: the plugins.
+        space: what is searched.
+        task: the task of the search.
+        objectives: the axes of the front.
+        sampler: the plugin that makes the sampler.
+        rules: the stopping rules, in their order.
+        about: what the journal stores for a resume.
+    """
+
+    def __init__(self, settings: SearchSettings, registry: Registry | None = None, space: Space | None = None) -> None:
+        if not settings.resume:
+            refuse_taken(settings)
+        check_folder(settings)
+        self.settings = settings
+        self.registry = registry or load_registry(settings.plugin_folders)
+        self.space = space or space_of(settings, self.registry)
+        self.task: Task = self.registry.task(self.space.default())
+        self.objectives = objectives_of(type(self.task), settings, self.registry)
+        self.registry.get("energy", settings.energy_model)
+        refuse_unused(settings, self.registry)
+        self.sampler, self.rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
+        self.about = about(settings, self.registry, self.space)
+        if not settings.resume:
+            check_start(settings, self.space)
+        elif not settings.force:
+            refuse_changed(read_attributes(settings.directory)["search"], self.registry, self.space)
+
+    def read_data(self) -> SearchData:
+        """Read training and validation split, and check that the augmentation fits them.
+
+        Raises:
+            UsageError: when files are missing or damaged, or images are too small for the augmentation.
+        """
+        default = self.space.default()
+        data = self.task.search_data(self.settings.data_folder, default.steps)
+        shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
+        refuse_misfit(default.training.schedule, self.task, shape)
+        return data
+
+    @property
+    def description(self) -> str:
+        """One line about the data, of a task that was made from arrays; empty for any other."""
+        return self.task.describe() if isinstance(self.task, ArrayTask) else ""
+
+    def info(self, earlier: tuple[Trial, ...] | None = None) -> SearchInfo:
+        """Return what callbacks learn of the search; ``earlier`` are the trials of a search that is resumed."""
+        settings = self.settings
+        space = "; ".join(map(str, settings.narrowings)) or "whole"
+        return SearchInfo(
+            name=str(settings.name),
+            task=self.space.task,
+            quality=self.task.quality,
+            objectives=self.objectives,
+            folder=settings.directory,
+            trials=settings.trials,
+            time_s=settings.time_s,
+            options={**settings.stored(), **rungs_of(settings), "space": space},
+            plugins=self.registry.versions(),
+            earlier=earlier,
+            energy_model=settings.energy_model,
+        )
+
+
+def space_of(settings: SearchSettings, registry: Registry) -> Space:
+    """Return the space that settings describe.
+
+    Raises:
+        UnknownName: for a task, a plugin or a hyperparameter that does not exist.
+        UsageError: when a plugin of that name is broken, or a narrowing makes no sense.
+    """
+    assert settings.task is not None
+    registry.get("task", settings.task)  # says so when a plugin of that name is broken
+    narrowings, _ = split_narrowings(settings.narrowings)
+    for narrowing in narrowings:
+        if narrowing.pattern in ("coding", "neuron", "backbone"):
+            for name in narrowing.values:
+                registry.get(narrowing.pattern, name)
+    return Space(registry, settings.task, narrowings, settings.seed)
