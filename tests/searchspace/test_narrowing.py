@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +14,9 @@ from spikefront.searchspace import (
     UsageError,
     parse_mapping,
     parse_set,
-    read_study_file,
 )
 from spikefront.searchspace.domains import contains
+from spikefront.searchspace.errors import OptionError
 
 DOMAINS: list[Domain] = [
     Float(0.3, 2.0),
@@ -83,19 +81,23 @@ def test_star_stands_for_any_part() -> None:
 
 @pytest.mark.parametrize("text", ["", "steps", "steps=", "=4", " = "])
 def test_set_needs_a_name_and_a_value(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--set .* must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW\.\.HIGH$"):
+    rule = "must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW..HIGH"
+    with pytest.raises(OptionError) as error:
         parse_set(text)
+    assert str(error.value) == f"space={text!r} {rule}"
+    shown = text if text.strip() and " " not in text else repr(text)
+    assert error.value.on_command_line() == f"--set {shown} {rule}"
 
 
 @pytest.mark.parametrize(
     ("text", "domain", "error", "message"),
     [
-        ("x=,", Int(1, 3), UsageError, r"^--set x=,: x has no value$"),
+        ("x=,", Int(1, 3), UsageError, r"^space='x=,': x has no value$"),
         (
             "x=9",
             Int(1, 3),
             UsageError,
-            r"^--set x=9: n\.x: 9 is outside 1\.\.3; a space can be narrowed, never widened$",
+            r"^space='x=9': n\.x: 9 is outside 1\.\.3; a space can be narrowed, never widened$",
         ),
         ("x=0.1..1", Float(0.3, 2), UsageError, r"n\.x: 0\.1 is outside 0\.3\.\.2; .* never widened$"),
         ("x=2..4", Int(1, 3), UsageError, r"n\.x: 4 is outside 1\.\.3"),
@@ -113,6 +115,14 @@ def test_mistake_is_named(text: str, domain: Domain, error: type[UsageError], me
         parse_set(text).apply(domain, "n.x")
 
 
+def test_mistake_is_named_as_a_flag_on_the_command_line() -> None:
+    with pytest.raises(UsageError) as error:
+        parse_set("x=9").apply(Int(1, 3), "n.x")
+    assert error.value.on_command_line() == (
+        "--set x=9: n.x: 9 is outside 1..3; a space can be narrowed, never widened"
+    )
+
+
 def test_mapping_reads_scalars_lists_and_ranges() -> None:
     space = {"steps": 4, "coding": ["sac", "rate"], "neuron.*.threshold": "0.5..1.0", "neuron.lif.detach_reset": False}
     assert parse_mapping(space, "study.yaml") == [
@@ -124,7 +134,7 @@ def test_mapping_reads_scalars_lists_and_ranges() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {"low": 1}, [1, None], [[1]]])
-def test_mapping_refuses_what_is_no_value(value: object) -> None:
+def test_mapping_refuses_what_is_not_a_value(value: object) -> None:
     with pytest.raises(
         UsageError, match=r"^study\.yaml: space: steps: .* is not a value, a list of values or LOW\.\.HIGH$"
     ):
@@ -134,32 +144,3 @@ def test_mapping_refuses_what_is_no_value(value: object) -> None:
 def test_mapping_refuses_an_empty_list() -> None:
     with pytest.raises(UsageError, match=r"^study\.yaml: steps has no value$"):
         parse_mapping({"steps": []}, "study.yaml")
-
-
-def test_study_file_is_a_mapping(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_text("trials: 20\nspace:\n  steps: 2..4\n", encoding="utf-8")
-    assert read_study_file(path) == {"trials": 20, "space": {"steps": "2..4"}}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", r"study\.yaml: a study file is a mapping of option: value, see examples/study\.yaml$"),
-        (b"- 1\n- 2\n", r"study\.yaml: a study file is a mapping"),
-        (b"1: one\n", r"study\.yaml: a study file is a mapping"),
-        (b"a: [1\n", r"study\.yaml: not readable as YAML: .* line 2"),
-        (b"a: \xff\xfe\n", r"study\.yaml: not readable as YAML: 'utf-8' codec"),
-    ],
-)
-def test_study_file_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_bytes(content)
-    with pytest.raises(UsageError, match=message) as caught:
-        read_study_file(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_study_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.yaml: No such file or directory$"):
-        read_study_file(tmp_path / "none.yaml")
