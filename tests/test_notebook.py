@@ -1,8 +1,9 @@
-"""A search from a notebook: it shows itself, and leaves the notebook's process as it was."""
+"""README's Python in a notebook: a search shows itself, and leaves the notebook's process as it was."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,35 +21,34 @@ def state():
 
 before = state()
 """
-SEARCH: Final = """
-search = spikefront.run(
-    "digits",
-    trials=3,
-    epochs=2,
-    space={"coding": "direct", "backbone": "mlp", "neuron": ["lif", "if"], "steps": (2, 4)},
-    workers=2,
-    name="notebook",
-)
-"""
 SHOW: Final = "search"
 AFTER: Final = """
 after = state()
 print(json.dumps({"before": before, "after": after, "trials": len(search.trials), "front": len(search.front())}))
 """
-LOADED: Final = "spikefront.load_search()"
+EXPORT: Final = """
+from spikefront.plugins.tasks.digits import Digits
+
+search.export(search.knee.number, "net.pt")
+images = Digits().search_data(None, 1).validation.inputs
+"""
+README: Final = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Return the cells after they ran in a kernel of their own, in an empty folder."""
+def cells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the cells by their source, after they ran in a kernel of their own, in an empty folder."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    search, *further, predict = blocks
+    assert "spikefront.run(" in search
+    assert "spikefront.load(" in predict
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (BEFORE, SEARCH, SHOW, AFTER, LOADED)]
+    sources = (BEFORE, search, SHOW, AFTER, *further, EXPORT, predict)
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
     client = NotebookClient(notebook, timeout=250, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     client.execute()
-    assert (Path(folder) / "searches/notebook/journal.log").exists()
-    cells: list[Any] = notebook.cells
-    return cells
+    return {cell.source: cell for cell in notebook.cells} | {"predicted": notebook.cells[-1]}
 
 
 def html(cell: Any) -> str:
@@ -63,20 +63,21 @@ def printed(cell: Any) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_search_shows_picture_and_table_of_its_front(cells: list[Any]) -> None:
-    shown = html(cells[2])
+def test_a_search_shows_picture_and_table_of_its_front(cells: dict[str, Any]) -> None:
+    shown, counted = html(cells[SHOW]), printed(cells[AFTER])
 
-    assert '<img alt="Front of notebook" src="data:image/svg+xml;base64,' in shown
+    assert '<img alt="Front of digits-' in shown
+    assert 'src="data:image/svg+xml;base64,' in shown
     assert "<table" in shown
-    assert shown.count("<tr") == printed(cells[3])["front"] + 1  # and the head
-    assert printed(cells[3])["trials"] == 3
+    assert shown.count("<tr") == counted["front"] + 1  # and the head
+    assert counted["trials"] == 6
 
 
 @pytest.mark.slow
-def test_a_loaded_search_shows_the_same(cells: list[Any]) -> None:
-    table, again = (html(cell).partition("<table")[2] for cell in (cells[2], cells[4]))
+def test_an_exported_network_predicts(cells: dict[str, Any]) -> None:
+    (shown,) = [output for output in cells["predicted"].outputs if output.output_type == "execute_result"]
 
-    assert table == again
+    assert shown.data["text/plain"].startswith("tensor([")
 
 
 OF_MLFLOW: Final = {
@@ -88,8 +89,8 @@ OF_MLFLOW: Final = {
 
 
 @pytest.mark.slow
-def test_the_process_is_left_as_it_was(cells: list[Any]) -> None:
-    states = printed(cells[3])
+def test_the_process_is_left_as_it_was(cells: dict[str, Any]) -> None:
+    states = printed(cells[AFTER])
     before, after = states["before"], states["after"]
 
     environment, left = before.pop("environment"), after.pop("environment")
