@@ -20,6 +20,21 @@ from spikefront.searchspace import UsageError
 LOGGERS = ("ray", "ray.tune", "ray.train", "ray.data")
 
 
+@pytest.fixture(autouse=True)
+def as_before_ray_was_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_CLIENT_MODE", raising=False)
+
+
+@pytest.mark.parametrize(("set_to", "left"), [("0", None), ("1", "1")])  # Ray's import sets 0, a user 1
+def test_what_ray_sets_when_it_is_imported_is_removed(
+    set_to: str, left: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_CLIENT_MODE", set_to)
+    with environment({}):
+        pass
+    assert os.environ.get("RAY_CLIENT_MODE") == left
+
+
 def test_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKEFRONT_SET", "before")
     monkeypatch.delenv("SPIKEFRONT_UNSET", raising=False)
