@@ -59,7 +59,9 @@ def rungs_of(settings: SearchSettings) -> dict[str, str]:
     """Return the rungs that successive halving uses, as the option ``rungs`` reads them; empty without it."""
     if not settings.early_stopping or "halving" not in _names(settings):
         return {}
-    used = settings.rung_shares or rung_shares(reduction=settings.reduction)
+    parts = {narrowing.pattern: narrowing for narrowing in split_narrowings(settings.narrowings)[1]}
+    given = parts.get("stopping.halving.reduction")  # it holds over --reduction
+    used = settings.rung_shares or rung_shares(reduction=int(given.values[0]) if given else settings.reduction)
     return {"rungs": ",".join(f"{share:g}" for share in used)}
 
 

@@ -9,7 +9,14 @@ import pytest
 from spikefront.plugins import Registry
 from spikefront.plugins.stopping.halving import Halving
 from spikefront.plugins.stopping.silent import Silent
-from spikefront.runners.engine.parts import make_rules, make_sampler, objectives_of, refuse_unused, split_narrowings
+from spikefront.runners.engine.parts import (
+    make_rules,
+    make_sampler,
+    objectives_of,
+    refuse_unused,
+    rungs_of,
+    split_narrowings,
+)
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES, Objective, UnknownName, UsageError
 
@@ -102,6 +109,29 @@ def test_settings_of_a_part_that_a_search_does_not_have_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         refuse_unused(SearchSettings(**options), registry)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": 2},
+        {"rungs": "0.2,0.5"},
+        {"space": "stopping.halving.reduction=4"},
+        {"space": "stopping.halving.reduction=4", "reduction": 2},
+    ],
+)
+def test_rungs_that_are_recorded_are_those_that_the_rule_uses(registry: Registry, options: dict[str, Any]) -> None:
+    settings = SearchSettings(stopping="halving", **options)
+    (halving,) = make_rules(settings, registry)
+    assert isinstance(halving, Halving)
+    recorded = SearchSettings(rungs=rungs_of(settings)["rungs"]).rung_shares
+    assert recorded == pytest.approx(halving._rungs.shares)
+
+
+@pytest.mark.parametrize("options", [{"stopping": "silent"}, {"early_stopping": False}])
+def test_without_halving_no_rungs_are_recorded(options: dict[str, Any]) -> None:
+    assert rungs_of(SearchSettings(**options)) == {}
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "gp", "random"])
