@@ -5,7 +5,6 @@
 exported network. The names are listed in ``__init__.pyi``; each is imported when it is first used.
 """
 
-from importlib import metadata
 from typing import Any
 
 import lazy_loader
@@ -19,5 +18,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # 30 ms that help need not take
+
         return metadata.version("spikefront")
     return _lazy(name)
