@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# One process for each core, up to four, with one thread each. A file's tests stay in one process, which starts Ray once for
+# them; the longest files come first. Bytecode is kept, since many tests start Python.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install search test test-all lint format bench bench-science chaos release-check clean
@@ -16,10 +19,10 @@ search: $(STAMP) ## search a small space on the digits data, then print the fron
 	$(BIN)/spikefront pareto
 
 test: $(STAMP) ## run the quick tests
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: $(STAMP) .venv/.events ## run all tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 lint: $(STAMP) ## check style, format, types and import arrows
 	$(BIN)/ruff check

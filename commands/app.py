@@ -95,6 +95,10 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    plugins_dir: Annotated[
+        list[Path] | None,
+        typer.Option("--plugins-dir", metavar="FOLDER", help="Folder with plugin files that define commands"),
+    ] = None,
 ) -> None:
     """Find the spiking-network codings on the accuracy/energy Pareto front."""
 

@@ -21,9 +21,14 @@ def test_file_is_replaced_as_a_whole(tmp_path: Path, unique: bool) -> None:
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, unique: bool) -> None:
     path = tmp_path / "net.pt"
     path.write_text("old")
-    with pytest.raises(OSError, match="full"), replaced(path, unique=unique) as part:
-        part.write_text("half")
-        raise OSError("full")
+
+    def write() -> None:
+        with replaced(path, unique=unique) as part:
+            part.write_text("half")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        write()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("net.pt", "old")]
 
 

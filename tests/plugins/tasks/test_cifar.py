@@ -213,7 +213,5 @@ def test_download_is_held_to_its_checksum(
     assert published.find(None, "cifar10").read_bytes() == b"abc"
     with pytest.raises(UsageError, match=rf"^CIFAR-10: what {server}a\.tar\.gz gives is not the published b\.tar\.gz"):
         replace(published, name="b.tar.gz", md5="0" * 32).find(None, "cifar10")
-    with pytest.raises(
-        UsageError, match=r"^CIFAR-10: gone\.tar\.gz can't be downloaded \(HTTPError\); give data_dir="
-    ):
+    with pytest.raises(UsageError, match=r"^CIFAR-10: gone\.tar\.gz can't be downloaded \(HTTPError\); give data_dir="):
         replace(published, name="gone.tar.gz", url=server + "gone").find(None, "cifar10")

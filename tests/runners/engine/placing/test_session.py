@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
 
 from spikefront.runners.engine.placing.session import (
     DRIVER_ENVIRONMENT,
@@ -66,3 +67,28 @@ def test_address_that_is_none_is_refused_before_ray_starts(tmp_path: Path) -> No
         pytest.fail("it began")
     assert not ray.is_initialized()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "127.0.0.1:1",
+            r"address='127\.0\.0\.1:1': no Ray cluster answers \(Connection refused\); start one with: ray start",
+        ),
+        ("somewhere", r"address='somewhere' must read HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_one_clear_error(tmp_path: Path, address: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        RaySession(SearchSettings("digits", name="s", folder=tmp_path, address=address)).__enter__()
+    assert not (tmp_path / "s").exists()
+
+
+def test_more_gpus_than_there_are_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    settings = SearchSettings(name="s", folder=tmp_path, gpus_per_trial=torch.cuda.device_count() + 1)
+    with (
+        RaySession(settings) as session,
+        pytest.raises(UsageError, match=r"gpus_per_trial=\d\.0 is more than the \d GPUs"),
+    ):
+        session.wait()

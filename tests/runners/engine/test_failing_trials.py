@@ -1,0 +1,74 @@
+"""Failing trials of a real search: each is recorded with its reason, and the search goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+Search = Callable[..., Any]
+
+FAILING_PLUGINS = """
+import os
+import torch
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
+
+class Raises(Coding):
+    name = "raises"
+    def encode(self, x):
+        raise RuntimeError("no spikes today")
+
+class NotANumber(Coding):
+    name = "not-a-number"
+    def decode(self, output):
+        return super().decode(output) * float("nan")
+
+class Liar(Coding):
+    name = "liar"
+    def encode(self, x):
+        return Signal(x.unsqueeze(0) / 2, self.steps, Kind.BINARY)
+
+class Endless(Coding):
+    name = "endless"
+    def decode_operations(self, output):
+        return Operations(adds=float("inf"))
+
+class Dies(Coding):
+    name = "dies"
+    def encode(self, x):
+        os._exit(1)
+
+@hookimpl
+def register_codings(register):
+    for coding in (Raises, NotANumber, Liar, Endless, Dies):
+        register(coding)
+"""
+REASONS = {
+    "raises": "RuntimeError: no spikes today",
+    "not-a-number": "loss is nan at epoch 1",
+    "liar": "EdgeKindError: the edge into backbone.layers.1 is declared binary but carries ",
+    "endless": "energy_nj is inf at epoch 1",
+    "dies": "lost its worker",
+}
+
+
+def test_failing_trials_say_why_and_the_search_goes_on(
+    tmp_path: Path, search_alone: Search, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "failing.py").write_text(FAILING_PLUGINS)
+    codings = "coding=direct," + ",".join(REASONS)
+    outcome, diary, trials = search_alone(codings, plugins_dir=(folder,), trials=14, sampler="random", seed=3)
+    assert sum(outcome.states.values()) == 14
+    assert {candidate.coding.name for candidate in diary.candidates.values()} == {"direct", *REASONS}
+    for number, (state, reason, _, _) in diary.ends.items():
+        coding = diary.candidates[number].coding.name
+        assert state == ("COMPLETE" if coding == "direct" else "FAIL"), (coding, reason)
+        assert reason.startswith(REASONS.get(coding, "")), (coding, reason)
+        assert trials[number].user_attrs["outcome"]["reason"] == reason
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.FAIL}
+    assert capsys.readouterr().out == ""  # stdout is for results, whatever Ray has to say about dead workers
