@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 def codings(
     search: SearchName = None, *, tracking_uri: TrackingUri = None, experiment: Experiment = None
 ) -> pd.DataFrame:
-    """Return a row for each coding: its evaluated trials, those on the front, best quality and least energy.
-
-    Args:
-        search: name of the search; None for the newest.
-        tracking_uri: MLflow server or store.
-        experiment: MLflow experiment.
-    """
+    """Return a row for each coding: its evaluated trials, those on the front, best quality and least energy."""
     import pandas as pd
 
     import spikefront
