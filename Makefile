@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# One process for each core, up to four, with one thread each. A file's tests stay in one process, which starts Ray once for
-# them; the longest files come first. Bytecode is kept, since many tests start Python.
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Three processes, since tests also wait for servers and timers, with one thread each. A file's tests stay in one process, which
+# starts Ray once for them; the longest files come first. Bytecode is kept, since many tests start Python.
+TEST_PROCESSES ?= 3
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install search test test-all lint format bench bench-science chaos release-check clean

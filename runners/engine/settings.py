@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args
 
 from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
-from spikefront.searchspace.limits import NO_LIMITS, Limits
+from spikefront.searchspace.objectives import NO_LIMITS, Limits
 from spikefront.searchspace.options import (
     Declared,
     Option,
