@@ -205,7 +205,7 @@ class _Ledger:
     def spare(self) -> Job | None:
         """Return the next less urgent job: a trial so far, the hypervolume, ranks that changed behind the front.
 
-        Each job is returned once, so one that fails for good does not block the others.
+        Each job is returned once, so that one that is given up does not block the others.
         """
         for number, pending in self._pending.items():
             del self._pending[number]

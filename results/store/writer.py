@@ -39,7 +39,7 @@ class Writer:
         patience_s: after ``close``, how long to continue without any success.
 
     Attributes:
-        lost: labels of the jobs that failed for good.
+        lost: labels of the jobs that were given up after their last try.
         error: the last error, in one line.
     """
 

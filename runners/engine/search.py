@@ -165,7 +165,7 @@ class SearchRun:
                 rule.restore(number, state)
 
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
-        """Let Tune run trials until the searcher has no more, or the search is to end."""
+        """Run trials on Ray Tune until the searcher has no more, or the search is to end."""
         self._searcher.end_if_reached()
         tuner = tune.Tuner(
             tune.with_resources(trainable_for(self.settings, data), trial_resources(self.settings.gpus_per_trial)),

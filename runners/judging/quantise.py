@@ -98,7 +98,7 @@ def rounded(x: Tensor, scale: float, bits: int) -> Tensor:
 
 @contextmanager
 def rounding(network: Network, scales: Mapping[str, float], bits: int) -> Iterator[None]:
-    """Let synapses read rounded values inside the context.
+    """Round the inputs of synapses inside the context.
 
     Args:
         network: the network.

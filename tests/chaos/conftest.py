@@ -91,7 +91,7 @@ class Search:
         return sum(trial.state.is_finished() for trial in self.trials())
 
     def check_journal(self, count: int) -> None:
-        """Check that the journal is whole, and that each of ``count`` trials ended once for good."""
+        """Check that the journal is complete, and that each of ``count`` trials has one final outcome."""
         for line in self.path.read_bytes().splitlines(True):
             assert line.endswith(b"\n")
             json.loads(line)

@@ -33,7 +33,7 @@ def begin() -> list[str]:
 
 
 def finished(search: Search) -> Ended:
-    """Return trials that have ended for good, with their states and values."""
+    """Return the trials that have a final outcome, with their states and values."""
     done = (trial for trial in search.trials() if trial.state.is_finished())
     return {trial.number: (trial.state, trial.values) for trial in done if not trial.user_attrs["outcome"]["again"]}
 

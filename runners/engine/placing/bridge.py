@@ -177,7 +177,7 @@ class StudySearcher(Searcher):
             self._end(trial_id, "COMPLETE", "")
 
     def fail(self, trial_id: str, reason: str) -> None:
-        """Record that a trial failed for good."""
+        """Record a trial that failed after its last try."""
         hang = hang_file(checkpoint_file(self._weights, self._running[trial_id].number))
         self._end(trial_id, "FAIL", reason_of_hang(hang) or reason)
 
@@ -186,7 +186,7 @@ class StudySearcher(Searcher):
         self._end_search(f"broken off: {error.strerror}")
 
     def _inherit_checkpoint(self, before: int, number: int) -> None:
-        """Let a trial that is evaluated again go on where the one before it was."""
+        """Rename the checkpoint of an earlier trial to that of the trial that evaluates its candidate again."""
         with suppress(FileNotFoundError):
             os.replace(checkpoint_file(self._weights, before), checkpoint_file(self._weights, number))
         hang_file(checkpoint_file(self._weights, before)).unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def decode(digits: Tensor, base: float = 2.0) -> Tensor:
 
 
 def encode(values: Tensor, steps: int, **hyperparameters: Any) -> Tensor:
-    """Let base-2 neurons emit the digits of their values, loaded at once; shape ``(T, 1, N)``."""
+    """Return the digits that base-2 neurons emit of values loaded at once; shape ``(T, 1, N)``."""
     current = torch.zeros(steps, 1, len(values), dtype=torch.float64)
     current[0] = 2 * values  # the first digit counts half
     digits: Tensor = neuron(silent_period=0, **hyperparameters)(current, steps)

@@ -42,7 +42,7 @@ def single(**more: Any) -> Rungs:
 
 
 def arrive(rungs: Rungs, number: int, cost: float, coding: str = "rate") -> bool:
-    """Let a trial of 20 epochs come to the rung at half; return whether it goes on."""
+    """Return whether a trial of 20 epochs goes on at the rung at half of them."""
     return rungs.decide(number, coding, 10, 20, {"cost": cost}) is None
 
 

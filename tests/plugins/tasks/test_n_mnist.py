@@ -58,11 +58,18 @@ def test_one_recording_of_each_class_validates(nmnist: Path) -> None:
 
 
 def test_a_search_reads_train_only_and_a_test_test_only(folder: Path) -> None:
-    for part, read in (("Test", NMNIST().search_data), ("Train", NMNIST().test_data)):
-        path = next((folder / part).rglob("*.bin"))
+    readers = {
+        "Train": lambda: NMNIST().search_data(folder, 2).train.inputs.clone(),
+        "Test": lambda: NMNIST().test_data(folder, 2).inputs.clone(),
+    }
+    for damaged, other in (("Test", "Train"), ("Train", "Test")):
+        before = readers[other]()
+        path = next((folder / damaged).rglob("*.bin"))
         whole = path.read_bytes()
         path.write_bytes(whole[:-1])
-        read(folder, 2)
+        assert torch.equal(readers[other](), before)
+        with pytest.raises(UsageError, match=path.name):
+            readers[damaged]()
         path.write_bytes(whole)
 
 

@@ -76,7 +76,7 @@ def their_spikes(path: Path, encoded: Tensor) -> tuple[dict[str, Tensor], Tensor
     return {name: torch.stack(spikes) for name, spikes in seen.items()}, torch.stack(outputs)
 
 
-def compare(model: Model, inputs: Tensor, path: Path) -> None:
+def assert_same_spikes(model: Model, inputs: Tensor, path: Path) -> None:
     """Check that SpikingJelly's spikes are ours, in each layer."""
     encoded, ours, output = our_spikes(model, inputs)
     export_nir(model, path)
@@ -105,7 +105,7 @@ def test_spikingjelly_fires_the_same_spikes_on_100_images(
     model.network.to(dtype)
     inputs = registry.get("task", "digits")().prepare(data.validation.inputs[:100])
 
-    compare(model, inputs.to(dtype), tmp_path / "net.nir")
+    assert_same_spikes(model, inputs.to(dtype), tmp_path / "net.nir")
 
 
 @pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
@@ -121,7 +121,7 @@ def test_spikingjelly_fires_the_same_spikes_on_100_images_of_clothes(registry: R
         network.train()(task.prepare(data.train.inputs[:256]))  # gives batch norm statistics to fold
     model = Model(describe(candidate, data, registry, metrics={}), network.state_dict(), registry)
 
-    compare(model, task.prepare(data.validation.inputs[:100]), tmp_path / "net.nir")
+    assert_same_spikes(model, task.prepare(data.validation.inputs[:100]), tmp_path / "net.nir")
 
 
 def test_file_holds_equations_in_seconds_and_what_it_was_made_from(trained: Trained, tmp_path: Path) -> None:
