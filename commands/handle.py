@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spikefront.commands.printing import Conclusions
     from spikefront.results.compare import Comparison
     from spikefront.results.searches import StoredSearch
+    from spikefront.results.store.connection import Store
     from spikefront.runners.deploy.model import Model
     from spikefront.runners.engine.search import SearchOutcome
     from spikefront.runners.engine.settings import SearchSettings
@@ -30,7 +31,9 @@ class Search:
     It shows itself in a notebook as picture and table of its front.
 
     Args:
-        stored: the search, as the store has it.
+        store: where it is. It is read when something of the search is first asked for, so that a search that has ended
+            is returned even when the store is down by then.
+        name: its name.
         settings: options that it ran with; None where it was loaded.
         outcome: how it ended; None where it was loaded.
 
@@ -41,16 +44,18 @@ class Search:
     """
 
     def __init__(
-        self, stored: StoredSearch, settings: SearchSettings | None = None, outcome: SearchOutcome | None = None
+        self, store: Store, name: str, settings: SearchSettings | None = None, outcome: SearchOutcome | None = None
     ) -> None:
-        self._stored = stored
+        self._store = store
+        self.name = name
         self.settings = settings
         self.outcome = outcome
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._stored.name
+    @cached_property
+    def _stored(self) -> StoredSearch:
+        from spikefront.results.searches import StoredSearch
+
+        return StoredSearch.open(self._store, self.name)
 
     @property
     def task(self) -> str:
@@ -79,8 +84,7 @@ class Search:
 
     @property
     def _where(self) -> dict[str, Any]:
-        store = self._stored.store
-        return {"tracking_uri": store.uri, "experiment": store.experiment}
+        return {"tracking_uri": self._store.uri, "experiment": self._store.experiment}
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -167,7 +171,8 @@ def load_search(
     from spikefront.results.searches import StoredSearch
     from spikefront.results.store.connection import Store
 
-    return Search(StoredSearch.open(Store(tracking_uri, experiment), search))
+    store = Store(tracking_uri, experiment)
+    return Search(store, StoredSearch.open(store, search).name)
 
 
 def trial_of(run: str, search: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 
 from spikefront.commands.app import add_command, with_arguments
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
+from spikefront.searchspace.errors import UsageError
 
 if TYPE_CHECKING:
     from spikefront.commands.handle import Search
@@ -35,6 +36,8 @@ def _with_options_of(declaration: Callable[P, Any]) -> Callable[[Callable[[dict[
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if len(args) > 1:
+                raise UsageError(f"{function.__name__} takes the task without a name, and all else by name: trials=24")
             return function({**dict(zip(signature.parameters, args, strict=False)), **kwargs})
 
         call.__signature__ = signature  # type: ignore[attr-defined]
@@ -58,7 +61,6 @@ def run(given: dict[str, Any]) -> Search:
         UsageError: before any trial starts, when anything asked for makes no sense.
     """
     from spikefront.commands.handle import Search
-    from spikefront.results.searches import StoredSearch
     from spikefront.results.store.connection import Store
     from spikefront.runners.engine.memory.resume import resumed_settings
     from spikefront.runners.engine.study_file import read_settings
@@ -67,7 +69,7 @@ def run(given: dict[str, Any]) -> Search:
     store = Store(settings.tracking_uri, settings.experiment)
     outcome = _search(settings, store)
     _keep_report(store, str(settings.name))
-    return Search(StoredSearch.open(store, settings.name), settings, outcome)
+    return Search(store, str(settings.name), settings, outcome)
 
 
 def _search(settings: SearchSettings, store: Any) -> SearchOutcome:

@@ -120,8 +120,8 @@ class Rungs:
 
     def state(self, number: int | None = None) -> list[RungRecord]:
         """Return the records of all trials, or of one, for ``restore``."""
-        records = (record for entries in self._entries for record in entries.values())
-        return [deepcopy(record) for record in records if number is None or record["number"] == number]
+        wanted = (entries.keys() if number is None else entries.keys() & {number} for entries in self._entries)
+        return [deepcopy(entries[key]) for entries, keys in zip(self._entries, wanted, strict=True) for key in keys]
 
     def restore(self, records: Iterable[RungRecord]) -> None:
         """Add records of an earlier run, in any order. Those of rungs that no longer exist are left out."""

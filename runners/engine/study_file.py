@@ -55,7 +55,7 @@ def read_settings(given: Mapping[str, Any]) -> SearchSettings:
     if "config" in options:
         path = named_option("config").read(options["config"])
         stored, sources, narrowings = _read_study(path)
-    own = SearchSettings(space=options.get("space")).narrowings
+    own = named_option("space").read(options.pop("space")) if "space" in options else ()
     # a flag overrides the study file
     merged = {narrowing.pattern: narrowing for narrowing in (*narrowings, *own)}
     sources = {name: source for name, source in sources.items() if name not in options}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spikefront.commands.handle import Search
 from spikefront.commands.run import _keep_report, _print_outcome
 from spikefront.plugins import load_registry
 from spikefront.results.store.connection import Store
@@ -15,6 +16,7 @@ from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.search import SearchOutcome
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.engine.study_file import read_settings
+from spikefront.searchspace import UsageError
 
 
 def ended(judged: int, reason: str = "all trials done", **options: Any) -> Any:
@@ -81,3 +83,17 @@ def test_what_a_search_runs_with_is_recorded_whether_it_was_asked_for_or_not() -
     assert (by_default["trials"], by_default["rungs"], by_default["space"]) == ("24", "0.15,0.45", "whole")
     without = recorded(task="digits", early_stopping=False)
     assert (without["early_stopping"], without.get("rungs")) == ("False", None)
+
+
+def test_a_search_that_has_ended_is_returned_even_when_its_store_is_gone() -> None:
+    search = Search(Store("sqlite:///none.db"), "gone", *ended_of(judged=2))
+    assert search.name == "gone"
+    assert search.outcome is not None
+    assert search.outcome.judged == 2
+    with pytest.raises(UsageError, match=r"^no search found in sqlite:///"):
+        _ = search.trials
+
+
+def ended_of(judged: int) -> tuple[SearchSettings, SearchOutcome]:
+    search = ended(judged)
+    return search.settings, search.outcome
