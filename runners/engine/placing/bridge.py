@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -24,8 +25,10 @@ from spikefront.runners.engine.memory.study import Cost, StudyRecord
 from spikefront.runners.engine.placing.files import FAILURE, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
-from spikefront.runners.failures import LOST_WORKER
+from spikefront.runners.failures import LOST_WORKER, one_line
 from spikefront.searchspace import Callbacks, Candidate, Space, State, Trial, Value
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class StudySearcher(Searcher):
         self._workers = workers
         self._weights = weights
         self._end_search = end
-        self._rules = tuple(rules)
+        self._rules = list(rules)
         self._cost = cost
         self._target = target
         self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
@@ -148,17 +151,21 @@ class StudySearcher(Searcher):
             return None
         self.on_trial_result(trial_id, result)
         trial = Trial(running.number, "RUNNING", running.flat, running.metrics, epoch=running.epoch)
-        reason = None
-        try:
-            for rule in self._rules:
+        for rule in list(self._rules):
+            try:
                 reason = rule.decide(trial, running.history)
                 self._record.note_state(running.number, rule.name, rule.state(running.number))
-                if reason is not None:
-                    self._stopped[trial_id] = reason
-                    break
-        except JournalError as error:
-            self._break_off(error)
-        return reason
+            except JournalError as error:
+                self._break_off(error)
+                return None
+            except Exception as error:  # a plugin may raise anything; the search goes on
+                self._rules.remove(rule)
+                _log.warning("stopping rule %s failed and is left out from now on: %s", rule.name, one_line(error))
+                continue
+            if reason is not None:
+                self._stopped[trial_id] = reason
+                return reason
+        return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:

@@ -1,20 +1,21 @@
-"""Between Tune and the study: who is asked when, and when there is no more to ask for."""
+"""The searcher between Tune and the study: open trials, the end of the search, and rules that stop trials."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
 
-from spikefront.plugins import load_registry
+from spikefront.plugins import StoppingRule, load_registry
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.searchspace import ENERGY, Callbacks, Objective, Space, parse_set
+from spikefront.searchspace import ENERGY, Callbacks, Objective, Space, Trial, parse_set
 
 REGISTRY = load_registry(third_parties=False)
 OBJECTIVES = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
@@ -36,9 +37,7 @@ def result(quality: float) -> dict[str, Any]:
     return {"epoch": 2, "metrics/quality": quality, "metrics/energy_nj": 10.0, "metrics/seconds": 1.0}
 
 
-def test_nobody_is_asked_for_more_than_there_are_workers_so_that_each_answer_knows_every_result(
-    record: StudyRecord, searcher: StudySearcher
-) -> None:
+def test_at_most_one_suggestion_per_worker_is_open(record: StudyRecord, searcher: StudySearcher) -> None:
     first, second = searcher.suggest("a"), searcher.suggest("b")
     assert (first["number"], second["number"]) == (0, 1)
     assert searcher.suggest("c") is None  # Tune asks again
@@ -53,6 +52,51 @@ def test_last_trials_know_how_long_the_others_take(searcher: StudySearcher) -> N
     searcher.suggest("a")
     assert math.isinf(searcher.others_s())  # there is enough left for every worker
     searcher.suggest("b")
-    assert math.isinf(searcher.others_s())  # nobody has predicted anything, so nothing is held back
+    assert math.isinf(searcher.others_s())  # nothing was predicted, so nothing is held back
     searcher.end_all("PRUNED", "time is up")
     assert math.isinf(searcher.others_s())
+
+
+class Stops(StoppingRule):
+    """Stops every trial."""
+
+    name = "stops"
+
+    def decide(self, trial: Trial, history: Mapping[int, Mapping[str, float]]) -> str | None:
+        return f"enough at epoch {trial.epoch} of {trial.budget}"
+
+
+class Raises(StoppingRule):
+    """Fails at its first decision."""
+
+    name = "raises"
+
+    def decide(self, trial: Trial, history: Mapping[int, Mapping[str, float]]) -> str | None:
+        raise ZeroDivisionError("no epochs")
+
+
+class Unstorable(StoppingRule):
+    """Has a state that is not JSON."""
+
+    name = "unstorable"
+
+    def decide(self, trial: Trial, history: Mapping[int, Mapping[str, float]]) -> str | None:
+        return None
+
+    def state(self, number: int) -> object:
+        return object()
+
+
+@pytest.mark.parametrize("faulty", [Raises, Unstorable])
+def test_a_rule_that_fails_is_left_out_and_the_others_go_on(
+    faulty: type[StoppingRule], record: StudyRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = Space(REGISTRY, "digits", [parse_set("training.epochs=4")])
+    searcher = StudySearcher(record, space, Callbacks(), 3, 2, tmp_path, lambda reason: None, rules=[faulty(), Stops()])
+    for trial in ("a", "b"):
+        searcher.suggest(trial)
+        assert searcher.decide(trial, result(0.5)) == "enough at epoch 2 of 4"
+    assert [line for line in caplog.messages if f"stopping rule {faulty.name} failed" in line] == caplog.messages
+    assert len(caplog.messages) == 1  # not again for the second trial
+    searcher.on_trial_complete("a", result(0.5))
+    assert record.earlier[0].state == "PRUNED"
