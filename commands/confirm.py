@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from spikefront.commands.app import command
 from spikefront.commands.options import DataDir, Experiment, Folder, PluginsDir, SearchName, TrackingUri
+from spikefront.commands.printing import Conclusions, print_conclusions
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, number, text, whole
 
 if TYPE_CHECKING:
-    from spikefront.commands.printing import Conclusions, Format
     from spikefront.results.confirmations import Confirmations
     from spikefront.runners.engine.settings import SearchSettings
 
@@ -20,14 +20,8 @@ DEFAULT_SEEDS: Final = 5
 _MOST_SEEDS: Final = 1000
 
 
-def _print(found: Conclusions, format_: Format) -> None:
-    from spikefront.commands.printing import print_conclusions
-
-    print_conclusions(found, format_)
-
-
 @command(
-    _print,
+    print_conclusions,
     about="Retrain the front with several seeds and evaluate it on the test split.",
     example="confirm --seeds 5 --workers 2",
     formats=True,
@@ -58,7 +52,6 @@ def confirm(
     Raises:
         UsageError: before any training starts, when an option makes no sense.
     """
-    from spikefront.commands.printing import Conclusions
     from spikefront.results.confirmations import Confirmations
     from spikefront.results.store.connection import Store
     from spikefront.runners.engine.settings import SearchSettings
@@ -73,7 +66,7 @@ def confirm(
             workers=workers,
             gpus_per_trial=gpus_per_training,
             address=address,
-            energy_model=known.search.options.get("energy_model", "horowitz-45nm"),
+            energy_model=known.search.energy_model,
             data_dir=data_dir,
             plugins_dir=plugins_dir,
         )

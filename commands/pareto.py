@@ -7,22 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from spikefront.commands.app import command
 from spikefront.commands.options import Experiment, SearchName, TrackingUri
+from spikefront.commands.printing import print_rows
 from spikefront.searchspace.options import Option, energy, many, number, switch, text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spikefront.commands.printing import Format
-
-
-def _print(frame: pd.DataFrame, format_: Format) -> None:
-    from spikefront.commands.printing import print_rows
-
-    print_rows(frame, format_)
-
 
 @command(
-    _print,
+    print_rows,
     about="Print the front of a search.",
     example="pareto digits-1 --min-quality 0.95 --max-energy 200nJ --format csv",
     formats=True,

@@ -6,22 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from spikefront.commands.app import command
 from spikefront.commands.options import PluginsDir
+from spikefront.commands.printing import print_rows
 from spikefront.searchspace.options import Option, text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spikefront.commands.printing import Format
-
-
-def _print(frame: pd.DataFrame, format_: Format) -> None:
-    from spikefront.commands.printing import print_rows
-
-    print_rows(frame, format_)
-
 
 @command(
-    _print,
+    print_rows,
     about="List the plugins that were found.",
     example="plugins --kind coding --plugins-dir my_plugins",
     formats=True,

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spikefront.commands.app import command
 from spikefront.commands.options import DataDir, Experiment, Folder, PluginsDir, SearchName, TrackingUri
-
-if TYPE_CHECKING:
-    from spikefront.commands.printing import Conclusions, Format
-
-
-def _print(found: Conclusions, format_: Format) -> None:
-    from spikefront.commands.printing import print_conclusions
-
-    print_conclusions(found, format_)
+from spikefront.commands.printing import Conclusions, print_conclusions
 
 
 @command(
-    _print,
+    print_conclusions,
     about="Compare front members with ANNs of the same backbone, full-precision and quantised.",
     example="twin digits-1",
     formats=True,
@@ -43,7 +34,6 @@ def twin(
     Raises:
         UsageError: before any training starts, when an option makes no sense.
     """
-    from spikefront.commands.printing import Conclusions
     from spikefront.results.store.connection import Store
     from spikefront.results.twins import Twins
     from spikefront.runners.engine.settings import SearchSettings
@@ -53,7 +43,7 @@ def twin(
     settings = SearchSettings(
         name=known.search.name,
         folder=folder,
-        energy_model=known.search.options.get("energy_model", "horowitz-45nm"),
+        energy_model=known.search.energy_model,
         data_dir=data_dir,
         plugins_dir=plugins_dir,
     )

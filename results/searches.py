@@ -15,6 +15,7 @@ from spikefront.results.store.connection import Store, tag_is
 from spikefront.results.store.reading import MemberFiles, read_files, read_json, read_trials, search_runs, trial_runs
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.front import Front
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
 from spikefront.searchspace.trial import Trial, last_tries
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _NAMES: Final = 20
 """Most names in an error message."""
-_ENERGY_MODEL: Final = "horowitz-45nm"
 
 
 class StoredSearch:
@@ -75,6 +75,11 @@ class StoredSearch:
         """The task's own name for quality, for example ``accuracy``."""
         tagged = self.run.data.tags.get(schema.QUALITY)
         return tagged or str(self.artifact(schema.FRONT_FILE).get("quality", "quality"))
+
+    @property
+    def energy_model(self) -> str:
+        """Name of its energy model."""
+        return self.options.get("energy_model", DEFAULT_ENERGY_MODEL)
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -163,7 +168,7 @@ class StoredSearch:
                 for kind, value in trial.versions.items()
                 if kind != "energy"
             },
-            energy_model=priced or self.options.get("energy_model", _ENERGY_MODEL),
+            energy_model=priced or self.energy_model,
             commit=self.artifact(schema.ENVIRONMENT_FILE).get("git_commit") or "",
             confirmed=self._confirmed(run),
         )

@@ -39,9 +39,9 @@ def losses(points: ArrayLike, objectives: Sequence[Objective]) -> Losses:
         raise ValueError(f"points have shape {scaled.shape}, but there are {len(objectives)} objectives")
     for column, axis in enumerate(objectives):
         values = scaled[:, column] if axis.floor is None else np.maximum(scaled[:, column], axis.floor)
-        told = np.log10(values) if axis.log else scaled[:, column]
-        worst, best = axis.told(axis.worst), axis.told(axis.best)
-        scaled[:, column] = (told - best) / (worst - best)
+        values = np.log10(values) if axis.log else scaled[:, column]
+        worst, best = axis.scaled(axis.worst), axis.scaled(axis.best)
+        scaled[:, column] = (values - best) / (worst - best)
     return scaled
 
 
@@ -132,7 +132,7 @@ def objective_vector(metrics: Mapping[str, float], objectives: Sequence[Objectiv
     problem = next(filter(None, (axis.problem(metrics) for axis in objectives)), None)
     if problem is not None:
         raise ValueError(problem)
-    return [axis.told(metrics[axis.metric]) for axis in objectives]
+    return [axis.scaled(metrics[axis.metric]) for axis in objectives]
 
 
 class Front:

@@ -80,7 +80,7 @@ class Objective:
             return f"{self.metric} is {value:g}"
         return None
 
-    def told(self, value: float) -> float:
+    def scaled(self, value: float) -> float:
         """Return the value as the sampler sees it: its logarithm where the axis is logarithmic."""
         if not self.log:
             return value
@@ -88,8 +88,8 @@ class Objective:
 
     def loss(self, value: float) -> float:
         """Return the value on a scale to be minimised, on which ``best`` is 0 and ``worst`` is 1."""
-        worst, best = self.told(self.worst), self.told(self.best)
-        return (self.told(value) - best) / (worst - best)
+        worst, best = self.scaled(self.worst), self.scaled(self.best)
+        return (self.scaled(value) - best) / (worst - best)
 
     def format(self, value: float | None) -> str:
         """Write a value with its unit; empty for None and NaN."""
@@ -109,6 +109,9 @@ class Objective:
         """Return the fields that JSON holds: all but ``measure``."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "measure"}
 
+
+DEFAULT_ENERGY_MODEL: Final = "horowitz-45nm"
+"""Energy model of a search that names none."""
 
 ENERGY: Final = Objective(
     "energy_nj", maximize=False, worst=1e7, best=1.0, log=True,

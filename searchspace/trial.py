@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from spikefront.searchspace.domains import Value
-from spikefront.searchspace.objectives import Objective
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, Objective
 
 State = Literal["COMPLETE", "FAIL", "PRUNED"]
 """How a trial ended: evaluated at full budget, failed, or stopped early."""
@@ -93,7 +93,7 @@ class SearchInfo:
     options: Mapping[str, Value]
     plugins: Mapping[str, str]
     earlier: tuple[Trial, ...] | None = None
-    energy_model: str = "horowitz-45nm"
+    energy_model: str = DEFAULT_ENERGY_MODEL
 
 
 def last_tries(trials: Mapping[int, Trial] | list[Trial]) -> list[Trial]:

@@ -43,7 +43,7 @@ class ObjectiveContract:
             assert objective.metric not in metrics, "a metric that is measured needs no measure="
             metrics[objective.metric] = objective.measure(metrics)
         assert objective.problem(metrics) is None
-        assert math.isfinite(objective.told(metrics[objective.metric]))
+        assert math.isfinite(objective.scaled(metrics[objective.metric]))
 
     def test_writes_its_values(self, objective: Objective) -> None:
         assert objective.title

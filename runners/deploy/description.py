@@ -11,6 +11,7 @@ import torch
 from spikefront.plugins import Registry, SearchData
 from spikefront.searchspace import Candidate, Value, from_flat
 from spikefront.searchspace.candidate import JOINT_FAMILIES
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
 
 
@@ -101,7 +102,7 @@ def describe(
     *,
     metrics: Mapping[str, float],
     plugins: Mapping[str, str] | None = None,
-    energy_model: str = "horowitz-45nm",
+    energy_model: str = DEFAULT_ENERGY_MODEL,
     origin: Origin | None = None,
     confirmation: Spread | None = None,
 ) -> Description:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args
 
 from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
-from spikefront.searchspace.objectives import NO_LIMITS, Limits
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, NO_LIMITS, Limits
 from spikefront.searchspace.options import (
     Declared,
     Option,
@@ -77,7 +77,7 @@ class SearchSettings:
     """Epochs of each candidate; short for --set training.epochs=N."""
     objective: Annotated[str | Sequence[str], Option("What to search", many(text))] = ()
     """Objective besides quality and energy, such as latency or parameters; repeatable."""
-    energy_model: Annotated[str, Option("What to search", text)] = "horowitz-45nm"
+    energy_model: Annotated[str, Option("What to search", text)] = DEFAULT_ENERGY_MODEL
     """Prices of operations; see: spikefront plugins --kind energy."""
 
     trials: Annotated[

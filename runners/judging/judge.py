@@ -22,6 +22,7 @@ from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.seeding import fixed_randomness, seed_everything
 from spikefront.runners.judging.training import Trainer, evaluate, evenly
 from spikefront.searchspace import Candidate, from_flat
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 
 MEASURING_SAMPLES = 128
 """Number of validation samples, evenly spaced, on which operations are counted."""
@@ -230,7 +231,7 @@ def judge(
     registry: Registry | None = None,
     data: SearchData | None = None,
     data_dir: Path | None = None,
-    energy_model: str = "horowitz-45nm",
+    energy_model: str = DEFAULT_ENERGY_MODEL,
     device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,

@@ -24,14 +24,14 @@ def test_a_linear_axis_measures_shares() -> None:
 
 
 def test_logarithmic_axis_measures_decades() -> None:
-    assert ENERGY.told(1000.0) == pytest.approx(3)
+    assert ENERGY.scaled(1000.0) == pytest.approx(3)
     assert ENERGY.loss(1000.0) == pytest.approx(3 / 7)  # ENERGY spans seven decades from 1 nJ
 
 
 def test_below_the_floor_all_values_count_the_same() -> None:
     sops = OBJECTIVES["sops"]  # twelve decades, with a floor of 1
     assert sops.floor == 1.0
-    assert sops.told(0.0) == sops.told(0.5) == sops.told(1.0) == 0.0
+    assert sops.scaled(0.0) == sops.scaled(0.5) == sops.scaled(1.0) == 0.0
     assert sops.loss(1e6) == pytest.approx(0.5)
     assert sops.problem({"sops": 0.0}) is None
     assert sops.problem({"sops": math.inf}) == "sops is inf"
