@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, count
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from spikefront.results.searches import StoredSearch
+from spikefront.results.searches import EndedFront
 from spikefront.results.store import schema
 from spikefront.results.store.artifacts import environment_json
-from spikefront.results.store.connection import Store
 from spikefront.searchspace.front import losses, nondominated
 from spikefront.searchspace.objectives import Objective
 from spikefront.searchspace.records import Repeat, Spread
@@ -30,32 +28,13 @@ Repeats = Mapping[int, Mapping[int, Mapping[str, float]]]
 """Test metrics by trial and seed."""
 
 
-class Confirmations:
+class Confirmations(EndedFront):
     """The front of one search, and the repeats of its members.
 
     The repeats are metrics of the members' runs, ``test.NAME``, with the seed for a step; a repeat that is there is not
     trained again. ``confirmed.NAME`` and ``confirmed.NAME_sd``, ``_low``, ``_high`` hold mean, standard deviation and
     95 % interval, the tag ``confirmed`` whether the member is on the front of the means.
-
-    Args:
-        store: where the search is.
-        name: its name; None for the newest.
-
-    Raises:
-        UnknownName: when there is no search of that name.
-        UsageError: when it has no front yet, or the store does not answer.
-
-    Attributes:
-        search: the search.
-        members: the members of its front, cheapest first, with typed candidates.
     """
-
-    def __init__(self, store: Store, name: str | None = None) -> None:
-        self.search = StoredSearch.open(store, name)
-        self.members = self.search.members
-        self._runs = {trial.number: trial.run_id for trial in self.members}
-        self._client = store.client
-        self._failed: dict[int, str] = {}
 
     def known(self, seeds: Iterable[int]) -> set[tuple[int, int]]:
         """Return trials and seeds of the repeats that the store has already."""
@@ -150,13 +129,6 @@ class Confirmations:
             "failed": {str(trial): reason for trial, reason in failed.items()},
         }
         self._client.log_text(self.search.run_id, json.dumps(document, indent=2), schema.CONFIRMED_FILE)
-
-    def _log(self, trial: int, metrics: Mapping[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        at = int(time.time() * 1000)
-        points = [Metric(name, value, at, step) for name, value in metrics.items() if math.isfinite(value)]
-        self._client.log_batch(self._runs[trial], metrics=points)
 
 
 def _named(name: str, spread: Spread) -> dict[str, float]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from spikefront.results.searches import StoredSearch
+from spikefront.results.searches import EndedFront
 from spikefront.results.store import schema
 from spikefront.results.store.artifacts import environment_json
 from spikefront.results.store.connection import Store
-from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair, TwinResult
+from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import format_energy, format_quality
 
@@ -26,31 +26,15 @@ NONE: Final = "none"
 """Value of the tag ``twin`` of a member that has none; ``twin.reason`` has the reason."""
 
 
-class Twins:
+class Twins(EndedFront):
     """The front of one search, and the results of its members' twins on the same validation split.
 
     Metrics of the members' runs hold them, ``twin.ann.quality``, ``twin.quantised.energy_nj`` and so on; the tag
     ``twin`` holds the verdict. What the store has is not measured again.
-
-    Args:
-        store: where the search is.
-        name: its name; None for the newest.
-
-    Raises:
-        UnknownName: when there is no search of that name.
-        UsageError: when it has no front yet, or the store does not answer.
-
-    Attributes:
-        search: the search.
-        members: the members of its front, cheapest first, with typed candidates.
     """
 
     def __init__(self, store: Store, name: str | None = None) -> None:
-        self.search = StoredSearch.open(store, name)
-        self.members = self.search.members
-        self._runs = {trial.number: trial.run_id for trial in self.members}
-        self._client = store.client
-        self._failed: dict[int, str] = {}
+        super().__init__(store, name)
         self._missing = [
             trial for trial in self.members if schema.TWIN not in self._client.get_run(trial.run_id).data.tags
         ]
@@ -81,24 +65,13 @@ class Twins:
                 self._client.set_tag(run, schema.TWIN, comparison.verdict)
                 line = f"no twin ({reason})"
             else:
-                self._log(run, comparison.twins, comparison.verdict)
+                self._log(trial, _metrics(comparison.twins))
+                self._client.set_tag(run, schema.TWIN, comparison.verdict)  # last: with it nothing is measured again
                 line = _line(comparison.twins, comparison.verdict)
             head = f"[{next(number)}/{len(self._missing)}] trial {trial}: "
             print(head + line, file=stream or sys.stderr, flush=True)
 
         return take
-
-    def _log(self, run: str, twins: TwinPair, verdict: str) -> None:
-        from mlflow.entities import Metric, RunTag
-
-        values = {"quantised.bits": float(twins.bits)} | _named("ann", twins.ann) | _named("quantised", twins.quantised)
-        at = int(time.time() * 1000)
-        points = [
-            Metric(f"{schema.TWIN_METRIC}{name}", value, at, 0)
-            for name, value in values.items()
-            if math.isfinite(value)
-        ]
-        self._client.log_batch(run, metrics=points, tags=[RunTag(schema.TWIN, verdict)])
 
     def conclude(self) -> tuple[pandas.DataFrame, list[str]]:
         """Write all comparisons to ``twins.json``, and summarise them.
@@ -133,13 +106,12 @@ class Twins:
         return found | {"candidate": trial.candidate, "metrics": trial.metrics}
 
 
-def _named(name: str, twin: TwinResult) -> dict[str, float]:
-    return {
-        f"{name}.quality": twin.quality,
-        f"{name}.energy_nj": twin.energy_nj,
-        f"{name}.macs": twin.macs,
-        f"{name}.break_even_rate": twin.break_even_rate,
-    }
+def _metrics(twins: TwinPair) -> dict[str, float]:
+    """Return the metrics of twins under the names that the store has."""
+    found = {f"{schema.TWIN_METRIC}quantised.bits": float(twins.bits)}
+    for name, twin in (("ann", twins.ann), ("quantised", twins.quantised)):
+        found |= {f"{schema.TWIN_METRIC}{name}.{metric}": value for metric, value in asdict(twin).items()}
+    return found
 
 
 def _line(twins: TwinPair, verdict: str) -> str:
