@@ -194,6 +194,8 @@ def add_command(
         for option in [key for key in flags if key.startswith("flag_")]:
             _merge(flags, option.removeprefix("flag_"), flags.pop(option))
         given = {key: value for key, value in flags.items() if value not in (None, [])}
+        if "resume" not in given:  # a resumed search has the folders that it began with
+            given = {**_from_environment(options), **given}
         found = function(**given)
         if show is not None:
             show(found, format_) if formats else show(found)
@@ -210,6 +212,12 @@ def add_command(
     run.__doc__ = about
     called = name or function.__name__.replace("_", "-")
     to.command(called, cls=GroupedCommand, epilog=f"Example: spikefront {example}")(run)
+
+
+def _from_environment(options: Mapping[str, Declared]) -> dict[str, list[str]]:
+    """Return the options whose variable is set; several folders are separated as in ``PATH``."""
+    variables = {name: os.environ.get(declared.option.envvar, "") for name, declared in options.items()}
+    return {name: text.split(os.pathsep) for name, text in variables.items() if options[name].option.envvar and text}
 
 
 _KINDS: Final[Mapping[object, type]] = {whole: int, number: float, switch: bool}
@@ -240,10 +248,7 @@ def _parameters(declared: Declared) -> Iterator[inspect.Parameter]:
         flag = declared.flag
         if kind is bool:
             flag = flag if declared.default is False and not option.both else f"{flag}/--no-{flag.removeprefix('--')}"
-        note = typer.Option(
-            flag, help=help_text, metavar=metavar, rich_help_panel=option.group or None,
-            envvar=option.envvar or None, show_envvar=False,
-        )  # fmt: skip
+        note = typer.Option(flag, help=help_text, metavar=metavar, rich_help_panel=option.group or None)
         annotation: Any = Annotated[kind if required else kind | None, note]
         yield _parameter(declared.name, annotation, inspect.Parameter.empty if required else None)
         return
@@ -325,7 +330,7 @@ def _packages_have_commands() -> bool:
 
 def _plugin_files(arguments: Sequence[str]) -> Iterator[Path]:
     """Yield the plugin files that define commands; others are not imported for the command line's sake."""
-    folders = [os.environ.get(PLUGINS_VARIABLE, "")]
+    folders = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
     for position, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
         if flag == "--plugins-dir":
