@@ -149,7 +149,7 @@ def test_damaged_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("tonic")
 @pytest.mark.parametrize(("task", "name"), [(DVS128Gesture, "DVSGesture"), (CIFAR10DVS, "CIFAR10DVS")])
 def test_missing_folder_is_named_and_nothing_is_downloaded(tmp_path: Path, task: type[Task], name: str) -> None:
-    with pytest.raises(UsageError, match=rf"^--data-dir {tmp_path}: no folder {name} there, as tonic unpacks it$"):
+    with pytest.raises(UsageError, match=rf"^data_dir='{tmp_path}': no folder {name} there, as tonic unpacks it$"):
         task().search_data(tmp_path, 3)
     (tmp_path / name).mkdir()
     with pytest.raises(UsageError, match=rf"{name}: no recordings of {name} \(Train\)$"):
