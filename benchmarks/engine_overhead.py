@@ -59,7 +59,7 @@ def seconds_to_first_trial() -> float:
 
 
 class Clock(Callbacks):
-    """Notes when trials end and how long their evaluation took."""
+    """Times when trials ended and how long their evaluation took."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

@@ -71,7 +71,7 @@ def sleeper(epoch_s: float, workers: int, folder: Path) -> Any:
 
 
 class Watch(Callbacks):
-    """Notes when workers slept, and how far the driver's processor time was at each trial's end."""
+    """Times when workers slept, and the driver's processor time at each trial's end."""
 
     def __init__(self, workers: int, window_s: float) -> None:
         self._workers = workers

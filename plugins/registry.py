@@ -211,13 +211,13 @@ class Registry:
         return {f"{kind}.{name}": e.version for kind, names in self.entries.items() for name, e in names.items()}
 
 
-def load_registry(plugin_dirs: Sequence[Path] = (), *, third_parties: bool = True) -> Registry:
+def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -> Registry:
     """Find and register all plugins.
 
     Set ``SPIKEFRONT_TRACE_PLUGINS=1`` to print each hook call to stderr.
 
     Args:
-        plugin_dirs: folders whose ``.py`` files are plugins.
+        folders: folders whose ``.py`` files are plugins.
         third_parties: whether to load installed packages with an entry point in group ``spikefront``.
 
     Raises:
@@ -226,7 +226,7 @@ def load_registry(plugin_dirs: Sequence[Path] = (), *, third_parties: bool = Tru
     registry = Registry()
     for name, axis in OBJECTIVES.items():
         registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", _own_version())
-    for source, load, release in _sources(plugin_dirs, third_parties):
+    for source, load, release in _sources(folders, third_parties):
         try:
             module = load()
             _register(registry, module, source, release)
@@ -239,7 +239,7 @@ def load_registry(plugin_dirs: Sequence[Path] = (), *, third_parties: bool = Tru
 _Source = tuple[str, Callable[[], ModuleType], str]
 
 
-def _sources(plugin_dirs: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
+def _sources(folders: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
     own = _own_version()
     for kind in KINDS.values():
         if not kind.package:
@@ -250,7 +250,7 @@ def _sources(plugin_dirs: Sequence[Path], third_parties: bool) -> Iterator[_Sour
     if third_parties:
         for point in entry_points(group="spikefront"):
             yield point.value, point.load, point.dist.version if point.dist else "unknown"
-    for folder in plugin_dirs:
+    for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"--plugins-dir {folder}: no such folder")
         for path in sorted(folder.glob("*.py")):

@@ -321,7 +321,7 @@ def _draw_front(axes: Axes, course: Course, colour: str, marker: str, edge: floa
 
 
 def _label_energies(axes: Axes, decades: float) -> None:
-    """Put as many labels as there is room for: on a short axis Matplotlib's own overlap, on a narrow one they lack."""
+    """Label as many energies as there is room for; Matplotlib's own overlap on a short axis, lack on a narrow one."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     subs = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0) if decades > 0.5 else None

@@ -98,15 +98,15 @@ def look(index: int) -> dict[str, Any]:
 
 
 def _draw_steps(axes: Axes, front: Front) -> None:
-    """Draw the best quality for each budget. With more than two objectives, only what counts in this plane."""
+    """Draw the best quality for each budget, or for each value to be reached; only what counts in this plane."""
     plane = (front.objectives[0], front.across)
     points = np.array([[position(trial, axis) for axis in plane] for trial in front.members])
     points = points[nondominated(losses(points, plane))]
-    points = points[np.argsort(points[:, 1])]
-    right = axes.get_xlim()[1]
-    x, y = [*points[:, 1], right], [*points[:, 0], points[-1, 0]]
+    points = points[np.argsort(losses(points, plane)[:, 1])]
+    limits = axes.get_xlim()
+    x, y = [*points[:, 1], limits[0 if front.across.maximize else 1]], [*points[:, 0], points[-1, 0]]
     axes.step(x, y, where="post", color=_INK, lw=1.4, zorder=3)
-    axes.set_xlim(right=right)
+    axes.set_xlim(limits)
 
 
 def _draw_legend(figure: Figure, axes: Axes) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, tag_is
 from spikefront.results.store.reading import MemberFiles, read_files, read_json, read_trials, search_runs, trial_runs
+from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
@@ -167,7 +168,7 @@ class StoredSearch:
             plugins={
                 f"{kind}.{value.partition(' ')[0]}": value.partition(" ")[2]
                 for kind, value in trial.versions.items()
-                if kind != "energy"
+                if kind in JOINT_FAMILIES
             },
             energy_model=priced or self.energy_model,
             commit=self.artifact(schema.ENVIRONMENT_FILE).get("git_commit") or "",

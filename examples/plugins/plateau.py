@@ -18,7 +18,7 @@ class PlateauConfig:
 
 
 class Plateau(StoppingRule):
-    """Stops a trial whose quality has not improved for some epochs."""
+    """Stopping of trials whose quality has not improved for some epochs."""
 
     name = "plateau"
     Config = PlateauConfig

@@ -65,7 +65,7 @@ class SEWResNetConfig:
 
 
 class Logic(Counted):
-    """Joins two edges by ``and`` or ``iand``, on spikes, whatever a coding says that each is worth.
+    """Junction of two edges by ``and`` or ``iand``, on spikes, whatever a coding says that each is worth.
 
     What passes is worth the product of both coefficients (``and``), or that of S (``iand``). A negative spike of A
     inhibits like a positive one; a gated spike passes, or inhibits, in part.

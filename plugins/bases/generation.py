@@ -24,7 +24,7 @@ _PICTURE_SEED: Final = 20_235
 
 
 class ImageGeneration(Task):
-    """Makes images like those of ``source``.
+    """Generation of images like those of ``source``.
 
     Attributes:
         source: a classification task whose inputs are images, which ``prepare`` scales to [0, 1].

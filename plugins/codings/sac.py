@@ -98,7 +98,7 @@ class StepCoefficients(nn.Module):
 
 
 class WeightedSpikes(Between):
-    """Attaches coefficients to a layer's spikes; the synapse behind applies them where that is cheapest."""
+    """Coefficients attached to a layer's spikes; the synapse behind applies them where that is cheapest."""
 
     def __init__(self, config: SACConfig, steps: int, channels: int | None) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from spikefront.plugins.network.operations import Counts
 
 
 class EnergyModel(Plugin):
-    """Prices operation counts.
+    """A model of energy: prices for counts of operations.
 
     Attributes:
         technology: process and voltage that the prices hold for.

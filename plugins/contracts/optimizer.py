@@ -11,7 +11,7 @@ from spikefront.plugins.contracts.plugin import SelfConfigured
 
 
 class Optimizer(SelfConfigured):
-    """Makes the optimiser of one training run. It is its own config, a frozen dataclass, as a ``Surrogate`` is.
+    """The optimiser of one training run. It is its own config, a frozen dataclass, as a ``Surrogate`` is.
 
     Attributes:
         lr: learning rate at the start, a field of each optimiser, since a good range depends on the optimiser.

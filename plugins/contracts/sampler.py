@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Sampler(Plugin):
-    """Makes the Optuna sampler that proposes the candidates of a search: Optuna's own, OptunaHub's, or another.
+    """The Optuna sampler that proposes the candidates of a search: Optuna's own, OptunaHub's, or another.
 
     The study has two or more objectives, and its space is conditional and define-by-run: which hyperparameters a
     candidate has is known only while it is drawn. A sampler that needs a fixed space (``infer_relative_search_space``)

@@ -38,7 +38,7 @@ class SiteInfo:
 
 
 class Sites(Protocol):
-    """Makes spiking sites. A backbone calls it wherever a neuron belongs, in the order of the forward pass."""
+    """Factory of spiking sites. A backbone calls it wherever a neuron belongs, in the order of the forward pass."""
 
     def __call__(
         self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
@@ -98,7 +98,7 @@ class Site(nn.Module):
 
 
 class SiteFactory:
-    """Makes the sites of one network, numbering them; ``finish`` adds the coding's modules once all are known.
+    """Factory of one network's sites, numbered; ``finish`` adds the coding's modules once all are known.
 
     Args:
         make_neuron: makes the neuron of one site.

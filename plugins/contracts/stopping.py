@@ -11,7 +11,7 @@ from spikefront.searchspace.trial import Trial
 
 
 class StoppingRule(Plugin):
-    """Stops trials early. One instance serves one search, on the driver; the search waits for each call.
+    """A rule that stops trials early. One instance serves one search, on the driver; the search waits for each call.
 
     Args:
         config: its ``Config``, or None for the defaults.

@@ -117,7 +117,7 @@ def read_pickle(content: bytes, where: str) -> Any:
 
 
 class _Plain(pickle.Unpickler):
-    """Knows the three names that a pickled array consists of, under NumPy's old name and its new one."""
+    """Unpickler of the three names that a pickled array consists of, under NumPy's old name and its new one."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {

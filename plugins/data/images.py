@@ -159,7 +159,7 @@ def pixels(source: Source, name: str, size: int, channels: int) -> Pixels:
 
 
 class _opened:
-    """Opens an image; whatever its reading raises inside becomes one line that names it."""
+    """An open image; whatever its reading raises inside becomes one line that names it."""
 
     def __init__(self, source: Source, name: str) -> None:
         self._where = f"{source.path}: image {name}"

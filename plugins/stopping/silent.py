@@ -69,7 +69,7 @@ class SilentConfig:
 
 
 class Silent(StoppingRule):
-    """Stops networks that are silent or saturated, at chance for some epochs."""
+    """Stopping of networks that are silent or saturated, at chance for some epochs."""
 
     name = "silent"
     Config = SilentConfig

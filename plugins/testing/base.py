@@ -100,7 +100,7 @@ def assert_survive_fresh_process(plugins: Sequence[type[Plugin]]) -> None:
 
 
 class NumberedSites(SiteFactory):
-    """Makes real sites and notes in which order the forward pass reaches them.
+    """Real sites, with the order in which the forward pass reaches them.
 
     Attributes:
         reached: their numbers, in the order they were called.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from spikefront.searchspace.candidate import FAMILIES
 from spikefront.searchspace.domains import Value
 from spikefront.searchspace.objectives import (
     ENERGY,
@@ -114,7 +115,8 @@ def trial_tags(
         NUMBER: str(number),
         STATE: "RUNNING",
     }
-    for kind, name in {"energy": search.energy_model, **flat}.items():
+    plugins = {family.removeprefix("training."): flat.get(family) for family in FAMILIES}
+    for kind, name in {**plugins, "energy": search.energy_model}.items():
         if (plugin := f"{kind}.{name}") in search.plugins:
             tags[f"{PLUGIN}{kind}"] = f"{name} {search.plugins[plugin]}"
     return tags | ({} if retry_of is None else {RETRY_OF: str(retry_of)})

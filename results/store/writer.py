@@ -31,7 +31,7 @@ class Job:
 
 
 class Writer:
-    """Runs jobs one after the other in its own thread.
+    """A queue of jobs, run one after the other in a thread of its own.
 
     Args:
         worth_retrying: called with the error and how often the job has been tried; returns whether to try again.

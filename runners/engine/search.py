@@ -224,7 +224,7 @@ def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
 
 
 class EndOfSearch(tune.Stopper):
-    """Ends a search when its time is up or at the first Ctrl-C; a second Ctrl-C kills it.
+    """The end of a search by its time limit or by the first Ctrl-C; a second Ctrl-C kills it.
 
     Attributes:
         reason: why the search was ended early; empty while it was not.

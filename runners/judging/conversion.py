@@ -25,7 +25,7 @@ CALIBRATION_SAMPLES = 512
 
 
 class Converter:
-    """Turns a candidate's ANN into its spiking network.
+    """Conversion of a candidate's ANN into its spiking network.
 
     Args:
         candidate: the candidate.

@@ -32,7 +32,7 @@ Loaded = TypeVar("Loaded")
 
 
 class Trainer:
-    """Trains a network, epoch by epoch.
+    """Training of a network, epoch by epoch.
 
     Args:
         network: the network, on the device.

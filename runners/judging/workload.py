@@ -61,7 +61,7 @@ class Workload:
 
 
 class Workloads:
-    """Predicts the evaluation time of candidates of one task.
+    """Predicted evaluation times of the candidates of one task.
 
     Args:
         registry: contains the plugins.

@@ -87,6 +87,7 @@ def search(tmp_path: Path) -> Callable[..., SearchInfo]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "journal.log").write_text("a journal\n")
         plugins = {"task.digits": "0.1.0", "coding.direct": "0.1.0", "coding.sac": "sha256:1", "energy.loihi": "2.0"}
+        plugins |= {"optimizer.adam": "0.1.0", "surrogate.atan": "0.2.0"}
         options: dict[str, Value] = {"seed": 3, "energy": "loihi", "tracking_uri": "http://me:secret@server"}
         options["space.--set steps=4"] = "steps"
         return SearchInfo(

@@ -40,6 +40,16 @@ def test_the_axis_beside_quality_is_labelled_and_scaled_by_its_objective(axis: O
     assert np.asarray(steps.get_xydata())[:-1].tolist() == [[1.0, 0.5], [8.0, 0.9]]
 
 
+def test_of_an_axis_where_more_is_better_the_steps_show_the_best_quality_at_least_there() -> None:
+    sparsity = Objective("sparsity", maximize=True, worst=0.0, best=1.0)
+    points = ((0.9, 0.2), (0.5, 0.8), (0.4, 0.3), (0.7, 0.6))
+    trials = [Trial(number, metrics={"quality": q, "sparsity": s}) for number, (q, s) in enumerate(points)]
+    (axes,) = draw(Front((QUALITY, sparsity), trials), "accuracy").axes
+    (steps,) = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    left, _ = axes.get_xlim()
+    assert np.asarray(steps.get_xydata()).tolist() == [[0.8, 0.5], [0.6, 0.7], [0.2, 0.9], [left, 0.9]]
+
+
 def test_a_value_below_the_floor_is_drawn_at_the_floor() -> None:
     front = Front((QUALITY, OBJECTIVES["sops"]), [Trial(0, metrics={"quality": 0.5, "sops": 0.0})])
     (axes,) = draw(front, "accuracy").axes

@@ -114,7 +114,8 @@ def test_a_search_is_opened_with_its_trials_and_front(front: SearchInfo, candida
     assert {number: trial.state for number, trial in by_number.items()} == dict.fromkeys(range(3), "COMPLETE")
     assert by_number[1].candidate == candidate().flat()  # typed, as it was
     assert by_number[1].metrics["energy_nj"] == 20.0
-    assert by_number[1].versions == {"task": "digits 0.1.0", "coding": "direct 0.1.0", "energy": "loihi 2.0"}
+    assert by_number[1].versions["coding"] == "direct 0.1.0"
+    assert by_number[1].versions["surrogate"] == "atan 0.2.0"
     assert all(0 <= trial.ended_s <= stored.seconds for trial in stored.trials)
     assert [trial.number for trial in stored.front.members] == [0, 2]
     assert [trial.number for trial in stored.members] == [0, 2]

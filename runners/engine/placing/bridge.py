@@ -249,7 +249,7 @@ class StudySearcher(Searcher):
 
 
 class HalvingScheduler(FIFOScheduler):
-    """Asks at every result but a trial's last whether the trial goes on.
+    """Tune's scheduler for stopping rules, asked at every result but a trial's last whether the trial goes on.
 
     Tune calls it before the searcher. Of a result that stops a trial, the searcher hears in ``on_trial_complete``.
 

@@ -25,7 +25,7 @@ _TORCH: Final = tuple(os.path.join(folder, "") for folder in torch.__path__)
 
 
 class Watchdog:
-    """Ends this process after a time limit, even in C code that keeps Python's lock.
+    """A time limit after which this process ends, even in C code that keeps Python's lock.
 
     Args:
         path: file for the reason and all stacks; every node must see it.

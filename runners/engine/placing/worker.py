@@ -97,7 +97,7 @@ class Checkpoint:
 
 
 class CandidateTrainable(tune.Trainable):
-    """Evaluates one candidate, then the next. A failure is reported, not raised, so that the actor can be reused.
+    """Evaluation of one candidate, then the next. A failure is reported, not raised, so that the actor can be reused.
 
     A trial that lost its worker goes on from its checkpoint on another worker.
     """

@@ -19,7 +19,7 @@ class _Measured:
 
 
 class CostModel:
-    """Predicts the seconds that a candidate's evaluation takes: a count of its operations, corrected by measurements.
+    """Predicted seconds of a candidate's evaluation: a count of its operations, corrected by measurements.
 
     The correction is the mean of log(measured / counted) over the last trials, and one trial that was right: each
     weighs 1, and 4 more for each of coding, neuron and backbone that it has in common with the candidate.

@@ -24,18 +24,18 @@ _TRIES: Final = 3  # a plugin may be broken, but not every one
 
 
 class CountingProcess:
-    """Counts as ``Workloads`` does, in a process of its own that starts at once, in the background.
+    """``Workloads`` in a process of its own, which starts at once, in the background.
 
     A candidate whose count fails, ends the process or takes more than ten seconds gets infinite cost. After three lost
     processes every candidate does.
 
     Args:
-        plugin_dirs: folders with loose plugin files.
+        folders: folders with loose plugin files.
         speed: of what a trial runs on.
     """
 
-    def __init__(self, plugin_dirs: tuple[Path, ...], speed: Speed) -> None:
-        self._first = (plugin_dirs, speed)
+    def __init__(self, folders: tuple[Path, ...], speed: Speed) -> None:
+        self._first = (folders, speed)
         self._data: tuple[Any, ...] | None = None
         self._lost = 0
         self._process = self._start()
@@ -106,8 +106,8 @@ def counting_process(settings: SearchSettings) -> Iterator[CountingProcess | Non
 
 
 def _serve(questions: IO[bytes], answers: IO[bytes]) -> None:
-    plugin_dirs, speed = pickle.load(questions)
-    registry = load_registry(plugin_dirs)
+    folders, speed = pickle.load(questions)
+    registry = load_registry(folders)
     import torch
 
     torch.zeros(1, device="meta").relu()  # the first one takes a second; do it before anybody waits

@@ -123,6 +123,8 @@ def test_a_search_is_found_again_with_plain_mlflow(search: Search, candidate: Ma
         "plugin.task": "digits 0.1.0",
         "plugin.coding": "direct 0.1.0",
         "plugin.energy": "loihi 2.0",
+        "plugin.optimizer": "adam 0.1.0",
+        "plugin.surrogate": "atan 0.2.0",
         "mlflow.parentRunId": top.info.run_id,
     }
     assert tags.items() <= runs[4].data.tags.items()

@@ -101,7 +101,13 @@ def test_a_trial_is_read_from_what_was_written(
     assert trial.candidate == flat
     assert trial.metrics == {"quality": 0.5}
     assert trial.ended_s == 4.5
-    assert trial.versions == {"task": "digits 0.1.0", "coding": "sac sha256:1", "energy": "loihi 2.0"}
+    assert trial.versions == {
+        "task": "digits 0.1.0",
+        "coding": "sac sha256:1",
+        "energy": "loihi 2.0",
+        "optimizer": "adam 0.1.0",
+        "surrogate": "atan 0.2.0",
+    }
     running = schema.make_trial("run", None, 0, {schema.NUMBER: "0"}, {}, {})
     assert math.isnan(running.ended_s)
     assert running.retry_of is None
