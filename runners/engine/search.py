@@ -25,6 +25,7 @@ from spikefront.runners.engine.placing.files import checkpoint_file, keep_weight
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
 from spikefront.runners.engine.placing.process_group import GroupConfig, trial_resources
 from spikefront.runners.engine.placing.session import environment
+from spikefront.runners.engine.placing.watchdog import hang_file
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.proposing.affordable import AffordableSampler
@@ -285,9 +286,9 @@ def trainable_for(settings: SearchSettings, data: ray.ObjectRef[Any]) -> Any:
 
 
 def _tidy_checkpoints(settings: SearchSettings) -> None:
-    """Delete what killed workers left half-written; what is whole is of trials that a resumed search goes on with."""
+    """Delete what killed workers left half-written or under a limit; whole checkpoints are for a resumed search."""
     folder = checkpoint_file(settings.weights, 0).parent
-    for path in folder.glob("*.part"):
+    for path in (*folder.glob("*.part"), *folder.glob(hang_file(Path("*")).name)):
         path.unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty, or was never made
         folder.rmdir()
