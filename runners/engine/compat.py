@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import ray
+from ray._private import ray_constants
 from ray.air.execution._internal import RayActorManager
 
 
@@ -41,6 +42,13 @@ PATCHES: Final = (
         "spikefront.runners.engine.compat",
         "_actor_task_failed",
         "a worker that Ray kills for its memory costs one trial, not the search",
+    ),
+    Patch(
+        "ray",
+        "2.60",
+        "spikefront.runners.engine.compat",
+        "ENABLE_RAY_CLUSTER",
+        "Ray of one machine listens on its loopback address, as it does on macOS and Windows, not on all",
     ),
     Patch(
         "optuna",
@@ -95,3 +103,14 @@ def lost_workers() -> Iterator[None]:
         yield
     finally:
         RayActorManager._actor_task_failed = original  # type: ignore[method-assign]
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Make Ray take the loopback address for that of this node; its processes listen on their node's address."""
+    original = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = original

@@ -7,6 +7,7 @@ for seconds, for every trial. docs/scaling.md has the numbers.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,6 +105,14 @@ class RankWorker:
         self._judging.restore({**state, "random": state["peers"][self._processes.rank - 1]})
 
 
+def _store(host: str, processes: int) -> TCPStore:
+    """Return a store of this process that listens on that address of its node; left to itself it listens on all."""
+    server = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    port = server.getsockname()[1]
+    listening = server.detach()  # the store closes it
+    return TCPStore(host, port, processes, is_master=True, wait_for_workers=False, master_listen_fd=listening)
+
+
 def _join(store: TCPStore, processes: Processes) -> None:
     backend = "nccl" if device() == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=processes.rank, world_size=processes.size, timeout=TIMEOUT)
@@ -134,7 +143,7 @@ class ProcessGroup:
         config, host = self._config, ray.util.get_node_ip_address()
         if dist.is_initialized():  # from before a shutdown
             dist.destroy_process_group()
-        store = TCPStore(host, 0, config.processes, is_master=True, wait_for_workers=False)
+        store = _store(host, config.processes)
         reserved = get_current_placement_group()
         assert reserved is not None, "Tune reserves one for every trial"
         here = PlacementGroupSchedulingStrategy(reserved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -12,6 +13,8 @@ from typing import Any, Final, Self
 
 import ray
 
+from spikefront.runners.engine.compat import on_loopback
+from spikefront.runners.engine.placing.authentication import prepare_token, warn_if_disabled
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
@@ -36,6 +39,13 @@ DRIVER_ENVIRONMENT: Final = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 """Environment variables of the driver, before it starts Ray."""
+
+LOCAL_ENVIRONMENT: Final = {
+    # torch.distributed's own choice is the address of the host's name
+    "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+    "NCCL_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+}
+"""Environment variables of all processes of a search on one machine, which listen on its loopback address only."""
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _LOGGERS: Final = ("ray", "ray.tune", "ray.train", "ray.data")
@@ -115,8 +125,12 @@ class RaySession:
         check_address(self._settings)
         variables = DRIVER_ENVIRONMENT
         if self._settings.address is None:  # inherited, so that the workers Ray starts ahead of need can be used
-            variables = variables | WORKER_ENVIRONMENT
+            variables = variables | WORKER_ENVIRONMENT | LOCAL_ENVIRONMENT
         self._contexts.enter_context(environment(variables))
+        warn_if_disabled()
+        if self._settings.address is None:
+            self._contexts.enter_context(on_loopback())
+            prepare_token()
         self._contexts.enter_context(_quiet_loggers())
         # stdout is for results, and Ray's threads write there whenever a node goes away, until the shutdown
         self._contexts.enter_context(redirect_stdout(self._contexts.enter_context(open(os.devnull, "w"))))
@@ -131,7 +145,12 @@ class RaySession:
         gpus = None if self._settings.gpus_per_trial else 0
         # "local": a stale address in Ray's temporary folder must not make it look for a cluster
         ray.init(
-            address="local", num_cpus=self._settings.worker_count, num_gpus=gpus, include_dashboard=False, **common
+            address="local",
+            num_cpus=self._settings.worker_count,
+            num_gpus=gpus,
+            include_dashboard=False,
+            _node_ip_address=ray.util.get_node_ip_address(),
+            **common,
         )
 
     def wait(self) -> None:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import ray
 import torch
+import torch.distributed as dist
 
+from spikefront.runners.engine.placing.process_group import _store
 from spikefront.runners.engine.placing.session import (
     DRIVER_ENVIRONMENT,
     WORKER_ENVIRONMENT,
@@ -18,6 +21,12 @@ from spikefront.runners.engine.placing.session import (
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
+LOOPBACK = {
+    "0100007F",
+    "00000000000000000000000001000000",
+    "0000000000000000FFFF00000100007F",  # IPv4's, of a socket of IPv6
+}
+"""127.0.0.1 and ::1 as /proc/net/tcp and tcp6 write them."""
 LOGGERS = ("ray", "ray.tune", "ray.train", "ray.data")
 
 
@@ -92,3 +101,45 @@ def test_more_gpus_than_there_are_is_refused_instead_of_waited_for(tmp_path: Pat
         pytest.raises(UsageError, match=r"gpus_per_trial=\d\.0 is more than the \d GPUs"),
     ):
         session.wait()
+
+
+def own_processes() -> list[Path]:
+    """Return the folders in /proc of this process and all that descend from it."""
+    found, parents = [os.getpid()], {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    for parent in found:
+        found += [pid for pid in parents if parents[pid] == parent]
+    return [Path("/proc") / str(pid) for pid in found]
+
+
+def listening(proc: Path) -> set[str]:
+    """Return the addresses at which a process listens, as the kernel's tables of it have them."""
+    rows = [line.split() for table in ("tcp", "tcp6") for line in (proc / "net" / table).read_text().splitlines()[1:]]
+    sockets = {row[9]: row[1].partition(":")[0] for row in rows if row[3] == "0A"}
+    found = set()
+    for descriptor in (proc / "fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
+    return {sockets[inode] for inode in found & sockets.keys()}
+
+
+def listen() -> set[str]:
+    """Return where a worker listens that has begun a group of processes."""
+    store = _store(ray.util.get_node_ip_address(), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    dist.all_reduce(torch.ones(1))
+    return listening(Path("/proc/self"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux has these tables")
+def test_a_search_on_this_machine_listens_on_its_loopback_address_alone(tmp_path: Path) -> None:
+    with RaySession(SearchSettings("digits", name="s", folder=tmp_path, workers=1)) as session:
+        session.wait()
+        worker = ray.get(ray.remote(listen).remote())
+        found = [((proc / "comm").read_text().strip(), listening(proc)) for proc in own_processes()]
+    assert worker == {"0100007F", "0000000000000000FFFF00000100007F"}  # of the store and of Ray
+    assert {"gcs_server", "raylet"} <= {name for name, addresses in found if addresses}
+    assert all(addresses <= LOOPBACK for _, addresses in found), found
