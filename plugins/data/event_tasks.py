@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 VALIDATION_SHARE: Final = 6
 """One in so many recordings of a class validates; a class of two to five gives one, a class of one gives none."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the cached files: raise it when what is written changes."""
 
 _SPLIT_SEED: Final = 0

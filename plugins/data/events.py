@@ -5,11 +5,13 @@ brighter (polarity 1, ON) or darker (0, OFF). The format writes it as five bytes
 
     bits 39-32  x        bits 31-24  y        bit 23  polarity        bits 22-0  time in microseconds
 
-A row of 240 is no event: the clock of the recorder wrapped, and what follows, itself included, is 2^13 us later.
+A row of 240 is no event: the clock of the recorder wrapped, and what follows, itself included, is 2^13 us later. The
+time itself wraps too, after 2^23 us (8.39 s): a fall by more than half of that is a new round, a smaller one an event
+that was written late. Events are put in the order of their times; those of one time stay as they were.
 
 Source: the page of N-MNIST (Orchard, Jayawant, Cohen & Thakor, "Converting static image datasets to spiking
 neuromorphic datasets using saccades", Frontiers in Neuroscience 9, 2015) for the bits; the authors' reader for the
-wrapped clock, which the page does not mention.
+row of 240, which the page does not mention.
 """
 
 from __future__ import annotations
@@ -26,15 +28,20 @@ Array = npt.NDArray[Any]
 EVENT: Final = np.dtype([("t", "<u4"), ("x", "<u2"), ("y", "<u2"), ("polarity", "u1")])
 """One event: microseconds since the recording began, column, row, 1 for ON and 0 for OFF."""
 
+LATEST: Final = (1 << 32) - 1
+"""The latest time that an event can have, in microseconds: 71 minutes."""
+
 BINNINGS: Final = ("time", "count")
 """How a recording is cut into frames: of equal duration, or of equally many events."""
 
 _BYTES: Final = 5
 _WRAPPED_ROW: Final = 240
 _WRAP_US: Final = 1 << 13
+_CLOCK_US: Final = 1 << 23
+_PIECE: Final = 1 << 16  # events that are decoded at once: what they take meanwhile is small
 
 
-def read_40_bit(raw: bytes, name: str) -> Array:
+def read_40_bit(raw: bytes | bytearray, name: str) -> Array:
     """Decode a recording in the 40-bit format.
 
     Args:
@@ -42,10 +49,10 @@ def read_40_bit(raw: bytes, name: str) -> Array:
         name: what to call it in messages.
 
     Returns:
-        Events ``(E,)`` of dtype ``EVENT``, in the order of the file; at least one.
+        Events ``(E,)`` of dtype ``EVENT``, in the order of their times; at least one.
 
     Raises:
-        UsageError: when it is cut short, or holds no event.
+        UsageError: when it is cut short, holds no event, or lasts longer than 71 minutes.
 
     Example:
         >>> read_40_bit(bytes([3, 7, 0x80, 0x01, 0x02]), "example").tolist()
@@ -56,15 +63,64 @@ def read_40_bit(raw: bytes, name: str) -> Array:
             f"{name}: cut short: {len(raw)} bytes are no whole number of events of {_BYTES} bytes; fetch it again"
         )
     columns = np.frombuffer(raw, np.uint8).reshape(-1, _BYTES)
-    high, middle, low = (columns[:, byte].astype(np.uint32) for byte in (2, 3, 4))
-    wrapped = columns[:, 1] == _WRAPPED_ROW
-    events: Array = np.empty(len(columns), EVENT)
-    events["t"] = ((high & 0x7F) << 16 | middle << 8 | low) + np.cumsum(wrapped, dtype=np.uint32) * _WRAP_US
-    events["x"], events["y"], events["polarity"] = columns[:, 0], columns[:, 1], high >> 7
-    events = events[~wrapped]
+    events: Array = np.empty(int(np.count_nonzero(columns[:, 1] != _WRAPPED_ROW)), EVENT)
     if not len(events):
         raise UsageError(f"{name}: no event in it; fetch it again, or remove it")
+    done, moved, clock = 0, 0, _Clock()
+    for begin in range(0, len(columns), _PIECE):
+        piece = columns[begin : begin + _PIECE]
+        wrapped = piece[:, 1] == _WRAPPED_ROW
+        later = moved + np.cumsum(wrapped, dtype=np.int64) * _WRAP_US
+        moved = int(later[-1])
+        piece, later = piece[~wrapped], later[~wrapped]
+        high, middle, low = (piece[:, byte].astype(np.int64) for byte in (2, 3, 4))
+        t = clock.unwrapped((high & 0x7F) << 16 | middle << 8 | low) + later
+        if len(t) and t.max() > LATEST:
+            raise too_long(name)
+        found = events[done : done + len(piece)]
+        found["t"], found["x"], found["y"], found["polarity"] = t, piece[:, 0], piece[:, 1], high >> 7
+        done += len(piece)
+    return in_order(events)
+
+
+class _Clock:
+    """A clock of 23 bits that is read in pieces."""
+
+    def __init__(self) -> None:
+        self._last = self._round = 0
+
+    def unwrapped(self, t: Array) -> Array:
+        """Return times ``(E,)`` that follow those of the last call, counted from the first round of the clock."""
+        if not len(t):
+            return t
+        change = np.diff(t, prepend=self._last)
+        turns = (change < -_CLOCK_US // 2).astype(np.int64) - (change > _CLOCK_US // 2)
+        rounds = self._round + np.cumsum(turns)
+        # nothing comes before the first round: such a rise is a pause
+        rounds -= np.minimum(np.minimum.accumulate(rounds), 0)
+        self._last, self._round = int(t[-1]), int(rounds[-1])
+        unwrapped: Array = t + rounds * _CLOCK_US
+        return unwrapped
+
+
+def in_order(events: Array) -> Array:
+    """Return events ``(E,)`` in the order of their times, those of one time as they were; ``events`` may be changed."""
+    if np.all(events["t"][1:] >= events["t"][:-1]):
+        return events
+    # in place, by time and then number: argsort would need another 8 bytes for each event
+    keys = events["t"].astype(np.uint64) << np.uint64(32)
+    keys |= np.arange(len(events), dtype=np.uint32)
+    keys.sort()
+    keys &= np.uint64(0xFFFFFFFF)
+    order = keys.view(np.int64)
+    for field in EVENT.names or ():
+        events[field] = events[field][order]
     return events
+
+
+def too_long(name: str) -> UsageError:
+    """Return the error for a recording whose times no ``EVENT`` can hold."""
+    return UsageError(f"{name}: its times reach beyond 71 minutes; cut it, or fetch it again")
 
 
 def refuse_outside(events: Array, size: tuple[int, int], name: str) -> None:

@@ -6,23 +6,26 @@ A data set has parts (``Train``, ``Test``) with a folder for each class and a fi
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from spikefront.plugins.data.cache import fingerprint
 from spikefront.plugins.data.events import EVENT
+from spikefront.plugins.data.zips import Unreadable, members, open_zip, read_member
 from spikefront.searchspace import UsageError
 
 Array = npt.NDArray[Any]
+
+LARGEST: Final = 1 << 26
+"""Most bytes of a recording: 13 million events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +80,20 @@ class Part:
         if self.path.is_dir():
             with _reading(self.path):
                 folders = [entry for entry in self.path.iterdir() if entry.is_dir()]
-                files = (f"{folder.name}/{file.name}" for folder in folders for file in folder.glob("[!.]*.bin"))
+                inside = (file for folder in folders for file in folder.glob("[!.]*.bin") if not file.is_dir())
+                files = (f"{file.parent.name}/{file.name}" for file in inside)
                 return [f"{folder.name}/" for folder in folders] + list(files)
         with _reading(self.path):
             return [name for name in _names(self.path, fingerprint(self.path)) if self._belongs(name)]
 
     def _belongs(self, name: str) -> bool:
         """Return whether a name within the zip is a class folder or a recording of this part."""
-        *above, last = PurePosixPath(name).parts
+        *above, last = PurePosixPath(name).parts or ("",)
         if name.endswith("/"):
             return above[-1:] == [self.name]
         return above[-2:-1] == [self.name] and last.endswith(".bin") and not last.startswith(".")
 
-    def read(self) -> Iterator[tuple[str, str, bytes]]:
+    def read(self) -> Iterator[tuple[str, str, bytes | bytearray]]:
         """Yield class, name and content of each recording, in the order of their numbers, so that classes mix.
 
         Raises:
@@ -99,13 +103,16 @@ class Part:
         places.sort(key=lambda place: (PurePosixPath(place[1]).name, place[0]))
         if self.path.is_dir():
             for label, where in places:
-                with _reading(self.path / where):
-                    content = (self.path / where).read_bytes()
-                yield label, str(self.path / where), content
+                yield label, str(self.path / where), _content(self.path / where)
             return
         with _opened(self.path) as archive:
+            entries = members(archive)
             for label, where in places:
-                yield label, f"{self.path}: {where}", _unzipped(archive, where)
+                try:
+                    content = read_member(archive, entries[where], LARGEST)
+                except Unreadable as error:
+                    raise UsageError(f"{self.path}: {where} is damaged ({error}); fetch the archive again") from error
+                yield label, f"{self.path}: {where}", content
 
     def fingerprint(self) -> str:
         """Name the state of the files: it changes with any of them."""
@@ -155,14 +162,25 @@ def find_part(name: str, data_dir: Path, folders: Sequence[str]) -> Part | None:
 def _names(path: Path, state: str) -> tuple[str, ...]:
     """List a zip, once for each ``state`` of the file: a long listing takes longer than mapping what was cached."""
     with _opened(path) as archive:
-        return tuple(archive.namelist())
+        return tuple(members(archive))
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+def _opened(path: Path) -> ZipFile:
     try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+        return open_zip(path)
+    except Unreadable as error:
         raise UsageError(f"{path}: no zip archive, or cut short ({error}); fetch it again") from error
+
+
+def _content(path: Path) -> bytes:
+    with _reading(path):
+        if not path.is_file():
+            path.stat()
+            raise UsageError(f"{path}: not a file; remove it")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise UsageError(f"{path}: {size:,} bytes, and a recording may have {LARGEST:,}; cut or remove it")
+        return path.read_bytes()
 
 
 @contextmanager
@@ -172,13 +190,6 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
-
-
-def _unzipped(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # the last where it is encrypted
-        raise UsageError(f"{archive.filename}: {name} is damaged ({error}); fetch the archive again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +230,7 @@ def write(recordings: Iterable[Recording], folder: Path) -> None:
     ends: list[int] = [0]
     with (folder / "events.bin").open("wb") as file:
         for recording in recordings:
-            file.write(recording.events.tobytes())
+            file.write(np.ascontiguousarray(recording.events).data)
             labels.append(recording.label)
             ends.append(ends[-1] + len(recording.events))
     classes = sorted(set(labels))

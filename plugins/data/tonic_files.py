@@ -13,7 +13,7 @@ import pooch
 
 from spikefront.plugins.data.cache import cached
 from spikefront.plugins.data.event_tasks import FORMAT, EventTask, PooledConfig
-from spikefront.plugins.data.events import EVENT, refuse_outside
+from spikefront.plugins.data.events import EVENT, LATEST, in_order, refuse_outside, too_long
 from spikefront.plugins.data.recordings import Recording, Recordings, as_trained, folder_fingerprint, in_share, write
 from spikefront.searchspace import UsageError, Value
 
@@ -72,9 +72,12 @@ class TonicTask(EventTask):
             name = str(opened.data[number])
             try:
                 raw, label = opened[number]
+                events = _events(raw, name)
+            except UsageError:
+                raise
             except Exception as error:  # a damaged file makes tonic's readers raise anything
-                raise UsageError(f"{name}: not readable ({type(error).__name__}: {error})") from error
-            events = _events(raw, name)
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                raise UsageError(f"{name}: not readable ({reason})") from error
             refuse_outside(events, self.size, name)
             yield Recording(str(label), events, name)
 
@@ -100,10 +103,15 @@ def _tonic(task: str) -> Any:
 
 
 def _events(raw: Array, name: str) -> Array:
-    """Turn tonic's events into ours, from the first one's time on."""
+    """Turn tonic's events into ours, from the first one's time on and in the order of their times."""
     if not len(raw):
         raise UsageError(f"{name}: no event in it")
+    t = raw["t"] - raw["t"].min()
+    if not np.all((t >= 0) & (t <= LATEST)):  # NaN too
+        raise too_long(name)
     events = np.empty(len(raw), EVENT)
-    events["t"] = raw["t"] - raw["t"].min()
-    events["x"], events["y"], events["polarity"] = raw["x"], raw["y"], raw["p"]
-    return events
+    events["t"], events["polarity"] = t, raw["p"] > 0
+    for axis in ("x", "y"):
+        whole = (raw[axis] >= 0) & (raw[axis] < 1 << 16)
+        events[axis] = np.where(whole, raw[axis], (1 << 16) - 1)  # outside of any sensor
+    return in_order(events)

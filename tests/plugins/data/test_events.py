@@ -57,7 +57,59 @@ def test_there_are_real_recordings() -> None:
 
 @given(st.lists(st.tuples(*map(st.integers, (0, 0, 0, 0), (2**23 - 1, 255, 239, 1))), min_size=1, max_size=20))
 def test_what_was_written_is_read(events: list[tuple[int, int, int, int]]) -> None:
+    in_time = sorted(events, key=lambda event: event[0])
+    assert read_40_bit(written(*in_time), "a").tolist() == in_time
+
+
+@given(st.lists(st.tuples(*map(st.integers, (0, 0, 0, 0), (2**22, 255, 239, 1))), min_size=1, max_size=20))
+def test_events_are_put_in_the_order_of_their_times_and_stay_within_one(
+    events: list[tuple[int, int, int, int]],
+) -> None:
+    assert read_40_bit(written(*events), "a").tolist() == sorted(events, key=lambda event: event[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clock_of_23_bits_is_unwrapped(seed: int) -> None:
+    """Thirty seconds, three rounds of the clock; events are written up to two seconds late."""
+    generator = np.random.default_rng(seed)
+    times = np.cumsum(generator.integers(0, 300_000, 200))
+    events = [(int(t), number % 256, number % 240, number % 2) for number, t in enumerate(times)]
+    late = sorted(events[1:], key=lambda event: event[0] + int(generator.integers(0, 2_000_000)))
+    raw = written(*((t % 2**23, *rest) for t, *rest in [events[0], *late]))  # type: ignore[arg-type]
+    assert times[-1] > 3 * 2**23
+    assert read_40_bit(raw, "a").tolist() == sorted([events[0], *late], key=lambda event: event[0])
+
+
+def test_a_pause_in_the_first_round_of_the_clock_is_no_step_back() -> None:
+    events = [(0, 1, 1, 1), (6_000_000, 2, 2, 0), (8_000_000, 3, 3, 1)]
     assert read_40_bit(written(*events), "a").tolist() == events
+
+
+def test_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    clock = generator.integers(0, 2**23, 300).tolist()
+    events = written(*((t, 1, 240 if number % 7 == 0 else 2, 1) for number, t in enumerate(clock)))
+    whole = read_40_bit(events, "a")
+    for piece in (1, 2, 50):
+        monkeypatch.setattr("spikefront.plugins.data.events._PIECE", piece)
+        assert read_40_bit(events, "a").tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("binning", ["time", "count"])
+def test_frames_do_not_depend_on_the_order_in_the_file(binning: str) -> None:
+    raw = FILES[0].read_bytes()
+    rows = np.frombuffer(raw, np.uint8).reshape(-1, 5)
+    times = [event[0] for event in read_bit_by_bit(raw)]
+    unlike = rows[np.unique(times, return_index=True)[1]]  # of events at one time the order in the file decides
+    shuffled = np.random.default_rng(0).permutation(unlike).tobytes()
+    expected = counted_one_by_one(read_bit_by_bit(unlike.tobytes()), 5, binning)
+    assert np.array_equal(to_frames(read_40_bit(shuffled, "a"), SIZE, steps=5, binning=binning), expected)
+
+
+def test_times_that_no_event_can_hold_are_refused() -> None:
+    falls = written(*((t, 1, 1, 1) for _ in range(600) for t in (0, 4_000_000, 8_000_000)))  # 600 rounds of 8.39 s
+    with pytest.raises(UsageError, match=r"^a: its times reach beyond 71 minutes; cut it, or fetch it again$"):
+        read_40_bit(falls, "a")
 
 
 def test_wrapped_clock_moves_what_follows() -> None:

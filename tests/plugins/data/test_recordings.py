@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 def contents(part: Part | None) -> list[tuple[str, str, bytes]]:
     assert part is not None
-    return [(label, name[-9:], raw) for label, name, raw in part.read()]
+    return [(label, name[-9:], bytes(raw)) for label, name, raw in part.read()]
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,46 @@ def test_one_in_six_of_each_class_validates() -> None:
     again = stratified(labels)
     assert np.array_equal(again[0], train)
     assert np.array_equal(again[1], validation)
+
+
+def test_zips_with_backslashes_give_what_folders_give(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "Train.zip", "w") as file:
+        for path in sorted((NMNIST / "Train").rglob("*.bin")):
+            file.write(path, str(path.relative_to(NMNIST)).replace("/", "\\"))
+    assert contents(find_part("Train", tmp_path, [])) == [
+        (label, name.replace("/", "\\")[-9:], raw) for label, name, raw in contents(Part(NMNIST / "Train", "Train"))
+    ]
+
+
+def test_strange_names_in_a_zip_are_passed_over(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "Train.zip", "Train")
+    with zipfile.ZipFile(archive, "a") as file:
+        for name in ("x.bin", "Train/x.bin", "", "/", "..", "Train//", "Train/3//"):
+            file.writestr(zipfile.ZipInfo(name), b"")
+    assert contents(Part(archive, "Train")) == contents(Part(NMNIST / "Train", "Train"))
+
+
+def test_recordings_that_are_too_large_are_not_read(tmp_path: Path) -> None:
+    for name in ("Train/0/1.bin", "Train/0/2.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(1 << 40)  # a hole: it takes no room
+    with pytest.raises(
+        UsageError, match=r"0/1\.bin: 1,099,511,627,776 bytes, and a recording may have 67,108,864; cut"
+    ):
+        next(Part(tmp_path / "Train", "Train").read())
+    (tmp_path / "Train/0/1.bin").unlink()
+    os.mkfifo(tmp_path / "Train/0/1.bin")  # would never end
+    with pytest.raises(UsageError, match=r"0/1\.bin: not a file; remove it$"):
+        next(Part(tmp_path / "Train", "Train").read())
+
+
+def test_recordings_of_a_zip_that_are_too_large_are_not_read(tmp_path: Path) -> None:
+    archive = zipfile.ZipFile(tmp_path / "Train.zip", "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("Train/0/1.bin", "w", force_zip64=True) as member:
+        for _ in range(80):
+            member.write(bytes(1 << 20))
+    with pytest.raises(
+        UsageError, match=r"Train/0/1\.bin is damaged \(it has 83,886,080 bytes, and may have 67,108,864"
+    ):
+        next(Part(tmp_path / "Train.zip", "Train").read())

@@ -11,7 +11,8 @@ import pytest
 
 from spikefront.plugins import Task
 from spikefront.plugins.data.event_tasks import PooledConfig
-from spikefront.plugins.data.events import EVENT, Array, to_frames
+from spikefront.plugins.data.events import EVENT, Array, refuse_outside, to_frames
+from spikefront.plugins.data.tonic_files import _events
 from spikefront.plugins.tasks.cifar10_dvs import CIFAR10DVS
 from spikefront.plugins.tasks.dvs128_gesture import DVS128Gesture
 from spikefront.plugins.testing import TaskContract
@@ -164,3 +165,16 @@ def test_without_tonic_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     )
     with pytest.raises(UsageError, match=expected):
         task().search_data(tmp_path, 3)
+
+
+def test_events_of_tonic_are_put_in_the_order_of_their_times() -> None:
+    raw = np.array([(5, 1, 2, 1), (3, 9, 9, 0), (5, 3, 4, 0), (4, 7, 7, 1)], [(name, "i8") for name in "txyp"])
+    assert _events(raw, "a").tolist() == [(0, 9, 9, 0), (1, 7, 7, 1), (2, 1, 2, 1), (2, 3, 4, 0)]
+
+
+def test_events_of_tonic_that_no_sensor_sees_are_refused() -> None:
+    raw = np.array([(5, -1, 70_000, 1)], [(name, "i8") for name in "txyp"])
+    with pytest.raises(UsageError, match=r"^a: event 0 lies at column 65535, row 65535, outside the sensor"):
+        refuse_outside(_events(raw, "a"), (128, 128), "a")
+    with pytest.raises(UsageError, match=r"^a: its times reach beyond 71 minutes"):
+        _events(np.array([(0, 1, 1, 1), (2**40, 1, 1, 1)], [(name, "i8") for name in "txyp"]), "a")
