@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import socket
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import BaseJournalBackend
 
-from spikefront.searchspace import UnknownName, UsageError
+from spikefront.runners.engine.memory.records import STUDY_ATTRIBUTE, JournalCheck, journal_fault, seal
+from spikefront.searchspace import OptionError, UnknownName, UsageError
 
 JOURNAL: Final = "journal.log"
 _LOCK: Final = "driver.lock"
+_HOLDER: Final = f"{_LOCK}.holder"
 
 
 class JournalError(OSError):
@@ -30,109 +34,158 @@ class DriverLock:
         folder: the search's folder.
 
     Raises:
-        UsageError: when another driver holds it; the text says which.
+        UsageError: when another driver holds it, of which the text says which; or when the folder can't be locked.
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / _LOCK
-        self._lock = FileLock(path)
+        self._folder = folder
+        self._lock = FileLock(folder / _LOCK)
         try:
-            self._lock.acquire(timeout=0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # without flock a lock file takes its place, and holds
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(
                 f"search {folder.name!r} is being run by {_holder(folder) or 'another process'}; wait, or end that one"
             ) from None
-        (folder / f"{_LOCK}.holder").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        except (OSError, NotImplementedError) as error:
+            raise OptionError("folder", folder.parent, f": {_why_not_locked(error)}; choose another") from error
+        with suppress(OSError):  # a full disk; the text is for messages only
+            (folder / _HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
 
     def release(self) -> None:
         """Release the lock."""
         self._lock.release()
 
+    def discard(self) -> None:
+        """Delete its files, of a search that did not begin, and release it."""
+        for name in (_HOLDER, _LOCK):
+            (self._folder / name).unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _why_not_locked(error: Exception) -> str:
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR, errno.ELOOP):
+        return f"{os.strerror(code)}"
+    return "the file system has no locks"
+
 
 def _holder(folder: Path) -> str:
     try:
-        return (folder / f"{_LOCK}.holder").read_text()
+        return (folder / _HOLDER).read_text()
     except OSError:
         return ""
 
 
-class _Unlocked(JournalFileOpenLock):
-    """No lock per write: the driver's lock covers all, and a killed process would leave Optuna's behind for 30 s."""
+class _Backend(BaseJournalBackend):
+    """Optuna's journal in a file of sealed records, which the driver's lock keeps from all other writers."""
 
-    def acquire(self) -> bool:
-        return True
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self.check = JournalCheck(path)
 
-    def release(self) -> None:
-        pass
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Yield the records that follow those read before."""
+        assert log_number_from == self.check.lines, "records are read once, in order"
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for raw in file:
+                if not raw.endswith(b"\n"):  # cut off by a kill, or being written
+                    return
+                record = self.check.read(raw)
+                self._offset += len(raw)
+                yield record
 
-
-class _Backend(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        size = os.path.getsize(self._file_path)
+        """Write records, and wait for the disk.
+
+        A trial's parameters don't wait: they are nothing before its candidate, which does.
+        """
+        size = os.path.getsize(self._path)
         try:
-            if all("param_name" in log for log in logs):
-                self._write(logs)
-            else:
-                super().append_logs(logs)
+            with self._path.open("ab") as file:
+                file.writelines(seal(log, self.check.lines + place) for place, log in enumerate(logs, 1))
+                if not all("param_name" in log for log in logs):
+                    file.flush()
+                    os.fsync(file.fileno())
         except OSError as error:
             # half a record would hide all that follow
-            os.truncate(self._file_path, size)
-            raise JournalError(error.errno, f"{self._file_path} can't be written: {error.strerror}") from error
-
-    def _write(self, logs: list[dict[str, Any]]) -> None:
-        """Write without waiting for the disk: a trial's parameters are nothing before its candidate, which waits."""
-        with open(self._file_path, "ab") as file:
-            file.writelines(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
+            os.truncate(self._path, size)
+            raise JournalError(error.errno, f"{self._path} can't be written: {error.strerror}") from error
 
 
 def open_journal(folder: Path) -> JournalStorage:
     """Open the journal of a search, creating it if there is none; call it under the ``DriverLock``.
 
-    A record that was cut off, by a kill or a full disk, is removed.
+    A last record that was cut off, by a kill or a full disk, is removed.
+
+    Raises:
+        UsageError: when the journal is damaged, or of a later version; the text names the line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / JOURNAL
     if path.exists():
         _mend(path)
-    return JournalStorage(_Backend(str(path), lock_obj=_Unlocked(str(path))))
+    else:
+        path.touch()
+    return read_journal(folder)
+
+
+def read_journal(folder: Path) -> JournalStorage:
+    """Open a journal that another driver may be writing, to read what it has so far.
+
+    Raises:
+        UsageError: when it is damaged, or of a later version; the text names the line.
+    """
+    path = folder / JOURNAL
+    backend = _Backend(path)
+    try:
+        return JournalStorage(backend)
+    except UsageError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # whatever Optuna makes of a record that does not fit
+        raise backend.check.fault(f"does not fit to the lines before it ({type(error).__name__})") from error
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} can't be read: {error.strerror}; check its permissions")
 
 
 def _mend(path: Path) -> None:
-    """Remove a last record that is not complete."""
+    """Remove a last record that does not end."""
     whole, last = 0, b""
     with path.open("rb") as file:
         for line in file:
             whole, last = whole + len(last), line
-    if last and not (last.endswith(b"\n") and _is_json(last)):
+    if last and not last.endswith(b"\n"):
         os.truncate(path, whole)
 
 
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
-
-
 def read_attributes(folder: Path) -> Mapping[str, Any]:
-    """Return what a search recorded about itself, without opening its study.
+    """Return what a search recorded about itself, after checking its whole journal, without opening its study.
 
     Raises:
         UnknownName: when there is no such search beside the others.
-        UsageError: when its journal ends before it says what was searched.
+        UsageError: when its journal is damaged, or ends before it says what was searched; the text names the line.
     """
     path = folder / JOURNAL
     if not path.exists():
         known = [other.parent.name for other in folder.parent.glob(f"*/{JOURNAL}")]
         raise UnknownName(f"search in {folder.parent}:", folder.name, known)
     attributes: dict[str, Any] = {}
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n") and b'"user_attr"' in line and _is_json(line):
-                record = json.loads(line)
-                if "trial_id" not in record:
-                    attributes.update(record["user_attr"])
+    backend = _Backend(path)
+    try:
+        for record in backend.read_logs(0):
+            if record["op_code"] == STUDY_ATTRIBUTE:
+                attributes.update(record["user_attr"])
+    except OSError as error:
+        raise _unreadable(path, error) from error
     if "search" not in attributes:
-        raise UsageError(f"{path} does not say what was searched; it was cut off at its start, so begin anew")
+        line = max(1, backend.check.lines)
+        problem = "the journal does not say what was searched" + (", it was cut off at its start" if line < 3 else "")
+        raise journal_fault(path, line, problem)
     return attributes

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from spikefront.plugins import Registry
 from spikefront.runners.engine.memory.journal import read_attributes
+from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
 from spikefront.searchspace import Space, UsageError, parse_set
 
 
 def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[str, Any]:
-    """Return what a search stores about itself, as plain values: options that were given, plugins, space."""
+    """Return what a search stores about itself, as plain values: an id, options that were given, plugins, space."""
     options = {
         OPTIONS[name].key: _plain(getattr(settings, name)) for name in settings.given if OPTIONS[name].option.study
     }
     return {
+        "format": FORMAT,
+        "id": uuid.uuid4().hex,
         "options": {**options, "task": settings.task, "name": settings.name},
         "narrowings": [str(narrowing) for narrowing in settings.narrowings],
         "plugins": registry.versions(),

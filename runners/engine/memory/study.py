@@ -58,7 +58,8 @@ def reopen_study(settings: SearchSettings, sampler: Sampler) -> optuna.Study:
     """Open the study of a search that was begun before; call it under the ``DriverLock``."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_journal(settings.directory)
-    study = optuna.load_study(study_name=settings.name, storage=storage)
+    (stored,) = storage.get_all_studies()  # it keeps its name when its folder gets another
+    study = optuna.load_study(study_name=stored.study_name, storage=storage)
     # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
     seed = int(np.random.SeedSequence((settings.seed, len(study.get_trials(deepcopy=False)))).generate_state(1)[0])
     study.sampler = sampler.make(seed)

@@ -9,11 +9,9 @@ from typing import Final
 
 import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
-from spikefront.runners.engine.memory.journal import JOURNAL, read_attributes
+from spikefront.runners.engine.memory.journal import read_attributes, read_journal
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import Space, UsageError, Value
@@ -66,8 +64,9 @@ def front_of(folder: Path) -> list[Mapping[str, Value]]:
         UsageError: when none of its trials has been evaluated at full budget.
     """
     read_attributes(folder)
-    # not ``open_journal``, which mends the file: another driver may be writing it
-    study = optuna.load_study(study_name=folder.name, storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))))
+    storage = read_journal(folder)
+    (stored,) = storage.get_all_studies()  # its folder may have been renamed
+    study = optuna.load_study(study_name=stored.study_name, storage=storage)
     trials = study.get_trials(deepcopy=False)
     judged = [trial for trial in trials if trial.user_attrs.get("outcome", {}).get("state") == "COMPLETE"]
     judged = [trial for trial in judged if trial.values is not None]
