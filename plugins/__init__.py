@@ -37,8 +37,9 @@ from spikefront.plugins.network.membrane import integrate_and_fire
 from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
 from spikefront.plugins.network.signal import Events, Kind, Signal
 from spikefront.plugins.registry import Entry, Registry, load_registry
-from spikefront.searchspace.domains import PINNED, Choice, Domain, Float, Int, Value, When
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value
 from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.fields import PINNED, When
 from spikefront.searchspace.objectives import Objective
 from spikefront.searchspace.trial import Trial
 

@@ -25,6 +25,7 @@ import pluggy
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, Task
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
+from spikefront.plugins.registration import checked, refuse_relations
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,
@@ -38,6 +39,7 @@ from spikefront.searchspace import (
     check,
     fields_of,
 )
+from spikefront.searchspace.declarations import optunas_warnings
 from spikefront.searchspace.objectives import OBJECTIVES
 
 _COMMANDS: Final = "register_commands"  # for the command line, which calls it itself
@@ -199,12 +201,18 @@ class Registry:
         )
         if problem is not None:
             raise UsageError(problem)
+        self.refuse_values(candidate)
+
+    def refuse_values(self, candidate: Candidate) -> None:
+        """Raise ``UsageError`` when a hyperparameter is outside what the candidate's coding allows."""
         coding = candidate.coding.name
         for family in ("coding", "neuron", "backbone"):
             part: Part = getattr(candidate, family)
+            values = part.existing()
             for name, domain in self.domains(family, part.name, coding, candidate.steps).items():
-                where = f"{family}.{part.name}.{name} (coding {coding!r} at {candidate.steps} steps)"
-                check(domain, getattr(part.config, name), where)
+                if name in values:
+                    where = f"{family}.{part.name}.{name} (coding {coding!r} at {candidate.steps} steps)"
+                    check(domain, values[name], where)
 
     def versions(self) -> dict[str, str]:
         """Return ``kind.name -> version`` of every plugin, to compare two machines by."""
@@ -228,12 +236,29 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
         registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", _own_version())
     for source, load, release in _sources(folders, third_parties):
         try:
-            module = load()
+            with optunas_warnings():
+                module = load()
             _register(registry, module, source, release)
         except (Exception, SystemExit) as error:  # whatever a third party's file raises, the other plugins stay usable
-            reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-            registry.problems[source] = f"plugin {source} was not loaded: {' '.join(reason.split())}"
+            registry.problems[source] = _problem(source, error)
+    _drop_misfits(registry)
     return registry
+
+
+def _drop_misfits(registry: Registry) -> None:
+    """Leave out the codings that name what no plugin has, which is known once all are loaded."""
+    for name, entry in list(registry.entries["coding"].items()):
+        try:
+            refuse_relations(registry, entry.plugin)
+        except Exception as error:
+            del registry.entries["coding"][name]
+            registry.problems[entry.origin] = _problem(entry.origin, error)
+
+
+def _problem(source: str, error: BaseException) -> str:
+    """Return in one line why a plugin was not loaded."""
+    reason = error.on_command_line() if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+    return f"plugin {source} was not loaded: {' '.join(reason.split())}"
 
 
 _Source = tuple[str, Callable[[], ModuleType], str]
@@ -296,7 +321,7 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
     _refuse_unknown_hooks(manager, module)
     found: list[tuple[PluginKind, Any]] = []
     for kind in KINDS.values():
-        getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, _checked(plugin, k))))
+        getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, checked(plugin, k))))
     if not found and not manager.hook.register_commands.get_hookimpls():
         raise UsageError(f"it registers nothing; hooks: {', '.join(_hooks())}")
     added: dict[tuple[str, str], Entry] = {}
@@ -317,23 +342,3 @@ def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> 
     for name in vars(module):
         if manager.parse_hookimpl_opts(module, name) is not None and name not in _hooks():
             raise UnknownName("hook", name, _hooks())
-
-
-def _checked(plugin: Any, kind: PluginKind) -> Any:
-    """Return what a hook registered, or raise ``UsageError`` when it can't be a plugin of this kind."""
-    if kind.contract is Objective:
-        if not isinstance(plugin, Objective):
-            raise UsageError(f"it registers {plugin!r}, which is not an Objective")
-        if plugin.name == "quality":
-            raise UsageError("objective 'quality' is the task's own; choose another name")
-        where = "Objective.name"
-    else:
-        if not (isinstance(plugin, type) and issubclass(plugin, kind.contract)):
-            raise UsageError(f"it registers {plugin!r}, which is not a subclass of {kind.contract.__name__}")
-        where = f"{plugin.__qualname__}.name"
-    name = getattr(plugin, "name", None)
-    if not isinstance(name, str) or not name or set(name) & set(" .,|=*"):
-        raise UsageError(f"{where} must be a word without blanks or any of . , | = *, not {name!r}")
-    if kind.contract is not Objective:
-        fields_of(plugin.Config)
-    return plugin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest, on_grid
 
 Ask = Callable[[str, Domain, Value], Value]
 """Returns a value for a parameter, from its name, domain and default."""
@@ -14,7 +14,9 @@ Ask = Callable[[str, Domain, Value], Value]
 class Suggester(Protocol):
     """The methods of an Optuna trial that a space calls."""
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
@@ -29,7 +31,8 @@ def suggested_by(trial: Suggester) -> Ask:
         if isinstance(domain, Int):
             return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
         assert isinstance(domain, Float)
-        return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        drawn = trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+        return on_grid(domain, drawn)
 
     return ask
 

@@ -7,20 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
-from spikefront.searchspace.domains import (
-    PINNED,
-    Choice,
-    Domain,
-    Float,
-    Int,
-    Value,
-    When,
-    build,
-    contains,
-    fields_of,
-    nearest,
-)
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
 from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.fields import PINNED, When, build, existing, fields_of, settled
 
 JOINT_FAMILIES: Final = ("task", "coding", "neuron", "backbone")
 """Families of plugins that must go together to be one network."""
@@ -53,10 +42,20 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One named choice with its hyperparameters, for example coding ``latency`` with its ``LatencyConfig``."""
+    """One named choice with its hyperparameters, for example coding ``latency`` with its ``LatencyConfig``.
+
+    Hyperparameters that don't exist beside the others have their defaults, whatever was given.
+    """
 
     name: str
     config: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", settled(self.config))
+
+    def existing(self) -> dict[str, Value]:
+        """Return the hyperparameters that exist, by field."""
+        return _existing(self.config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,9 @@ class Training:
     surrogate: Part
     schedule: Schedule = Schedule()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", settled(self.schedule))
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -122,14 +124,8 @@ class Candidate:
         for family in FAMILIES:
             part = _part(self, family)
             flat[family] = part.name
-            values = {field.name: getattr(part.config, field.name) for field in fields_of(type(part.config))}
-            for field in fields_of(type(part.config)):
-                if field.active(values):
-                    flat[f"{family}.{part.name}.{field.name}"] = values[field.name]
-        schedule = {field.name: getattr(self.training.schedule, field.name) for field in fields_of(Schedule)}
-        flat |= {
-            f"training.{field.name}": schedule[field.name] for field in fields_of(Schedule) if field.active(schedule)
-        }
+            flat |= {f"{family}.{part.name}.{name}": value for name, value in part.existing().items()}
+        flat |= {f"training.{name}": value for name, value in _existing(self.training.schedule).items()}
         return flat | {"steps": self.steps, "seed": self.seed}
 
     def to_json(self) -> str:
@@ -139,6 +135,11 @@ class Candidate:
     def __str__(self) -> str:
         names = (self.task, self.coding, self.neuron, self.backbone)
         return " ".join(part.name for part in names) + f" T={self.steps}"
+
+
+def _existing(config: Any) -> dict[str, Value]:
+    fields = fields_of(type(config))
+    return existing(fields, {field.name: getattr(config, field.name) for field in fields})
 
 
 def _part(candidate: Candidate, family: str) -> Part:
@@ -174,7 +175,10 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
     schedule_names = [field.name for field in fields_of(Schedule)]
     schedule = {name: rest.pop(f"training.{name}") for name in schedule_names if f"training.{name}" in rest}
     if rest:
-        raise UnknownName("hyperparameter", next(iter(rest)), flat.keys() - rest.keys())
+        known = {*FAMILIES, "steps", "seed", *(f"training.{name}" for name in schedule_names)}
+        for family, part in parts.items():
+            known |= {f"{family}.{part.name}.{field.name}" for field in fields_of(type(part.config))}
+        raise UnknownName("hyperparameter", next(iter(rest)), known)
     training = Training(
         parts.pop("training.optimizer"),
         parts.pop("training.surrogate"),

@@ -5,12 +5,13 @@ A narrowing keeps part of a domain. It never widens one: a value outside is an e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, describe
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, describe, on_grid, size
 from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
 
 
@@ -57,24 +58,25 @@ class Narrowing:
         if isinstance(domain, Int):
             return Int(int(low), int(high), log=domain.log, step=domain.step)
         assert isinstance(domain, Float)
-        return Float(float(low), float(high), log=domain.log)
+        return Float(float(low), float(high), log=domain.log, step=domain.step)
 
 
 def _read(text: str, domain: Domain, where: str) -> Value:
     """Read one value of ``domain`` from text."""
     if isinstance(domain, Choice):
-        for choice in domain.choices:
-            if str(choice).lower() == text.lower():
-                assert choice is not None
-                return choice
-        raise UnknownName(f"value of {where}:", text, map(str, domain.choices))
+        named = [choice for choice in domain.choices if str(choice) == text]
+        named += [choice for choice in domain.choices if str(choice).lower() == text.lower()]
+        if not named:
+            raise UnknownName(f"value of {where}:", text, map(str, domain.choices))
+        assert named[0] is not None
+        return named[0]
     try:
         value: Value = int(text) if isinstance(domain, Int) else float(text)
     except ValueError:
         raise UsageError(f"{where}: {text!r} is not a number in {describe(domain)}") from None
     if not contains(domain, value):
         raise UsageError(f"{where}: {text} is outside {describe(domain)}; a space can be narrowed, never widened")
-    return value
+    return on_grid(domain, value)
 
 
 def parse_set(text: str) -> Narrowing:
@@ -123,8 +125,8 @@ def intersect(narrowing: Narrowing, domain: Domain) -> Domain | None:
     if narrowing.bounds is None:
         kept = [int(text) for text in narrowing.values if contains(domain, int(text))]
         return Choice(kept) if kept else None
-    low, high = max(domain.low, int(narrowing.bounds[0])), min(domain.high, int(narrowing.bounds[1]))
-    return _int_between(domain, low, high)
+    low, high = (int(bound) for bound in narrowing.bounds)
+    return _common(domain, Int(low, high)) if low <= high else None
 
 
 def _keeps(narrowing: Narrowing, value: int) -> bool:
@@ -141,10 +143,24 @@ def overlap(domain: Domain, tighter: Domain) -> Domain | None:
     if isinstance(tighter, Choice):
         return overlap(tighter, domain)
     assert isinstance(domain, (Int, Float)) and isinstance(tighter, (Int, Float))
-    low, high = max(domain.low, tighter.low), min(domain.high, tighter.high)
-    if isinstance(domain, Int):
-        return _int_between(domain, int(low), int(high))
-    return Float(low, high, log=domain.log) if low <= high else None
+    if isinstance(domain, Int) and isinstance(tighter, Int):
+        return _common(domain, tighter)
+    if domain.step is None and tighter.step is None:
+        low, high = max(domain.low, tighter.low), min(domain.high, tighter.high)
+        return Float(low, high, log=domain.log) if low <= high else None
+    stepped = tighter if domain.step is None else domain
+    grid = (on_grid(stepped, stepped.low + number * (stepped.step or 1)) for number in range(size(stepped) or 0))
+    kept = [value for value in grid if contains(domain, value) and contains(tighter, value)]
+    return Choice(kept) if kept else None
+
+
+def _common(domain: Int, tighter: Int) -> Int | None:
+    """Return what two ranges of integers have in common, on the scale of the first; None for nothing."""
+    low, high, step = max(domain.low, tighter.low), min(domain.high, tighter.high), math.lcm(domain.step, tighter.step)
+    low += (domain.low - low) % domain.step
+    low = next((n for n in range(low, min(high + 1, low + step), domain.step) if contains(tighter, n)), high + 1)
+    high -= (high - low) % step
+    return Int(low, high, log=domain.log and step == 1, step=step) if low <= high else None
 
 
 def members(domain: Domain | None) -> Iterable[int]:
@@ -152,10 +168,3 @@ def members(domain: Domain | None) -> Iterable[int]:
     if isinstance(domain, Choice):
         return [int(choice) for choice in domain.choices if isinstance(choice, int)]
     return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Int) else ()
-
-
-def _int_between(domain: Int, low: int, high: int) -> Int | None:
-    """Return the members of ``domain`` from ``low``, which is not below its own, to ``high``."""
-    low += (domain.low - low) % domain.step
-    high -= (high - low) % domain.step
-    return Int(low, high, log=domain.log, step=domain.step) if low <= high else None

@@ -21,16 +21,14 @@ from spikefront.searchspace.candidate import (
 from spikefront.searchspace.domains import (
     Choice,
     Domain,
-    Field,
     Int,
     Value,
-    When,
     contains,
     describe,
-    fields_of,
     nearest,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.fields import Field, fields_of
 from spikefront.searchspace.narrowing import Narrowing, intersect, members, overlap
 
 
@@ -264,7 +262,6 @@ class Space:
             for field in fields_of(self._catalogue.options(family)[chosen[family]]):
                 name = f"{family}.{chosen[family]}.{field.name}"
                 if not field.active(values):
-                    values[field.name] = field.default
                     continue
                 domain = self._domain_of(name, field, tighter.get(field.name))
                 varies = field.name in tighter and isinstance(domain, Choice)
@@ -277,8 +274,9 @@ class Space:
         for field in fields_of(Schedule):
             if field.active(schedule):
                 name = f"training.{field.name}"
-                flat[name] = unless_single(ask, name, self._domain_of(name, field), field.default)
-            schedule[field.name] = flat.get(f"training.{field.name}", field.default)
+                schedule[field.name] = flat[name] = unless_single(
+                    ask, name, self._domain_of(name, field), field.default
+                )
         return from_flat(flat, self._catalogue)
 
     def _choose(self, family: str, chosen: Mapping[str, str], ask: Ask) -> Value:
@@ -364,11 +362,12 @@ class Space:
                     if (domain := self._steps[name]) is not None
                 ]
             for name in names:
-                for field in fields_of(self._catalogue.options(family)[name]):
-                    when = "" if field.when is None else f", {_condition(field.when)}"
-                    rows.append(self._row(f"{family}.{name}.{field.name}", field, f"{family}={name}{when}"))
+                fields = fields_of(self._catalogue.options(family)[name])
+                for field in fields:
+                    active = ", ".join([f"{family}={name}", *_conditions(field, fields)])
+                    rows.append(self._row(f"{family}.{name}.{field.name}", field, active))
         for field in fields_of(Schedule):
-            active = "always" if field.when is None else _condition(field.when, "training.")
+            active = ", ".join(_conditions(field, fields_of(Schedule), "training.")) or "always"
             rows.append(self._row(f"training.{field.name}", field, active))
         return rows
 
@@ -377,8 +376,12 @@ class Space:
         return Row(name, describe(domain), field.default, active, field.doc, not domain.single())
 
 
-def _condition(when: When, prefix: str = "") -> str:
-    return f"{prefix}{when.field}={'|'.join(map(str, when.values))}"
+def _conditions(field: Field, fields: Sequence[Field], prefix: str = "") -> list[str]:
+    """Return the conditions under which a field exists, from the outermost on."""
+    if field.when is None:
+        return []
+    (parent,) = (other for other in fields if other.name == field.when.field)
+    return [*_conditions(parent, fields, prefix), f"{prefix}{parent.name}={'|'.join(map(str, field.when.values))}"]
 
 
 def _default_of(family: str, names: Sequence[str]) -> str:

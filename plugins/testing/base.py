@@ -29,6 +29,7 @@ from spikefront.plugins.network.signal import Kind, Signal
 from spikefront.plugins.registry import Entry, Registry, load_registry
 from spikefront.plugins.surrogates.atan import ATan
 from spikefront.searchspace import Domain, build, fields_of, from_flat
+from spikefront.searchspace.fields import existing
 
 SAMPLES: Final = 20
 """Configs drawn from a plugin's space."""
@@ -57,10 +58,7 @@ def sample_configs(config: type, *, tighter: Mapping[str, Domain] | None = None,
     configs = []
     for _ in range(count if fields else 1):
         drawn = study.ask(domains).params
-        values: dict[str, Any] = {}
-        for field in fields:
-            values[field.name] = drawn[field.name] if field.active(values) else field.default
-        configs.append(build(config, values, config.__qualname__))
+        configs.append(build(config, existing(fields, drawn), config.__qualname__))
     return configs
 
 

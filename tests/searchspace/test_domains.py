@@ -1,105 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, make_dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 
-from spikefront.searchspace import (
-    PINNED,
-    Choice,
-    Domain,
-    Float,
-    Int,
-    UnknownName,
-    UsageError,
-    When,
-    build,
-    describe,
-    fields_of,
-    validate,
-)
-from spikefront.searchspace.domains import contains
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    mode: Annotated[str, Choice(("fast", "exact"))] = "fast"
-    """How it is
-    computed."""
-    gain: Annotated[float, Float(0.5, 2.0), When("mode", ("exact",))] = 1.0
-    taps: Annotated[int, Int(1, 9, step=2), PINNED] = 3
-    """Odd."""
-
-
-def test_field_says_all_there_is_to_know() -> None:
-    mode, gain, taps = fields_of(Config)
-    assert (mode.name, mode.default, mode.doc, mode.pinned, mode.when) == (
-        "mode",
-        "fast",
-        "How it is computed.",
-        False,
-        None,
-    )
-    assert (gain.domain, gain.doc, gain.when) == (Float(0.5, 2.0), "", When("mode", ("exact",)))
-    assert (taps.domain, taps.pinned) == (Int(1, 9, step=2), True)
-
-
-def test_field_is_active_only_under_its_condition() -> None:
-    mode, gain, _ = fields_of(Config)
-    assert mode.active({})
-    assert gain.active({"mode": "exact"})
-    assert not gain.active({"mode": "fast"})
-
-
-def test_class_without_source_has_no_docs() -> None:
-    made = make_dataclass("Made", [("width", Annotated[int, Int(0, 1)], 0)])
-    assert [(field.name, field.doc) for field in fields_of(made)] == [("width", "")]
-
-
-def test_config_must_be_a_dataclass() -> None:
-    class Plain:
-        pass
-
-    with pytest.raises(TypeError, match=r"Plain must be a dataclass of Annotated\[type, domain\] fields"):
-        fields_of(Plain)
-
-
-def test_field_must_have_a_domain() -> None:
-    @dataclass
-    class Bare:
-        width: int = 3
-
-    with pytest.raises(TypeError, match=r"Bare\.width must read 'Annotated\[type, Float\|Int\|Choice"):
-        fields_of(Bare)
-
-
-def test_field_must_have_a_default() -> None:
-    @dataclass
-    class Open:
-        width: Annotated[int, Int(1, 3)]
-
-    with pytest.raises(TypeError, match=r"Open\.width must read"):
-        fields_of(Open)
-
-
-def test_default_must_lie_in_its_domain() -> None:
-    @dataclass
-    class Wild:
-        width: Annotated[int, Int(1, 3)] = 4
-
-    with pytest.raises(UsageError, match=r"Wild\.width, default: 4 is outside 1\.\.3"):
-        fields_of(Wild)
-
-
-def test_condition_must_name_an_earlier_field() -> None:
-    @dataclass
-    class Early:
-        gain: Annotated[float, Float(0, 1), When("mode", ("exact",))] = 0.0
-        mode: Annotated[str, Choice(("fast", "exact"))] = "fast"
-
-    with pytest.raises(TypeError, match=r"Early\.gain: When\('mode'\) must name an earlier field"):
-        fields_of(Early)
+from spikefront.searchspace import Choice, Domain, Float, Int, describe
+from spikefront.searchspace.domains import contains, on_grid, size
 
 
 @pytest.mark.parametrize(
@@ -107,9 +13,10 @@ def test_condition_must_name_an_earlier_field() -> None:
     [
         (Float(0.5, 2.0), [0.5, 1, 2.0], [0.4, 2.1, "1", True, None, float("nan")]),
         (Int(1, 9, step=2), [1, 3, 9], [0, 2, 10, 3.0, True, "3"]),
+        (Float(0.1, 0.7, step=0.2), [0.1, 0.3, 0.1 + 2 * 0.2, 0.7], [0.2, 0.31, 0.9, True]),
         (Choice((1, "a", True)), [1, "a", True], [1.0, "b", False, None]),
     ],
-    ids=["float", "int", "choice"],
+    ids=["float", "int", "stepped float", "choice"],
 )
 def test_domain_holds_values_of_its_own_type_only(domain: Domain, inside: list[Any], outside: list[Any]) -> None:
     assert all(contains(domain, value) for value in inside)
@@ -123,6 +30,7 @@ def test_domain_holds_values_of_its_own_type_only(domain: Domain, inside: list[A
         (Float(1e-4, 0.1, log=True), "0.0001..0.1 (log)"),
         (Int(1, 10_000_000), "1..10000000"),
         (Int(1, 9, step=2), "1..9 (step 2)"),
+        (Float(0, 1, step=0.25), "0..1 (step 0.25)"),
         (Choice(("hard", "soft")), "hard, soft"),
     ],
 )
@@ -130,37 +38,22 @@ def test_domain_is_described_as_it_is_written(domain: Domain, text: str) -> None
     assert describe(domain) == text
 
 
-def test_build_fills_in_defaults() -> None:
-    assert build(Config, {"taps": 5}, "x") == Config(mode="fast", gain=1.0, taps=5)
-
-
-def test_build_offers_the_nearest_name() -> None:
-    with pytest.raises(
-        UnknownName,
-        match=r"unknown hyperparameter of coding\.x 'tap'\. Did you mean 'taps'\? Known: gain, mode, taps\.",
-    ):
-        build(Config, {"tap": 5}, "coding.x")
-
-
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("domain", "count"),
     [
-        ({"taps": 4}, r"coding\.x\.taps: 4 is outside 1\.\.9 \(step 2\)"),
-        ({"taps": 3.0}, r"coding\.x\.taps: 3\.0 is outside"),
-        ({"gain": "loud"}, r"coding\.x\.gain: 'loud' is outside 0\.5\.\.2"),
-        ({"mode": "slow"}, r"coding\.x\.mode: 'slow' is outside fast, exact"),
+        (Float(0, 1), None),
+        (Float(1e-3, 1, log=True), None),
+        (Float(0.5, 0.5), 1),
+        (Float(0.1, 0.7, step=0.2), 4),
+        (Int(1, 9, step=2), 5),
+        (Int(1, 16, log=True), 16),
+        (Choice(("a", "b")), 2),
     ],
 )
-def test_build_refuses_what_lies_outside(values: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        build(Config, values, "coding.x")
+def test_size_counts_the_values(domain: Domain, count: int | None) -> None:
+    assert size(domain) == count
 
 
-def test_config_built_by_hand_is_checked_too() -> None:
-    validate(Config(taps=9), "x")
-    with pytest.raises(UsageError, match=r"x\.taps: 11 is outside"):
-        validate(Config(taps=11), "x")
-
-
-def test_unknown_name_without_any_known_says_none() -> None:
-    assert str(UnknownName("coding", "x", [])) == "unknown coding 'x'. Known: none."
+def test_values_of_a_grid_have_no_error_of_rounding() -> None:
+    domain = Float(0.1, 0.7, step=0.2)
+    assert [on_grid(domain, 0.1 + n * 0.2) for n in range(4)] == [0.1, 0.3, 0.5, 0.7]

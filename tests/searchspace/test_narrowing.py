@@ -17,12 +17,14 @@ from spikefront.searchspace import (
 )
 from spikefront.searchspace.domains import contains
 from spikefront.searchspace.errors import OptionError
+from spikefront.searchspace.narrowing import overlap
 
 DOMAINS: list[Domain] = [
     Float(0.3, 2.0),
     Float(1e-4, 1.0, log=True),
     Int(1, 16, log=True),
     Int(-3, 9, step=3),
+    Float(0, 1, step=0.25),
     Choice((True, False)),
     Choice((1, 3, 5)),
     Choice(("hard", "soft")),
@@ -47,6 +49,8 @@ def test_narrowing_never_widens(domain: Domain, values: list[str], bounds: tuple
     assert ends
     assert all(contains(domain, value) for value in ends)
     if isinstance(kept, Int) and isinstance(domain, Int):
+        assert (kept.step, kept.log) == (domain.step, domain.log)
+    if isinstance(kept, Float) and isinstance(domain, Float):
         assert (kept.step, kept.log) == (domain.step, domain.log)
 
 
@@ -144,3 +148,27 @@ def test_mapping_refuses_what_is_not_a_value(value: object) -> None:
 def test_mapping_refuses_an_empty_list() -> None:
     with pytest.raises(UsageError, match=r"^study\.yaml: steps has no value$"):
         parse_mapping({"steps": []}, "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        (Int(1, 16, log=True), Int(2, 8), Int(2, 8, log=True)),
+        (Int(1, 13, step=3), Int(2, 20, step=2), Int(4, 10, step=6)),
+        (Int(1, 9, step=2), Int(2, 8, step=2), None),
+        (Int(1, 9), Int(3, 9, step=3), Int(3, 9, step=3)),
+        (Int(1, 3), Int(5, 9), None),
+        (Float(0, 1), Float(0.5, 2), Float(0.5, 1)),
+        (Float(0, 1, step=0.25), Float(0.3, 0.9), Choice((0.5, 0.75))),
+        (Float(0.3, 0.9), Float(0, 1, step=0.25), Choice((0.5, 0.75))),
+        (Float(0, 1, step=0.25), Float(0, 1, step=0.5), Choice((0.0, 0.5, 1.0))),
+        (Choice((1, 2, 3)), Int(2, 9), Choice((2, 3))),
+    ],
+)
+def test_overlap_is_what_both_domains_hold(one: Domain, other: Domain, common: Domain | None) -> None:
+    assert overlap(one, other) == common
+
+
+def test_words_that_differ_in_case_alone_are_told_apart() -> None:
+    assert parse_set("x=Relu").apply(Choice(("relu", "Relu")), "x") == Choice(("Relu",))
+    assert parse_set("x=TRUE").apply(Choice((True, False)), "x") == Choice((True,))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.searchspace.conftest import Shelf
 
 from spikefront.plugins import load_registry
 from spikefront.searchspace import (
@@ -20,6 +22,8 @@ from spikefront.searchspace import (
     UnknownName,
     UsageError,
     Value,
+    When,
+    from_flat,
     parse_set,
 )
 from spikefront.searchspace.domains import contains
@@ -330,3 +334,60 @@ def test_priors_stay_in_the_space(shelf: SearchCatalogue) -> None:
     study.enqueue_trial(answers)
     candidate = searched.suggest(study.ask())
     assert (candidate.steps, candidate.backbone.name) == (4, "mlp")
+
+
+@dataclass(frozen=True, slots=True)
+class NestedConfig:
+    """A float with a step, and conditions two deep."""
+
+    gain: Annotated[float, Float(0, 1, step=0.25)] = 0.5
+    a: Annotated[str, Choice(("x", "y"))] = "x"
+    b: Annotated[str, Choice(("p", "q")), When("a", ("y",))] = "q"
+    c: Annotated[float, Float(0, 1), When("b", ("q",))] = 0.5
+
+
+class NestedShelf(Shelf):
+    def options(self, family: str) -> Mapping[str, type]:
+        return {"direct": NestedConfig} if family == "coding" else super().options(family)
+
+
+NESTED = {"task": "images", "coding": "direct"}
+
+
+def test_hyperparameter_whose_parent_is_absent_is_absent() -> None:
+    drawn = candidates(space(NestedShelf()), 60)
+    of_x = [candidate.flat() for candidate in drawn if candidate.coding.config.a == "x"]
+    assert len(of_x) > 10
+    assert not any({"coding.direct.b", "coding.direct.c"} & flat.keys() for flat in of_x)
+    of_q = [c.flat() for c in drawn if c.coding.config.a == "y" and c.coding.config.b == "q"]
+    assert of_q
+    assert all("coding.direct.c" in flat for flat in of_q)
+
+
+def test_candidates_that_differ_in_what_does_not_exist_are_equal() -> None:
+    plain = from_flat(NESTED, NestedShelf())
+    other = from_flat(NESTED | {"coding.direct.b": "p", "coding.direct.c": 0.9}, NestedShelf())
+    assert other == plain
+    assert hash(other) == hash(plain)
+    assert other.flat() == plain.flat()
+    by_hand = replace(plain, coding=replace(plain.coding, config=NestedConfig(c=0.9)))
+    assert by_hand == plain
+
+
+def test_rows_name_all_conditions_of_a_hyperparameter() -> None:
+    rows = {row.name: row.active for row in space(NestedShelf()).rows()}
+    assert rows["coding.direct.b"] == "coding=direct, a=y"
+    assert rows["coding.direct.c"] == "coding=direct, a=y, b=q"
+
+
+@pytest.mark.parametrize("narrowed", [[], ["coding.direct.gain=0.25..1"]])
+def test_float_with_a_step_is_searched_in_steps(narrowed: list[str]) -> None:
+    drawn = {c.coding.config.gain for c in candidates(space(NestedShelf(), *narrowed), 60)}
+    assert drawn == ({0.25, 0.5, 0.75, 1.0} if narrowed else {0.0, 0.25, 0.5, 0.75, 1.0})
+    (text,) = (row.domain for row in space(NestedShelf(), *narrowed).rows() if row.name == "coding.direct.gain")
+    assert text == ("0.25..1 (step 0.25)" if narrowed else "0..1 (step 0.25)")
+
+
+def test_value_between_the_steps_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"coding\.direct\.gain: 0\.3 is outside 0\.\.1 \(step 0\.25\)"):
+        space(NestedShelf(), "coding.direct.gain=0.3")

@@ -121,3 +121,31 @@ def test_beyond_the_start_the_first_proposal_is_the_samplers_own(tmp_path: Path)
         metrics = {"quality": 1 - 1 / bare[-1].steps, "energy_nj": 10.0 * bare[-1].steps}
         record.tell(trial.number, "COMPLETE", "", metrics)
     assert thrifty == bare
+
+
+STEPPED = """
+from dataclasses import dataclass
+from typing import Annotated
+from spikefront.plugins import Coding, Float, hookimpl
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    gain: Annotated[float, Float(0, 1, step=0.25)] = 0.5
+
+class Mine(Coding):
+    name = "mine"
+    Config = Config
+
+@hookimpl
+def register_codings(register):
+    register(Mine)
+"""
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_draws_a_float_with_a_step_in_steps(tmp_path: Path, sampler: str) -> None:
+    (tmp_path / "mine.py").write_text(STEPPED)
+    space = Space(load_registry([tmp_path], third_parties=False), "digits", [parse_set("coding=mine")])
+    drawn = {c.coding.config.gain for c in search(tmp_path, space, 16, sampler=sampler, startup=4)}
+    assert len(drawn) > 2
+    assert drawn <= {0.0, 0.25, 0.5, 0.75, 1.0}
