@@ -55,6 +55,7 @@ def read_layout(source: Source) -> Layout:
         )
     rng = np.random.default_rng(_SEED)
     validation, test = (given or [{}])[0], splits["test"]
+    fewest = 10 if test or validation else 6  # images of a class of which one validates
     if not test and not validation:
         test, train = _cut(train, 5, rng)
         validation, train = _cut(train, 5, rng)
@@ -63,7 +64,7 @@ def read_layout(source: Source) -> Layout:
     if not validation:
         validation, train = _cut(train, 10, rng)
     for name, members in (("validation", validation), ("test", test)):
-        _check_split(source, name, members, train)
+        _check_split(source, name, members, train, fewest)
     classes = tuple(sorted(train))
     return Layout(classes, *(_labelled(part, classes, rng) for part in (train, validation, test)))
 
@@ -110,9 +111,9 @@ def _cut(members: Mapping[str, list[str]], share: int, rng: np.random.Generator)
     return cut, rest
 
 
-def _check_split(source: Source, name: str, members: _Members, train: _Members) -> None:
+def _check_split(source: Source, name: str, members: _Members, train: _Members, fewest: int) -> None:
     if not any(members.values()):
-        raise UsageError(f"{source.path}: too few images for a {name} split; some class needs 10 or more")
+        raise UsageError(f"{source.path}: too few images for a {name} split; some class needs {fewest} or more")
     strange = sorted(members.keys() - train.keys())
     if strange:
         raise UsageError(

@@ -19,24 +19,28 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, Generator, SearchData, Task, hookimpl
 from spikefront.plugins.data.cache import cached, mapped, new_array
 from spikefront.plugins.data.image_layout import Labelled, Layout, read_layout
-from spikefront.plugins.data.images import Source, is_grey, open_source, pixels
+from spikefront.plugins.data.images import Source, is_grey, of_any_size, open_source, pixels
 from spikefront.searchspace import PINNED, Int, UsageError
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_DARK: Final = 32  # of 255
 _WORTH_A_LINE: Final = 10_000  # images whose scaling is announced: it takes more than some seconds
+
+Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ class ImageFolder(Task):
     def _make_search(self, source: Source, folder: Path) -> None:
         layout: Layout = read_layout(source)
         both = [*layout.train, *layout.validation]
-        grey = all(is_grey(source, name) for name, _ in both)
+        with of_any_size():
+            grey = all(is_grey(source, name) for name, _ in both)
         self._write(source, both, 1 if grey else 3, folder)
         np.save(folder / "train.npy", len(layout.train))
         np.save(folder / "classes.npy", len(layout.classes))
@@ -106,13 +111,35 @@ class ImageFolder(Task):
         if len(images) >= _WORTH_A_LINE:
             print(f"image-folder: scaling {len(images):,} images to {size}x{size}, once", file=sys.stderr)
         array = new_array(folder / "inputs.npy", (len(images), channels, size, size), "uint8")
+        spread, most = np.empty((2, len(images)), np.uint8)
 
         def write(number: int) -> None:
-            array[number] = pixels(source, images[number][0], size, channels)
+            array[number] = image = pixels(source, images[number][0], size, channels)
+            spread[number], most[number] = np.ptp(image, axis=(1, 2)).max(), image.max()
 
-        _for_all(len(images), write)
+        with of_any_size():
+            _for_all(len(images), write)
         array.flush()
+        _say_contrast(source, [name for name, _ in images], spread, most)
         np.save(folder / "targets.npy", np.array([label for _, label in images], np.int64))
+
+
+def _say_contrast(source: Source, names: Sequence[str], spread: Array, most: Array) -> None:
+    """Print a line where images show nothing: those of one value, or all of them if they are dark."""
+    flat = np.flatnonzero(spread == 0)
+    if len(flat):
+        count = "all" if len(flat) == len(names) else f"{len(flat):,} of"
+        print(
+            f"image-folder: {source.path}: {count} {len(names):,} images have no contrast, all pixels of each are "
+            f"alike, such as {names[flat[0]]}",
+            file=sys.stderr,
+        )
+    if most.max() < _DARK:
+        print(
+            f"image-folder: {source.path}: no pixel of {len(names):,} images is brighter than {most.max()} of 255; "
+            "files of 16 bits must use all of them",
+            file=sys.stderr,
+        )
 
 
 def _source(data_dir: Path | None) -> Source:

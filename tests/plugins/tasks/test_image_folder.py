@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from PIL import Image
 
 from spikefront.plugins import Data, Task
 from spikefront.plugins.data.image_layout import read_layout
-from spikefront.plugins.data.images import open_source, pixels
+from spikefront.plugins.data.images import is_grey, open_source, pixels
 from spikefront.plugins.tasks.image_folder import ImageFolder, ImageFolderConfig
 from spikefront.plugins.testing import TaskContract
 from spikefront.searchspace import UsageError
@@ -192,6 +195,208 @@ def test_white_is_white_in_every_mode(tmp_path: Path, mode: str, channels: int, 
     assert pixels_of(tmp_path, image, 8, channels, name) == np.full((channels, 8, 8), value).tolist()
 
 
+def test_six_images_of_a_class_suffice(tmp_path: Path) -> None:
+    data = ImageFolder(SMALL).search_data(write_images(tmp_path, [*numbered("cat", 3), *numbered("dog", 6)]), 4)
+    assert (len(data.train), len(data.validation)) == (3 + 4, 1)
+
+
+def pgm(maximum: int, values: np.ndarray) -> bytes:
+    """Write a raw PGM: two bytes a pixel, the higher one first, above 255."""
+    height, width = values.shape
+    return f"P5 {width} {height} {maximum}\n".encode() + values.astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize("maximum", [65535, 4095])
+def test_pgm_of_more_than_eight_bits_is_read(tmp_path: Path, maximum: int) -> None:
+    values = np.arange(64).reshape(8, 8) * (maximum // 63)
+    (tmp_path / "a.pgm").write_bytes(pgm(maximum, values))
+    found = pixels(open_source(tmp_path), "a.pgm", 8, 1)
+    assert is_grey(open_source(tmp_path), "a.pgm")
+    assert np.array_equal(found[0], np.round(values / maximum * 65535).astype(int) >> 8)
+    assert found.max() == 255
+
+
+def tiff(bits: int, data: bytes, photometric: int = 1, order: str = "<") -> bytes:
+    """Write a TIFF of 8x8 grey pixels in one strip."""
+    tags = [
+        (256, 8),
+        (257, 8),
+        (258, bits),
+        (259, 1),
+        (262, photometric),
+        (273, 8),
+        (277, 1),
+        (278, 8),
+        (279, len(data)),
+    ]
+    entries = b"".join(struct.pack(f"{order}HHI", tag, 4, 1) + struct.pack(f"{order}I", value) for tag, value in tags)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(data))
+    return head + data + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiff_of_sixteen_bits_is_read(tmp_path: Path, order: str) -> None:
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024 + 511
+    (tmp_path / "a.tif").write_bytes(tiff(16, values.astype(f"{order}u2").tobytes(), order=order))
+    assert np.array_equal(pixels(open_source(tmp_path), "a.tif", 8, 1)[0], np.arange(64).reshape(8, 8) * 4 + 1)
+
+
+def test_tiff_of_twelve_bits_is_read(tmp_path: Path) -> None:
+    values = np.arange(64) * 64 + 32
+    packed = b"".join((int(a) << 12 | int(b)).to_bytes(3, "big") for a, b in values.reshape(-1, 2))
+    (tmp_path / "a.tif").write_bytes(tiff(12, packed))
+    assert np.array_equal(pixels(open_source(tmp_path), "a.tif", 8, 1)[0], (np.arange(64) * 4 + 2).reshape(8, 8))
+
+
+def test_tiff_whose_white_is_zero_is_turned(tmp_path: Path) -> None:
+    values = np.arange(64, dtype="<u2").reshape(8, 8) * 1024
+    (tmp_path / "a.tif").write_bytes(tiff(16, values.tobytes(), photometric=0))
+    assert np.array_equal(pixels(open_source(tmp_path), "a.tif", 8, 1)[0], 255 - np.arange(64).reshape(8, 8) * 4)
+
+
+def drawn(mode: str) -> Image.Image:
+    """A black square on transparent black ground, as drawing programs save it."""
+    alpha = np.zeros((8, 8), np.uint8)
+    alpha[2:6, 2:6] = 255
+    grey = Image.merge("LA", (Image.new("L", (8, 8)), Image.fromarray(alpha)))
+    return grey.convert(mode)
+
+
+DRAWN = np.full((8, 8), 255)
+DRAWN[2:6, 2:6] = 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_shows_white(tmp_path: Path, mode: str, channels: int) -> None:
+    assert pixels_of(tmp_path, drawn(mode), 8, channels) == [DRAWN.tolist()] * channels
+    half = Image.merge("LA", (Image.new("L", (8, 8)), Image.new("L", (8, 8), 51))).convert(mode)
+    assert pixels_of(tmp_path, half, 8, channels) == np.full((channels, 8, 8), 204).tolist()  # a fifth of black
+
+
+@pytest.mark.parametrize(("mode", "clear"), [("L", 7), ("RGB", (7, 7, 7)), ("P", 0), ("I;16", 7)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colour_that_is_transparent_shows_white(tmp_path: Path, mode: str, clear: Any, channels: int) -> None:
+    ground = np.where(DRAWN == 255, 0 if mode == "P" else 7, 1 if mode == "P" else 0)
+    if mode == "RGB":
+        image = Image.fromarray(np.stack([ground] * 3, -1).astype(np.uint8))
+    elif mode == "P":
+        image = Image.fromarray(ground.astype(np.uint8), "L").convert("P")
+        image.putdata(ground.astype(np.uint8).flatten().tolist())
+        image.putpalette([9, 9, 9, 0, 0, 0])
+    else:
+        image = Image.fromarray(ground.astype(np.uint16 if mode == "I;16" else np.uint8))
+    assert pixels_of(tmp_path, image, 8, channels, transparency=clear) == [DRAWN.tolist()] * channels
+
+
+def test_scaling_keeps_colours_under_transparency_out(tmp_path: Path) -> None:
+    image = drawn("RGBA").resize((64, 64), Image.Resampling.NEAREST)
+    found = np.array(pixels_of(tmp_path, image, 8))
+    assert found.min() == 0
+    assert (found[:, [0, 7]] == 255).all()
+
+
+def test_images_without_contrast_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_images(tmp_path, ONE_LEVEL)
+    name = searched(tmp_path)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / name)
+    ImageFolder(SMALL).search_data(tmp_path, 4)
+    said = f"image-folder: {tmp_path}: 1 of 60 images have no contrast, all pixels of each are alike, such as {name}\n"
+    assert capsys.readouterr().err == said
+    for other in ONE_LEVEL:
+        Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / other)
+    ImageFolder(SMALL).search_data(tmp_path, 4)
+    assert "all 60 images have no contrast" in capsys.readouterr().err
+
+
+def test_sixteen_bits_of_which_few_are_used_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ONE_LEVEL:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(array_of(name, (8, 8)).astype(np.uint16) * 16).save(tmp_path / name)  # 12 bits
+    ImageFolder(SMALL).search_data(tmp_path, 4)
+    said = "no pixel of 60 images is brighter than 15 of 255; files of 16 bits must use all of them\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
+def zeros(path: Path, width: int, height: int) -> Path:
+    """Write a black PNG of one bit without making it: its rows compress to next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer = zlib.compressobj()
+    rows = b"".join(packer.compress(bytes(width // 8 + 1)) for _ in range(min(height, 10_000))) + packer.flush()
+    head = struct.pack(">2I5B", width, height, 1, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shown"),
+    [(10_001, 10_000, "10001x10000"), (13_000, 13_000, "13000x13000"), (60_000, 60_000, "far more than 100,000,000")],
+)
+def test_image_of_too_many_pixels_is_named_without_more_ado(
+    tmp_path: Path, width: int, height: int, shown: str
+) -> None:
+    name = searched(write_images(tmp_path, ONE_LEVEL))
+    zeros(tmp_path / name, width, height)
+    refuse(tmp_path, rf"image {name}: {shown} pixels, and an image may have 100,000,000; scale it down, or remove it$")
+
+
+def test_image_of_a_hundred_megapixels_is_read_without_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = searched(write_images(tmp_path, ONE_LEVEL))
+    zeros(tmp_path / name, 10_000, 10_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ImageFolder(SMALL).search_data(tmp_path, 4)
+    assert name in capsys.readouterr().err  # it has no contrast
+
+
+def test_zip_with_backslashes_gives_what_the_folder_gives(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "images", ONE_LEVEL)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ONE_LEVEL:
+            archive.write(folder / name, f"photos/{name}".replace("/", "\\"))
+    found = ImageFolder(SMALL).search_data(tmp_path / "a.zip", 4)
+    assert torch.equal(found.train.inputs, ImageFolder(SMALL).search_data(folder, 4).train.inputs)
+
+
+def test_strange_names_in_a_zip_are_passed_over(tmp_path: Path) -> None:
+    path = zipped(write_images(tmp_path / "images", ONE_LEVEL), tmp_path / "a.zip")
+    before = ImageFolder(SMALL).search_data(path, 4).train.inputs.clone()
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("", "/", "..", "../../a.png", "//"):
+            archive.writestr(zipfile.ZipInfo(name), b"")
+    assert torch.equal(ImageFolder(SMALL).search_data(path, 4).train.inputs, before)
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_zip_with_a_file_that_is_too_large_is_not_read(tmp_path: Path, kind: int) -> None:
+    path = zipped(write_images(tmp_path / "images", ONE_LEVEL), tmp_path / "a.zip")
+    archive = zipfile.ZipFile(path, "a", kind)
+    with archive, archive.open("around/it/dog/99.png", "w", force_zip64=True) as member:
+        for _ in range(40):
+            member.write(bytes(1 << 20))
+    directory = path.read_bytes().rindex(b"around/it/dog/99.png") - 46
+    raw = bytearray(path.read_bytes())
+    raw[directory + 24 : directory + 28] = struct.pack("<I", 1 << 30)
+    path.write_bytes(raw)
+    entry = open_source(path)
+    with pytest.raises(
+        UsageError, match=r"99\.png can't be read \(it has 1,073,741,824 bytes, and may have 536,870,912\)"
+    ):
+        pixels(entry, "around/it/dog/99.png", 8, 3)
+
+
+def test_other_formats_under_the_name_of_an_image_are_not_tried(tmp_path: Path) -> None:
+    """PostScript, for one, would start a program."""
+    name = searched(write_images(tmp_path, ONE_LEVEL))
+    Image.new("RGB", (8, 8)).save(tmp_path / name, "EPS")
+    refuse(tmp_path, rf"^{tmp_path}: image {name} can't be read \(cannot identify image file\); mend or remove it$")
+
+
 def refuse(folder: Path, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         ImageFolder(SMALL).search_data(folder, 4)
@@ -251,7 +456,16 @@ def test_pixels_without_a_known_white_are_refused(tmp_path: Path) -> None:
         ([], [], r": 0 folders of images; classification needs a folder for each of 2 or more classes"),
         (["a.png", "b.png"], [], r": 0 folders of images"),
         (numbered("cat", 9), [], r": 1 folders of images"),
-        ([*numbered("cat", 3), *numbered("dog", 4)], [], r": too few images for a validation split; some class needs"),
+        (
+            [*numbered("cat", 3), *numbered("dog", 5)],
+            [],
+            r": too few images for a validation split; some class needs 6 or more$",
+        ),
+        (
+            [*numbered("train/a", 3), *numbered("train/b", 9), *THREE["test"]],
+            [],
+            r": too few images for a validation split; some class needs 10 or more$",
+        ),
         ([*THREE["train"], *THREE["val"], *numbered("valid/a", 2)], [], r": it has val and valid; keep one of them$"),
     ],
 )
