@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
-
-from spikefront.commands.app import load_commands
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 usage."""
+    from spikefront.commands.app import load_commands
+
     try:
         load_commands(sys.argv[1:])()
     except ValueError as error:
@@ -24,4 +25,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.path[0] == os.path.dirname(os.path.realpath(__file__)):
+        del sys.path[0]  # python search.py puts its folder first; nothing is imported by the names of the files there
     main()

@@ -29,6 +29,12 @@ LONG = (
 )
 """Parts of the names of test files that take longest: begun first, so that no process ends with one of them alone."""
 
+SHADOWS = (
+    *("ast", "calendar", "json", "lazy_loader", "numpy", "optuna", "pickle", "random", "ray", "re", "select"),
+    *("sitecustomize", "token", "torch", "typing", "usercustomize", "uvloop", "yaml"),
+)
+"""Modules of Python, of our dependencies, and of nobody, which Python or a dependency imports where there is one."""
+
 STARTS_WITHIN_S = 150.0
 SERVER = ("server", "--backend-store-uri", "sqlite:///server.db")
 
@@ -90,6 +96,19 @@ class MlflowServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+
+@pytest.fixture
+def shadowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a folder whose Python files have the names of modules the current one; check that none of them ever ran."""
+    folder = tmp_path / "shadowed"
+    folder.mkdir()
+    ran = tmp_path / "ran"
+    for name in SHADOWS:
+        (folder / f"{name}.py").write_text(f"with open({str(ran)!r}, 'a') as file: file.write('{name} ')")
+    monkeypatch.chdir(folder)
+    yield folder
+    assert not ran.exists(), ran.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any, Final
 import ray
 from ray._private import ray_constants
 from ray.air.execution._internal import RayActorManager
+from ray.job_config import JobConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ PATCHES: Final = (
         "spikefront.runners.engine.compat",
         "ENABLE_RAY_CLUSTER",
         "Ray of one machine listens on its loopback address, as it does on macOS and Windows, not on all",
+    ),
+    Patch(
+        "ray",
+        "2.60",
+        "spikefront.runners.engine.compat",
+        "_py_driver_sys_path",
+        "no worker imports from the driver's current folder",
     ),
     Patch(
         "optuna",
@@ -114,3 +122,20 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = original
+
+
+class _StaysEmpty(list[str]):
+    """List without a folder, whoever adds some."""
+
+    def extend(self, folders: object) -> None:
+        """Do nothing."""
+
+
+def job_config() -> JobConfig:
+    """Return settings of a Ray job whose workers import from where their Python and PYTHONPATH say.
+
+    Ray adds the driver's current folder and the folder of its script, before Python's own library.
+    """
+    config = JobConfig()
+    config._py_driver_sys_path = _StaysEmpty()
+    return config

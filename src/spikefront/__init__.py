@@ -5,9 +5,22 @@
 exported network. The names are listed in ``__init__.pyi``; each is imported when it is first used.
 """
 
-from typing import Any
+import sys
 
-import lazy_loader
+
+def _run_as_module() -> bool:
+    """Return whether ``python -m spikefront`` is looking for what to run."""
+    command = " ".join(sys.orig_argv).replace(" -m ", " -m")
+    return sys.argv[:1] == ["-m"] and f"{command} ".partition(" -mspikefront")[2][:1] in (" ", ".")
+
+
+if _run_as_module() and not sys.flags.safe_path:
+    # python -m puts the current folder first, and what lies there is not to be imported. Nothing was, from here on
+    del sys.path[0]
+
+from typing import Any  # noqa: E402
+
+import lazy_loader  # noqa: E402
 
 _lazy, _names, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

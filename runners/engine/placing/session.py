@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 
 import ray
 
-from spikefront.runners.engine.compat import on_loopback
+from spikefront.runners.engine.compat import job_config, on_loopback
+from spikefront.runners.engine.import_path import named_folders
 from spikefront.runners.engine.placing.authentication import prepare_token, warn_if_disabled
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
@@ -25,6 +26,7 @@ WORKER_ENVIRONMENT: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
     "MALLOC_TOP_PAD_": str(256 * 2**20),
     "OMP_WAIT_POLICY": "PASSIVE",
+    "PYTHONSAFEPATH": "1",  # Pythons that a plugin starts do not import from the current folder either
 }
 """Environment variables of processes that train."""
 
@@ -126,6 +128,7 @@ class RaySession:
         variables = DRIVER_ENVIRONMENT
         if self._settings.address is None:  # inherited, so that the workers Ray starts ahead of need can be used
             variables = variables | WORKER_ENVIRONMENT | LOCAL_ENVIRONMENT
+            variables["PYTHONPATH"] = os.pathsep.join(named_folders())
         self._contexts.enter_context(environment(variables))
         warn_if_disabled()
         if self._settings.address is None:
@@ -138,7 +141,11 @@ class RaySession:
         return self
 
     def _start(self) -> None:
-        common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        common: dict[str, Any] = {
+            "job_config": job_config(),
+            "log_to_driver": False,
+            "logging_level": logging.CRITICAL,
+        }
         if self._settings.address is not None:
             ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
             return

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
 from spikefront.plugins import Data, SearchData, load_registry
+from spikefront.runners.engine.import_path import import_path
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.judging.workload import ONE_CORE, ONE_GPU, Speed, Workloads
 from spikefront.searchspace import Candidate, from_flat
 
+_log = logging.getLogger(__name__)
+
 _LIMIT_S: Final = 10.0
 _START_LIMIT_S: Final = 60.0
+_LONGEST_LINE: Final = 300
 _TRIES: Final = 3  # a plugin may be broken, but not every one
 
 
@@ -27,7 +36,7 @@ class CountingProcess:
     """``Workloads`` in a process of its own, which starts at once, in the background.
 
     A candidate whose count fails, ends the process or takes more than ten seconds gets infinite cost. After three lost
-    processes every candidate does.
+    processes every candidate does. The first and the last loss are logged, with the last line of the process's stderr.
 
     Args:
         folders: folders with loose plugin files.
@@ -42,13 +51,17 @@ class CountingProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(import_path()), "OMP_NUM_THREADS": "1"},
         )
         self._limit_s = _START_LIMIT_S
+        self._said: deque[bytes] = deque(maxlen=1)
+        assert process.stderr is not None
+        self._listener = threading.Thread(target=_keep_last, args=(process.stderr, self._said), daemon=True)
+        self._listener.start()
         self._write(process, self._first)
         if self._data is not None:
             self._write(process, self._data)
@@ -80,16 +93,55 @@ class CountingProcess:
         if line.endswith(b"\n"):
             self._limit_s = _LIMIT_S
             return float(line)
+        self._replace(hung=not ready)
+        return math.inf
+
+    def _replace(self, hung: bool) -> None:
+        """Start a new process after the loss of one, unless there were too many."""
+        waited_s = self._limit_s
+        if not hung:
+            with suppress(subprocess.TimeoutExpired):  # its answers may end before it does
+                self._process.wait(1.0)
+        code = self._process.poll()
         self.close()
         self._lost += 1
+        how = f"did not answer within {waited_s:g} s" if code is None else f"ended with {_status(code)}"
+        how += "".join(f": {line.decode(errors='replace')}" for line in self._said)
+        if self._lost == 1:
+            _log.warning("the process that counts operations, to predict costs, %s; it is started again", how)
+        elif self._lost == _TRIES:
+            text = "the process that counts operations was lost %d times, and %s; costs are not predicted any more"
+            _log.warning(text, _TRIES, how)
         if self._lost < _TRIES:
             self._process = self._start()
-        return math.inf
 
     def close(self) -> None:
         """End the process."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        self._listener.join(1.0)  # not longer: a process that it started may still hold the other end
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _keep_last(stream: IO[bytes], said: deque[bytes]) -> None:
+    """Read a stream to its end, and keep its last line that is not blank."""
+    with stream:
+        for line in iter(partial(stream.readline, _LONGEST_LINE), b""):
+            if line.strip():
+                said.append(line.strip())
+
+
+def _status(code: int) -> str:
+    """Return how a process ended: its exit code, or the signal that killed it."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # a real-time one has no name
+        return f"signal {-code}"
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +18,14 @@ from spikefront.runners.judging.workload import ONE_CORE, Workloads
 from spikefront.searchspace import Candidate, from_flat
 
 PLUGINS = '''
-import os, time
+import os, sys, time
 from spikefront.plugins import Coding, hookimpl
 
 class Exits(Coding):
     """Ends the process."""
     name = "exits"
     def encode(self, x):
+        print("its last words", file=sys.stderr, flush=True)
         os._exit(3)
 
 class Hangs(Coding):
@@ -90,13 +93,41 @@ def test_what_can_not_be_counted_is_infinitely_dear_and_the_next_is_counted(
 
 
 @pytest.mark.slow
-def test_it_gives_up_when_it_is_lost_again_and_again(counting: CountingProcess, folder: Path) -> None:
+def test_it_gives_up_when_it_is_lost_again_and_again(
+    counting: CountingProcess, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(3):
         assert counting(candidate(folder, "exits")) == math.inf
+    first, last = (record.getMessage() for record in caplog.records)  # the first and the last loss, not each
+    assert first.endswith("ended with exit code 3: its last words; it is started again")
+    assert last.endswith("ended with exit code 3: its last words; costs are not predicted any more")
     judged = candidate(folder, "rate")
     started = time.monotonic()
     assert counting(judged) == math.inf
     assert time.monotonic() - started < 0.1
+
+
+def test_one_that_is_killed_is_told_of_and_replaced(
+    counting: CountingProcess, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counting._process.kill()
+    assert counting(candidate(folder, "rate")) == math.inf
+    assert [record.getMessage() for record in caplog.records] == [
+        "the process that counts operations, to predict costs, ended with SIGKILL; it is started again"
+    ]
+
+
+@pytest.mark.parametrize("python_path", ["", os.pathsep])  # an empty entry is the current folder
+def test_it_imports_nothing_from_the_current_folder(
+    python_path: str, folder: Path, data: SearchData, shadowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = candidate(folder, "rate")
+    monkeypatch.setenv("PYTHONPATH", python_path)
+    monkeypatch.setattr(sys, "path", ["", str(shadowed), *sys.path])  # as in a notebook
+    counting = CountingProcess((folder,), ONE_CORE)
+    counting.tell(data)
+    assert counting(judged) < math.inf
+    counting.close()
 
 
 def test_the_limit_is_short_after_the_first_answer(counting: CountingProcess, folder: Path) -> None:
