@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import pickletools
 import tarfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ import pooch
 from spikefront.searchspace import UsageError
 
 _CHUNK: Final = 1 << 20
-_LARGEST_MEMBER: Final = 1 << 30
+_LARGEST_MEMBER: Final = 1 << 28
+"""Most bytes of a member, head included: CIFAR-100's have 155 MB."""
+_LARGEST: Final = 1 << 31
+"""Most bytes of all members together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +75,49 @@ def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
     """
     found: dict[str, bytes] = {}
     try:
-        with gzip.open(path) as unpacked:
-            with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+        with gzip.open(path) as file:
+            unpacked = _Bounded(file)
+            with tarfile.open(fileobj=unpacked, mode="r:") as archive:
                 for member in archive:
                     if member.name in names and member.isfile():
                         found[member.name] = _content(archive, member, path)
             while unpacked.read(_CHUNK):  # gzip compares its checksum at the end
                 pass
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UsageError(f"{path}: damaged or cut short ({error}); fetch it again") from error
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged head makes tarfile raise anything
+        raise UsageError(f"{path}: damaged or cut short ({_reason(error)}); fetch it again") from error
     missing = [name for name in names if name not in found]
     if missing:
         raise UsageError(f"{path}: no {missing[0]} in it; fetch the published one")
     return [found[name] for name in names]
+
+
+class _Bounded(io.RawIOBase):
+    """A file whose pieces, and which as a whole, are no larger than in any published archive.
+
+    tarfile reads a member's extended head at once, whatever size it claims.
+    """
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _LARGEST_MEMBER:
+            raise ValueError(f"a part of {size:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if offset > _LARGEST:
+            raise ValueError(f"more than {_LARGEST:,} bytes")
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
@@ -92,7 +125,10 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> b
         raise UsageError(f"{path}: {member.name} claims {member.size} bytes, more than any published one has")
     reader = archive.extractfile(member)
     assert reader is not None, "it is a file"
-    return reader.read()
+    content = reader.read()
+    if len(content) != member.size:
+        raise EOFError(f"{member.name} ends early")
+    return content
 
 
 def read_pickle(content: bytes, where: str) -> Any:
@@ -109,6 +145,7 @@ def read_pickle(content: bytes, where: str) -> Any:
         UsageError: when it is damaged, or asks for anything but an array.
     """
     try:
+        _refuse_large_memo(content)
         return _Plain(io.BytesIO(content), encoding="bytes").load()
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
@@ -116,15 +153,33 @@ def read_pickle(content: bytes, where: str) -> Any:
         raise UsageError(f"{where}: no readable pickle ({type(error).__name__})") from error
 
 
+def _refuse_large_memo(content: bytes) -> None:
+    """Refuse to number an object beyond the length of the file: the unpickler makes room for all numbers below."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= len(content):
+            raise ValueError(f"object number {argument}")
+
+
+class _Ndarray:
+    """What ``numpy.ndarray`` stands for in a pickle: an argument, never called."""
+
+
+def _empty_array(kind: object, shape: object, code: object) -> Any:
+    """Return an empty array, which the pickle fills: as NumPy writes it, so that no other size can be asked for."""
+    if kind is not _Ndarray or shape != (0,):
+        raise ValueError("not an array as NumPy pickles it")
+    return np.empty(0, np.int8)
+
+
 class _Plain(pickle.Unpickler):
     """Unpickler of the three names that a pickled array consists of, under NumPy's old name and its new one."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
-            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "ndarray"): _Ndarray,
             ("numpy", "dtype"): np.dtype,
-            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
         }
         if (module, name) not in known:
             raise UsageError(f"it asks for {module}.{name}, which has no place in a file of arrays; not read")

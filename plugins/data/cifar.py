@@ -22,6 +22,7 @@ from spikefront.plugins.data.archives import Archive, read_members, read_pickle
 from spikefront.searchspace import UsageError
 
 _PIXELS: Final = (3, 32, 32)
+_CLASSES: Final = 100
 
 
 class Cifar(Task):
@@ -86,8 +87,8 @@ def read_batch(content: bytes, label: bytes, where: str) -> Data:
     images, labels = batch[b"data"], batch[label]
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (int(np.prod(_PIXELS)),):
         raise UsageError(f"{where}: its data are no bytes of shape (N, {int(np.prod(_PIXELS))})")
-    if not isinstance(labels, list) or not all(type(item) is int and item >= 0 for item in labels):
-        raise UsageError(f"{where}: its {label.decode()} are no list of numbers from 0")
-    if len(images) != len(labels):
+    if not isinstance(labels, list) or not all(type(item) is int and 0 <= item < _CLASSES for item in labels):
+        raise UsageError(f"{where}: its {label.decode()} are no list of numbers from 0 to {_CLASSES - 1}")
+    if len(images) != len(labels) or not labels:
         raise UsageError(f"{where}: {len(images)} images but {len(labels)} labels")
     return Data(torch.from_numpy(images.copy()).reshape(-1, *_PIXELS), torch.tensor(labels))

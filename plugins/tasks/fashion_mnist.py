@@ -10,6 +10,7 @@ Source: Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (2017). MIT li
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -32,6 +33,12 @@ _MD5: Final = {
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
+
+_PIECE: Final = 1 << 20
+_LARGEST: Final = 1 << 30
+"""Most bytes of an array: twenty times that of the published images."""
+_MOST_AXES: Final = 8
+_VALIDATION_SHARE: Final = 6
 
 
 def find(name: str, data_dir: Path | None) -> Path:
@@ -61,20 +68,31 @@ def read_idx(path: Path) -> Tensor:
     """Read one IDX file of bytes, gzipped or not.
 
     Raises:
-        UsageError: when the file is damaged, cut short, or no IDX file of bytes.
+        UsageError: when the file is damaged, cut short, larger than 1 GiB unpacked, or no IDX file of bytes.
     """
+    packed = path.suffix == ".gz"
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if packed else path.open("rb") as file:
+            start = file.read(4)
+            if len(start) < 4 or start[:3] != b"\x00\x00\x08":
+                raise UsageError(f"{path}: no IDX file of bytes (it must start with 00 00 08)")
+            header = start + file.read(4 * start[3])
+            dimensions = start[3] if len(header) == 4 + 4 * start[3] else 0
+            shape = struct.unpack(f">{dimensions}I", header[4 : 4 + 4 * dimensions])
+            claimed = math.prod(shape)
+            if claimed > _LARGEST or dimensions > _MOST_AXES:
+                raise UsageError(f"{path}: it claims an array of {dimensions} axes and {claimed} bytes; fetch it again")
+            content = bytearray()
+            while len(content) <= claimed and (piece := file.read(min(_PIECE, claimed + 1 - len(content)))):
+                content += piece
+            read = len(header) + len(content) if packed else path.stat().st_size
+    except UsageError:
+        raise
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UsageError(f"{path}: not readable as gzip ({error})") from error
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
-        raise UsageError(f"{path}: no IDX file of bytes (it must start with 00 00 08)")
-    dimensions = raw[3]
-    header = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", raw[4:header]) if len(raw) >= header else ()
-    if len(raw) != header + int(np.prod(shape, dtype=np.int64)):
-        raise UsageError(f"{path}: cut short or too long: {len(raw)} bytes for an array of shape {shape}")
-    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=header).reshape(shape).copy())
+    if read != len(header) + claimed or dimensions != start[3]:
+        raise UsageError(f"{path}: cut short or too long: {read} bytes for an array of shape {shape}")
+    return torch.from_numpy(np.frombuffer(content, np.uint8).reshape(shape))
 
 
 class FashionMNIST(Task):
@@ -83,15 +101,24 @@ class FashionMNIST(Task):
     name = "fashion-mnist"
 
     def _read(self, part: str, data_dir: Path | None) -> Data:
-        images = read_idx(find(f"{part}-images-idx3-ubyte.gz", data_dir)).unsqueeze(1)
-        labels = read_idx(find(f"{part}-labels-idx1-ubyte.gz", data_dir)).long()
+        paths = [find(f"{part}-{what}-ubyte.gz", data_dir) for what in ("images-idx3", "labels-idx1")]
+        images, labels = map(read_idx, paths)
+        for path, array, axes in zip(paths, (images, labels), (3, 1), strict=True):
+            if array.dim() != axes or 0 in array.shape:
+                raise UsageError(
+                    f"{path}: an array of shape {tuple(array.shape)}, and must have {axes} axes; fetch it again"
+                )
         if len(images) != len(labels):
             raise UsageError(f"Fashion-MNIST {part}: {len(images)} images but {len(labels)} labels")
-        return Data(images, labels)
+        return Data(images.unsqueeze(1), labels.long())
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         data = self._read("train", data_dir)
-        cut = len(data) - len(data) // 6
+        if len(data) < _VALIDATION_SHARE:
+            raise UsageError(
+                f"Fashion-MNIST train: {len(data)} images; {_VALIDATION_SHARE} or more give a validation split"
+            )
+        cut = len(data) - len(data) // _VALIDATION_SHARE
         train = Data(data.inputs[:cut], data.targets[:cut])
         validation = Data(data.inputs[cut:], data.targets[cut:])
         return SearchData(train, validation, outputs=int(data.targets.max()) + 1)

@@ -7,6 +7,7 @@ import pickle
 import struct
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -164,7 +165,15 @@ GOOD = batch(b"labels", 20, 0)
         (python2_pickle({b"data": GOOD[b"data"]}), r"test_batch: no dictionary with data and labels$"),
         (python2_pickle(GOOD | {b"data": GOOD[b"data"][:, :9]}), r"its data are no bytes of shape \(N, 3072\)$"),
         (python2_pickle(GOOD | {b"data": GOOD[b"data"] / 2}), r"its data are no bytes of shape \(N, 3072\)$"),
-        (python2_pickle(GOOD | {b"labels": [b"cat"] * 20}), r"its labels are no list of numbers from 0$"),
+        (python2_pickle(GOOD | {b"labels": [b"cat"] * 20}), r"its labels are no list of numbers from 0 to 99$"),
+        (python2_pickle(GOOD | {b"labels": [10**30] * 20}), r"its labels are no list of numbers from 0 to 99$"),
+        (python2_pickle({b"data": GOOD[b"data"][:0], b"labels": []}), r"test_batch: 0 images but 0 labels$"),
+        (b"\x80\x02]r\xff\xff\xff\x7f.", r"test_batch: no readable pickle \(ValueError\)$"),  # object number 2^31
+        (
+            b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(J\xff\xff\xff\x7ftU\x01btR.",
+            r"test_batch: no readable pickle \(ValueError\)$",  # an array of 2^31 bytes
+        ),
+        (b"\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.", r"test_batch: no readable pickle \(TypeError\)$"),
         (python2_pickle(GOOD | {b"labels": [0] * 19}), r"test_batch: 20 images but 19 labels$"),
     ],
 )
@@ -183,6 +192,25 @@ def test_pickle_of_this_numpy_is_read_too() -> None:
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     content = pickle.dumps({"data": array}, protocol=3)
     assert np.array_equal(read_pickle(content, "a")["data"], array)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE])
+@pytest.mark.parametrize("size", [1 << 30, 1 << 40])
+def test_members_that_claim_too_much_are_not_read(tmp_path: Path, kind: bytes, size: int) -> None:
+    member = tarfile.TarInfo(Cifar10.test_file)
+    member.size, member.type = size, kind
+    path = tmp_path / Cifar10.archive.name
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(16):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match=r"cifar-10-python\.tar\.gz: ") as caught:
+        Cifar10().test_data(tmp_path, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+    assert peak < 40 << 20
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,65 @@ def test_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, messag
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         read_idx(tmp_path / name)
+
+
+def claiming(*sizes: int) -> bytes:
+    return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            claiming(1 << 16, 1 << 16, 1 << 16, 1 << 16),
+            r": it claims an array of 4 axes and 18446744073709551616 bytes;",
+        ),
+        (claiming(2**31, 2**31, 4) + bytes(9), r": it claims an array of 3 axes and 18446744073709551616 bytes;"),
+        (claiming(*[0] * 200), r": it claims an array of 200 axes and 0 bytes; fetch it again$"),
+        (claiming(1 << 30) + bytes(9), r": cut short or too long: 17 bytes for an array of shape \(1073741824,\)$"),
+        (claiming(3) + bytes(4), r": cut short or too long: 12 bytes for an array of shape \(3,\)$"),
+    ],
+)
+def test_sizes_that_are_not_the_files_are_refused(
+    tmp_path: Path, pack: Callable[[bytes], bytes], content: bytes, message: str
+) -> None:
+    path = tmp_path / ("a" if pack is bytes else "a.gz")
+    path.write_bytes(pack(content))
+    with pytest.raises(UsageError, match=message):
+        read_idx(path)
+
+
+def test_content_beyond_the_array_is_not_unpacked(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "a.gz", "wb") as file:
+        file.write(claiming(3))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match="cut short or too long: 12 bytes"):
+        read_idx(tmp_path / "a.gz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (IMAGES, np.zeros((12, 784)), r"idx3-ubyte\.gz: an array of shape \(12, 784\), and must have 3 axes; fetch it"),
+        (IMAGES, np.zeros((12, 0, 28)), r"idx3-ubyte\.gz: an array of shape \(12, 0, 28\), and must have 3 axes"),
+        (IMAGES.replace("images-idx3", "labels-idx1"), np.zeros((12, 1)), r"gz: an array of shape \(12, 1\), and must"),
+    ],
+)
+def test_array_of_another_shape_is_refused(tmp_path: Path, name: str, array: np.ndarray, message: str) -> None:
+    (write_task(tmp_path) / name).write_bytes(gzip.compress(idx(array)))
+    with pytest.raises(UsageError, match=message):
+        FashionMNIST().search_data(tmp_path, 4)
+
+
+def test_too_few_images_for_a_validation_split_are_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^Fashion-MNIST train: 5 images; 6 or more give a validation split$"):
+        FashionMNIST().search_data(write_task(tmp_path, train=5, labels=5), 4)
 
 
 def test_last_sixth_of_the_training_images_validates(tmp_path: Path) -> None:
