@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins.contracts import Layout
-from spikefront.plugins.contracts.task import Data, SearchData, Task
+from spikefront.plugins.contracts.task import Data, SearchData, Task, commonest_share
 from spikefront.plugins.data.samples import Array, Samples, checked
 from spikefront.searchspace import UsageError
 
@@ -178,7 +178,7 @@ class ArrayTask(Task):
 
     def chance_quality(self, data: SearchData) -> float:
         if not data.train.targets.is_floating_point():
-            return super().chance_quality(data)
+            return commonest_share(data.validation.targets)
         targets = data.validation.targets
         return self.score(data.train.targets.mean(0).expand(targets.shape), targets)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
-from spikefront.runners.judging.judge import Judging
+from spikefront.runners.judging.judge import Judging, refuse_infinite
 from spikefront.searchspace import Candidate
 
 
@@ -66,6 +66,9 @@ def judge_for_good(
 
     Returns:
         The metrics of ``Judging.epoch``, of the test split.
+
+    Raises:
+        FloatingPointError: when its training diverges.
     """
     judging = Judging(
         replace(candidate, seed=seed),
@@ -77,5 +80,7 @@ def judge_for_good(
     )
     for _ in range(candidate.training.schedule.epochs - 1):
         if not judging.converts:
-            judging.train()
-    return judging.epoch()
+            refuse_infinite({"loss": judging.train()}, judging.epochs_done)
+    metrics = judging.epoch()
+    refuse_infinite(metrics, judging.epochs_done)
+    return metrics

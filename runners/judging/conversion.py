@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def train_ann(candidate: Candidate, ann: Network, task: Task, train: Data, cache
         cache: folder of trained ANNs, shared with other candidates; None for none.
 
     Returns:
-        The last epoch's training loss, and whether the ANN was trained by this call.
+        The last epoch's training loss, or the first that is not finite, and whether the ANN was trained by this call.
     """
     return train_once(candidate, ann, task, train, cache and cache / f"{ann_key(candidate, train)}.pt")
 
@@ -140,6 +141,8 @@ def _fit(candidate: Candidate, network: Network, task: Task, train: Data) -> flo
     loss = 0.0
     for _ in range(candidate.training.schedule.epochs):
         loss = trainer.epoch()
+        if not math.isfinite(loss):
+            break
     return loss
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -199,6 +200,18 @@ class Judging:
         _set_random_state(state["random"])
 
 
+def refuse_infinite(metrics: Mapping[str, float], epoch: int) -> None:
+    """Raise ``FloatingPointError`` with the first of quality, energy and loss that is no finite number.
+
+    Args:
+        metrics: some or all metrics of an epoch.
+        epoch: its number, for the message.
+    """
+    for name in ("quality", "energy_nj", "loss"):
+        if not math.isfinite(metrics.get(name, 0.0)):
+            raise FloatingPointError(f"{name} is {metrics[name]:g} at epoch {epoch}")
+
+
 def _random_state() -> dict[str, Any]:
     """Return the states of all generators that ``seed_everything`` seeds, as plain values and tensors."""
     numpy_state: Any = np.random.get_state(legacy=False)
@@ -250,6 +263,7 @@ def judge(
 
     Raises:
         UsageError: for an unknown name, a value outside its range, parts that do not go together, or missing data.
+        FloatingPointError: when quality, energy or loss is no finite number after an epoch: its training diverged.
 
     Example:
         >>> found = judge({"task": "digits", "coding": "latency", "steps": 6, "training.epochs": 2})
@@ -267,6 +281,7 @@ def judge(
     history = []
     while not judging.finished:
         history.append(judging.epoch())
+        refuse_infinite(history[-1], judging.epochs_done)
         if on_epoch is not None:
             on_epoch(judging.epochs_done, history[-1])
     return Judgement(candidate, history[-1], tuple(history), judging.counts, judging.network)

@@ -21,7 +21,7 @@ from spikefront.runners.judging.augmentation import augmented, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.seeding import fixed_randomness
-from spikefront.searchspace import Schedule, Training
+from spikefront.searchspace import Schedule, Training, UsageError
 
 _SAMPLE_STEPS_AT_ONCE = 4096
 _EVALUATION_SEED = 20_231
@@ -65,14 +65,20 @@ class Trainer:
         )
 
     def epoch(self) -> float:
-        """Train once on every sample and return the mean loss."""
+        """Train once on every sample and return the mean loss.
+
+        Raises:
+            UsageError: for a batch of one sample whose values have no variance for batch norm.
+            FloatingPointError: when weights are not finite after it although the loss is: a spiking network is silent
+                then, and would pass for one that has learnt nothing.
+        """
         self.network.train()
         total = torch.zeros((), device=self.network.device)
         steps = 0
         for inputs, targets, weight in self._loaded():
             x = self._task.prepare(inputs.to(self.network.device))
             batch = augmented(self._schedule, x, targets.to(self.network.device))
-            output = self.network(_laid_out(batch.inputs))
+            output = self._output(batch.inputs)
             loss = batch.loss(self._task.loss, output) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -81,7 +87,21 @@ class Trainer:
             self._decay.step()
             steps += 1
         self._processes.agree(self.network)
-        return float(total / steps)
+        loss = float(total / steps)
+        if math.isfinite(loss) and not all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
+            raise FloatingPointError(f"weights are not finite after an epoch with loss {loss:.4g}")
+        return loss
+
+    def _output(self, inputs: Tensor) -> Tensor:
+        try:
+            return self.network(_laid_out(inputs))
+        except ValueError as error:
+            if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
+                raise
+            raise UsageError(
+                f"training.batch={self._schedule.batch}: batch norm has no variance over one value, which is all that "
+                "a batch of one sample gives it here; use 2 or more"
+            ) from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the training, for ``restore``; it shares memory with the network."""
@@ -112,7 +132,8 @@ class Trainer:
         order = self._samples[torch.randperm(len(self._samples), generator=self._order)]
         batches = order.to(self._data.inputs.device).split(self._schedule.batch)
         for number, index in enumerate(batches):
-            if len(index) > 1 or number == 0:  # batch norm has no variance to learn from a last batch of one
+            # batch norm has no variance to learn from a last batch of one
+            if len(index) > 1 or number == 0 or self._schedule.batch == 1:
                 yield index
 
 

@@ -21,7 +21,7 @@ from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task, lo
 from spikefront.runners.failures import one_line
 from spikefront.runners.judging.conversion import ann_key, train_ann, train_once
 from spikefront.runners.judging.counting import count_operations
-from spikefront.runners.judging.judge import MEASURING_SAMPLES
+from spikefront.runners.judging.judge import MEASURING_SAMPLES, refuse_infinite
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.quantise import bit_energy_nj, bits_of, calibrated_scales, rounding
 from spikefront.runners.judging.seeding import seed_everything
@@ -63,7 +63,8 @@ def judge_twins(
     batch = task.prepare(evenly(data.validation.inputs, MEASURING_SAMPLES).to(on))
     seed_everything(candidate.seed)  # as conversion does, so that the ANN is the same one
     network = assemble_ann(candidate, registry, tuple(batch.shape[1:]), data.outputs).to(on)
-    train_ann(candidate, network, task, data.train, ann_cache)
+    loss, _ = train_ann(candidate, network, task, data.train, ann_cache)
+    refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
     counts = count_operations(network, batch)
     ann = TwinResult(_quality(network, task, data.validation), energy_model.energy_nj(counts), counts.macs)
 
@@ -72,7 +73,8 @@ def judge_twins(
     path = ann_cache and ann_cache / f"{ann_key(candidate, data.train)}-{bits}bit.pt"
     with rounding(network, scales, bits):
         seed_everything(candidate.seed)  # whether or not the ANN was trained here
-        train_once(candidate, network, task, data.train, path)
+        loss, _ = train_once(candidate, network, task, data.train, path)
+        refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
         counts = count_operations(network, batch)
         energy = sum(bit_energy_nj(counts, energy_model, bits, scales.keys()).values())
         return TwinPair(ann, TwinResult(_quality(network, task, data.validation), energy, counts.macs), bits)

@@ -10,7 +10,10 @@ from torch import Tensor
 
 from spikefront.plugins import Data, SearchData, Task, load_registry
 from spikefront.plugins.data.cache import mapped, new_array
-from spikefront.runners.judging.confirm import confirmation_data
+from spikefront.runners.judging.confirm import confirmation_data, judge_for_good
+from spikefront.runners.judging.judge import judge
+from spikefront.runners.judging.twins import judge_twins
+from spikefront.searchspace import from_flat
 
 
 class Numbers(Task):
@@ -58,3 +61,21 @@ def test_images_to_generate_are_kept_once() -> None:
     assert data.train.targets is data.train.inputs
     assert torch.equal(data.train.inputs, torch.cat([known.train.inputs, known.validation.inputs]))
     assert data.validation.targets is data.validation.inputs
+
+
+@pytest.mark.parametrize("coding", ["direct", "rate-conversion"])
+def test_a_training_that_diverges_has_no_result(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = load_registry(third_parties=False)
+    data = Data(torch.zeros(8, 1, 8, 8), torch.arange(8))
+    flat = {"task": "digits", "coding": coding, "backbone": "mlp", "training.epochs": 3}
+    candidate, model = from_flat(flat, registry), registry.get("energy", "horowitz-45nm")()
+    split = SearchData(data, data, 10)
+    losses = iter([1.0, torch.nan] * 3)  # of one batch each: the second epoch goes wrong
+    task = registry.get("task", "digits")
+    monkeypatch.setattr(task, "loss", lambda self, output, targets: output.sum() * 0 + next(losses))
+    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch [23]$"):
+        judge_for_good(candidate, 1, registry=registry, data=split, energy_model=model)
+    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch 3$"):
+        judge_twins(candidate, registry=registry, data=split, energy_model=model)
+    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch [23]$"):
+        judge(candidate, registry=registry, data=split)

@@ -13,7 +13,7 @@ from torch import nn
 from spikefront.plugins import Data, Registry, Task
 from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.training import Trainer, evaluate, evenly, one_ahead, parameter_groups
-from spikefront.searchspace import Candidate, from_flat
+from spikefront.searchspace import Candidate, UsageError, from_flat
 
 
 def candidate(registry: Registry, **flat: object) -> Candidate:
@@ -55,6 +55,49 @@ def test_subset_limits_the_samples_and_is_the_same_every_time(registry: Registry
 def test_a_last_batch_of_one_is_left_out(registry: Registry) -> None:
     one = trainer(registry, candidate(registry, training__batch=10), samples=21)
     assert [len(index) for index in one._batches()] == [10, 10]
+
+
+def steps_of(one: Trainer) -> int:
+    """Train for an epoch and return how many steps the optimiser made."""
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    one._optimizer.register_step_post_hook(count)
+    one.epoch()
+    return steps
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(1, 21), (2, 10), (4, 5), (7, 3), (20, 1), (21, 1), (64, 1)])
+def test_every_batch_is_a_step(registry: Registry, batch: int, steps: int) -> None:
+    chosen = candidate(registry, backbone="convnet", training__batch=batch)
+    assert steps_of(trainer(registry, chosen, samples=21)) == steps
+
+
+def test_batches_of_one_train_on_every_sample(registry: Registry) -> None:
+    one = trainer(registry, candidate(registry, backbone="convnet", training__batch=1), samples=21)
+    assert sorted(int(index) for index in one._batches()) == list(range(21))
+    one = trainer(registry, candidate(registry, training__batch=1, coding="rate", steps=4), samples=21)
+    assert steps_of(one) == 21  # features at several steps have a variance, too
+
+
+def test_one_value_for_batch_norm_is_refused_in_one_line(registry: Registry) -> None:
+    message = (
+        r"^training\.batch=1: batch norm has no variance over one value, which is all that a batch of one sample gives "
+        r"it here; use 2 or more$"
+    )
+    with pytest.raises(UsageError, match=message):
+        trainer(registry, candidate(registry, training__batch=1)).epoch()
+
+
+def test_weights_that_are_not_finite_are_no_result(registry: Registry) -> None:
+    one = trainer(registry, candidate(registry))
+    first = next(one.network.parameters())
+    first.register_hook(lambda gradient: gradient * torch.nan)  # spikes of it are 0, and the loss is finite
+    with pytest.raises(FloatingPointError, match=r"^weights are not finite after an epoch with loss 2\.\d+$"):
+        one.epoch()
 
 
 def test_coefficients_get_their_own_learning_rate_and_only_matrices_decay() -> None:
