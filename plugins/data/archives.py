@@ -155,6 +155,7 @@ def read_pickle(content: bytes, where: str) -> Any:
 
 def _refuse_large_memo(content: bytes) -> None:
     """Refuse to number an object beyond the length of the file: the unpickler makes room for all numbers below."""
+    argument: Any
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= len(content):
             raise ValueError(f"object number {argument}")

@@ -87,14 +87,14 @@ class Trainer:
             self._decay.step()
             steps += 1
         self._processes.agree(self.network)
-        loss = float(total / steps)
-        if math.isfinite(loss) and not all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
-            raise FloatingPointError(f"weights are not finite after an epoch with loss {loss:.4g}")
-        return loss
+        mean = float(total / steps)
+        if math.isfinite(mean) and not all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
+            raise FloatingPointError(f"weights are not finite after an epoch with loss {mean:.4g}")
+        return mean
 
     def _output(self, inputs: Tensor) -> Tensor:
         try:
-            return self.network(_laid_out(inputs))
+            output: Tensor = self.network(_laid_out(inputs))
         except ValueError as error:
             if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
                 raise
@@ -102,6 +102,7 @@ class Trainer:
                 f"training.batch={self._schedule.batch}: batch norm has no variance over one value, which is all that "
                 "a batch of one sample gives it here; use 2 or more"
             ) from error
+        return output
 
     def state(self) -> dict[str, Any]:
         """Return the state of the training, for ``restore``; it shares memory with the network."""
