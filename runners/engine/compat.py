@@ -6,15 +6,22 @@ one is installed: look at the listed place, run its tests, then write the new ve
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
+from ray._private.node import Node
 from ray.air.execution._internal import RayActorManager
 from ray.job_config import JobConfig
+
+START_VARIABLE: Final = "RAY_raylet_start_wait_time_s"
+START_S: Final = 180
+"""Seconds that Ray's node on this machine may take to start, unless that environment variable says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,13 @@ PATCHES: Final = (
         "spikefront.runners.engine.compat",
         "_py_driver_sys_path",
         "no worker imports from the driver's current folder",
+    ),
+    Patch(
+        "ray",
+        "2.60",
+        "spikefront.runners.engine.compat",
+        "start_ray_processes",
+        "on a busy machine Ray's node may take longer to start than the 30 s that Ray waits for it",
     ),
     Patch(
         "optuna",
@@ -122,6 +136,29 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = original
+
+
+@contextmanager
+def patient_start() -> Iterator[None]:
+    """Make Ray wait for its node as long as the environment says, and no longer than its processes live."""
+    original = Node.start_ray_processes
+
+    def start(self: Node) -> None:
+        original(self)  # type: ignore[no-untyped-call]
+        deadline = time.monotonic() + float(os.environ.get(START_VARIABLE, START_S))
+        while time.monotonic() < deadline:
+            if dead := self.dead_processes():
+                raise RuntimeError(f"its process {dead[0][0]} ended while it started")
+            with suppress(RuntimeError):  # it is not known yet; afterwards Ray itself asks
+                services.get_node(self.gcs_address, self._node_id)
+                return
+            time.sleep(0.1)
+
+    Node.start_ray_processes = start  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Node.start_ray_processes = original  # type: ignore[method-assign]
 
 
 class _StaysEmpty(list[str]):

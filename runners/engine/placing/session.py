@@ -13,9 +13,11 @@ from typing import Any, Final, Self
 
 import ray
 
-from spikefront.runners.engine.compat import job_config, on_loopback
+from spikefront.runners.engine.compat import START_S, START_VARIABLE, job_config, on_loopback, patient_start
 from spikefront.runners.engine.import_path import named_folders
 from spikefront.runners.engine.placing.authentication import prepare_token, warn_if_disabled
+from spikefront.runners.engine.placing.ray_folder import ray_folder
+from spikefront.runners.engine.placing.reaper import MARK
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
 
@@ -49,11 +51,22 @@ LOCAL_ENVIRONMENT: Final = {
 }
 """Environment variables of all processes of a search on one machine, which listen on its loopback address only."""
 
+PATIENCE: Final = {
+    START_VARIABLE: str(START_S),
+    "RAY_gcs_server_port_wait_time_s": str(START_S),
+    "RAY_agent_register_timeout_ms": str(1000 * START_S),
+    "RAY_worker_register_timeout_seconds": str(START_S),
+}
+"""How long Ray waits for its processes, unless the user's environment says so; on a busy machine its 30 s are short."""
+
 _CONNECT_TIMEOUT_S: Final = 5.0
 _LOGGERS: Final = ("ray", "ray.tune", "ray.train", "ray.data")
 _TOKEN_HINT: Final = (
     "; a cluster that asks for a token (Ray's default for new ones) needs RAY_AUTH_MODE=token here, and the token that "
     "'ray get-auth-token' prints on its first machine"
+)
+_BUSY_HINT: Final = (
+    f"; if this machine was busy, run it again when it is less so, or let Ray wait longer: {START_VARIABLE}=600"
 )
 
 
@@ -125,14 +138,16 @@ class RaySession:
 
     def __enter__(self) -> Self:
         check_address(self._settings)
-        variables = DRIVER_ENVIRONMENT
+        variables = {name: value for name, value in PATIENCE.items() if name not in os.environ} | DRIVER_ENVIRONMENT
         if self._settings.address is None:  # inherited, so that the workers Ray starts ahead of need can be used
-            variables = variables | WORKER_ENVIRONMENT | LOCAL_ENVIRONMENT
-            variables["PYTHONPATH"] = os.pathsep.join(named_folders())
+            self._folder = self._contexts.enter_context(ray_folder())
+            variables |= WORKER_ENVIRONMENT | LOCAL_ENVIRONMENT
+            variables |= {"PYTHONPATH": os.pathsep.join(named_folders()), MARK: str(self._folder)}
         self._contexts.enter_context(environment(variables))
         warn_if_disabled()
         if self._settings.address is None:
             self._contexts.enter_context(on_loopback())
+            self._contexts.enter_context(patient_start())
             prepare_token()
         self._contexts.enter_context(_quiet_loggers())
         # stdout is for results, and Ray's threads write there whenever a node goes away, until the shutdown
@@ -157,6 +172,7 @@ class RaySession:
             num_gpus=gpus,
             include_dashboard=False,
             _node_ip_address=ray.util.get_node_ip_address(),
+            _temp_dir=str(self._folder),
             **common,
         )
 
@@ -168,15 +184,24 @@ class RaySession:
         """
         try:
             self._started.result()
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises bare ones, too
             where, reason = self._settings.address or "this machine", " ".join(str(error).split())
-            hint = _TOKEN_HINT if where not in ("this machine", "auto") else ""
-            raise UsageError(f"Ray did not start on {where}: {reason}{hint}") from error
+            raise UsageError(
+                f"Ray did not start on {where}: {reason or type(error).__name__}{self._hint(reason)}"
+            ) from error
         gpus = self._settings.gpus_per_trial
         if self._settings.address is None and gpus > (available := ray.cluster_resources().get("GPU", 0)):
             # Ray would wait for such a machine without end; a cluster may still grow
             problem = f"is more than the {available:g} GPUs of this machine"
             raise self._settings.error("gpus_per_trial", problem)
+
+    def _hint(self, reason: str) -> str:
+        """Return what may help when Ray did not start."""
+        if self._settings.address is not None:
+            return "" if self._settings.address == "auto" else _TOKEN_HINT
+        if "No space left" in reason:
+            return f"; free some in {self._folder.parent}, or set RAY_TMPDIR to a folder with more"
+        return _BUSY_HINT if "timed out" in reason.lower() else ""
 
     def __exit__(self, *exception: object) -> None:
         self._started.exception()  # wait for a start that is under way

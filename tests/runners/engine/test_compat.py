@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import time
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 import ray
+from ray._private import services
+from ray._private.node import Node
 from ray.air.execution._internal import RayActorManager
 
-from spikefront.runners.engine.compat import PATCHES, Patch, lost_workers
+from spikefront.runners.engine.compat import PATCHES, START_VARIABLE, Patch, lost_workers, patient_start
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: f"{patch.module}-{patch.name}")
@@ -39,3 +43,58 @@ def test_memory_kill_reaches_tune_as_a_lost_actor(monkeypatch: pytest.MonkeyPatc
     assert "too much" in str(seen[0])
     assert seen[1:] == [other, killed]
     assert RayActorManager._actor_task_failed is original
+
+
+class Starting(Node):
+    """A node that starts nothing."""
+
+    def __init__(self, dead: list[Any]) -> None:
+        self._dead, self._node_id, self._gcs_address = dead, "id", "address"
+
+    @property
+    def gcs_address(self) -> str:
+        return str(self._gcs_address)
+
+    def dead_processes(self) -> list[Any]:
+        return self._dead
+
+
+def begin(node: Node) -> None:
+    node.start_ray_processes()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Make a node known after 50 s; return the moments at which it was asked for, by a clock that needs no time."""
+    now, moments = [0.0], list[float]()
+
+    def get_node(address: str, node: str) -> None:
+        moments.append(now[0])
+        if now[0] < 50:
+            raise RuntimeError("not yet")
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + 1))
+    monkeypatch.setattr(services, "get_node", get_node)
+    monkeypatch.setattr(Node, "start_ray_processes", lambda self: None)
+    monkeypatch.delenv(START_VARIABLE, raising=False)
+    return moments
+
+
+def test_a_node_may_take_longer_to_start_than_ray_waits(asked: list[float]) -> None:
+    with patient_start():
+        begin(Starting([]))
+    assert asked[-1] == 50
+
+
+def test_the_user_says_how_long(asked: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(START_VARIABLE, "40")
+    with patient_start():
+        begin(Starting([]))
+    assert asked[-1] == 39, "then Ray itself asks"
+
+
+def test_a_process_that_has_ended_is_not_waited_for(asked: list[float]) -> None:
+    with patient_start(), pytest.raises(RuntimeError, match="its process raylet ended while it started"):
+        begin(Starting([("raylet", None)]))
+    assert asked == []

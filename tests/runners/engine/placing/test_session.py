@@ -11,9 +11,11 @@ import ray
 import torch
 import torch.distributed as dist
 
+from spikefront.runners.engine.compat import START_S, START_VARIABLE
 from spikefront.runners.engine.placing.process_group import _store
 from spikefront.runners.engine.placing.session import (
     DRIVER_ENVIRONMENT,
+    PATIENCE,
     WORKER_ENVIRONMENT,
     RaySession,
     environment,
@@ -63,6 +65,9 @@ def test_session_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytes
         session.wait()
         assert ray.is_initialized()
         assert (DRIVER_ENVIRONMENT | WORKER_ENVIRONMENT).items() <= os.environ.items()
+        folder = session._folder
+        assert list(folder.glob("session_*/sockets/raylet"))
+    assert not folder.exists()
     assert not ray.is_initialized()
     assert dict(os.environ) == environment_before
     assert {name: logging.getLogger(name).level for name in LOGGERS} == levels
@@ -103,6 +108,50 @@ def test_more_gpus_than_there_are_is_refused_instead_of_waited_for(tmp_path: Pat
         session.wait()
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            Exception("The current node timed out\nduring startup. It may be overloaded."),
+            r"The current node timed out during startup\. It may be overloaded\.; if this machine was busy, "
+            r"run it again when it is less so, or let Ray wait longer: RAY_raylet_start_wait_time_s=600$",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            r"\[Errno 28\] No space left on device; free some in \S+, or set RAY_TMP",
+        ),
+        (KeyError(), "KeyError$"),
+        (AssertionError("odd"), "odd$"),
+    ],
+)
+def test_whatever_ray_raises_while_it_starts_is_one_line(
+    error: Exception, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    with (
+        RaySession(SearchSettings("digits", name="s", folder=tmp_path)) as session,
+        pytest.raises(UsageError, match=f"^Ray did not start on this machine: {message}") as raised,
+    ):
+        session.wait()
+    assert "\n" not in raised.value.on_command_line()
+
+
+@pytest.mark.parametrize("asked", [None, "7"])
+def test_ray_is_given_time_unless_the_user_says_how_much(
+    asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if asked is not None:
+        monkeypatch.setenv(START_VARIABLE, asked)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    with RaySession(SearchSettings("digits", name="s", folder=tmp_path)):
+        assert os.environ[START_VARIABLE] == (asked or str(START_S))
+        assert PATIENCE.keys() <= os.environ.keys()
+    assert os.environ.get(START_VARIABLE) == asked
+
+
 def own_processes() -> list[Path]:
     """Return the folders in /proc of this process and all that descend from it."""
     found, parents = [os.getpid()], {}
@@ -135,7 +184,10 @@ def listen() -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux has these tables")
-def test_a_search_on_this_machine_listens_on_its_loopback_address_alone(tmp_path: Path) -> None:
+def test_a_search_on_this_machine_listens_on_its_loopback_address_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))  # the worker has to import this file
     with RaySession(SearchSettings("digits", name="s", folder=tmp_path, workers=1)) as session:
         session.wait()
         worker = ray.get(ray.remote(listen).remote())
