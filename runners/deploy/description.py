@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
 
 import torch
 
@@ -75,19 +77,84 @@ class Description:
         """Read it back.
 
         Raises:
-            ValueError: for a missing or unknown field, or text that is not JSON.
+            ValueError: for text that is not JSON, and a missing or unknown field or one of a wrong type or size.
         """
-        found = json.loads(text)
+        try:
+            found = json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         names = {each.name for each in fields(cls)}
         if not isinstance(found, dict) or found.keys() != names:
             raise ValueError(f"it must have exactly {', '.join(sorted(names))}")
+        for name, holds in _HOLDS.items():
+            if not holds(found[name]):
+                if name == "input_dtype":
+                    raise ValueError(f"{found[name]!r:.60} is not a dtype")
+                raise ValueError(f"{name} is {_short(found[name])}, which no export writes")
         found["input_shape"], found["network_shape"] = tuple(found["input_shape"]), tuple(found["network_shape"])
-        if not isinstance(getattr(torch, str(found["input_dtype"]), None), torch.dtype):
-            raise ValueError(f"{found['input_dtype']!r} is not a dtype")
         found["origin"] = Origin(**found["origin"])
         confirmation = found["confirmation"]
         found["confirmation"] = None if confirmation is None else Spread(**confirmation)
         return cls(**found)
+
+
+def _short(value: object) -> str:
+    text = " ".join(json.dumps(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_count(value) or (type(value) is int and abs(value) <= _MOST)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MOST
+
+
+def _is_shape(value: object) -> bool:
+    if not isinstance(value, list) or not 1 <= len(value) <= _AXES or not all(map(_is_count, value)):
+        return False
+    return 1 <= math.prod(value) <= _MOST
+
+
+def _is_table(value: object, holds: Callable[[object], bool], keys: Collection[str] = ()) -> bool:
+    return isinstance(value, dict) and all(map(holds, value.values())) and (not keys or value.keys() == {*keys})
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, (str, bool)) or _is_number(value)
+
+
+_SHOWN: Final = 60
+_MOST: Final = 1 << 53
+_AXES: Final = 8
+_DTYPES: Final = frozenset({"bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"}) | {
+    "float16", "bfloat16", "float32", "float64",
+}  # fmt: skip
+
+_HOLDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "candidate": lambda value: _is_table(value, _is_value) and _is_text(value.get("task")),
+    "plugins": lambda value: _is_table(value, _is_text),
+    "input_shape": _is_shape,
+    "input_dtype": lambda value: _is_text(value) and value in _DTYPES,
+    "network_shape": _is_shape,
+    "outputs": lambda value: _is_count(value) and value >= 1,
+    "classes": lambda value: isinstance(value, bool),
+    "quality": _is_text,
+    "samples": lambda value: _is_table(value, _is_count, ("train", "validation")),
+    "metrics": lambda value: _is_table(value, _is_number),
+    "energy_model": _is_text,
+    "origin": lambda value: _is_table(value, _is_text, [each.name for each in fields(Origin)]),
+    "confirmation": lambda value: (
+        value is None
+        or (_is_table(value, _is_number, [each.name for each in fields(Spread)]) and _is_count(value["seeds"]))
+    ),
+}
+"""Whether a field of the JSON holds what ``to_json`` writes there."""
 
 
 def output_name(description: Description) -> str:

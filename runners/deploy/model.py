@@ -15,6 +15,7 @@ from torch import Tensor
 from spikefront.plugins import Registry, Task, load_registry
 from spikefront.runners.deploy.description import Description
 from spikefront.runners.deploy.torch_file import read_archive
+from spikefront.runners.failures import one_line
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import affordable, decoded_outputs, prepared
@@ -59,15 +60,28 @@ class Model:
         self.metrics: dict[str, float] = dict(description.metrics)
         self._task = registry.task(self.candidate)
         self._device = torch.device(device)
-        with fixed_randomness(0):  # initial weights are overwritten, but would move the caller's generator
-            network = assemble(self.candidate, registry, description.network_shape, description.outputs)
         try:
-            network.load_state_dict(dict(state))
+            network = self._built(registry, state)
         except RuntimeError as error:
-            reason = " ".join(str(error).split()).partition(": ")[2]
+            reason = " ".join(str(error).split()).partition(": ")[2] or one_line(error)
             versions = f"; of other versions: {', '.join(changed)}" if changed else ""
             raise UsageError(f"weights don't fit the network that plugins build here ({reason}){versions}") from error
+        except UsageError:
+            raise
+        except Exception as error:  # a plugin may raise anything for a description that it does not fit
+            raise UsageError(f"its plugins can't build it here ({one_line(error)[:200]})") from error
         self.network: Network = network.to(self._device).eval()
+
+    def _built(self, registry: Registry, state: Mapping[str, Tensor]) -> Network:
+        """Return the network with its weights; ``RuntimeError`` says which don't fit, before memory is taken."""
+        shape, outputs = self.description.network_shape, self.description.outputs
+        with fixed_randomness(0):  # initial weights are overwritten, but would move the caller's generator
+            with warnings.catch_warnings(), torch.device("meta"):
+                warnings.simplefilter("ignore")  # nothing is copied there
+                assemble(self.candidate, registry, shape, outputs).load_state_dict(dict(state))
+            network = assemble(self.candidate, registry, shape, outputs)
+        network.load_state_dict(dict(state))
+        return network
 
     @property
     def generates(self) -> bool:

@@ -61,7 +61,11 @@ def read_archive(path: Path) -> tuple[str, dict[str, Tensor]]:
     if contents.keys() != _KEYS or not isinstance(description, str) or not _is_state(state):
         raise UsageError(f"{path} is damaged: parts of it are missing or of the wrong type; export it again")
     assert isinstance(state, dict)
-    if contents["sha256"] != checksum(description, state):
+    try:
+        written = checksum(description, state)
+    except Exception as error:  # text or tensors that no export writes
+        raise UsageError(f"{path} is damaged ({_reason(error)}); export it again") from error
+    if contents["sha256"] != written:
         raise UsageError(f"{path} was changed after it was written: its checksum differs; export it again")
     return description, state
 
@@ -72,7 +76,7 @@ def checksum(description: str, state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name]
         digest.update(f"\n{name}\n{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -84,9 +88,24 @@ def _load(path: Path) -> Any:
             started = file.read(4) == b"PK\x03\x04"
         raise UsageError(f"{path} is cut short; copy it again") if started else _foreign(path)
     try:
+        _refuse_packed(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch raises: the file holds more than tensors and plain values, or less
         raise _foreign(path) from error
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse what torch never writes: members that are packed, or that share bytes, and so need more memory."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("packed")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise ValueError("larger than the file")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _foreign(path: Path) -> UsageError:
@@ -96,7 +115,18 @@ def _foreign(path: Path) -> UsageError:
 
 
 def _is_state(state: object) -> bool:
-    return isinstance(state, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
-        for name, tensor in state.items()
+    return (
+        isinstance(state, dict)
+        and all(
+            isinstance(name, str) and isinstance(tensor, Tensor) and _is_plain(tensor) for name, tensor in state.items()
+        )
+        and len({tensor.untyped_storage().data_ptr() for tensor in state.values() if tensor.numel()})
+        == sum(tensor.numel() > 0 for tensor in state.values())
     )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Return whether a tensor is on the CPU, with memory of its own for each element."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
