@@ -101,7 +101,7 @@ def _repeat(known: Confirmations, settings: SearchSettings, seeds: Sequence[int]
     with RaySession(settings) as session:
         data = confirmation_data(task, settings.data_folder, first.steps)
         session.wait()
-        shared = share(data, type(task), settings.data_folder, confirming=True)
+        shared = share(data, task, settings.data_folder, confirming=True, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, has no copy beside that of its node then
         repeat_all(
             candidates,

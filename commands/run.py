@@ -90,7 +90,7 @@ def _search(settings: SearchSettings, store: Any) -> SearchOutcome:
         if planned.description:
             print(planned.description, file=sys.stderr)
         session.wait()
-        shared = share(data, type(planned.task), settings.data_folder)
+        shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
         return SearchRun(planned).execute(shared, CallbackList(recorder, LiveView()), counting)
 

@@ -35,7 +35,7 @@ from spikefront.plugins.kinds import KINDS, PluginKind
 from spikefront.plugins.network.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
 from spikefront.plugins.network.membrane import integrate_and_fire
 from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
-from spikefront.plugins.network.signal import Events, Kind, Signal
+from spikefront.plugins.network.signal import ContractError, Events, Kind, Signal
 from spikefront.plugins.registry import Entry, Registry, load_registry
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value
 from spikefront.searchspace.errors import UsageError
@@ -54,6 +54,7 @@ __all__ = [
     "Between",
     "Choice",
     "Coding",
+    "ContractError",
     "Conversion",
     "ConversionConfig",
     "Counted",

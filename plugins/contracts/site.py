@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import Tensor, nn
 
 from spikefront.plugins.network.layers import Counted
-from spikefront.plugins.network.signal import Signal, over_time
+from spikefront.plugins.network.signal import ContractError, Signal, over_time, refuse_time_axis
 
 if TYPE_CHECKING:
     from spikefront.plugins.contracts.coding import Coding
@@ -69,9 +69,13 @@ class Site(nn.Module):
         scale: what a spike is worth, in units of the activations of the ANN that the network was converted from,
             ``(1, 1)`` or, by channel, ``(1, C)``; None in a network that was not converted. It folds into thresholds
             and weights, so it costs nothing.
+        coding: name of the coding that made the module behind it; for messages.
+        backbone: name of the backbone that it is in; for messages.
     """
 
     scale: Tensor | None
+    coding: str = ""
+    backbone: str = ""
 
     def __init__(self, info: SiteInfo, neuron: Neuron, between: Between | None, scale: Tensor | None = None) -> None:
         super().__init__()
@@ -82,19 +86,30 @@ class Site(nn.Module):
 
     def forward(self, current: Signal) -> Signal:
         spikes = self.fire(current)
-        return spikes if self.between is None else self.between(spikes, current)
+        if self.between is None:
+            return spikes
+        who = f"coding {self.coding!r}, behind spiking layer {self.info.index},"
+        return refuse_time_axis(who, self.between(spikes, current), current.steps)
 
     def fire(self, current: Signal) -> Signal:
-        """Return what the neurons emit, before the coding's module sees it."""
+        """Return what the neurons emit, before the coding's module sees it.
+
+        Raises:
+            ContractError: when current or spikes have a time axis of another length than they must.
+        """
+        refuse_time_axis(f"backbone {self.backbone!r}, before spiking layer {self.info.index},", current, current.steps)
         values, steps = current.decoded(), current.steps
         if self.scale is not None:
             values = values / over_time(self.scale, values)
         fired = self.neuron(values, steps)
+        if len(fired) != steps:
+            raise ContractError(f"neuron {self.neuron.name!r} returned spikes of {len(fired)} steps, but T is {steps}")
         spikes = Signal(fired, steps, self.neuron.kind, delay=current.delay + self.neuron.delay)
         weights = self.neuron.step_weights(steps, fired)
         if weights is not None:
             spikes = spikes.weighted(weights)
-        return spikes if self.scale is None else spikes.weighted(self.scale)
+        spikes = spikes if self.scale is None else spikes.weighted(self.scale)
+        return refuse_time_axis(f"neuron {self.neuron.name!r}", spikes, steps)
 
 
 class SiteFactory:
@@ -135,3 +150,4 @@ class SiteFactory:
             site.info = replace(site.info, stages=stages)
             if self._coding is not None:
                 site.between = self._coding.between(site.info)
+                site.coding = self._coding.name

@@ -60,7 +60,7 @@ class Task(Plugin):
         layout: ``images``: one input at one step is ``(C, H, W)``; ``features``: it is ``(F,)``.
         output: ``values``: one or more per sample; ``images``: ``(C * H * W)`` pixels, which a network generates.
         mapped: whether the data are tensors mapped from the node's cache (``plugins.data.cache``). Then every
-            worker reads them itself, which costs nothing but the first time, and gets those of its T.
+            worker reads them itself, which costs nothing but the first time; other data go through Ray's shared memory.
         quality: name of the quality metric, for example ``accuracy``.
         maximize: whether more quality is better.
         worst_quality: the quality from which hypervolume is measured, such as a chance or trivial result.

@@ -1,8 +1,8 @@
 """Energy on Intel's Loihi 1: synaptic operations and neuron updates.
 
 A synaptic operation costs 23.6 pJ; the update of a neuron 52 pJ at a step where it stays silent (inactive) and 81 pJ at
-one where it spikes (active). What a neuron computes inside is part of its update, so its own additions and
-multiplications are not charged again.
+one where it spikes (active); n spikes of one neuron at one step are charged as n active updates. What a neuron computes
+inside is part of its update, so its own additions and multiplications are not charged again.
 
 Loihi 1 has no multiply-accumulate of analog values. **Reconstructed**, not in the paper: an 8-bit value is presented as
 eight binary digits, each a spike of its own weight, so that a multiply-accumulate costs 8 synaptic operations, 188.8
@@ -38,7 +38,7 @@ class Loihi1(EnergyModel):
 
 def _picojoules(layer: LayerCount) -> float:
     if layer.role == "neuron":
-        silent = layer.sites - layer.events
+        silent = max(0, layer.sites - layer.active_sites)
         return PRICES.idle_update_pj * silent + PRICES.active_update_pj * layer.events
     adds = layer.sops + layer.operations.adds
     multiplies = layer.macs + layer.operations.multiplies  # the eight digits accumulate as they come

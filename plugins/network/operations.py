@@ -57,9 +57,10 @@ class LayerCount:
         macs: multiply-accumulates of non-zero analog inputs; a constant input is charged once.
         macs_every_step: the same when a constant input is charged T times, the convention of much of the literature.
         operations: additions and multiplications besides: neuron updates, coefficients, attention, read-out.
-        events: non-zero inputs of a synapse, or spikes emitted by a neuron.
+        events: events into a synapse, or spikes emitted by a neuron; a count of n is n of them.
         sites: values an event could have stood on: inputs of a synapse or neurons, times steps and samples.
         geometry: size of a synapse; None for other layers.
+        active: of a neuron, the ``sites`` at which it fired, once or more; None for as many as ``events``.
     """
 
     layer: str
@@ -71,6 +72,12 @@ class LayerCount:
     events: int = 0
     sites: int = 0
     geometry: Geometry | None = None
+    active: int | None = None
+
+    @property
+    def active_sites(self) -> int:
+        """The ``sites`` at which a neuron fired."""
+        return self.events if self.active is None else self.active
 
     def __add__(self, other: LayerCount) -> LayerCount:
         """Return the counts of one layer on both of two batches."""
@@ -82,6 +89,7 @@ class LayerCount:
             operations=self.operations + other.operations,
             events=self.events + other.events,
             sites=self.sites + other.sites,
+            active=None if self.active is other.active is None else self.active_sites + other.active_sites,
         )
 
 
@@ -115,7 +123,7 @@ class Counts:
 
     @property
     def spike_rate(self) -> float:
-        """Spikes per neuron and time step, in [0, 1]; averaged over all spiking neurons."""
+        """Spikes per neuron and time step, averaged over all spiking neurons; above 1 only for neurons of counts."""
         return _rate(layer for layer in self.layers if layer.role == "neuron")
 
     @property

@@ -8,6 +8,10 @@ from enum import StrEnum
 from torch import Tensor
 
 
+class ContractError(ValueError):
+    """A plugin breaks its contract in a way that would falsify the numbers of its candidate."""
+
+
 class Kind(StrEnum):
     """The values an edge declares to carry, which decides what its synapses cost.
 
@@ -89,6 +93,28 @@ class Signal:
             return 0
         by_step = self.coefficient.reshape(self.steps, -1)
         return int(((by_step != 0) & (by_step != 1)).any(1).sum())
+
+
+def refuse_time_axis(who: str, signal: Signal, steps: int) -> Signal:
+    """Return a signal whose time axes are 1 or T long.
+
+    Args:
+        who: the plugin that made it, and where, such as ``coding 'rate'``.
+        signal: what it made.
+        steps: number of time steps T of the candidate.
+
+    Raises:
+        ContractError: for axes of another length, and for a signal that says it spans another number of steps.
+    """
+    if signal.steps != steps:
+        raise ContractError(f"{who} returned a signal over {signal.steps} steps, but T is {steps}")
+    for what, tensor in (("values", signal.values), ("a coefficient", signal.coefficient)):
+        if tensor is not None and tensor.shape[0] not in (1, steps):
+            raise ContractError(
+                f"{who} returned {what} of {tensor.shape[0]} steps; T is {steps}, so it must be {steps}, "
+                "or 1 for what is constant over time"
+            )
+    return signal
 
 
 def over_time(coefficient: Tensor, values: Tensor) -> Tensor:

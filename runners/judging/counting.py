@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import (
     AvgPool,
+    ContractError,
     Counted,
     Counts,
     Events,
@@ -38,7 +39,7 @@ from spikefront.runners.judging.reach import compose, conv_reach, window_reach
 from spikefront.runners.judging.training import affordable
 
 
-class EdgeKindError(ValueError):
+class EdgeKindError(ContractError):
     """An edge carries values of another kind than declared: a bug of the plugin, which would falsify the energy."""
 
 
@@ -124,10 +125,11 @@ class _Counter:
         )
 
     def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
-        fired, neurons = int(torch.count_nonzero(spikes)), spikes.numel()
+        active, neurons = int(torch.count_nonzero(spikes)), spikes.numel()
+        fired = int(spikes.sum(dtype=torch.float64)) if module.kind is Kind.COUNT else active
         updates = neurons + module.delay * (neurons // len(spikes))
         operations = module.update_operations() * updates + module.spike_operations() * fired
-        self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons))
+        self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons, active=active))
 
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
         """Count the multiplications of an edge with a coefficient that ends in neurons, such as a shortcut."""

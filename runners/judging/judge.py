@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Counts, Data, EnergyModel, Registry, SearchData, load_registry
+from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
@@ -89,7 +89,14 @@ class Judging:
             train, self._validation = (_on_device(split, device) for split in (train, self._validation))
         measuring = evenly(self._validation.inputs, MEASURING_SAMPLES)
         self._measuring: Tensor = self._task.prepare(measuring.to(device))
-        shape = tuple(self._measuring.shape[2:] if self._task.inputs == "events" else self._measuring.shape[1:])
+        shape = tuple(self._measuring.shape[1:])
+        if self._task.inputs == "events":
+            frames, *inner = shape
+            if frames != candidate.steps:
+                raise ContractError(
+                    f"task {self._task.name!r} gave {frames} frames per sample, but T is {candidate.steps}"
+                )
+            shape = tuple(inner)
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
         self._learner: Trainer | Converter
         if isinstance(self.network.coding, Conversion):

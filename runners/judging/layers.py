@@ -48,7 +48,7 @@ def _silent(counts: Counts) -> Counts:
     layers = []
     for layer in counts.layers:
         if layer.role == "neuron":
-            layers.append(replace(layer, events=0))
+            layers.append(replace(layer, events=0, active=None))
         elif layer.sops and layer.layer != first:
             layers.append(replace(layer, sops=0, events=0))
         else:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Backbone, Between, Coding, InputKind, Registry, Signal, Site, SiteFactory
 from spikefront.plugins.bases.conversion import Activations, Conversion, Rectifier
+from spikefront.plugins.network.signal import refuse_time_axis
 from spikefront.searchspace import Candidate
 
 
@@ -18,18 +19,39 @@ class Network(nn.Module):
         self.coding = coding
         self.backbone = backbone
         self._inputs = inputs
+        for site in self.sites:
+            site.backbone = backbone.name
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.coding.decode(self.backbone(self._encode(x)))
+        return self.decode(self.propagate(self.encode(x)))
 
-    def _encode(self, x: Tensor) -> Signal:
-        if self._inputs == "static":
-            return self.coding.encode(x)
-        return self.coding.encode_events(x.transpose(0, 1).contiguous())
+    def encode(self, x: Tensor) -> Signal:
+        """Return the coded inputs.
+
+        Raises:
+            ContractError: when the coding's time axis is neither 1 nor T long.
+        """
+        coding = self.coding
+        signal = coding.encode(x) if self._inputs == "static" else coding.encode_events(x.transpose(0, 1).contiguous())
+        return refuse_time_axis(f"coding {coding.name!r}", signal, coding.steps)
+
+    def propagate(self, signal: Signal) -> Signal:
+        """Return the output signal of the backbone, ``(T, B, K)``, of a coded input.
+
+        Raises:
+            ContractError: when a time axis on the way is neither 1 nor T long.
+        """
+        return refuse_time_axis(f"backbone {self.backbone.name!r}", self.backbone(signal), self.coding.steps)
+
+    def decode(self, output: Signal) -> Tensor:
+        """Return one value per output, ``(B, K)``."""
+        return self.coding.decode(output)
 
     def sample(self, count: int) -> Tensor:
         """Return decoded outputs of random latents, ``(count, K)``, of a network that generates."""
-        return self.coding.decode(self.backbone.sample(count, self.coding.steps, self.device))
+        steps = self.coding.steps
+        made = self.backbone.sample(count, steps, self.device)
+        return self.decode(refuse_time_axis(f"backbone {self.backbone.name!r}", made, steps))
 
     def penalty(self) -> Tensor | float:
         """Return the terms that coding, backbone, and the coding's modules behind the sites add to the loss."""

@@ -1,8 +1,9 @@
-"""Training data of the workers, once per node, in Ray's object store."""
+"""Training data of the workers, once per node and T, in Ray's object store."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,72 @@ import numpy as np
 import numpy.typing as npt
 import ray
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from spikefront.plugins import Data, Registry, SearchData, Task
+from spikefront.plugins import Data, Registry, SearchData, Task, load_registry
 from spikefront.runners.judging.confirm import confirmation_data
-from spikefront.searchspace import Candidate
+from spikefront.searchspace import Candidate, fields_of, from_flat
 
 Array = npt.NDArray[Any]
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Training and validation split of a task, as arrays, for one T and one configuration of the task.
+
+    Attributes:
+        train: inputs and targets.
+        validation: inputs and targets.
+        outputs: number of network outputs.
+    """
+
+    train: tuple[Array, Array]
+    validation: tuple[Array, Array]
+    outputs: int
+
+    @classmethod
+    def of(cls, data: SearchData) -> Splits:
+        """Return the splits without a copy."""
+        return cls(_arrays(data.train), _arrays(data.validation), data.outputs)
+
+    def tensors(self) -> SearchData:
+        """Return the splits as tensors on the same memory."""
+        train, validation = (Data(*map(_tensor, arrays)) for arrays in (self.train, self.validation))
+        return SearchData(train, validation, self.outputs)
+
+
+class SplitsReader:
+    """Actor that reads a task's splits for each T and configuration that is asked for, each once.
+
+    A search reads the default's data before it starts; these are the data of its other candidates. They go to the nodes
+    through Ray's object store, as the default's do, so a node has each of them once.
+
+    Args:
+        plugins_dir: folders with loose plugin files.
+        data_dir: folder with the user's data.
+        confirming: whether the data are those of confirming.
+    """
+
+    def __init__(self, plugins_dir: tuple[Path, ...], data_dir: Path | None, confirming: bool) -> None:
+        torch.set_num_threads(1)
+        self._plugins_dir = plugins_dir
+        self._registry: Registry | None = None
+        self._data_dir = data_dir
+        self._confirming = confirming
+        self._read: dict[Key, ray.ObjectRef[Any]] = {}
+
+    def splits(self, flat: Mapping[str, Any]) -> list[ray.ObjectRef[Any]]:
+        """Return a reference, in a list so that Ray does not resolve it, to the ``Splits`` of a candidate."""
+        if self._registry is None:  # not in __init__, whose failure would be that of an actor, and not the plugin's
+            self._registry = load_registry(self._plugins_dir)
+        candidate = from_flat(flat, self._registry)
+        task = self._registry.task(candidate)
+        key = _key(task, candidate.steps)
+        if key not in self._read:
+            data = _read_splits(task, self._data_dir, candidate.steps, self._confirming)
+            self._read[key] = ray.put(Splits.of(data))
+        return [self._read[key]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,44 +87,91 @@ class SharedData:
     For a task whose data are mapped from the node's cache, it has only the folder to read.
 
     Attributes:
-        splits: inputs and targets, of training and of validation; None for a task that is mapped.
-        outputs: number of network outputs.
+        splits: the splits that the driver has read; None for a task that is mapped.
+        key: the configuration of the task, and of events the T, that ``splits`` are for.
         data_dir: folder with the user's data.
         confirming: whether the data are those of confirming: the test split as validation.
+        reader: ``SplitsReader`` of the candidates that need others; None where no candidate can, and outside of Ray.
     """
 
-    splits: tuple[tuple[Array, Array], tuple[Array, Array]] | None
-    outputs: int
+    splits: Splits | None
+    key: Key
     data_dir: Path | None
     confirming: bool
+    reader: Any = None
 
     @classmethod
     def of(
-        cls, data: SearchData, task: type[Task], data_dir: Path | None = None, *, confirming: bool = False
+        cls,
+        data: SearchData,
+        task: Task | type[Task],
+        data_dir: Path | None = None,
+        *,
+        confirming: bool = False,
+        reader: Any = None,
     ) -> SharedData:
-        """Wrap the splits of a task."""
+        """Wrap the splits of a task; of a class, those of its default configuration."""
+        task = task() if isinstance(task, type) else task
         if task.mapped:  # workers have other working directories
-            return cls(None, data.outputs, data_dir and data_dir.resolve(), confirming)
-        return cls((_arrays(data.train), _arrays(data.validation)), data.outputs, data_dir, confirming)
+            return cls(None, _key(task, 0), data_dir and data_dir.resolve(), confirming)
+        key = _key(task, data.train.inputs.shape[1] if task.inputs == "events" else 0)
+        return cls(Splits.of(data), key, data_dir, confirming, reader)
 
     def data_for(self, candidate: Candidate, registry: Registry) -> SearchData:
-        """Return the splits for a candidate, as tensors on shared memory."""
-        if self.splits is not None:
-            train, validation = (Data(_tensor(inputs), _tensor(targets)) for inputs, targets in self.splits)
-            return SearchData(train, validation, self.outputs)
+        """Return the splits for a candidate, as tensors on shared memory.
+
+        Frames of events are those of its own T, and all data those of its own configuration of the task.
+        """
         task = registry.task(candidate)
-        read = confirmation_data if self.confirming else type(task).search_data
-        return read(task, self.data_dir, candidate.steps)
+        if self.splits is not None and self.key == _key(task, candidate.steps):
+            return self.splits.tensors()
+        if self.reader is None:
+            return _read_splits(task, self.data_dir, candidate.steps, self.confirming)
+        try:
+            (reference,) = ray.get(self.reader.splits.remote(candidate.flat()))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        splits: Splits = ray.get(reference)
+        return splits.tensors()
 
 
 def share(
-    data: SearchData, task: type[Task], data_dir: Path | None = None, *, confirming: bool = False
+    data: SearchData,
+    task: Task | type[Task],
+    data_dir: Path | None = None,
+    *,
+    confirming: bool = False,
+    plugins_dir: tuple[Path, ...] = (),
 ) -> ray.ObjectRef[Any]:
     """Put a task's splits into Ray's object store, as ``SharedData``.
 
     A driver that then deletes ``data`` and reads them from the store has no second copy on its node.
+
+    Args:
+        data: the splits that the driver has read.
+        task: their task; a class for its default configuration.
+        data_dir: folder with the user's data.
+        confirming: whether the data are those of confirming.
+        plugins_dir: folders with loose plugin files.
     """
-    return ray.put(SharedData.of(data, task, data_dir, confirming=confirming))
+    reader: Any = None
+    if not task.mapped and (task.inputs == "events" or fields_of(task.Config)):
+        # the files are where the driver has read them, whatever the other nodes have
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = ray.remote(SplitsReader)
+        actor = actor.options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
+        reader = actor.remote(plugins_dir, data_dir and data_dir.resolve(), confirming)
+    return ray.put(SharedData.of(data, task, data_dir, confirming=confirming, reader=reader))
+
+
+def _key(task: Task, steps: int) -> Key:
+    """Return what a task's data depend on: its configuration and, of events, T."""
+    return repr(task.config), steps if task.inputs == "events" else 0
+
+
+def _read_splits(task: Task, data_dir: Path | None, steps: int, confirming: bool) -> SearchData:
+    read = confirmation_data if confirming else type(task).search_data
+    return read(task, data_dir, steps)
 
 
 def _arrays(data: Data) -> tuple[Array, Array]:

@@ -21,6 +21,12 @@ def test_a_neuron_that_spikes_costs_81_pj_and_a_silent_one_52_pj() -> None:
     assert picojoules(neurons, samples=2) == pytest.approx(1127 / 2)
 
 
+def test_spikes_of_one_step_are_an_active_update_each() -> None:
+    # 5 neurons over 4 steps: 30 spikes at 6 of the 20 places, the other 14 silent
+    bursts = LayerCount("b", "neuron", events=30, sites=20, active=6)
+    assert picojoules(bursts) == pytest.approx(30 * 81 + 14 * 52)
+
+
 def test_what_a_neuron_computes_is_part_of_its_update() -> None:
     with_operations = LayerCount("b", "neuron", operations=Operations(adds=40, multiplies=20), events=3, sites=20)
     assert picojoules(with_operations) == pytest.approx(1127)

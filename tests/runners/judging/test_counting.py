@@ -20,12 +20,14 @@ from spikefront.plugins import (
     Geometry,
     Kind,
     MaxPool,
+    Neuron,
     Operations,
     Signal,
     Site,
     SiteInfo,
     Synapse,
 )
+from spikefront.plugins.energy.loihi_1 import Loihi1
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
 from spikefront.plugins.surrogates.atan import ATan
@@ -305,6 +307,41 @@ def test_spikes_that_arrive_together_are_an_accumulate_each() -> None:
     assert count(Given(maps, Kind.COUNT), Synapse(nn.Conv2d(1, 2, 3, padding=1)), batch=1) == {"0": (3 * 4 * 2, 0)}
 
 
+class Bursting(Neuron):
+    """Fires as often in a step as the current is large."""
+
+    name = "bursting"
+    kind = Kind.COUNT
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return current.expand(steps, *current.shape[1:]).clamp(min=0).floor()
+
+    def update_operations(self) -> Operations:
+        return Operations(adds=1)
+
+    def spike_operations(self) -> Operations:
+        return Operations(adds=3, multiplies=2)
+
+
+def test_spikes_of_a_neuron_that_fires_several_times_a_step_are_counted_one_by_one() -> None:
+    x = torch.tensor([[[0.5, 1.0, 4.0, 3.5]], [[0.0, 0.0, 2.0, 8.0]]])  # (T=2, B=1, 4): 8 and 10 spikes at 5 places
+    site = Site(SiteInfo(0, 0, 4, (1, 1), True), Bursting(surrogate=ATan()), None)
+    network = Network(Given(x, Kind.ANALOG), Chain(site, Synapse(nn.Linear(4, 5))))
+    counts = count_operations(network, torch.zeros(1, 1))
+    neurons = next(layer for layer in counts.layers if layer.role == "neuron")
+    behind = next(layer for layer in counts.layers if layer.role == "synapse")
+    assert (neurons.events, neurons.active, neurons.sites) == (18, 5, 8)
+    assert (behind.events, behind.sops) == (18, 18 * 5)
+    assert neurons.operations == Operations(adds=8 + 18 * 3, multiplies=18 * 2)
+    assert counts.spike_rate == 18 / 8
+    assert counts.layer_rates == {"backbone.layers.0.neuron": 18 / 8}
+    twice = counts + counts
+    assert next(layer for layer in twice.layers if layer.role == "neuron").active == 10
+    # Loihi: 18 active updates, 3 silent ones
+    price = Loihi1().layer_energy_nj(counts)["backbone.layers.0.neuron"]
+    assert price == pytest.approx((18 * 81 + 3 * 52) / 1000)
+
+
 @pytest.mark.parametrize("value", [-1.0, 0.5])
 def test_counts_are_whole_and_not_negative(value: float) -> None:
     with pytest.raises(EdgeKindError, match=f"is declared count but carries {value:g}"):
@@ -326,7 +363,7 @@ def test_coefficient_costs_a_multiply_per_output_at_the_steps_that_it_weights(
 
 
 def test_constant_that_is_presented_once_is_charged_once_by_either_convention() -> None:
-    once = Given(torch.rand(1, 2, 4), Kind.ANALOG, torch.tensor([2.0, 0.0, 0.0]))
+    once = Given(torch.rand(1, 2, 4), Kind.ANALOG, torch.tensor([2.0, 0.0, 0.0]), steps=3)
     (layer,) = count_operations(Network(once, Chain(Synapse(nn.Linear(4, 5)))), torch.zeros(2, 1)).layers[:1]
     assert (layer.macs, layer.macs_every_step) == (2 * 4 * 5, 2 * 4 * 5)
 
