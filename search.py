@@ -14,14 +14,27 @@ def main() -> None:
         load_commands(sys.argv[1:])()
     except ValueError as error:
         from spikefront.searchspace.errors import UsageError
+        from spikefront.searchspace.secrets import redact
 
-        if not isinstance(error, UsageError):
-            raise
-        print(f"spikefront: {error.on_command_line()}", file=sys.stderr)
-        sys.exit(2)
+        if isinstance(error, UsageError):
+            print(f"spikefront: {redact(error.on_command_line())}", file=sys.stderr)
+            sys.exit(2)
+        _print_traceback()
     except KeyboardInterrupt:  # before the first trial; a search that runs takes Ctrl-C itself
         print("spikefront: interrupted", file=sys.stderr)
         sys.exit(1)
+    except Exception:
+        _print_traceback()
+
+
+def _print_traceback() -> None:
+    """Print the error that nobody foresaw, whose text may quote an address with its password, and exit with 1."""
+    import traceback
+
+    from spikefront.searchspace.secrets import redact
+
+    sys.stderr.write(redact(traceback.format_exc()))
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ PluginsDir = Annotated[
 Folder = Annotated[Path | str, Option("Where", path, "FOLDER"), "Folder of all searches"]
 TrackingUri = Annotated[
     str | None,
-    Option("Where", text, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db"),
+    Option("Where", text, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
     "MLflow server or store",
 ]
 Experiment = Annotated[str | None, Option("Where", text, shown="MLflow's own"), "MLflow experiment"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 from spikefront.commands.app import add_command, with_arguments
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.secrets import redacted_command
 
 if TYPE_CHECKING:
     from spikefront.commands.handle import Search
@@ -127,7 +128,7 @@ def _print_outcome(search: Search) -> None:
         if name in settings.given:
             command += [OPTIONS[name].flag, getattr(settings, name)]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
-    print(f"{search.name}: {outcome.reason}; {ended}\nfront: {shlex.join(command)}")
+    print(f"{search.name}: {outcome.reason}; {ended}\nfront: {redacted_command(command)}")
     if not outcome.finished:
         where = ["--folder", str(settings.folder)] if "folder" in settings.given else []
         print(f"go on: {shlex.join(['spikefront', 'run', '--resume', search.name, *where])}")

@@ -19,6 +19,7 @@ from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
+from spikefront.searchspace.secrets import redact_values
 from spikefront.searchspace.trial import Trial, last_tries
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class StoredSearch:
         self.name: str = tags[schema.SEARCH]
         self.task: str = tags.get(schema.TASK, "")
         self.objectives = schema.objectives_of(tags)
-        self.options: Mapping[str, str] = run.data.params
+        self.options: Mapping[str, str] = redact_values(dict(run.data.params))
         self.ended: str = tags.get(schema.ENDED, "")
         self.began: int = run.info.start_time
 

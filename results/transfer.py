@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spikefront.results.searches import StoredSearch
 from spikefront.results.store import schema
-from spikefront.results.store.connection import Store, redact
+from spikefront.results.store.artifacts import redacted_file
+from spikefront.results.store.connection import Store
 from spikefront.results.store.reading import search_runs, trial_runs
 from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.secrets import redact, redact_values
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,11 +111,13 @@ def _write_run(archive: zipfile.ZipFile, folder: str, client: MlflowClient, run:
     history = [point for name in sorted(data.metrics) for point in client.get_metric_history(info.run_id, name)]
     metrics = [(point.key, _plain(point.value), point.timestamp, point.step) for point in history]
     name = info.run_name or ""
-    record = _Record(info.run_id, name, info.status, info.start_time, info.end_time, data.params, data.tags, metrics)
+    params, tags = redact_values(dict(data.params)), redact_values(dict(data.tags))
+    record = _Record(info.run_id, name, info.status, info.start_time, info.end_time, params, tags, metrics)
     archive.writestr(f"{folder}/run.json", json.dumps(asdict(record), indent=1, allow_nan=False))
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as redacted:
         for path in _artifacts(client, info.run_id):
-            archive.write(client.download_artifacts(info.run_id, path, scratch), f"{folder}/artifacts/{path}")
+            file = Path(client.download_artifacts(info.run_id, path, scratch))
+            archive.write(redacted_file(file, Path(redacted)), f"{folder}/artifacts/{path}")
 
 
 def _plain(value: float) -> Any:

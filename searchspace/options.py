@@ -23,6 +23,7 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from spikefront.searchspace.docs import attribute_docs
 from spikefront.searchspace.errors import OptionError, UsageError
+from spikefront.searchspace.secrets import redact, redact_address, remember
 from spikefront.searchspace.units import format_duration, parse_count, parse_duration, parse_energy, parse_shares
 
 
@@ -129,6 +130,7 @@ class Option:
         is_argument: whether it is given without a flag on the command line.
         argument_flag: flag by which an argument may be given, too.
         envvar: environment variable that gives its default on the command line.
+        secret: whether its value is an address that may hold a password, which is neither stored nor shown.
     """
 
     group: str
@@ -143,6 +145,7 @@ class Option:
     is_argument: bool = False
     argument_flag: str = ""
     envvar: str = ""
+    secret: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ class Declared:
         Raises:
             OptionError: naming the option in the words of the place where it was given.
         """
+        if self.option.secret:
+            remember(str(value))
         try:
             return self.option.read(value)
         except OptionError:
@@ -179,7 +184,9 @@ class Declared:
             raise self.error(value, problem.removeprefix(f"{value!r} "), source) from None
 
     def write(self, value: Any) -> str:
-        """Write the option's value as text that ``read`` takes."""
+        """Write the option's value as text that ``read`` takes, but for a password, which is left out."""
+        if self.option.secret:
+            return redact_address(str(value))
         if self.option.read is duration:
             text_ = format_duration(value)
             return text_ if parse_duration(text_) == value else f"{value:g}s"
@@ -191,7 +198,8 @@ class Declared:
 
     def error(self, value: Any, problem: str, source: str = "") -> OptionError:
         """Return the error that says what is wrong with a value."""
-        return OptionError(self.name, value, problem, flag=self.flag, source=source)
+        shown = redact(redact_address(str(value))) if self.option.secret else value
+        return OptionError(self.name, shown, problem, flag=self.flag, source=source)
 
 
 @cache

@@ -53,8 +53,8 @@ def keep_report(store: Store, name: str | None = None) -> tuple[str, str]:
     from spikefront.results.report.findings import read_findings
     from spikefront.results.report.page import report_page
     from spikefront.results.searches import StoredSearch
-    from spikefront.results.store.connection import redact
     from spikefront.results.store.schema import REPORT_FILE
+    from spikefront.searchspace.secrets import redact
 
     search = StoredSearch.open(store, name)
     page = report_page(read_findings(search))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from glob import escape as escape_glob
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from spikefront.results.store.connection import redact
+from spikefront.results.store import schema
 from spikefront.searchspace.front import Front
+from spikefront.searchspace.secrets import redact_address, redact_values, redacted_command
 from spikefront.searchspace.trial import SearchInfo, Trial
 
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s<>\"']+")
 _BESIDE: Final = (".json", ".png")
 """Suffixes of the files that a worker writes beside weights, and that belong to them."""
 
@@ -67,6 +70,51 @@ def weights_and_files(weights: Path) -> dict[Path, str]:
     return {weights: weights.name} | {path: path.name.partition(".")[2] for path in beside}
 
 
+def redacted_file(path: Path, folder: Path) -> Path:
+    """Return a copy of a file without passwords, or the file itself where nothing of ours writes one into it.
+
+    Earlier versions wrote the address of the store with its password into the journal.
+
+    Args:
+        path: a journal, which has a JSON value on each line, JSON, a page, or any other file.
+        folder: where the copy goes.
+    """
+    copy = folder / path.name
+    if fnmatch(path.name, schema.JOURNAL_FILES):
+        with path.open("rb") as source, copy.open("wb") as target:
+            target.writelines(map(_redacted_line, source))
+        return copy
+    if path.suffix not in (".json", ".html"):
+        return path
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".html":
+        clean = _ADDRESS.sub(lambda found: redact_address(found[0]), text)
+    else:
+        clean = _redacted_json(text, indent=2)
+    if clean == text:
+        return path
+    copy.write_text(clean, encoding="utf-8")
+    return copy
+
+
+def _redacted_line(line: bytes) -> bytes:
+    if b"://" not in line:
+        return line
+    text = line.decode(errors="surrogateescape")
+    clean = _redacted_json(text, separators=(",", ":"))
+    return line if clean == text else clean.encode() + b"\n"
+
+
+def _redacted_json(text: str, **style: Any) -> str:
+    """Return JSON redacted; text that is not JSON, or holds no password, as it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    clean = redact_values(value)
+    return text if clean == value else json.dumps(clean, **style)
+
+
 def environment_json() -> str:
     """Return as JSON where and how the search ran, without passwords in addresses."""
     packages = {dist.metadata["Name"]: dist.version for dist in distributions() if dist.metadata["Name"]}
@@ -74,7 +122,7 @@ def environment_json() -> str:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "command": redact(shlex.join(sys.argv)),
+        "command": redacted_command(sys.argv),
         "git_commit": _git_commit(),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }

@@ -6,61 +6,25 @@ MLflow itself is imported inside functions: it takes more than a second.
 from __future__ import annotations
 
 import os
-import re
-import sqlite3
+import socket
 from contextlib import suppress
-from importlib.metadata import entry_points
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
+from spikefront.results.store.address import SERVERS, scheme_of, sqlite_file, sqlite_uri
+from spikefront.results.store.address import resolve_uri as resolve_uri
+from spikefront.results.store.reachable import check_store, without_secrets
 from spikefront.searchspace import UsageError
+from spikefront.searchspace.secrets import redact as redact
+from spikefront.searchspace.secrets import redact_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DEFAULT_URI: Final = "sqlite:///mlflow.db"
-
-_SERVERS: Final = ("http", "https", "databricks")
-_DATABASES: Final = ("postgresql", "mysql", "mssql")
-_TIMEOUT_S: Final = 5
-"""Longest wait for a sign of life before a search starts."""
-
-
-def resolve_uri(uri: str | None = None) -> str:
-    """Return the tracking URI: ``uri``, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in this folder.
-
-    A SQLite path is made absolute, since MLflow keeps stores by URI for as long as the process lives.
-
-    Raises:
-        UsageError: for a URI scheme that MLflow has no store for.
-    """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    scheme = _scheme(uri)
-    if scheme == "sqlite":
-        path = uri.partition("sqlite:///")[2]
-        if path in ("", ":memory:"):
-            raise UsageError(f"tracking URI {uri!r} names no file; use for example {DEFAULT_URI}")
-        return f"sqlite:///{os.path.abspath(path)}"
-    if scheme in ("", "file"):
-        raise UsageError(f"tracking URI {uri!r} is a folder, which MLflow no longer writes; use {DEFAULT_URI}")
-    known = {"sqlite", *_SERVERS, *_DATABASES} | {point.name for point in entry_points(group="mlflow.tracking_store")}
-    if scheme not in known:
-        names = ", ".join(sorted(known))
-        raise UsageError(f"tracking URI {redact(uri)!r}: MLflow has no store for {scheme!r}; known: {names}")
-    return uri
-
-
-def _scheme(uri: str) -> str:
-    """Return ``postgresql`` for ``postgresql+psycopg2://...``, and an empty scheme for a path."""
-    if uri == "databricks":
-        return uri
-    match = re.match(r"([A-Za-z][A-Za-z0-9.\-]*)(\+[A-Za-z0-9_]+)?:", uri)
-    return match[1].lower() if match else ""
-
-
-def redact(text: str) -> str:
-    """Hide the user name and password of each URI in a text."""
-    return re.sub(r"://[^/\s@]*@", "://***@", text)
+_UNFINISHED: Final = "new"
+"""Suffix of a database that is being made."""
 
 
 def prepare_environment(uri: str) -> None:
@@ -71,7 +35,7 @@ def prepare_environment(uri: str) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one for each file
-    if _scheme(uri) in _SERVERS:
+    if scheme_of(uri) in SERVERS:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
@@ -90,23 +54,20 @@ class Store:
     Attributes:
         uri: the resolved tracking URI.
         experiment: name of the experiment, as given.
+        file: the file of a SQLite store; None of any other.
     """
 
     def __init__(self, uri: str | None = None, experiment: str | None = None) -> None:
         self.uri = resolve_uri(uri)
         self.experiment = experiment
+        self.file = sqlite_file(self.uri)
         self._client: MlflowClient | None = None
         self._home: str | None = None
 
     @property
     def shown(self) -> str:
         """The URI without user name and password."""
-        return redact(self.uri)
-
-    @property
-    def file(self) -> Path | None:
-        """The file of a SQLite store; None of any other."""
-        return Path(self.uri.removeprefix("sqlite:///")) if _scheme(self.uri) == "sqlite" else None
+        return redact_address(self.uri)
 
     def check(self) -> None:
         """Check within a few seconds that the server answers, or the database opens. Creates nothing.
@@ -114,14 +75,8 @@ class Store:
         Raises:
             UsageError: with what was tried and what to do.
         """
-        scheme = _scheme(self.uri)
         prepare_environment(self.uri)
-        if self.file is not None:
-            _check_sqlite(self.file)
-        elif scheme in _SERVERS:
-            _check_http(self.uri)
-        elif scheme in _DATABASES:
-            _check_database(self.uri, scheme)
+        check_store(self.uri)
 
     @property
     def client(self) -> MlflowClient:
@@ -130,8 +85,10 @@ class Store:
             prepare_environment(self.uri)
             from mlflow import MlflowClient
 
-            if self.file is not None and not self.file.exists():
-                _create_database(self.file)
+            if self.file is not None:
+                _tidy(self.file)
+                if not self.file.exists():
+                    _create_database(self.file)
             self._client = MlflowClient(tracking_uri=self.uri)
         return self._client
 
@@ -164,6 +121,28 @@ class Store:
         """Return the error for a store without any search."""
         return UsageError(f"no search found in {self.shown}; run: spikefront run --task digits")
 
+    def open_for_writing(self) -> None:
+        """Open the store and the experiment, create what does not exist, and say what can't be opened.
+
+        A server that is away for a moment, or a database that is locked, is left to those who write, and try again.
+
+        Raises:
+            UsageError: when the store will not open later either.
+        """
+        from mlflow.utils.logging_utils import suppress_logs_in_thread
+
+        try:
+            with suppress_logs_in_thread():  # each table of a new database, and the new experiment
+                self.ensure()
+        except UsageError:
+            raise
+        except Exception as error:  # whatever a store raises
+            reason = redact(str(error).strip().partition("\n")[0])
+            if is_passing(error) and (scheme_of(self.uri) in SERVERS or "locked" in reason):
+                return
+            todo = "choose another with --tracking-uri"
+            raise UsageError(f"MLflow store {self.shown} does not open: {reason}; {todo}") from without_secrets(error)
+
     def ensure(self) -> None:
         """Open the store and the experiment; create what does not exist."""
         prepare_environment(self.uri)
@@ -174,11 +153,17 @@ class Store:
             return
         name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"
         try:
-            self._home = str(self.client.create_experiment(name))
+            self._home = str(self.client.create_experiment(name, artifact_location=self._artifact_location()))
         except MlflowException as error:
             self._home = self._find_experiment()  # another process may have been faster
             if self._home is None:
                 raise error
+
+    def _artifact_location(self) -> str | None:
+        """Return where the artifacts of a new experiment go; None for where MLflow puts them by itself."""
+        if self.file is None or "%" not in str(Path.cwd()):
+            return None
+        return f"{_encoded_artifacts()}/{uuid4().hex}"
 
     def _find_experiment(self) -> str | None:
         name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
@@ -192,75 +177,49 @@ class Store:
         return str(found.experiment_id)
 
 
-def _check_sqlite(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise UsageError(f"MLflow store {path}: folder {path.parent} does not exist; create it or choose another store")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UsageError(f"MLflow store {path} can't be written; choose another with --tracking-uri")
-    if not path.exists():
-        return
-    try:
-        connection = sqlite3.connect(path, timeout=_TIMEOUT_S)
-        try:
-            connection.execute("PRAGMA schema_version")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise UsageError(f"MLflow store {path} does not open: {error}; choose another with --tracking-uri") from error
-
-
-def _check_http(uri: str) -> None:
-    """Request the API itself, not a health page, which also detects wrong passwords and other servers."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.databricks_utils import get_databricks_host_creds
-    from mlflow.utils.rest_utils import http_request
-
-    shown = redact(uri)
-    try:
-        credentials = get_databricks_host_creds(uri) if _scheme(uri) == "databricks" else get_default_host_creds(uri)
-        answer = http_request(
-            credentials,
-            "/api/2.0/mlflow/experiments/search",
-            "GET",
-            params={"max_results": 1},
-            max_retries=0,
-            timeout=_TIMEOUT_S,
-            raise_on_status=False,
-        )
-    except MlflowException as error:
-        todo = f"start it (mlflow server), or leave --tracking-uri out to use {DEFAULT_URI}"
-        raise UsageError(f"MLflow server {shown} does not answer within {_TIMEOUT_S} s; {todo}") from error
-    if answer.status_code in (401, 403):
-        todo = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the server's --allowed-hosts"
-        raise UsageError(f"MLflow server {shown} refuses us (HTTP {answer.status_code}); {todo}")
-    if answer.status_code != 200 or not answer.text.lstrip().startswith("{"):
-        raise UsageError(f"{shown} answers, but not as an MLflow server (HTTP {answer.status_code}); check the address")
-
-
-def _check_database(uri: str, scheme: str) -> None:
-    import sqlalchemy
-
-    limit = {"timeout": _TIMEOUT_S} if scheme == "mssql" else {"connect_timeout": _TIMEOUT_S}
-    try:
-        engine = sqlalchemy.create_engine(uri, connect_args=limit)
-        engine.connect().close()
-        engine.dispose()
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        reason = redact(str(error).partition("\n")[0])
-        raise UsageError(f"MLflow database {redact(uri)} does not open: {reason}; check that it runs") from error
-
-
 def _create_database(file: Path) -> None:
     """Create a database under another name first: MLflow can't open one whose creation was killed halfway."""
     from mlflow import MlflowClient
 
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.new")
-    unfinished.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    unfinished = file.with_name(f"{file.name}.{socket.gethostname()}.{os.getpid()}.{_UNFINISHED}")
+    uri = sqlite_uri(str(unfinished))
+    if "%" in str(Path.cwd()):
+        _create_with_encoded_artifacts(uri)
+    else:
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     with suppress(FileExistsError):  # another process was faster
         os.link(unfinished, file)
     unfinished.unlink()
+
+
+def _create_with_encoded_artifacts(uri: str) -> None:
+    """Create a database whose artifacts go to ``mlruns`` in this folder, whose path MLflow decodes like a URI."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(uri, _encoded_artifacts())
+
+
+def _encoded_artifacts() -> str:
+    return str(Path.cwd() / "mlruns").replace("%", "%25")
+
+
+def _tidy(file: Path) -> None:
+    """Delete what processes of this machine left that were killed while they created the database."""
+    for path in file.parent.glob(f"{escape(file.name)}.*.{_UNFINISHED}*"):
+        *host, pid = path.name.removeprefix(f"{file.name}.").partition(f".{_UNFINISHED}")[0].split(".")
+        if pid.isdecimal() and ".".join(host) in ("", socket.gethostname()) and not _is_alive(int(pid)):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def is_passing(error: Exception) -> bool:

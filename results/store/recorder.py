@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from spikefront.results.store import artifacts, schema
-from spikefront.results.store.connection import Store, is_passing, redact
+from spikefront.results.store.connection import Store, is_passing
 from spikefront.results.store.runs import Point, Runs
 from spikefront.results.store.writer import Job, Writer
 from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
+from spikefront.searchspace.secrets import redact
 
 _log = logging.getLogger(__name__)
 
@@ -243,7 +245,11 @@ class _Ledger:
         writer.put(_label(key, name), lambda: self._runs.add_text(self._runs.ids[key], name, text()))
 
     def _add_file(self, key: int | None, path: Path, name: str) -> None:
-        self._runs.add_file(self._runs.ids[key], path, name)
+        if key is not None:
+            self._runs.add_file(self._runs.ids[key], path, name)
+            return
+        with TemporaryDirectory() as folder:  # an earlier version wrote the journal with the password of the store
+            self._runs.add_file(self._runs.ids[key], artifacts.redacted_file(path, Path(folder)), name)
 
     def _repair(self) -> None:
         """Make the runs that the store shows as the front exactly those that are on it."""

@@ -148,8 +148,9 @@ class SearchSettings:
     force: Annotated[bool, Option("Where", switch, study=False)] = False
     """Resume although plugins or the space have changed."""
     tracking_uri: Annotated[
-        str | None, Option("Where", text, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db")
-    ] = None
+        str | None,
+        Option("Where", text, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
+    ] = field(default=None, repr=False)
     """MLflow server or store."""
     experiment: Annotated[str | None, Option("Where", text, changeable=True, shown="MLflow's own")] = None
     """MLflow experiment."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +16,15 @@ from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
 from spikefront.searchspace import Space, UsageError, parse_set
+from spikefront.searchspace.secrets import HIDDEN, has_hidden, redact_address
 
 
 def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[str, Any]:
     """Return what a search stores about itself, as plain values: an id, options that were given, plugins, space."""
     options = {
-        OPTIONS[name].key: _plain(getattr(settings, name)) for name in settings.given if OPTIONS[name].option.study
+        OPTIONS[name].key: _stored(name, getattr(settings, name))
+        for name in settings.given
+        if OPTIONS[name].option.study
     }
     return {
         "format": FORMAT,
@@ -29,6 +34,11 @@ def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[st
         "plugins": registry.versions(),
         "space": _digest(space),
     }
+
+
+def _stored(name: str, value: object) -> object:
+    """Return the value of an option as the journal has it: a password is not in it."""
+    return OPTIONS[name].write(value) if OPTIONS[name].option.secret else _plain(value)
 
 
 def _plain(value: object) -> object:
@@ -60,6 +70,9 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
     stored = read_attributes(folder / name)["search"]
     began = {named_option(key, "the journal").name: value for key, value in stored["options"].items()}
     sources = {"epochs": "the journal"}  # its narrowing is among the others
+    for key, value in began.items():
+        if key not in options and OPTIONS[key].option.secret and has_hidden(str(value)):
+            options[key] = _given_anew(name, str(value))
     fixed = {key: value for key, value in began.items() if not OPTIONS[key].option.changeable}
     before, now = SearchSettings(**fixed, sources=sources), SearchSettings(**options)
     for key in options:
@@ -71,6 +84,25 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
             raise UsageError(f"{declared.flag} can't be changed when a search is resumed; what can: {flags}")
     narrowings = tuple(parse_set(text) for text in stored["narrowings"])
     return SearchSettings(**{**began, **options, "name": name, "space": narrowings or None}, sources=sources)
+
+
+def _given_anew(search: str, stored: str) -> str:
+    """Return the address of a store with the password that was not stored with it.
+
+    Raises:
+        UsageError: when the environment does not give it.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if redact_address(given) == stored:
+        return given
+    bare = re.sub(rf"^(https?://){re.escape(HIDDEN)}@", r"\1", stored)
+    by_variable = any(os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN"))
+    if by_variable and not has_hidden(bare):
+        return bare
+    raise UsageError(
+        f"search {search!r} writes to {stored}, and its password is not stored; "
+        "give the whole address again, with --tracking-uri or in MLFLOW_TRACKING_URI"
+    )
 
 
 def refuse_changed(stored: Mapping[str, Any], registry: Registry, space: Space) -> None:
