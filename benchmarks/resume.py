@@ -104,6 +104,7 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     from spikefront.runners.engine.memory.journal import read_attributes
     from spikefront.runners.engine.memory.study import StudyRecord, reopen_study, spent_s
     from spikefront.runners.engine.parts import make_sampler
+    from spikefront.searchspace import SearchInfo
 
     settings = replace(search.settings, resume="big")
     timed("what was asked, from the journal", lambda: read_attributes(settings.directory))
@@ -115,7 +116,11 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     timed("first ask", lambda: search.space.suggest(record.ask()))
     runs = Runs(Store(f"sqlite:///{folder}/mlflow.db"))
     runs.open()
-    timed("MLflow's runs, beside the first trials", lambda: runs.adopt("big"))
+    options, versions = settings.stored(), search.registry.versions()
+    about_search = SearchInfo(
+        "big", TASK, "accuracy", search.objectives, settings.directory, None, None, options, versions, record.earlier
+    )
+    timed("MLflow's runs, beside the first trials", lambda: runs.adopt(about_search))
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ class Search:
         name: its name.
         settings: options that it ran with; None where it was loaded.
         outcome: how it ended; None where it was loaded.
+        key: id of the search or its run, where it was loaded.
 
     Example:
         >>> search = load_search("digits-1")  # doctest: +SKIP
@@ -44,9 +45,15 @@ class Search:
     """
 
     def __init__(
-        self, store: Store, name: str, settings: SearchSettings | None = None, outcome: SearchOutcome | None = None
+        self,
+        store: Store,
+        name: str,
+        settings: SearchSettings | None = None,
+        outcome: SearchOutcome | None = None,
+        key: str = "",
     ) -> None:
         self._store = store
+        self._key = key
         self.name = name
         self.settings = settings
         self.outcome = outcome
@@ -55,7 +62,12 @@ class Search:
     def _stored(self) -> StoredSearch:
         from spikefront.results.searches import StoredSearch
 
-        return StoredSearch.open(self._store, self.name)
+        return StoredSearch.open(self._store, self.key)
+
+    @property
+    def key(self) -> str:
+        """Its id, which commands take in place of its name, and which no other search has."""
+        return (self.outcome.search_id if self.outcome else "") or self._key or self.name
 
     @property
     def task(self) -> str:
@@ -97,19 +109,19 @@ class Search:
         """Return its front as a DataFrame; the filters are those of ``spikefront.pareto``."""
         from spikefront.commands.pareto import pareto
 
-        return pareto(self.name, **filters, **self._where)
+        return pareto(self.key, **filters, **self._where)
 
     def confirm(self, seeds: int = 5, **options: Any) -> Conclusions:
         """Retrain its front with several seeds and evaluate it on the test split; see ``spikefront.confirm``."""
         from spikefront.commands.confirm import confirm
 
-        return confirm(self.name, seeds=seeds, **{**self._settings, **self._folder, **options}, **self._where)
+        return confirm(self.key, seeds=seeds, **{**self._settings, **self._folder, **options}, **self._where)
 
     def twins(self, **options: Any) -> Conclusions:
         """Compare its front with ANNs of the same backbones; see ``spikefront.twin``."""
         from spikefront.commands.twin import twin
 
-        return twin(self.name, **{**self._settings, **self._folder, **options}, **self._where)
+        return twin(self.key, **{**self._settings, **self._folder, **options}, **self._where)
 
     @property
     def _folder(self) -> dict[str, Any]:
@@ -119,20 +131,20 @@ class Search:
         """Write its report into an HTML file, and return that; see ``spikefront.report``."""
         from spikefront.commands.report import report
 
-        return report(self.name, to=to, **self._where)
+        return report(self.key, to=to, **self._where)
 
     def compare(self, *others: str | Search) -> Comparison:
         """Compare it with other searches of its task in the same store; see ``spikefront.compare``."""
         from spikefront.commands.compare import compare
 
-        names = [other.name if isinstance(other, Search) else other for other in others]
-        return compare([self.name, *names], **self._where)
+        names = [other.key if isinstance(other, Search) else other for other in others]
+        return compare([self.key, *names], **self._where)
 
     def export(self, trial: int, to: str | Path, format: str = "torch", **options: Any) -> Model:
         """Export a member of its front into a file, and return it ready for use; see ``spikefront.export``."""
         from spikefront.commands.export import export
 
-        return export(f"{self.name}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
+        return export(f"{self.key}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
 
     def __repr__(self) -> str:
         front = self._stored.front
@@ -172,7 +184,8 @@ def load_search(
     from spikefront.results.store.connection import Store
 
     store = Store(tracking_uri, experiment)
-    return Search(store, StoredSearch.open(store, search).name)
+    found = StoredSearch.open(store, search)
+    return Search(store, found.name, key=found.run_id)
 
 
 def trial_of(run: str, search: str | None) -> str:

@@ -6,7 +6,8 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable
-from functools import wraps
+from contextlib import ExitStack
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 
 from spikefront.commands.app import add_command, with_arguments
@@ -16,6 +17,7 @@ from spikefront.searchspace.secrets import redacted_command
 
 if TYPE_CHECKING:
     from spikefront.commands.handle import Search
+    from spikefront.results.store.connection import Store
     from spikefront.runners.engine.plan import SearchPlan
     from spikefront.runners.engine.search import SearchOutcome
 
@@ -68,20 +70,27 @@ def run(given: dict[str, Any]) -> Search:
 
     settings = read_settings(given) if given.get("resume") is None else resumed_settings(given)
     store = Store(settings.tracking_uri, settings.experiment)
-    outcome = _search(settings, store)
-    _keep_report(store, str(settings.name))
-    return Search(store, str(settings.name), settings, outcome)
+    settings, outcome = _search(settings, store)
+    search = Search(store, str(settings.name), settings, outcome)
+    _keep_report(store, search.name, search.key)
+    return search
 
 
-def _search(settings: SearchSettings, store: Any) -> SearchOutcome:
+def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, SearchOutcome]:
     """Check everything, start Ray and what counts costs side by side, read the data meanwhile, and search."""
+    from spikefront.results.store.reading import is_in_store
     from spikefront.results.store.recorder import MlflowRecorder
     from spikefront.runners.engine.placing.session import RaySession
     from spikefront.runners.engine.proposing.counting_process import counting_process
 
     recorder = MlflowRecorder(store)  # checks that the store answers
     planned = _plan(settings)
-    with RaySession(settings) as session, counting_process(settings) as counting:
+    with planned.claim(partial(is_in_store, store)) as claim, ExitStack() as stack:
+        settings = claim.settings
+        if not settings.resume:
+            _say_namesake(store, str(settings.name))
+        session = stack.enter_context(RaySession(settings))
+        counting = stack.enter_context(counting_process(settings))
         from spikefront.results.live import LiveView
         from spikefront.runners.engine.placing.data import share
         from spikefront.runners.engine.search import SearchRun
@@ -93,7 +102,19 @@ def _search(settings: SearchSettings, store: Any) -> SearchOutcome:
         session.wait()
         shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
-        return SearchRun(planned).execute(shared, CallbackList(recorder, LiveView()), counting)
+        return settings, SearchRun(planned).execute(shared, CallbackList(recorder, LiveView()), counting, claim)
+
+
+def _say_namesake(store: Store, name: str) -> None:
+    """Warn when the store has another search of this name."""
+    from spikefront.commands.printing import warn
+    from spikefront.results.store.reading import is_in_store
+
+    if is_in_store(store, name):
+        warn(
+            f"{store.shown} has a search named {name!r} already, which stays as it is; by this name commands find the "
+            "newest; another --name keeps them apart"
+        )
 
 
 def _plan(settings: SearchSettings) -> SearchPlan:
@@ -107,13 +128,13 @@ def _plan(settings: SearchSettings) -> SearchPlan:
     return SearchPlan(settings, registry)
 
 
-def _keep_report(store: Any, search: str) -> None:
+def _keep_report(store: Store, search: str, key: str | None = None) -> None:
     """Add the report to the search's run. A search that has ended well stays one whatever happens here."""
     from spikefront.commands.printing import warn
     from spikefront.results.report import keep_report
 
     try:
-        keep_report(store, search)
+        keep_report(store, key or search)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         warn(f"the search has no report ({reason}); spikefront report {search}")

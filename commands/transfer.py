@@ -50,8 +50,8 @@ def export_results(
     from spikefront.results.transfer import export_search
 
     store = Store(tracking_uri, experiment)
-    name = search or StoredSearch.open(store, None).name
-    return name, export_search(store, name, Path(to)), Path(to)
+    found = StoredSearch.open(store, search)
+    return found.name, export_search(store, found.run_id, Path(to)), Path(to)
 
 
 def _print_imported(imported: tuple[str, int]) -> None:

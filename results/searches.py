@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, tag_is
-from spikefront.results.store.reading import MemberFiles, read_files, read_json, read_trials, search_runs, trial_runs
+from spikefront.results.store.reading import (
+    MemberFiles,
+    read_files,
+    read_json,
+    read_trials,
+    search_run,
+    search_runs,
+    trial_runs,
+)
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.front import Front
@@ -25,6 +37,7 @@ from spikefront.searchspace.trial import Trial, last_tries
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_AN_ID: Final = re.compile("[0-9a-f]{32}")
 _NAMES: Final = 20
 """Most names in an error message."""
 
@@ -252,18 +265,40 @@ class Member:
 
 
 def open_searches(store: Store, name: str | None = None) -> Iterator[StoredSearch]:
-    """Yield searches, the newest first; with a name, only the newest of that name.
+    """Yield searches, the newest first; with a name, only the newest of that name, and say so if there are others.
+
+    Args:
+        store: where.
+        name: name of a search, its id, or the id of its run; None for all.
 
     Raises:
-        UnknownName: when there is no search of that name.
+        UnknownName: when there is no such search.
         UsageError: when there is no search at all, or the store does not answer.
     """
     store.open_existing()
+    if name is None:
+        runs = search_runs(store)
+    else:
+        run = search_run(store, name) if _AN_ID.fullmatch(name) else None
+        runs = iter([run]) if run is not None else _newest(store, name)
     run = None
-    for run in search_runs(store, name):
+    for run in runs:
         yield StoredSearch(store, run)
     if run is None:
         raise store.nothing_found() if name is None else UnknownName("search", name, search_names(store))
+
+
+def _newest(store: Store, name: str) -> Iterator[Run]:
+    """Yield the newest search of a name."""
+    found = list(islice(search_runs(store, name), 2))
+    if len(found) > 1:
+        began = datetime.fromtimestamp(found[0].info.start_time / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        print(
+            f"spikefront: warning: of the searches named {name!r} this is the newest, begun {began}; the one before: "
+            f"--search {found[1].info.run_id}",
+            file=sys.stderr,
+        )
+    yield from found[:1]
 
 
 def search_names(store: Store, limit: int = _NAMES) -> list[str]:
@@ -316,10 +351,13 @@ def fetch_member(store: Store, run: str, folder: Path) -> Member:
 
 
 def find_run(store: Store, search: str, number: int) -> str | None:
-    """Return the id of a search's newest run for a trial number, or None."""
-    wanted = f"{tag_is(schema.SEARCH, search)} and {tag_is(schema.NUMBER, str(number))}"
-    runs = store.client.search_runs([store.home], wanted, max_results=1)
-    return str(runs[0].info.run_id) if runs else None
+    """Return the id of the run of a search's trial, or None; of two searches of one name the newer is taken."""
+    try:
+        parent = StoredSearch.open(store, search).run_id
+    except UnknownName:
+        return None
+    found = next(trial_runs(store, parent, [tag_is(schema.NUMBER, str(number))], 1), None)
+    return None if found is None else str(found.info.run_id)
 
 
 def _no_trial(store: Store, search: str, number: int) -> UsageError:

@@ -72,7 +72,7 @@ def export_search(store: Store, search: str, file: Path | str) -> int:
 
     Args:
         store: where the search is.
-        search: its name; of two of one name the newer is taken.
+        search: its name, of two of one name the newer is taken; or its id, or that of its run.
         file: the archive; must not exist. It appears when it is complete.
 
     Returns:
@@ -87,14 +87,15 @@ def export_search(store: Store, search: str, file: Path | str) -> int:
         raise UsageError(f"archive {file} exists already; choose another name")
     if not file.parent.is_dir():
         raise UsageError(f"archive {file}: folder {file.parent} does not exist; create it or choose another")
-    parent = StoredSearch.open(store, search).run
+    found = StoredSearch.open(store, search)
+    parent = found.run
     children = trial_runs(store, parent.info.run_id)
     trials = {f"{int(run.data.tags[schema.NUMBER]):04d}": run for run in children}
     runs = {"search": parent, **dict(sorted(trials.items()))}
     unfinished = file.with_name(f"{file.name}.part")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            head = {"format": _FORMAT, "version": _VERSION, "search": search, "runs": list(runs)}
+            head = {"format": _FORMAT, "version": _VERSION, "search": found.name, "runs": list(runs)}
             archive.writestr(_HEAD, json.dumps(head, indent=2))
             for key, run in runs.items():
                 _write_run(archive, f"runs/{key}", store.client, run)

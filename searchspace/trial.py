@@ -81,6 +81,7 @@ class SearchInfo:
         plugins: version of each plugin by ``kind.name``.
         earlier: trials that ended before this driver started; None for a new search.
         energy_model: name of the energy model.
+        id: its own random id, by which it is told from others of its name; empty where it has none.
     """
 
     name: str
@@ -94,6 +95,7 @@ class SearchInfo:
     plugins: Mapping[str, str]
     earlier: tuple[Trial, ...] | None = None
     energy_model: str = DEFAULT_ENERGY_MODEL
+    id: str = ""
 
 
 def last_tries(trials: Mapping[int, Trial] | list[Trial]) -> list[Trial]:

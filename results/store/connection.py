@@ -165,11 +165,19 @@ class Store:
             return None
         return f"{_encoded_artifacts()}/{uuid4().hex}"
 
-    def _find_experiment(self) -> str | None:
+    @property
+    def wanted(self) -> tuple[str, str]:
+        """The column of MLflow's table ``experiments`` by which the experiment is known, and its value there."""
         name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
         if name is None and (by_id := os.environ.get("MLFLOW_EXPERIMENT_ID")):
-            return by_id
-        found = self.client.get_experiment_by_name(name or "Default")
+            return "experiment_id", by_id
+        return "name", name or "Default"
+
+    def _find_experiment(self) -> str | None:
+        column, value = self.wanted
+        if column == "experiment_id":
+            return value
+        found = self.client.get_experiment_by_name(value)
         if found is None:
             return None
         if found.lifecycle_stage != "active":

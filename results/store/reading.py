@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,12 +41,49 @@ class MemberFiles:
 
 
 def search_runs(store: Store, name: str | None = None) -> Iterator[Run]:
-    """Yield the runs of searches, the newest first; with a name, only the newest of that name."""
+    """Yield the runs of searches, of a name if one is given, the newest first."""
     wanted = [tag_is(schema.ROLE, "search"), *([] if name is None else [tag_is(schema.SEARCH, name)])]
-    for run in pages(store, wanted, 1):
-        yield run
-        if name is not None:
-            return
+    return pages(store, wanted, 1 if name is None else 2)
+
+
+def search_run(store: Store, key: str) -> Run | None:
+    """Return the run of the search that has an id, or that is the run of this id; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    found = next(pages(store, [tag_is(schema.ROLE, "search"), tag_is(schema.ID, key)], 1), None)
+    if found is not None:
+        return found
+    try:
+        run = store.client.get_run(key)
+    except MlflowException:
+        return None
+    return run if run.data.tags.get(schema.ROLE) == "search" else None
+
+
+def is_in_store(store: Store, name: str) -> bool:
+    """Return whether the experiment has a search of a name; False where it can't be asked."""
+    if store.file is not None:
+        if not store.file.exists():
+            return False
+        with suppress(sqlite3.Error):  # tables of another version of MLflow
+            return _is_in_tables(store, store.file, name)
+    with suppress(Exception):  # a search does not end because this can't be said
+        store.open_existing()
+        return next(search_runs(store, name), None) is not None
+    return False
+
+
+def _is_in_tables(store: Store, file: Path, name: str) -> bool:
+    """Ask SQLite directly: MLflow takes seconds to be imported, and the search waits."""
+    column, experiment = store.wanted
+    with closing(sqlite3.connect(file, timeout=5)) as connection:
+        found = connection.execute(
+            "SELECT 1 FROM tags a JOIN tags b ON a.run_uuid = b.run_uuid JOIN runs r ON r.run_uuid = a.run_uuid "
+            "JOIN experiments e ON e.experiment_id = r.experiment_id WHERE a.key = ? AND a.value = ? AND b.key = ? "
+            f"AND b.value = ? AND e.{column} = ? AND r.lifecycle_stage = 'active' LIMIT 1",
+            [schema.SEARCH, name, schema.ROLE, "search", experiment],
+        )
+        return found.fetchone() is not None
 
 
 def trial_runs(store: Store, search_run: str, conditions: Sequence[str] = (), page: int = _PAGE) -> Iterator[Run]:

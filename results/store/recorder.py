@@ -137,12 +137,13 @@ class _Ledger:
     def start_search(self, search: SearchInfo, at: int) -> None:
         self._search = search
         self._front = Front(search.objectives)
-        stored = {} if search.earlier is None else self._runs.adopt(search.name)
+        stored = {} if search.earlier is None else self._runs.adopt(search)
         if None not in self._runs.ids:
             run = self._runs.create(None, search.name, schema.search_tags(search), at)
             self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
         for trial in search.earlier or ():
-            self._catch_up(trial, stored.get(trial.number, {}), at)
+            tags = stored[trial.number].data.tags if trial.number in stored else {}
+            self._catch_up(trial, tags, at)
 
     def _catch_up(self, trial: Trial, tags: Mapping[str, str], at: int) -> None:
         """Write what the store does not have of a trial that ended under an earlier driver."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, is_passing, prepare_environment, tag_is
+from spikefront.searchspace import SearchInfo, Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,27 +83,52 @@ class Runs:
             self.ids[key] = run.info.run_id
         return self.ids[key]
 
-    def adopt(self, search: str) -> dict[int, Mapping[str, str]]:
+    def adopt(self, search: SearchInfo) -> dict[int, Run]:
         """Find the runs that an earlier driver wrote for a search, and reopen the search's own.
 
+        They are known by the search's id. Those of an earlier version have none: such a run is the search's if it has
+        its name, and its trials are those of the journal. No run is taken whose trials contradict the journal.
+
         Returns:
-            The tags of each trial's run, by trial number. ``ids`` holds the runs found; of two with one number, which
-            a driver that died in between can leave, the second is deleted.
+            The run of each trial, by trial number. ``ids`` holds the ids of the runs found; of two with one number,
+            which a driver that died in between can leave, the second is deleted, and so is one that was begun of a
+            trial that the journal does not have.
         """
-        wanted = f"{tag_is(schema.SEARCH, search)} and {tag_is(schema.ROLE, 'search')}"
-        parent = next(self._oldest_first(wanted), None)
-        if parent is None:
-            return {}
-        self.ids[None] = parent.info.run_id
-        self._client.update_run(self.ids[None], status="RUNNING")
-        found: dict[int, Mapping[str, str]] = {}
-        for run in self._oldest_first(tag_is(schema.PARENT, self.ids[None])):
-            number = int(run.data.tags[schema.NUMBER])
-            if number in found:
-                self._client.delete_run(run.info.run_id)
-            else:
-                self.ids[number], found[number] = run.info.run_id, run.data.tags
-        return found
+        known = {trial.number for trial in search.earlier or ()}
+        for parent in self._parents(search):
+            found: dict[int, Run] = {}
+            needless = []
+            for run in self._oldest_first(tag_is(schema.PARENT, parent.info.run_id)):
+                number = int(run.data.tags[schema.NUMBER])
+                if number in found or (number not in known and run.data.tags.get(schema.STATE) == "RUNNING"):
+                    needless.append(run.info.run_id)
+                else:
+                    found[number] = run
+            if not _is_of(parent, found, search):
+                continue
+            for run_id in needless:
+                self._client.delete_run(run_id)
+            self._name(parent, found, search)
+            self.ids = {None: parent.info.run_id, **{number: run.info.run_id for number, run in found.items()}}
+            return found
+        return {}
+
+    def _parents(self, search: SearchInfo) -> Iterator[Run]:
+        """Yield the runs that may be the search's own: by its id, and those without any by its name, newest first."""
+        is_search = tag_is(schema.ROLE, "search")
+        if search.id:
+            yield from self._oldest_first(f"{is_search} and {tag_is(schema.ID, search.id)}")
+        named = list(self._oldest_first(f"{is_search} and {tag_is(schema.SEARCH, search.name)}"))
+        yield from (run for run in reversed(named) if schema.ID not in run.data.tags)
+
+    def _name(self, parent: Run, trials: Mapping[int, Run], search: SearchInfo) -> None:
+        """Reopen the search's run, and give all runs the id and name that the search has now."""
+        for run in (*trials.values(), parent):
+            if run.data.tags.get(schema.SEARCH) != search.name:
+                self._client.set_tag(run.info.run_id, schema.SEARCH, search.name)
+        if search.id and parent.data.tags.get(schema.ID) != search.id:
+            self._client.set_tag(parent.info.run_id, schema.ID, search.id)
+        self._client.update_run(parent.info.run_id, status="RUNNING", name=search.name)
 
     def _oldest_first(self, wanted: str) -> Iterator[Run]:
         token: str | None = None
@@ -177,6 +204,25 @@ class Runs:
         except Exception:  # whatever the reason, it does not answer
             return False
         return True
+
+
+def _is_of(parent: Run, trials: Mapping[int, Run], search: SearchInfo) -> bool:
+    """Return whether runs can be those of a search: its id is tagged, or a trial is the same; and none is another."""
+    journal = {trial.number: trial for trial in search.earlier or ()}
+    agree = [number in journal and _agree(run, journal[number]) for number, run in trials.items()]
+    is_tagged = bool(search.id) and parent.data.tags.get(schema.ID) == search.id
+    return all(agree) and (is_tagged or any(run.data.params for run in trials.values()))
+
+
+def _agree(run: Run, trial: Trial) -> bool:
+    """Return whether a run has the candidate of a trial, and, if it ended as the trial did, the same metrics."""
+    params = {_name(name): str(value)[:_LONGEST_VALUE] for name, value in trial.candidate.items()}
+    if any(params.get(name, value) != value for name, value in run.data.params.items()):
+        return False
+    if run.data.tags.get(schema.STATE) != trial.state:
+        return True
+    stored = {name: run.data.metrics[name] for name in trial.metrics if name in run.data.metrics}
+    return all(math.isclose(value, trial.metrics[name], rel_tol=1e-6, abs_tol=1e-9) for name, value in stored.items())
 
 
 def _name(name: str) -> str:

@@ -33,6 +33,8 @@ ROLE: Final = "spikefront.role"
 PARENT: Final = "mlflow.parentRunId"
 
 # Tags of a search
+ID: Final = "search.id"
+"""The search's own random id, which the journal has as well; without it in what earlier versions wrote."""
 OBJECTIVES: Final = "search.objectives"
 """The objectives as JSON, see ``write_objectives``."""
 QUALITY: Final = "search.quality"
@@ -92,7 +94,7 @@ def search_tags(search: SearchInfo) -> dict[str, str]:
         ROLE: "search",
         OBJECTIVES: write_objectives(search.objectives),
         QUALITY: search.quality,
-    }
+    } | ({ID: search.id} if search.id else {})
 
 
 def trial_tags(

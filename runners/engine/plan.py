@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
+from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.resume import about, refuse_changed
 from spikefront.runners.engine.parts import (
@@ -60,6 +63,20 @@ class SearchPlan:
         elif not settings.force:
             refuse_changed(read_attributes(settings.directory)["search"], self.registry, self.space)
 
+    def claim(self, taken: Callable[[str], bool] = lambda name: False) -> Claim:
+        """Make and lock the search's folder for this driver; a name that nobody chose is made free.
+
+        Args:
+            taken: returns whether a name is in use elsewhere, such as in the store.
+
+        Raises:
+            UsageError: when the folder can't be made or locked, holds another search, or another driver has it.
+        """
+        claim = Claim(self.settings, taken)
+        self.settings = claim.settings
+        self.about["options"]["name"] = self.settings.name
+        return claim
+
     def read_data(self) -> SearchData:
         """Read training and validation split, and check that the augmentation fits them.
 
@@ -77,8 +94,13 @@ class SearchPlan:
         """One line about the data, of a task that was made from arrays; empty for any other."""
         return self.task.describe() if isinstance(self.task, ArrayTask) else ""
 
-    def info(self, earlier: tuple[Trial, ...] | None = None) -> SearchInfo:
-        """Return what callbacks learn of the search; ``earlier`` are the trials of a search that is resumed."""
+    def info(self, earlier: tuple[Trial, ...] | None = None, search_id: str = "") -> SearchInfo:
+        """Return what callbacks learn of the search.
+
+        Args:
+            earlier: the trials of a search that is resumed, which ended before.
+            search_id: its id, as the journal has it.
+        """
         settings = self.settings
         space = "; ".join(map(str, settings.narrowings)) or "whole"
         return SearchInfo(
@@ -93,6 +115,7 @@ class SearchPlan:
             plugins=self.registry.versions(),
             earlier=earlier,
             energy_model=settings.energy_model,
+            id=search_id,
         )
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,7 +18,8 @@ from ray import tune
 
 from spikefront.plugins import SearchData
 from spikefront.runners.engine.compat import lost_workers
-from spikefront.runners.engine.memory.journal import DriverLock
+from spikefront.runners.engine.memory.claim import Claim
+from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
 from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
@@ -49,6 +50,7 @@ class SearchOutcome:
         reason: why it ended.
         seconds: how long it took.
         finished: whether all that was asked for was done.
+        search_id: the search's own id, which no other search has.
     """
 
     states: dict[State, int]
@@ -56,6 +58,7 @@ class SearchOutcome:
     reason: str
     seconds: float
     finished: bool
+    search_id: str = ""
 
 
 class SearchRun:
@@ -67,10 +70,18 @@ class SearchRun:
 
     def __init__(self, plan: SearchPlan) -> None:
         self.plan = plan
-        self.settings = plan.settings
+
+    @property
+    def settings(self) -> SearchSettings:
+        """All options of the search."""
+        return self.plan.settings
 
     def execute(
-        self, data: ray.ObjectRef[Any], callbacks: Callbacks, counting: CountingProcess | None = None
+        self,
+        data: ray.ObjectRef[Any],
+        callbacks: Callbacks,
+        counting: CountingProcess | None = None,
+        claim: Claim | None = None,
     ) -> SearchOutcome:
         """Search until the trials or the time are spent, or the user interrupts.
 
@@ -78,13 +89,13 @@ class SearchRun:
             data: the task's splits, as ``share`` put them into Ray's object store.
             callbacks: called at every event.
             counting: counts what candidates cost, for a search that is ``cost_aware``; None for one that is not.
+            claim: the search's folder, which stays held; None to claim it here, until the search has ended.
 
         Raises:
             UsageError: before any trial starts, when another driver runs the search, or a node differs from this one.
         """
         self._started = time.monotonic()
-        lock = self._lock()
-        try:
+        with self.plan.claim() if claim is None else nullcontext():
             self._start(data, callbacks, counting)
             callbacks.search_started(self._info)
             try:
@@ -92,15 +103,6 @@ class SearchRun:
             finally:
                 self._wind_up()
             return self._finish()
-        finally:
-            lock.release()
-
-    def _lock(self) -> DriverLock:
-        try:
-            self.settings.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self.settings.error("folder", f": {error.strerror}; choose another") from error
-        return DriverLock(self.settings.directory)
 
     def _start(self, data: ray.ObjectRef[Any], callbacks: Callbacks, counting: CountingProcess | None) -> None:
         """Open the study, and make all that decides about trials."""
@@ -113,7 +115,7 @@ class SearchRun:
             self._cost = CostModel(counting)
         first = [] if settings.resume else first_answers(settings, self.plan.space, self._cost)
         self._record = self._open_record()
-        self._info = self.plan.info(self._take_up() if settings.resume else None)
+        self._info = self.plan.info(self._take_up() if settings.resume else None, self._record.search_id)
         self._record.begin_with(first)
         self._begin_rules(seen)
         study = self._record.study
@@ -142,10 +144,13 @@ class SearchRun:
 
     def _open_record(self) -> StudyRecord:
         settings = self.settings
-        if settings.resume:
-            study = reopen_study(settings, self.plan.sampler)
-        else:
-            study = create_study(settings, self.plan.objectives, self.plan.sampler, self.plan.about)
+        try:
+            if settings.resume:
+                study = reopen_study(settings, self.plan.sampler)
+            else:
+                study = create_study(settings, self.plan.objectives, self.plan.sampler, self.plan.about)
+        except JournalError as error:
+            raise settings.error("folder", f": {error.strerror}; make room there, or choose another") from error
         return StudyRecord(study, self.plan.objectives, settings.limits, cast("TellStopped", settings.tell_stopped))
 
     def _take_up(self) -> tuple[Trial, ...]:
@@ -208,6 +213,7 @@ class SearchRun:
             self._end.reason or "all trials done",
             time.monotonic() - self._started,
             finished=not self._end.reason or self._searcher.reached,
+            search_id=self._info.id,
         )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any, Final, TypedDict
 
 import numpy as np
@@ -14,7 +16,8 @@ import optuna
 from optuna.trial import TrialState
 
 from spikefront.plugins import Sampler
-from spikefront.runners.engine.memory.journal import open_journal
+from spikefront.runners.engine.memory.journal import JOURNAL, open_journal, read_attributes
+from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
 from spikefront.searchspace import Candidate, Front, Objective, State, Trial, Value
 from spikefront.searchspace.front import objective_vector
@@ -63,8 +66,27 @@ def reopen_study(settings: SearchSettings, sampler: Sampler) -> optuna.Study:
     # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
     seed = int(np.random.SeedSequence((settings.seed, len(study.get_trials(deepcopy=False)))).generate_state(1)[0])
     study.sampler = sampler.make(seed)
+    _identify(study, settings.directory)
     _begin_session(study)
     return study
+
+
+def _identify(study: optuna.Study, folder: Path) -> None:
+    """Give the search an id and the name of its folder, where the journal has another or none.
+
+    An earlier version stored no id. A folder that has another name than the search was renamed, or is a copy: while the
+    one that it was copied from is there, it becomes a search of its own.
+    """
+    about = study.user_attrs["search"]
+    name = about.get("options", {}).get("name", folder.name)
+    new = {"format": FORMAT, "id": about.get("id") or uuid.uuid4().hex}
+    if name != folder.name:
+        new["options"] = {**about["options"], "name": folder.name}
+        original = folder.with_name(name)
+        if (original / JOURNAL).exists() and read_attributes(original)["search"].get("id") == about.get("id"):
+            new["id"] = uuid.uuid4().hex
+    if not new.items() <= about.items():
+        study.set_user_attr("search", {**about, **new})
 
 
 def _begin_session(study: optuna.Study) -> None:
@@ -255,6 +277,11 @@ class StudyRecord:
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state.is_finished()
         )
+
+    @property
+    def search_id(self) -> str:
+        """The search's own id; empty where the journal has none."""
+        return str(self.study.user_attrs["search"].get("id", ""))
 
     @property
     def running(self) -> tuple[int, ...]:
