@@ -143,3 +143,40 @@ def test_display_counts_what_ended_before(search: Search, candidate: Make, capsy
     assert said.startswith(
         "search digits-1 on digits resumed: 1 of 10 trials done; best accuracy 0.9000, 1 on the front"
     )
+
+
+def searches() -> list[Run]:
+    return list(MlflowClient().search_runs(["0"], "tags.`spikefront.role` = 'search'"))
+
+
+def test_runs_of_another_search_of_the_same_name_are_left_alone(search: Search, candidate: Make) -> None:
+    first_driver(replace(search(), id="a" * 32), candidate())
+    before = {run.info.run_id: (run.data, run.info.status) for run in Store().client.search_runs(["0"])}
+    mine = replace(search(), id="b" * 32)
+    resume(mine, ended(0, candidate("sac"), 0.4, 70.0)).search_ended("all trials done")
+    after = {run.info.run_id: run for run in MlflowClient().search_runs(["0"])}
+    for run_id, (data, status) in before.items():
+        assert (after[run_id].data.tags, after[run_id].data.metrics) == (data.tags, data.metrics)
+        assert after[run_id].info.status == status
+    assert {run.data.tags["search.id"] for run in searches()} == {"a" * 32, "b" * 32}
+    assert len(after) == len(before) + 2
+
+
+def test_runs_are_adopted_by_the_id_and_renamed_with_the_search(search: Search, candidate: Make) -> None:
+    first_driver(replace(search(), id="a" * 32), candidate())
+    whole = [ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0), ended(2, candidate(), 0.7, 50.0)]
+    resume(replace(search(), id="a" * 32, name="moved"), *whole).search_ended("all trials done")
+    assert {run.data.tags["search"] for run in runs().values()} == {"moved"}
+    assert len(runs()) == 4
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_runs_without_an_id_are_adopted_only_if_their_trials_are_those_of_the_journal(
+    search: Search, candidate: Make, same: bool
+) -> None:
+    first_driver(search(), candidate())
+    quality = 0.9 if same else 0.91
+    whole = [ended(0, candidate(), quality, 500.0), ended(1, candidate(), 0.8, 100.0), ended(2, candidate(), 0.7, 50.0)]
+    resume(replace(search(), id="b" * 32), *whole).search_ended("all trials done")
+    assert {run.data.tags.get("search.id") for run in searches()} == ({"b" * 32} if same else {"b" * 32, None})
+    assert len(searches()) == (1 if same else 2)
