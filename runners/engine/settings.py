@@ -136,7 +136,8 @@ class SearchSettings:
     data_dir: Annotated[Path | str | None, Option("Where", path, changeable=True)] = None
     """Folder with data files."""
     plugins_dir: Annotated[
-        Path | str | Sequence[Path | str], Option("Where", many(path), envvar="SPIKEFRONT_PLUGINS_DIR")
+        Path | str | Sequence[Path | str],
+        Option("Where", many(path), changeable=True, envvar="SPIKEFRONT_PLUGINS_DIR"),
     ] = ()
     """Folder with plugin files; repeatable."""
     name: Annotated[str | None, Option("Where", text, shown="task, date and time")] = None

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from spikefront.results.live import LiveView
@@ -44,14 +42,13 @@ def first_driver(search: SearchInfo, candidate: Candidate) -> None:
 
 
 def runs() -> dict[int | None, Run]:
-    found = MlflowClient().search_runs(["0"], order_by=["attributes.start_time ASC"])
+    found = Store().client.search_runs(["0"], order_by=["attributes.start_time ASC"])
     by_number = {int(run.data.tags["trial.number"]) if "trial.number" in run.data.tags else None: run for run in found}
     assert len(by_number) == len(found), "no trial has two runs"
     return by_number
 
 
 def resume(search: SearchInfo, *earlier: Trial) -> MlflowRecorder:
-    mlflow.set_tracking_uri(Store().uri)
     recorder = MlflowRecorder(Store())
     recorder.search_started(replace(search, earlier=earlier))
     return recorder
@@ -106,7 +103,7 @@ def test_members_that_an_earlier_driver_judged_keep_their_weights(
         path.with_suffix(".layers.json").write_text('{"layers": []}')
         earlier.append(replace(ended(number, candidate(), quality, energy), weights=path))
     resume(info, *earlier).search_ended("all trials done")
-    client = MlflowClient()
+    client = Store().client
     kept = {
         number: {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
         for number, run in runs().items()
@@ -123,7 +120,7 @@ def test_second_run_of_a_trial_is_deleted(search: Search, candidate: Make) -> No
     info = search()
     first_driver(info, candidate())
     tags = runs()[1].data.tags
-    MlflowClient().create_run("0", tags={name: tags[name] for name in ("search", "trial.number", "mlflow.parentRunId")})
+    Store().client.create_run("0", tags={name: tags[name] for name in ("search", "trial.number", "mlflow.parentRunId")})
     resume(info, ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0)).search_ended("all trials done")
     assert runs()[1].data.metrics["quality"] == 0.8
 
@@ -146,7 +143,7 @@ def test_display_counts_what_ended_before(search: Search, candidate: Make, capsy
 
 
 def searches() -> list[Run]:
-    return list(MlflowClient().search_runs(["0"], "tags.`spikefront.role` = 'search'"))
+    return list(Store().client.search_runs(["0"], "tags.`spikefront.role` = 'search'"))
 
 
 def test_runs_of_another_search_of_the_same_name_are_left_alone(search: Search, candidate: Make) -> None:
@@ -154,7 +151,7 @@ def test_runs_of_another_search_of_the_same_name_are_left_alone(search: Search, 
     before = {run.info.run_id: (run.data, run.info.status) for run in Store().client.search_runs(["0"])}
     mine = replace(search(), id="b" * 32)
     resume(mine, ended(0, candidate("sac"), 0.4, 70.0)).search_ended("all trials done")
-    after = {run.info.run_id: run for run in MlflowClient().search_runs(["0"])}
+    after = {run.info.run_id: run for run in Store().client.search_runs(["0"])}
     for run_id, (data, status) in before.items():
         assert (after[run_id].data.tags, after[run_id].data.metrics) == (data.tags, data.metrics)
         assert after[run_id].info.status == status

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[st
 
 
 def _stored(name: str, value: object) -> object:
-    """Return the value of an option as the journal has it: a password is not in it."""
+    """Return the value of an option as the journal has it: no password, and paths that hold in any current folder."""
     return OPTIONS[name].write(value) if OPTIONS[name].option.secret else _plain(value)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, Path):
-        return str(value)
+        return str(value.absolute())
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -68,6 +68,10 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
     name = OPTIONS["resume"].read(options["resume"])
     folder = OPTIONS["folder"].read(options.get("folder", OPTIONS["folder"].default))
     stored = read_attributes(folder / name)["search"]
+    if options.get("name") not in (None, name):
+        raise UsageError(
+            f"--name {options['name']}: search {name!r} keeps its name; to change it, rename {folder / name}"
+        )
     began = {named_option(key, "the journal").name: value for key, value in stored["options"].items()}
     sources = {"epochs": "the journal"}  # its narrowing is among the others
     for key, value in began.items():
@@ -83,7 +87,20 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
             flags = ", ".join(other.flag for other in OPTIONS.values() if other.option.changeable)
             raise UsageError(f"{declared.flag} can't be changed when a search is resumed; what can: {flags}")
     narrowings = tuple(parse_set(text) for text in stored["narrowings"])
-    return SearchSettings(**{**began, **options, "name": name, "space": narrowings or None}, sources=sources)
+    if "plugins_dir" not in options:
+        _check_plugins(began.get("plugins_dir", ()))
+    found = {"name": name, "folder": folder, "space": narrowings or None}  # wherever it was when it began
+    return SearchSettings(**{**began, **options, **found}, sources=sources)
+
+
+def _check_plugins(folders: Sequence[str]) -> None:
+    """Raise ``UsageError`` when a folder of plugins that a search began with is not there any more."""
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise UsageError(
+                f"--plugins-dir {folder}: no such folder, and the search began with it; name all such folders anew, "
+                "where they are now, by --plugins-dir"
+            )
 
 
 def _given_anew(search: str, stored: str) -> str:

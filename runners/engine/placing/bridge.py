@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 from spikefront.plugins import StoppingRule
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import Cost, StudyRecord
-from spikefront.runners.engine.placing.files import FAILURE, checkpoint_file, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.failures import LOST_WORKER, one_line
@@ -181,6 +181,9 @@ class StudySearcher(Searcher):
         elif running.epoch < running.budget:
             self._end(trial_id, "FAIL", f"ended by itself at epoch {running.epoch} of {running.budget}")
         else:
+            if result.get(UNKEPT):
+                text = "trial %d: its weights were not written, so it can't be exported: %s"
+                _log.warning(text, running.number, result[UNKEPT])
             self._end(trial_id, "COMPLETE", "")
 
     def fail(self, trial_id: str, reason: str) -> None:

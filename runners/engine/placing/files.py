@@ -9,6 +9,9 @@ from typing import Final
 FAILURE: Final = "failure"
 """Key of a report with the reason why a trial failed."""
 
+UNKEPT: Final = "unkept"
+"""Key of a report with the reason why the weights of a trial that was evaluated could not be written."""
+
 
 def weights_file(folder: Path, number: int) -> Path:
     """Return the file of a trial's weights."""

@@ -18,7 +18,7 @@ from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.data.files import replaced
 from spikefront.runners.engine.placing.data import SharedData
-from spikefront.runners.engine.placing.files import FAILURE, beside, checkpoint_file, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, beside, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.nodes import check_this_node
 from spikefront.runners.engine.placing.process_group import GroupConfig, ParallelJudging, ProcessGroup
 from spikefront.runners.engine.placing.watchdog import Watchdog, hang_file, reason_of_hang
@@ -183,15 +183,17 @@ class CandidateTrainable(tune.Trainable):
         bad = [name for name in ("quality", "energy_nj", "loss") if not np.isfinite(metrics[name])]
         if bad:
             return {FAILURE: f"{bad[0]} is {metrics[bad[0]]:g} at epoch {self._judging.epochs_done}", "done": True}
+        result = {"epoch": self._judging.epochs_done, "metrics": metrics, "done": self._judging.finished}
         if self._judging.finished:
             try:
                 self._save(self._judging)
-            except Exception as error:  # torch raises anything on a full disk
-                return {FAILURE: f"its weights were not kept: {one_line(error)}", "done": True}
+            except Exception as error:  # torch raises anything on a full disk, which says nothing about the candidate
+                self._unsave()
+                result[UNKEPT] = one_line(error)
         elif time.monotonic() - self._saved >= self._settings.checkpoint_every_s:
             self._checkpoint.write(self._judging.state())
             self._saved = time.monotonic()
-        return {"epoch": self._judging.epochs_done, "metrics": metrics, "done": self._judging.finished}
+        return result
 
     def _timed_epoch(self, judging: Judging) -> dict[str, float]:
         """Train and measure an epoch; for a conversion coding, train the ANN for all its epochs.
@@ -222,6 +224,13 @@ class CandidateTrainable(tune.Trainable):
         if picture is not None:
             _write_png(picture, beside(path, PICTURE))
         beside(path, LAYERS).write_text(layers_json(judging.counts, self._energy_model), encoding="utf-8")
+
+    def _unsave(self) -> None:
+        """Delete what was written of the weights and the files beside them."""
+        path = weights_file(self._settings.weights, self._number)
+        with suppress(OSError):
+            for part in path.parent.glob(f"{path.stem}.*"):
+                part.unlink(missing_ok=True)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: ``Checkpoint`` does."""

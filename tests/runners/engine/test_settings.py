@@ -274,7 +274,7 @@ def test_what_is_stored_is_text_that_can_be_read_back() -> None:
 
 
 def test_a_resumed_search_may_be_given_another_budget_and_another_place() -> None:
-    """These were the options that could change when each was listed by hand."""
+    """What was searched, and how, stays."""
     assert {name for name, declared in OPTIONS.items() if declared.option.changeable} == {
         "trials",
         "time",
@@ -287,6 +287,7 @@ def test_a_resumed_search_may_be_given_another_budget_and_another_place() -> Non
         "experiment",
         "folder",
         "data_dir",
+        "plugins_dir",
     }
 
 

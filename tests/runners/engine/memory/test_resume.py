@@ -292,11 +292,43 @@ def test_data_that_have_moved_are_found_where_a_resumed_search_says(tmp_path: Pa
     assert resumed_settings({"resume": "s", "folder": tmp_path, "data_dir": there}).data_folder == there
 
 
-def test_a_journal_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+def test_folders_of_plugins_may_move_and_are_asked_for_when_they_are_gone(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug = tmp_path / "plug"
+    plug.mkdir()
+    monkeypatch.chdir(tmp_path)
+    begun(tmp_path, registry, plugins_dir="plug", data_dir="plug")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    now = resumed_settings({"resume": "s", "folder": tmp_path})
+    assert (now.plugin_folders, now.data_folder) == ((plug,), plug)
+    plug.rename(tmp_path / "moved")
+    with pytest.raises(
+        UsageError, match=r"plug'?: no such folder, and the search began with it; name all such folders anew"
+    ):
+        resumed_settings({"resume": "s", "folder": tmp_path, "data_dir": tmp_path})
+    now = resumed_settings({"resume": "s", "folder": tmp_path, "data_dir": tmp_path, "plugins_dir": "../moved"})
+    assert now.plugin_folders == (tmp_path / "moved",)
+
+
+def test_a_search_goes_on_where_its_folder_is_now(tmp_path: Path, registry: Registry) -> None:
+    begun(tmp_path / "here", registry)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here" / "s").rename(tmp_path / "there" / "t")
+    now = resumed_settings({"resume": "t", "folder": tmp_path / "there"})
+    assert now.directory == tmp_path / "there" / "t"
+    with pytest.raises(UsageError, match=r"search 't' keeps its name; to change it, rename .*there/t$"):
+        resumed_settings({"resume": "t", "folder": tmp_path / "there", "name": "s"})
+
+
+def test_a_journal_of_an_earlier_version_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options were stored as they were typed: text with units."""
+    monkeypatch.chdir(tmp_path)
     stored = {"task": "digits", "trials": 7, "time": "30m", "objective": ["latency"], "max_energy": "2uJ", "from": "t"}
     stored |= {"name": "s", "rungs": "0.2,0.5", "plugins_dir": ["mine"], "epochs": 5, "folder": str(tmp_path)}
     settings = search_settings(tmp_path)
+    Path("mine").mkdir()
     kept = {"options": stored, "narrowings": ["coding=rate", "training.epochs=5"]}
     create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY), kept)
     now = resumed_settings({"resume": "s", "folder": tmp_path})

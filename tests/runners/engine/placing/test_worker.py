@@ -12,7 +12,7 @@ import torch
 
 from spikefront.plugins import Registry, SearchData, load_registry
 from spikefront.runners.engine.placing.data import SharedData, share
-from spikefront.runners.engine.placing.files import FAILURE, beside, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, beside, weights_file
 from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
 from spikefront.runners.engine.plan import SearchPlan
@@ -122,6 +122,26 @@ def test_a_trial_leaves_its_checkpoint_until_the_driver_knows_of_its_end(
     assert stored["state"]["epochs_done"] == 3  # none at the last epoch
     worker.stop()
     assert names(folder) == []
+
+
+def test_a_trial_whose_weights_can_not_be_written_is_evaluated_all_the_same(
+    registry: Registry, start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = start(trial(registry, 0), every_s=1e6)
+    for _ in range(3):
+        worker.train()
+
+    def full(state: object, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    last = worker.train()
+    assert FAILURE not in last
+    assert (last["done"], last["epoch"]) == (True, 4)
+    assert last["metrics"]["quality"] > 0
+    assert last[UNKEPT] == "OSError: [Errno 28] No space left on device"
+    assert list((folder.parent / "weights").iterdir()) == []
 
 
 def test_a_failed_trial_leaves_no_checkpoint(registry: Registry, start: Start, folder: Path) -> None:
