@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import Final
 
 from spikefront.results.store import artifacts, schema
 from spikefront.results.store.connection import Store, is_passing
-from spikefront.results.store.runs import Point, Runs
+from spikefront.results.store.entries import Point
+from spikefront.results.store.runs import Runs
 from spikefront.results.store.writer import Job, Writer
 from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
 from spikefront.searchspace.secrets import redact
@@ -44,7 +47,7 @@ class MlflowRecorder(Callbacks):
         self._ended = False
         self._running: dict[int, Trial] = {}  # with their last epoch and its metrics
         self._problem = ""
-        runs = Runs(store)
+        self._runs = runs = Runs(store)
         self._ledger = _Ledger(runs)
         self._writer = Writer(runs.worth_retrying, self._ledger.spare, patience_s)
         self._writer.put("opening the store", partial(self._open, runs))
@@ -89,8 +92,17 @@ class MlflowRecorder(Callbacks):
             self.trial_ended(number, "FAIL", "the search ended before it did", {}, None)
         if self._search is not None:
             self._writer.put("the end", partial(self._ledger.wind_up, self._writer, reason, _now()))
-        self._writer.close()
+        self._writer.close(self._say_progress)
         self._report_losses()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the store lacks of the search that has ended, and its journal has."""
+        return tuple(self._writer.lost) if self._search is not None else ()
+
+    def _say_progress(self, left: int, of: int) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            print(f"writing to MLflow: {left} of {of} left", file=sys.stderr, flush=True)
 
     def _open(self, runs: Runs) -> None:
         try:
@@ -101,6 +113,9 @@ class MlflowRecorder(Callbacks):
             raise
 
     def _report_losses(self) -> None:
+        for name, why in list(self._runs.refused.items())[:1]:
+            more = f" and {len(self._runs.refused) - 1} more" if len(self._runs.refused) > 1 else ""
+            _log.warning("MLflow does not take %s%s, all else is written: %s", name, more, redact(why[:300]))
         lost = self._writer.lost
         if not lost or self._search is None:
             return

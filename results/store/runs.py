@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, is_passing, prepare_environment, tag_is
+from spikefront.results.store.entries import SHORT_VALUE, Point, batches, name_for, param_texts, text_for
 from spikefront.searchspace import SearchInfo, Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Param, Run, RunTag
 
-_LONGEST_VALUE: Final = 5_000
+E = TypeVar("E", "Metric", "Param")
+
 _FEW_TAGS: Final = 2
-"""MLflow takes tags of 8,000 and params of 6,000 characters; a traceback can be longer."""
+_REFUSALS: Final = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST")
+"""What MLflow answers when it does not take a name or a value."""
 
 _TRIES_WHILE_IT_ANSWERS: Final = 5
-
-Point = tuple[int, int, Mapping[str, float]]
-"""Metrics of one moment: time in milliseconds, step, values by name."""
 
 
 class Runs:
@@ -38,6 +37,7 @@ class Runs:
 
     Attributes:
         ids: run ids by trial number; None stands for the search itself.
+        refused: why MLflow did not take a param or metric, by its name.
     """
 
     def __init__(self, store: Store) -> None:
@@ -45,6 +45,7 @@ class Runs:
         self._is_open = False
         self._tried: set[int | None] = set()
         self.ids: dict[int | None, str] = {}
+        self.refused: dict[str, str] = {}
 
     def open(self) -> None:
         """Import MLflow, open the store and find or create the experiment: 3 s for a new SQLite database."""
@@ -73,13 +74,14 @@ class Runs:
             tags: its first tags.
             at: start time in milliseconds; with the tags it identifies a run whose creation was never confirmed.
         """
+        tags = {tag: text_for(value) for tag, value in tags.items()}
         if key not in self.ids and key in self._tried:
             for run in self._client.search_runs([self._store.home], f"attributes.start_time = {at}", max_results=100):
                 if tags.items() <= run.data.tags.items():
                     self.ids[key] = run.info.run_id
         if key not in self.ids:
             self._tried.add(key)
-            run = self._client.create_run(self._store.home, start_time=at, tags=dict(tags), run_name=name)
+            run = self._client.create_run(self._store.home, start_time=at, tags=tags, run_name=text_for(name))
             self.ids[key] = run.info.run_id
         return self.ids[key]
 
@@ -152,20 +154,42 @@ class Runs:
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Write metrics, params and tags together. Too long values are cut, characters MLflow refuses become ``_``."""
+        """Write metrics, params and tags, together where MLflow takes that many at once.
+
+        Names and values are brought into the form that MLflow takes. One that it refuses all the same is left out, and
+        is in ``refused``; the others are written.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         if tags and len(tags) <= _FEW_TAGS and not metrics and not params:
             for name, value in tags.items():  # on SQLite a quarter of what a batch takes
-                self._client.set_tag(run, name, value[:_LONGEST_VALUE])
+                self._client.set_tag(run, name, text_for(value))
             return
-        named = {_name(name): str(value)[:_LONGEST_VALUE] for name, value in (params or {}).items()}
-        self._client.log_batch(
-            run,
-            metrics=[Metric(_name(n), float(v), at, step) for at, step, values in metrics for n, v in values.items()],
-            params=[Param(name, value) for name, value in named.items()],
-            tags=[RunTag(name, value[:_LONGEST_VALUE]) for name, value in (tags or {}).items()],
-        )
+        named = param_texts(params or {})
+        for batch in batches(
+            [Metric(name_for(n), float(v), at, step) for at, step, values in metrics for n, v in values.items()],
+            [Param(name, value) for name, value in named.items()],
+            [RunTag(name, text_for(value)) for name, value in (tags or {}).items()],
+        ):
+            self._log_batch(run, *batch)
+
+    def _log_batch(self, run: str, metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_batch(run, metrics, params, tags)
+        except MlflowException as error:
+            if error.error_code not in _REFUSALS or not (metrics or params):
+                raise
+            refused = [
+                *_write_some(lambda some: self._client.log_batch(run, params=some), params, _shortened),
+                *_write_some(lambda some: self._client.log_batch(run, metrics=some), metrics),
+            ]
+            if len(refused) == len(metrics) + len(params):  # the fault is not in one of them
+                raise
+            self.refused.update(refused)
+            if tags:
+                self._client.log_batch(run, tags=tags)
 
     def end(self, run: str, status: str, at: int) -> None:
         """Close a run with one of MLflow's statuses, at a time in milliseconds."""
@@ -216,17 +240,54 @@ def _is_of(parent: Run, trials: Mapping[int, Run], search: SearchInfo) -> bool:
 
 def _agree(run: Run, trial: Trial) -> bool:
     """Return whether a run has the candidate of a trial, and, if it ended as the trial did, the same metrics."""
-    params = {_name(name): str(value)[:_LONGEST_VALUE] for name, value in trial.candidate.items()}
-    if any(params.get(name, value) != value for name, value in run.data.params.items()):
-        return False
+    params = param_texts(trial.candidate)
+    for name, value in run.data.params.items():
+        whole = params.get(name, value)
+        if value not in (whole, whole[:SHORT_VALUE]):
+            return False
     if run.data.tags.get(schema.STATE) != trial.state:
         return True
-    stored = {name: run.data.metrics[name] for name in trial.metrics if name in run.data.metrics}
-    return all(math.isclose(value, trial.metrics[name], rel_tol=1e-6, abs_tol=1e-9) for name, value in stored.items())
+    both = [
+        (value, run.data.metrics[name_for(name)])
+        for name, value in trial.metrics.items()
+        if math.isfinite(value) and name_for(name) in run.data.metrics  # MLflow writes infinity as the largest number
+    ]
+    return all(math.isclose(value, stored, rel_tol=1e-6, abs_tol=1e-9) for value, stored in both)
 
 
-def _name(name: str) -> str:
-    return re.sub(r"[^\w\-. :]", "_", name)
+def _write_some(
+    write: Callable[[Sequence[E]], object], entries: Sequence[E], mend: Callable[[E], E | None] = lambda entry: None
+) -> Iterator[tuple[str, str]]:
+    """Write entries of which MLflow refuses some, by halves, and yield name and reason of each that it refuses.
+
+    Args:
+        write: writes entries, all or none.
+        entries: what is to be written.
+        mend: returns what to write in place of an entry that is refused; None where there is nothing.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not entries:
+        return
+    try:
+        write(entries)
+    except MlflowException as error:
+        if error.error_code not in _REFUSALS:
+            raise
+        middle = len(entries) // 2
+        if middle:
+            yield from _write_some(write, entries[:middle], mend)
+            yield from _write_some(write, entries[middle:], mend)
+        elif (other := mend(entries[0])) is not None:
+            yield from _write_some(write, [other])
+        else:
+            yield entries[0].key, str(error).partition("\n")[0]
+
+
+def _shortened(param: Param) -> Param | None:
+    from mlflow.entities import Param
+
+    return Param(param.key, param.value[:SHORT_VALUE]) if len(param.value) > SHORT_VALUE else None
 
 
 def _log_ahead(file: Path) -> None:

@@ -125,8 +125,11 @@ def trial_tags(
 
 
 def end_tags(state: str, reason: str, rank: int | None) -> dict[str, str]:
-    """Return the tags of a trial that ended; the rank of one that is not comparable is None."""
-    return {STATE: state} | ({REASON: reason} if reason else {}) | rank_tags(rank)
+    """Return the tags of a trial that ended; the rank of one that is not comparable is None.
+
+    The state is the last: where it is right, all else was written before.
+    """
+    return rank_tags(rank) | ({REASON: reason} if reason else {}) | {STATE: state}
 
 
 def rank_tags(rank: int | None) -> dict[str, str]:

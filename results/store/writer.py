@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 10.0
 _CLOSING_PAUSE_S: Final = 1.0
+_PROGRESS_AFTER_S: Final = 15.0
+_PROGRESS_EVERY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Writer:
         self._patience_s = patience_s
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._put = 0
+        self._done = 0
         self._last_success = 0.0
         self._gave_up = False
         self.lost: list[str] = []
@@ -64,20 +68,33 @@ class Writer:
 
     def put(self, label: str, do: Callable[[], None]) -> None:
         """Queue a job and return at once."""
+        self._put += 1
         self._jobs.put(Job(label, do))
 
-    def close(self) -> None:
-        """Wait until all jobs are done: as long as they succeed, and no longer than ``patience_s`` once they fail."""
+    def close(self, progress: Callable[[int, int], None] = lambda left, of: None) -> None:
+        """Wait until all jobs are done: as long as they succeed, and no longer than ``patience_s`` once they fail.
+
+        Args:
+            progress: called every few seconds if this takes long, with the number of jobs left and of those that were
+                left at the beginning or have been added since.
+        """
         self.wake()
         self._last_success = time.monotonic()
+        before = self._done
         self._closing.set()
         self._jobs.put(None)  # wakes the thread
-        self._thread.join()
+        wait = _PROGRESS_AFTER_S
+        while self._thread.is_alive():
+            self._thread.join(wait)
+            wait = _PROGRESS_EVERY_S
+            if self._thread.is_alive():
+                progress(max(1, self._put - self._done), max(1, self._put - before))
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
             if self._gave_up or not self._succeed(job):
                 self.lost.append(job.label)
+            self._done += 1
 
     def _next(self) -> Job | None:
         """Wait for the next job; None when there won't be another."""
@@ -86,6 +103,7 @@ class Writer:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 job = self._spare()
+                self._put += job is not None
                 if job is None:
                     if self._closing.is_set():
                         return None
