@@ -70,6 +70,11 @@ class Search:
         return (self.outcome.search_id if self.outcome else "") or self._key or self.name
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """What of the search did not reach MLflow, though its journal has it; ``run(resume=name)`` writes it."""
+        return () if self.outcome is None else self.outcome.missing
+
+    @property
     def task(self) -> str:
         """Name of its task."""
         return self._stored.task
@@ -147,6 +152,9 @@ class Search:
         return export(f"{self.key}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
 
     def __repr__(self) -> str:
+        if self.missing:
+            lacks = f"MLflow lacks {len(self.missing)} records of it; run(resume={self.name!r}) writes them"
+            return f"<Search {self.name}: {lacks}>"
         front = self._stored.front
         return (
             f"<Search {self.name}: task {self.task}, {len(self.trials)} trials, "
@@ -159,8 +167,10 @@ class Search:
 
         from spikefront.results.plot import draw
 
-        front = self._stored.front
         head = f"<p>{escape(repr(self).strip('<>'))}</p>"
+        if self.missing:
+            return head
+        front = self._stored.front
         if not front.members:
             return head
         picture = io.BytesIO()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spikefront.searchspace.secrets import redact
 from spikefront.searchspace.units import format_energy
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def print_conclusions(found: Conclusions, format_: Format) -> None:
 
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    print(f"spikefront: warning: {text}", file=sys.stderr)
+    print(f"spikefront: warning: {redact(text)}", file=sys.stderr)
 
 
 @contextmanager

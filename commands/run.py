@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 
 from spikefront.commands.app import add_command, with_arguments
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 from spikefront.searchspace.errors import UsageError
-from spikefront.searchspace.secrets import redacted_command
+from spikefront.searchspace.secrets import has_hidden, redact_address, redacted_command
 
 if TYPE_CHECKING:
     from spikefront.commands.handle import Search
@@ -84,6 +84,8 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
     from spikefront.runners.engine.proposing.counting_process import counting_process
 
     recorder = MlflowRecorder(store)  # checks that the store answers
+    if store.file is None:
+        store.open_for_writing()
     planned = _plan(settings)
     with planned.claim(partial(is_in_store, store)) as claim, ExitStack() as stack:
         settings = claim.settings
@@ -99,10 +101,13 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         data = planned.read_data()
         if planned.description:
             print(planned.description, file=sys.stderr)
+        if store.file is not None:  # to import MLflow takes seconds, in which Ray starts
+            store.open_for_writing()
         session.wait()
         shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
-        return settings, SearchRun(planned).execute(shared, CallbackList(recorder, LiveView()), counting, claim)
+        outcome = SearchRun(planned).execute(shared, CallbackList(LiveView(), recorder), counting, claim)
+        return settings, replace(outcome, missing=recorder.missing)
 
 
 def _say_namesake(store: Store, name: str) -> None:
@@ -140,6 +145,16 @@ def _keep_report(store: Store, search: str, key: str | None = None) -> None:
         warn(f"the search has no report ({reason}); spikefront report {search}")
 
 
+def _resume_command(settings: SearchSettings) -> str:
+    """Return the command that resumes a search; a password, which its journal does not have, is to be filled in."""
+    command = ["spikefront", "run", "--resume", str(settings.name)]
+    if "folder" in settings.given:
+        command += ["--folder", str(settings.folder)]
+    if settings.tracking_uri is not None and has_hidden(redact_address(settings.tracking_uri)):
+        command += ["--tracking-uri", settings.tracking_uri]
+    return redacted_command(command)
+
+
 def _print_outcome(search: Search) -> None:
     outcome, settings = search.outcome, search.settings
     assert outcome is not None and settings is not None
@@ -150,10 +165,13 @@ def _print_outcome(search: Search) -> None:
             command += [OPTIONS[name].flag, getattr(settings, name)]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
     print(f"{search.name}: {outcome.reason}; {ended}\nfront: {redacted_command(command)}")
+    resume = _resume_command(settings)
     if not outcome.finished:
-        where = ["--folder", str(settings.folder)] if "folder" in settings.given else []
-        print(f"go on: {shlex.join(['spikefront', 'run', '--resume', search.name, *where])}")
-    if outcome.judged == 0 or outcome.reason.startswith("broken off"):
+        print(f"go on: {resume}")
+    if outcome.missing:
+        lacks = f"MLflow lacks {len(outcome.missing)} records of this search, which its journal has"
+        print(f"{lacks}; to write them: {resume}")
+    if outcome.judged == 0 or outcome.reason.startswith("broken off") or outcome.missing:
         sys.exit(1)
 
 

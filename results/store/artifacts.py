@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from spikefront.results.store import schema
 from spikefront.searchspace.front import Front
-from spikefront.searchspace.secrets import redact_address, redact_values, redacted_command
+from spikefront.searchspace.secrets import redact, redact_address, redact_values, redacted_command
 from spikefront.searchspace.trial import SearchInfo, Trial
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s<>\"']+")
@@ -98,19 +98,19 @@ def redacted_file(path: Path, folder: Path) -> Path:
 
 
 def _redacted_line(line: bytes) -> bytes:
-    if b"://" not in line:
+    if b"://" not in line or b',"crc":' in line:  # sealed lines are of a version that stores no password
         return line
     text = line.decode(errors="surrogateescape")
     clean = _redacted_json(text, separators=(",", ":"))
-    return line if clean == text else clean.encode() + b"\n"
+    return line if clean == text else clean.rstrip("\n").encode(errors="surrogateescape") + b"\n"
 
 
 def _redacted_json(text: str, **style: Any) -> str:
-    """Return JSON redacted; text that is not JSON, or holds no password, as it is."""
+    """Return JSON redacted, and text that is not JSON as any other; what holds no password stays as it is."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        return redact(text)
     clean = redact_values(value)
     return text if clean == value else json.dumps(clean, **style)
 

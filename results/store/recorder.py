@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spikefront.results.store import artifacts, schema
 from spikefront.results.store.connection import Store, is_passing
@@ -21,9 +21,13 @@ from spikefront.results.store.writer import Job, Writer
 from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
 from spikefront.searchspace.secrets import redact
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 _log = logging.getLogger(__name__)
 
 _STATUS: Final = {"COMPLETE": "FINISHED", "FAIL": "FAILED", "PRUNED": "KILLED"}
+_OPEN: Final = ("RUNNING", "SCHEDULED")
 
 
 class MlflowRecorder(Callbacks):
@@ -157,18 +161,19 @@ class _Ledger:
             run = self._runs.create(None, search.name, schema.search_tags(search), at)
             self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
         for trial in search.earlier or ():
-            tags = stored[trial.number].data.tags if trial.number in stored else {}
-            self._catch_up(trial, tags, at)
+            self._catch_up(trial, stored.get(trial.number), at)
 
-    def _catch_up(self, trial: Trial, tags: Mapping[str, str], at: int) -> None:
+    def _catch_up(self, trial: Trial, run: Run | None, at: int) -> None:
         """Write what the store does not have of a trial that ended under an earlier driver."""
-        number = trial.number
+        number, tags = trial.number, {} if run is None else run.data.tags
         if tags.get(schema.STATE) != trial.state:
             if number not in self._runs.ids:
                 self.start_trial(trial, at)
             self._pending[number] = _Pending(trial.candidate)
             self.end_trial(trial, trial.metrics, at)
             return
+        if run is not None and run.info.status in _OPEN:  # it was killed between the tags and the status
+            self._runs.end(run.info.run_id, _STATUS[trial.state], at)
         self._add_to_front(trial, at)
         if number in self._front.ranks:
             self._marked[number] = int(tags.get(schema.RANK, -1))  # wrong ones are corrected in time

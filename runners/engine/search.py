@@ -51,6 +51,7 @@ class SearchOutcome:
         seconds: how long it took.
         finished: whether all that was asked for was done.
         search_id: the search's own id, which no other search has.
+        missing: what of the search's journal did not reach the store; a resume writes it.
     """
 
     states: dict[State, int]
@@ -59,6 +60,7 @@ class SearchOutcome:
     seconds: float
     finished: bool
     search_id: str = ""
+    missing: tuple[str, ...] = ()
 
 
 class SearchRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +40,28 @@ def test_search_that_found_nothing_or_broke_off_exits_with_1(search: Any) -> Non
     with pytest.raises(SystemExit) as exit_:
         _print_outcome(search)
     assert exit_.value.code == 1
+
+
+def test_search_that_did_not_all_reach_mlflow_exits_with_1_and_says_what_mends_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    search = ended(judged=2, folder="other dir", tracking_uri="http://me:secret@host")
+    search.outcome = replace(search.outcome, missing=("trial 0", "trial 1"))
+    with pytest.raises(SystemExit) as exit_:
+        _print_outcome(search)
+    assert exit_.value.code == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "front: spikefront pareto --search s --tracking-uri http://***@host"
+    assert said[2] == (
+        "MLflow lacks 2 records of this search, which its journal has; to write them: "
+        "spikefront run --resume s --folder 'other dir' --tracking-uri http://***@host"
+    )
+    handle = Search(Store("sqlite:///none.db"), "s", search.settings, search.outcome)
+    assert handle.missing == ("trial 0", "trial 1")
+    assert repr(handle) == "<Search s: MLflow lacks 2 records of it; run(resume='s') writes them>"
+    assert (
+        handle._repr_html_() == "<p>Search s: MLflow lacks 2 records of it; run(resume=&#x27;s&#x27;) writes them</p>"
+    )
 
 
 def test_a_search_without_a_report_is_a_search_still(capsys: pytest.CaptureFixture[str]) -> None:

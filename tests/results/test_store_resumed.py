@@ -116,6 +116,19 @@ def test_members_that_an_earlier_driver_judged_keep_their_weights(
     }
 
 
+def test_trial_that_was_killed_between_its_tags_and_its_status_is_closed(search: Search, candidate: Make) -> None:
+    info = search()
+    first_driver(info, candidate())
+    whole = runs()
+    MlflowClient().update_run(whole[1].info.run_id, status="RUNNING")
+    MlflowClient().update_run(whole[0].info.run_id, status="RUNNING")
+    earlier = [ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0)]
+    stopped = Trial(2, "PRUNED", candidate().flat(), metrics(0.3, 50.0), "behind", epoch=1)
+    resume(info, *earlier, stopped).search_ended("all trials done")
+    statuses = {number: run.info.status for number, run in runs().items()}
+    assert statuses == {None: "FINISHED", 0: "FINISHED", 1: "FINISHED", 2: "KILLED"}
+
+
 def test_second_run_of_a_trial_is_deleted(search: Search, candidate: Make) -> None:
     info = search()
     first_driver(info, candidate())

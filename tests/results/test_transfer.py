@@ -62,6 +62,31 @@ def there(new_database: Path, own_folder: None) -> MlflowClient:
     return Store(THERE).client
 
 
+SECRETS = ("S3cr3t/PW", "S3cr3t%2FPW")
+
+
+def test_what_an_earlier_version_stored_of_a_password_is_not_exported(
+    search: Callable[..., SearchInfo], database: None, tmp_path: Path
+) -> None:
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("old"))
+    recorder.search_ended("done")
+    client = Store().client
+    (run,) = client.search_runs(["0"])
+    stored = {"tracking_uri": f"postgresql://me:{SECRETS[0]}@host/db"}
+    client.log_param(run.info.run_id, "uri", stored["tracking_uri"])
+    client.set_tag(run.info.run_id, "note", f"see https://me:{SECRETS[1]}@host")
+    client.log_text(run.info.run_id, json.dumps({"user_attr": {"search": {"options": stored}}}) + "\n", "journal.log")
+    client.log_text(run.info.run_id, json.dumps(stored, indent=2), "environment.json")
+    client.log_text(run.info.run_id, f"<dd>{stored['tracking_uri']}</dd>", "report.html")
+    export_search(Store(), "old", "old.zip")
+    with zipfile.ZipFile("old.zip") as archive:
+        texts = [archive.read(name).decode() for name in archive.namelist()]
+    assert len(texts) == 6
+    assert not any(secret in text for text in texts for secret in ("S3cr3t", *SECRETS))
+    assert sum("postgresql://***@host/db" in text for text in texts) == 4
+
+
 def run_of(client: MlflowClient, number: str) -> str:
     (run,) = client.search_runs(["0"], f"tags.`trial.number` = '{number}'")
     return str(run.info.run_id)

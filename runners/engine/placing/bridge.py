@@ -27,6 +27,7 @@ from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.failures import LOST_WORKER, one_line
 from spikefront.searchspace import Callbacks, Candidate, Space, State, Trial, Value
+from spikefront.searchspace.secrets import redact
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +215,9 @@ class StudySearcher(Searcher):
         if cost is not None and self._cost is not None:
             self._cost.measured(running.candidate, **cost)
         try:
-            ended = self._record.tell(running.number, state, reason, running.metrics, running.epoch, again, cost)
+            ended = self._record.tell(
+                running.number, state, redact(reason), running.metrics, running.epoch, again, cost
+            )
         except JournalError as error:
             self._break_off(error)
             return

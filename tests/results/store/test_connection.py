@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
+import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -131,6 +139,174 @@ def test_a_database_server_that_is_away_is_refused(free_port: Callable[[], int])
 
 def test_credentials_are_hidden() -> None:
     assert redact("see https://me:secret@host/x and http://host") == "see https://***@host/x and http://host"
+
+
+SPECIAL = ["pct%20dir", "p%c", "ask?dir", "hash#dir", "bl ank", "ümlaut", "semi;colon", "a=b&c"]
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_a_store_in_a_folder_of_any_name_has_its_database_and_artifacts_there(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for store, database in ((Store(), "mlflow.db"), (Store(f"sqlite:///{folder}/given.db", "named"), "given.db")):
+        store.check()
+        store.open_for_writing()
+        assert store.file == folder / database
+        assert store.file.exists()
+        run = store.client.create_run(store.home).info.run_id
+        store.client.log_text(run, "text", "a.txt")
+        assert [entry.path for entry in store.client.list_artifacts(run)] == ["a.txt"]
+        assert list(folder.glob(f"mlruns/*/{run}/artifacts/a.txt"))
+        again = Store(store.uri, store.experiment)  # as the printed command gives it
+        assert (again.uri, again.file) == (store.uri, store.file)
+        again.open_existing()
+    assert [path.name for path in tmp_path.iterdir()] == [name], "nothing beside it"
+
+
+def test_a_query_belongs_to_the_store_and_not_to_its_file(tmp_path: Path) -> None:
+    store = Store("sqlite:///mlflow.db?timeout=60")
+    assert store.uri == f"sqlite:///{tmp_path}/mlflow.db?timeout=60"
+    store.check()
+    store.open_for_writing()
+    assert store.file == tmp_path / "mlflow.db"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["mlflow.db"]
+    assert Store("sqlite:///mlflow.db").client.search_experiments()
+
+
+@pytest.mark.parametrize("query", ["check_same_thread=perhaps", "timeout=soon"])
+def test_a_query_that_sqlite_does_not_take_is_refused_before_anything_is_made(query: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^tracking URI: SQLite takes no '{query}' \(.*\); leave it out$"):
+        Store(f"sqlite:///mlflow.db?{query}").check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoded_path_is_decoded_as_sqlalchemy_does_it(tmp_path: Path) -> None:
+    (tmp_path / "p q").mkdir()
+    assert Store(f"sqlite:///{tmp_path}/p%20q/b.db").file == tmp_path / "p q" / "b.db"
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("postgres://u:sec@host/db", r"'postgres://\*\*\*@host/db': .* Did you mean 'postgresql'\?"),
+        ("postgresql://u:p@ss@host/db", r"'postgresql://\*\*\*@host/db': in a user name or password, write @ as %40"),
+        ("postgresql://host:port/db", r"'postgresql://host:port/db': its port is not a number"),
+        ("http://u:pa/ss@host", r"'http://\*\*\*@host': its port is not a number; .* write / @ : \? # as %2F"),
+        ("http://:5000", r"names no server; use for example http://127\.0\.0\.1:5000"),
+        ("http://***@host", r"\*\*\* stands for what is not shown; give the whole address"),
+        ("sqlite:///file:m.db?uri=true", "names no file; use for example sqlite:///mlflow"),
+        ("u:sec@host/db", r"'\*\*\*@host/db': MLflow has no store for 'u'"),
+    ],
+)
+def test_an_address_that_would_be_misread_is_refused_in_one_line_without_its_password(uri: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        Store(uri)
+    assert "\n" not in str(caught.value)
+    assert not any(secret in str(caught.value) for secret in ("sec", "p@ss", "pa/ss"))
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(UsageError, match=r"mlflow\.db is a folder; name a file in it, for example .*/mlflow\.db$"):
+        Store().check()
+
+
+def test_a_database_of_another_mlflow_is_refused_before_the_first_trial(new_database: Path, tmp_path: Path) -> None:
+    shutil.copy(new_database, tmp_path / "mlflow.db")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '728d730b5ebd'")
+    store = Store()
+    store.check()
+    with pytest.raises(
+        UsageError, match=r"^MLflow store sqlite:///.*mlflow\.db does not open: .*schema.*choose"
+    ) as caught:
+        store.open_for_writing()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        (
+            "postgresql",
+            r"its driver psycopg is not installed \(pip install 'psycopg\[binary\]', or psycopg2-binary for ",
+        ),
+        ("postgresql+psycopg2", r"its driver psycopg2 is not installed \(pip install psycopg2-binary\)"),
+        ("mysql+pymysql", r"its driver pymysql is not installed \(pip install PyMySQL\)"),
+        ("mssql+pyodbc", r"its driver pyodbc is not installed \(pip install pyodbc\)"),
+    ],
+)
+def test_a_missing_driver_is_named_with_its_package(scheme: str, said: str) -> None:
+    if any(find_spec(name) for name in ("psycopg", "psycopg2", "pymysql", "pyodbc")):
+        pytest.skip("a driver is installed")
+    with pytest.raises(
+        UsageError, match=rf"^MLflow database {re.escape(scheme)}://\*\*\*@host/db does not open: {said}"
+    ):
+        Store(f"{scheme}://me:secret@host/db").check()
+
+
+def test_an_installed_driver_is_offered_in_place_of_the_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_spec("psycopg"):
+        pytest.skip("the default driver is installed")
+    (tmp_path / "psycopg2.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=r"or write postgresql\+psycopg2://, whose driver is installed"):
+        Store("postgresql://me:secret@host/db").check()
+
+
+@pytest.mark.parametrize("answering", [(200, b'{"experiments": []}')], indirect=True)
+def test_a_slow_server_is_not_refused(answering: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Answer.do_GET
+
+    def slowly(self: Answer) -> None:
+        time.sleep(0.6)
+        real(self)
+
+    monkeypatch.setattr(Answer, "do_GET", slowly)
+    monkeypatch.setattr("spikefront.results.store.reachable._CONNECT_S", 0.2)
+    Store(answering).check()
+
+
+def test_a_server_that_accepts_and_never_answers_is_refused(
+    quick_mlflow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikefront.results.store.reachable._ANSWER_S", 0.3)
+    refused = pytest.raises(UsageError, match=r"does not answer within 0\.3 s; start it")
+    with socket.create_server(("127.0.0.1", 0)) as silent, refused:
+        Store(f"http://127.0.0.1:{silent.getsockname()[1]}").check()
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_being_made_is_not(database: None, tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here = socket.gethostname()
+    gone = [f"mlflow.db.{dead.pid}.new", f"mlflow.db.{here}.{dead.pid}.new", f"mlflow.db.{here}.{dead.pid}.new-journal"]
+    kept = [f"mlflow.db.{here}.{os.getpid()}.new", f"mlflow.db.elsewhere.{dead.pid}.new", f"other.db.{dead.pid}.new"]
+    for name in (*gone, *kept):
+        (tmp_path / name).touch()
+    assert Store().client.search_experiments()
+    assert {path.name for path in tmp_path.glob("*.new*")} == set(kept)
+
+
+@pytest.mark.parametrize("password", ["S3cr3tPW", "a%2Fb%40c1234", "p w+%d"])
+@pytest.mark.parametrize("base", ["http://alice:{}@127.0.0.1:{}", "http://127.0.0.1:{1}?token={0}"])
+def test_the_password_is_in_no_error_of_a_store_that_is_away(
+    base: str, password: str, quick_mlflow: None, free_port: Callable[[], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(base.format(quote(password), free_port()))
+    said = store.shown
+    for use in (store.check, store.open_for_writing, store.open_existing):
+        try:
+            use()
+        except UsageError as error:
+            said += "".join(traceback.format_exception(error))
+    assert "does not answer within 5 s" in said
+    assert not any(form in said + caplog.text for form in (password, quote(password), quote_plus(password)))
 
 
 def test_quotes_for_the_filter_language() -> None:

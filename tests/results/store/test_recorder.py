@@ -336,7 +336,12 @@ def test_a_slow_store_is_seen_to_be_written(
     monkeypatch.setattr("spikefront.results.store.writer._PROGRESS_AFTER_S", 0.01)
     monkeypatch.setattr("spikefront.results.store.writer._PROGRESS_EVERY_S", 0.01)
     real = MlflowClient.set_terminated
-    monkeypatch.setattr(MlflowClient, "set_terminated", lambda *a, **k: (time.sleep(0.1), real(*a, **k))[1])
+
+    def slowly(*args: Any, **kwargs: Any) -> None:
+        time.sleep(0.1)
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", slowly)
     recorder = MlflowRecorder(Store())
     recorder.search_started(search())
     evaluate(recorder, 0, candidate(), 0.5, 10.0)
