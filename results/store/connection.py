@@ -54,13 +54,11 @@ class Store:
     Attributes:
         uri: the resolved tracking URI.
         experiment: name of the experiment, as given.
-        file: the file of a SQLite store; None of any other.
     """
 
     def __init__(self, uri: str | None = None, experiment: str | None = None) -> None:
         self.uri = resolve_uri(uri)
         self.experiment = experiment
-        self.file = sqlite_file(self.uri)
         self._client: MlflowClient | None = None
         self._home: str | None = None
 
@@ -68,6 +66,11 @@ class Store:
     def shown(self) -> str:
         """The URI without user name and password."""
         return redact_address(self.uri)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite store; None of any other."""
+        return sqlite_file(self.uri)
 
     def check(self) -> None:
         """Check within a few seconds that the server answers, or the database opens. Creates nothing.

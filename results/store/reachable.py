@@ -52,8 +52,6 @@ def _check_sqlite(file: Path, uri: str) -> None:
     other = "choose another with --tracking-uri"
     if not file.parent.is_dir():
         raise UsageError(f"MLflow store {file}: folder {file.parent} does not exist; create it or choose another store")
-    if file.is_dir():
-        raise UsageError(f"MLflow store {file} is a folder; name a file in it, for example {file}/mlflow.db")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise UsageError(f"MLflow store {file} can't be written; {other}")
     if "?" in uri:

@@ -120,8 +120,8 @@ def test_trial_that_was_killed_between_its_tags_and_its_status_is_closed(search:
     info = search()
     first_driver(info, candidate())
     whole = runs()
-    MlflowClient().update_run(whole[1].info.run_id, status="RUNNING")
-    MlflowClient().update_run(whole[0].info.run_id, status="RUNNING")
+    Store().client.update_run(whole[1].info.run_id, status="RUNNING")
+    Store().client.update_run(whole[0].info.run_id, status="RUNNING")
     earlier = [ended(0, candidate(), 0.9, 500.0), ended(1, candidate(), 0.8, 100.0)]
     stopped = Trial(2, "PRUNED", candidate().flat(), metrics(0.3, 50.0), "behind", epoch=1)
     resume(info, *earlier, stopped).search_ended("all trials done")

@@ -208,12 +208,6 @@ def test_an_address_that_would_be_misread_is_refused_in_one_line_without_its_pas
     assert not any(secret in str(caught.value) for secret in ("sec", "p@ss", "pa/ss"))
 
 
-def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").mkdir()
-    with pytest.raises(UsageError, match=r"mlflow\.db is a folder; name a file in it, for example .*/mlflow\.db$"):
-        Store().check()
-
-
 def test_a_database_of_another_mlflow_is_refused_before_the_first_trial(new_database: Path, tmp_path: Path) -> None:
     shutil.copy(new_database, tmp_path / "mlflow.db")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
