@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Final, NoReturn
+
+_OF_THE_STORE: Final = ("mlflow", "requests", "sqlalchemy")
+"""Packages whose errors, where nothing else handles them, come from an MLflow that went away."""
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 usage."""
     from spikefront.commands.app import load_commands
+    from spikefront.searchspace.secrets import redact_logs
 
+    redact_logs()
     try:
         load_commands(sys.argv[1:])()
     except ValueError as error:
@@ -19,21 +25,25 @@ def main() -> None:
         if isinstance(error, UsageError):
             print(f"spikefront: {redact(error.on_command_line())}", file=sys.stderr)
             sys.exit(2)
-        _print_traceback()
+        _fail(error)
     except KeyboardInterrupt:  # before the first trial; a search that runs takes Ctrl-C itself
         print("spikefront: interrupted", file=sys.stderr)
         sys.exit(1)
-    except Exception:
-        _print_traceback()
+    except Exception as error:
+        _fail(error)
 
 
-def _print_traceback() -> None:
-    """Print the error that nobody foresaw, whose text may quote an address with its password, and exit with 1."""
+def _fail(error: Exception) -> NoReturn:
+    """Print an error that nobody foresaw, or that of an MLflow that went away, without passwords, and exit with 1."""
     import traceback
 
     from spikefront.searchspace.secrets import redact
 
-    sys.stderr.write(redact(traceback.format_exc()))
+    if type(error).__module__.partition(".")[0] in _OF_THE_STORE:
+        reason = " ".join(str(error).split())[:300]
+        print(f"spikefront: MLflow failed: {redact(reason)}; give the command again when it answers", file=sys.stderr)
+    else:
+        sys.stderr.write(redact(traceback.format_exc()))
     sys.exit(1)
 
 

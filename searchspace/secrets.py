@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import os
 import re
 import shlex
@@ -91,6 +92,26 @@ def redacted_command(arguments: Iterable[str]) -> str:
     """Return a command line as a shell reads it, but for the passwords in it."""
     stand_in = "@_@"  # which a shell takes as it is, other than asterisks
     return shlex.join(redact(argument).replace(HIDDEN, stand_in) for argument in arguments).replace(stand_in, HIDDEN)
+
+
+def redact_logs() -> None:
+    """Redact what any library of this process logs from now on."""
+    make = logging.getLogRecordFactory()
+    if getattr(make, "redacts", False):
+        return
+
+    def redacted(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # a faulty call, which logging reports itself
+            return record
+        if (clean := redact(text)) != text:
+            record.msg, record.args = clean, None
+        return record
+
+    redacted.redacts = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(redacted)
 
 
 def has_hidden(uri: str) -> bool:

@@ -17,6 +17,7 @@ from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.search import SearchOutcome
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.engine.study_file import read_settings
+from spikefront.search import main
 from spikefront.searchspace import UsageError
 
 
@@ -120,3 +121,39 @@ def test_a_search_that_has_ended_is_returned_even_when_its_store_is_gone() -> No
 def ended_of(judged: int) -> tuple[SearchSettings, SearchOutcome]:
     search = ended(judged)
     return search.settings, search.outcome
+
+
+def test_mlflow_that_goes_away_in_the_middle_of_a_command_is_one_line_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    def away(self: Store) -> None:
+        raise MlflowException(f"API request to {self.uri}/api failed\nat once")
+
+    monkeypatch.setattr(Store, "open_existing", away)
+    monkeypatch.setattr("sys.argv", ["spikefront", "pareto", "--tracking-uri", "http://me:S3cr3tPW@host"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == (
+        "spikefront: MLflow failed: API request to http://***@host/api failed at once; "
+        "give the command again when it answers\n"
+    )
+
+
+def test_an_error_that_nobody_foresaw_shows_its_traceback_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: Store) -> None:
+        raise KeyError(self.uri)
+
+    monkeypatch.setattr(Store, "open_existing", broken)
+    monkeypatch.setattr("sys.argv", ["spikefront", "pareto", "--tracking-uri", "http://me:S3cr3tPW@host"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last):")
+    assert "KeyError: 'http://***@host'" in said
+    assert "S3cr3tPW" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
@@ -141,3 +142,14 @@ def test_sqlalchemy_reads_a_second_at_as_part_of_the_host() -> None:
     assert make_url("postgresql://u:p@ss@host/db").host == "ss@host"
     with pytest.raises((ArgumentError, ValueError)):
         make_url("postgresql://u:p@host:port/db")
+
+
+def test_what_a_library_logs_is_redacted(caplog: pytest.LogCaptureFixture) -> None:
+    make = logging.getLogRecordFactory()
+    secrets.redact_logs()
+    try:
+        logging.getLogger("mlflow").warning("no answer from %s at try %d", "http://me:secret@host", 2)
+        logging.getLogger("mlflow").warning("100 %")
+    finally:
+        logging.setLogRecordFactory(make)
+    assert [record.getMessage() for record in caplog.records] == ["no answer from http://***@host at try 2", "100 %"]
