@@ -106,7 +106,8 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         session.wait()
         shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
-        outcome = SearchRun(planned).execute(shared, CallbackList(LiveView(), recorder), counting, claim)
+        callbacks = CallbackList(LiveView(verbose=settings.verbose), recorder)
+        outcome = SearchRun(planned).execute(shared, callbacks, counting, claim)
         return settings, replace(outcome, missing=recorder.missing)
 
 

@@ -25,6 +25,7 @@ import pluggy
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, Task
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
+from spikefront.plugins.places import place_of, traceback_of
 from spikefront.plugins.registration import checked, refuse_relations
 from spikefront.searchspace import (
     DEFAULTS,
@@ -222,7 +223,7 @@ class Registry:
 def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -> Registry:
     """Find and register all plugins.
 
-    Set ``SPIKEFRONT_TRACE_PLUGINS=1`` to print each hook call to stderr.
+    Set ``SPIKEFRONT_TRACE_PLUGINS=1`` to print each hook call, and tracebacks of what fails, to stderr.
 
     Args:
         folders: folders whose ``.py`` files are plugins.
@@ -257,7 +258,13 @@ def _drop_misfits(registry: Registry) -> None:
 
 def _problem(source: str, error: BaseException) -> str:
     """Return in one line why a plugin was not loaded."""
-    reason = error.on_command_line() if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+    if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":
+        print(traceback_of(error), end="", file=sys.stderr)
+    if isinstance(error, UsageError):
+        reason = error.on_command_line()
+    else:
+        place = place_of(error, users=True)
+        reason = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
     return f"plugin {source} was not loaded: {' '.join(reason.split())}"
 
 

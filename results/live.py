@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _ROWS: Final = 10
+_LINES: Final = 12  # of a traceback
 _ENDINGS: Final = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
 _PARTS: Final = ("coding", "neuron", "backbone")
 
@@ -30,9 +31,13 @@ class LiveView(Callbacks):
     Args:
         stream: text stream to write to; None means stderr.
         clock: monotonic clock, in seconds.
+        verbose: whether to show the end of the traceback of a trial that failed.
     """
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic, verbose: bool = False
+    ) -> None:
+        self._verbose = verbose
         self._stream = stream or sys.stderr
         self._clock = clock
         self._started = clock()
@@ -69,6 +74,13 @@ class LiveView(Callbacks):
         """Count the trial as running."""
         with self._lock:
             self._running[number] = candidate.flat()
+
+    def trial_raised(self, number: int, traceback: str) -> None:
+        """Show the innermost frames, where that was asked for."""
+        if self._verbose:
+            lines = traceback.rstrip().splitlines()
+            more = [f"  ... {len(lines) - _LINES} lines more in error.txt"] if len(lines) > _LINES else []
+            self._print("\n".join([f"trial {number} failed:", *more, *(f"  {line}" for line in lines[-_LINES:])]))
 
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None

@@ -28,6 +28,9 @@ class Callbacks:
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Called with the validation metrics of each epoch, counted from 1."""
 
+    def trial_raised(self, number: int, traceback: str) -> None:
+        """Called before ``trial_ended`` of a trial that failed with an exception, with its traceback."""
+
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
@@ -63,6 +66,10 @@ class CallbackList(Callbacks):
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         for callback in self._callbacks:
             callback.epoch_ended(number, epoch, metrics)
+
+    def trial_raised(self, number: int, traceback: str) -> None:
+        for callback in self._callbacks:
+            callback.trial_raised(number, traceback)
 
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None

@@ -31,6 +31,7 @@ class Trial:
             MLflow; empty where its driver died before one was chosen.
         metrics: its last metrics, by name.
         reason: why it failed or was stopped; empty otherwise.
+        traceback: of the exception that it failed with, where it comes from the journal; empty otherwise.
         epoch: the epoch that ``metrics`` belong to, from 1; 0 where that is not known.
         ended_s: seconds from the start of the search to its end; NaN while it runs, or where that is not known.
         again: whether it was broken off by the end of the search and is evaluated again under another number.
@@ -53,6 +54,7 @@ class Trial:
     run_id: str = ""
     weights: Path | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    traceback: str = ""
 
     @property
     def coding(self) -> str:

@@ -73,6 +73,10 @@ class MlflowRecorder(Callbacks):
         write = partial(self._ledger.add_metrics, number, dict(metrics), epoch, _now())
         self._writer.put(f"trial {number} epoch {epoch}", write)
 
+    def trial_raised(self, number: int, traceback: str) -> None:
+        """Keep the traceback until the trial's end is written."""
+        self._running[number] = replace(self._trial(number), traceback=traceback)
+
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
@@ -83,6 +87,8 @@ class MlflowRecorder(Callbacks):
         trial = replace(last, state=state, reason=reason, metrics=dict(metrics), weights=weights)
         news = {name: value for name, value in metrics.items() if last.metrics.get(name) != value}
         self._writer.put(f"trial {number} end", partial(self._ledger.end_trial, trial, news, _now()))
+        if trial.traceback:
+            self._writer.put(_label(number, schema.ERROR_FILE), partial(self._ledger.add_error, trial))
 
     def _trial(self, number: int) -> Trial:
         return self._running.get(number, Trial(number, "RUNNING"))
@@ -171,6 +177,8 @@ class _Ledger:
                 self.start_trial(trial, at)
             self._pending[number] = _Pending(trial.candidate)
             self.end_trial(trial, trial.metrics, at)
+            if trial.traceback:
+                self.add_error(trial)
             return
         if run is not None and run.info.status in _OPEN:  # it was killed between the tags and the status
             self._runs.end(run.info.run_id, _STATUS[trial.state], at)
@@ -207,6 +215,9 @@ class _Ledger:
         for other in self._stale():
             if 0 in (self._marked[other], self._front.ranks[other]):  # joined the front or left it
                 self._mark(other)
+
+    def add_error(self, trial: Trial) -> None:
+        self._runs.add_text(self._runs.ids[trial.number], schema.ERROR_FILE, trial.traceback)
 
     def _add_to_front(self, trial: Trial, at: int) -> None:
         if self._front.add(trial):

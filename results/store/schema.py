@@ -77,6 +77,8 @@ JOURNAL_FILES: Final = "journal*"
 
 # Artifacts of a trial, beside ``LAYERS`` and ``PICTURE``
 CANDIDATE_FILE: Final = "candidate.json"
+ERROR_FILE: Final = "error.txt"
+"""Traceback of a trial that failed with an exception."""
 WEIGHTS_SUFFIX: Final = ".pt"
 
 TRUE: Final = "true"

@@ -57,12 +57,28 @@ def repeat_all(
         for call in ended:
             trial, seed = asked[call]
             try:
-                on_repeat(Repeat(trial, seed, ray.get(call)))
+                found = ray.get(call)
+                on_repeat(Repeat(trial, seed, *(({}, found) if isinstance(found, str) else (found,))))
             except ray.exceptions.RayError as error:
                 on_repeat(Repeat(trial, seed, {}, _reason(error)))
 
 
 def _repeat(
+    flat: Mapping[str, Any],
+    seed: int,
+    data: SharedData,
+    plugins_dir: tuple[Path, ...],
+    energy_model: str,
+    ann_cache: Path,
+) -> dict[str, float] | str:
+    """Return the metrics of one repeat, or the reason why it failed, which has its place only here."""
+    try:
+        return _judged(flat, seed, data, plugins_dir, energy_model, ann_cache)
+    except Exception as error:  # a plugin may raise anything
+        return one_line(error)[:300]
+
+
+def _judged(
     flat: Mapping[str, Any],
     seed: int,
     data: SharedData,

@@ -148,6 +148,8 @@ class SearchSettings:
     """Go on with a search; budgets count from its start."""
     force: Annotated[bool, Option("Where", switch, study=False)] = False
     """Resume although plugins or the space have changed."""
+    verbose: Annotated[bool, Option("Where", switch, study=False)] = False
+    """Show where trials fail: the end of each traceback."""
     tracking_uri: Annotated[
         str | None,
         Option("Where", text, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),

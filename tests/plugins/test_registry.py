@@ -201,9 +201,10 @@ def test_name_registered_twice_by_one_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("import nothing_of_this_name\n", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
-        ("def broken(:\n", "SyntaxError: invalid syntax"),
-        ("raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines"),
+        ("import nothing_of_this_name\n", "ModuleNotFoundError: No module named 'nothing_of_this_name' (broken.py:1)"),
+        ("x = 1\ndef broken(:\n", "(broken.py:2)"),
+        ("raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines (broken.py:1)"),
+        (GOOD.replace("    register(Mine)", "    1 / 0"), "ZeroDivisionError: division by zero (broken.py:10)"),
         (
             "x = 1\n",
             "it registers nothing; hooks: register_codings, register_neurons, register_backbones, register_tasks",
@@ -238,6 +239,19 @@ def test_broken_file_gives_one_line_and_takes_nothing_else_down(tmp_path: Path, 
     assert message in problem
     assert "\n" not in problem
     assert {"mine", "direct", "sac"} <= registry.entries["coding"].keys()
+
+
+def test_tracing_prints_the_traceback_of_the_hook_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = GOOD.replace("    register(Mine)", "    1 / 0  # traced")
+    load(tmp_path, broken=broken)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("SPIKEFRONT_TRACE_PLUGINS", "1")
+    load(tmp_path, broken=broken)
+    err = capsys.readouterr().err
+    assert f'File "{tmp_path / "broken.py"}", line 10, in register_codings' in err
+    assert "ZeroDivisionError: division by zero" in err
 
 
 def test_file_that_fails_half_way_registers_nothing(tmp_path: Path) -> None:

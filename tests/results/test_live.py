@@ -55,6 +55,22 @@ def test_one_plain_line_for_each_trial_where_there_is_no_terminal(search: Search
     ]
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_traceback_of_a_failed_trial_is_shown_cut_where_it_is_asked_for(
+    search: Search, candidate: Make, verbose: bool
+) -> None:
+    stream = io.StringIO()
+    view = LiveView(stream, verbose=verbose)
+    view.search_started(search())
+    view.trial_started(0, candidate("sac"))
+    view.trial_raised(0, "\n".join(f"line {number}" for number in range(15)) + "\n")
+    view.trial_ended(0, "FAIL", "ValueError: x (mine.py:3)", {}, None)
+    _, *shown, last = stream.getvalue().splitlines()
+    assert last == "trial 0  failed (ValueError: x (mine.py:3))  coding sac  hv 0.0000"
+    cut = ["trial 0 failed:", "  ... 3 lines more in error.txt", *(f"  line {number}" for number in range(3, 15))]
+    assert shown == (cut if verbose else [])
+
+
 def test_a_terminal_shows_counts_and_front(search: Search, candidate: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")

@@ -173,6 +173,7 @@ class StudyRecord:
         epoch: int = 0,
         again: bool = False,
         cost: Cost | None = None,
+        traceback: str = "",
     ) -> tuple[State, str]:
         """Record the end of a trial, once, and return the state and reason that hold.
 
@@ -184,6 +185,7 @@ class StudyRecord:
             epoch: the epoch that they belong to.
             again: whether it was broken off by the end of the search, so that resuming judges it again.
             cost: seconds that it took, where known.
+            traceback: of the exception that it failed with; empty where there is none.
         """
         trial = self._running.pop(number)
         values: list[float] | None = None
@@ -194,6 +196,8 @@ class StudyRecord:
                 state, reason = "FAIL", str(error)
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
         outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again, "cost": cost}
+        if traceback:
+            outcome["traceback"] = traceback
         if values is not None:
             for name, violation in self._limits.violations(metrics, self.objectives[0].maximize).items():
                 trial.set_constraint(name, violation)
@@ -237,6 +241,7 @@ class StudyRecord:
                 outcome["metrics"],
                 outcome["epoch"],
                 cost=outcome.get("cost"),
+                traceback=outcome.get("traceback", ""),
             )
         else:
             self.tell(trial.number, "FAIL", "the driver died; judged again under another number", {}, again=True)
@@ -272,6 +277,7 @@ class StudyRecord:
                 metrics=trial.user_attrs["outcome"]["metrics"],
                 epoch=trial.user_attrs["outcome"]["epoch"],
                 again=trial.user_attrs["outcome"]["again"],
+                traceback=trial.user_attrs["outcome"].get("traceback", ""),
                 retry_of=trial.user_attrs.get("retry_of"),
             )
             for trial in self.study.get_trials(deepcopy=False)

@@ -22,10 +22,10 @@ from ray.tune.search import Searcher
 from spikefront.plugins import StoppingRule
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import Cost, StudyRecord
-from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, checkpoint_file, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
-from spikefront.runners.failures import LOST_WORKER, one_line
+from spikefront.runners.failures import LOST_WORKER, Failure, one_line
 from spikefront.searchspace import Callbacks, Candidate, Space, State, Trial, Value
 from spikefront.searchspace.secrets import redact
 
@@ -173,7 +173,7 @@ class StudySearcher(Searcher):
             return  # TrialErrors follows, and knows the reason
         result = result or {}
         if result.get(FAILURE):
-            self._end(trial_id, "FAIL", str(result[FAILURE]))
+            self._end(trial_id, "FAIL", str(result[FAILURE]), traceback=str(result.get(TRACEBACK, "")))
             return
         self.on_trial_result(trial_id, result)
         running = self._running[trial_id]
@@ -187,10 +187,10 @@ class StudySearcher(Searcher):
                 _log.warning(text, running.number, result[UNKEPT])
             self._end(trial_id, "COMPLETE", "")
 
-    def fail(self, trial_id: str, reason: str) -> None:
+    def fail(self, trial_id: str, failure: Failure) -> None:
         """Record a trial that failed after its last try."""
         hang = hang_file(checkpoint_file(self._weights, self._running[trial_id].number))
-        self._end(trial_id, "FAIL", reason_of_hang(hang) or reason)
+        self._end(trial_id, "FAIL", reason_of_hang(hang) or failure.reason, traceback=failure.traceback)
 
     def _break_off(self, error: JournalError) -> None:
         self._broken = True
@@ -207,16 +207,17 @@ class StudySearcher(Searcher):
         for trial_id, running in list(self._running.items()):
             self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {running.budget}", again=True)
 
-    def _end(self, trial_id: str, state: State, reason: str, again: bool = False) -> None:
+    def _end(self, trial_id: str, state: State, reason: str, again: bool = False, traceback: str = "") -> None:
         running = self._running.pop(trial_id)
         if self._broken:
             return  # in the journal it runs, and is evaluated again when the search is resumed
+        traceback = redact(traceback)
         cost = running.cost()
         if cost is not None and self._cost is not None:
             self._cost.measured(running.candidate, **cost)
         try:
             ended = self._record.tell(
-                running.number, state, redact(reason), running.metrics, running.epoch, again, cost
+                running.number, state, redact(reason), running.metrics, running.epoch, again, cost, traceback
             )
         except JournalError as error:
             self._break_off(error)
@@ -229,6 +230,8 @@ class StudySearcher(Searcher):
             hang_file(checkpoint).unlink(missing_ok=True)  # of a worker that was killed
         weights = weights_file(self._weights, running.number)
         kept = weights if state == "COMPLETE" and weights.exists() else None
+        if traceback:
+            self._callbacks.trial_raised(running.number, traceback)
         self._callbacks.trial_ended(running.number, state, reason, running.metrics, kept)
         if state == "COMPLETE":
             self.end_if_reached()
@@ -283,14 +286,14 @@ class HalvingScheduler(FIFOScheduler):
 class TrialErrors(Callback):
     """Callback that passes the error of a failed trial to the searcher, which Tune itself does not."""
 
-    def __init__(self, fail: Callable[[str, str], None]) -> None:
+    def __init__(self, fail: Callable[[str, Failure], None]) -> None:
         self._fail = fail
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         # Tune's own reader looks in the experiment's storage, where the file arrives later
         path = trial.pickled_error_file
         error = cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
-        self._fail(trial.trial_id, describe_error(error))
+        self._fail(trial.trial_id, Failure(describe_error(error), "" if error is None else str(error).strip()))
 
 
 def describe_error(error: BaseException | None) -> str:

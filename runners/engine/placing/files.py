@@ -8,6 +8,8 @@ from typing import Final
 
 FAILURE: Final = "failure"
 """Key of a report with the reason why a trial failed."""
+TRACEBACK: Final = "traceback"
+"""Key of a report with the traceback of a trial that failed; missing where there is none."""
 
 UNKEPT: Final = "unkept"
 """Key of a report with the reason why the weights of a trial that was evaluated could not be written."""

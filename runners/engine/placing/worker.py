@@ -18,11 +18,11 @@ from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.data.files import replaced
 from spikefront.runners.engine.placing.data import SharedData
-from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, beside, checkpoint_file, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, beside, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.nodes import check_this_node
 from spikefront.runners.engine.placing.process_group import GroupConfig, ParallelJudging, ProcessGroup
 from spikefront.runners.engine.placing.watchdog import Watchdog, hang_file, reason_of_hang
-from spikefront.runners.failures import one_line
+from spikefront.runners.failures import Failure, one_line
 from spikefront.runners.judging.judge import Judging
 from spikefront.runners.judging.layers import layers_json
 from spikefront.runners.judging.training import device
@@ -103,7 +103,7 @@ class CandidateTrainable(tune.Trainable):
     """
 
     _judging: Judging | None
-    _failure: str
+    _failure: Failure | None
     _checkpoint: Checkpoint
 
     def setup(  # type: ignore[override]  # Ray's with_parameters adds the arguments
@@ -133,14 +133,16 @@ class CandidateTrainable(tune.Trainable):
         path = checkpoint_file(self._settings.weights, self._number)
         self._checkpoint, hang = Checkpoint(path, config["candidate"]), hang_file(path)
         self._watchdog = Watchdog(hang)
-        self._judging, self._failure, self._done = None, reason_of_hang(hang) or "", False
-        if self._failure:  # of the worker before this one; the same candidate would hang again
+        self._judging, self._failure, self._done = None, None, False
+        hung = reason_of_hang(hang)
+        if hung is not None:  # the worker before this one did; the same candidate would hang again
+            self._failure = Failure(hung)
             return
         try:
             with self._limit("the candidate was not built"):
                 self._judging = self._resumed(config["candidate"])
         except Exception as error:  # a plugin may raise anything; the search goes on
-            self._failure = one_line(error)
+            self._failure = Failure.of(error)
         self._saved = time.monotonic()
 
     def _resumed(self, flat: Mapping[str, Any]) -> Judging:
@@ -175,14 +177,15 @@ class CandidateTrainable(tune.Trainable):
 
     def _epoch(self) -> dict[str, Any]:
         if self._judging is None:
-            return {FAILURE: self._failure, "done": True}
+            assert self._failure is not None
+            return _report(self._failure)
         try:
             metrics = self._timed_epoch(self._judging)
         except Exception as error:  # see above
-            return {FAILURE: one_line(error), "done": True}
+            return _report(Failure.of(error))
         bad = [name for name in ("quality", "energy_nj", "loss") if not np.isfinite(metrics[name])]
         if bad:
-            return {FAILURE: f"{bad[0]} is {metrics[bad[0]]:g} at epoch {self._judging.epochs_done}", "done": True}
+            return _report(Failure(f"{bad[0]} is {metrics[bad[0]]:g} at epoch {self._judging.epochs_done}"))
         result = {"epoch": self._judging.epochs_done, "metrics": metrics, "done": self._judging.finished}
         if self._judging.finished:
             try:
@@ -237,6 +240,11 @@ class CandidateTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing: ``Checkpoint`` does."""
+
+
+def _report(failure: Failure) -> dict[str, Any]:
+    traceback = {TRACEBACK: failure.traceback} if failure.traceback else {}
+    return {FAILURE: failure.reason, **traceback, "done": True}
 
 
 def _write_png(picture: torch.Tensor, path: Path) -> None:

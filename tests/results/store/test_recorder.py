@@ -25,7 +25,7 @@ from spikefront.results.searches import find_run
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.results.store.runs import Runs
-from spikefront.searchspace import Candidate, SearchInfo
+from spikefront.searchspace import Candidate, SearchInfo, Trial
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowServer
@@ -431,3 +431,23 @@ def test_a_database_is_read_while_it_is_written(tmp_path: Path) -> None:
     Runs(Store()).open()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_traceback_of_a_failed_trial_is_an_artifact_of_its_run(
+    search: Search, candidate: Make, resumed: bool, database: object
+) -> None:
+    recorder = MlflowRecorder(Store())
+    text = "Traceback (most recent call last):\nValueError: x\n"
+    if resumed:  # the driver died before the store had it
+        failed = Trial(0, "FAIL", candidate("sac").flat(), reason="ValueError: x (mine.py:3)", traceback=text)
+        recorder.search_started(replace(search(), earlier=(failed,)))
+    else:
+        recorder.search_started(search())
+        recorder.trial_started(0, candidate("sac"))
+        recorder.trial_raised(0, text)
+        recorder.trial_ended(0, "FAIL", "ValueError: x (mine.py:3)", {}, None)
+    recorder.search_ended("all trials done")
+    run = children(MlflowClient(Store().uri))[0]
+    assert run.data.tags["trial.reason"] == "ValueError: x (mine.py:3)"
+    assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/error.txt") == text

@@ -39,6 +39,7 @@ class Diary(Callbacks):
         self.epochs: dict[int, list[int]] = {}
         self.ends: dict[int, tuple[str, str, dict[str, float], Path | None]] = {}
         self.reason = ""
+        self.tracebacks: dict[int, str] = {}
 
     def search_started(self, search: SearchInfo) -> None:
         self.info = search
@@ -48,6 +49,10 @@ class Diary(Callbacks):
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         self.epochs.setdefault(number, []).append(epoch)
+
+    def trial_raised(self, number: int, traceback: str) -> None:
+        assert number not in self.ends, "it comes before the trial's end"
+        self.tracebacks[number] = traceback
 
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None

@@ -47,7 +47,7 @@ def register_codings(register):
         register(coding)
 """
 REASONS = {
-    "raises": "RuntimeError: no spikes today",
+    "raises": "RuntimeError: no spikes today (failing.py:9)",
     "not-a-number": "loss is nan at epoch 1",
     "liar": "EdgeKindError: the edge into backbone.layers.1 is declared binary but carries ",
     "endless": "energy_nj is inf at epoch 1",
@@ -70,5 +70,11 @@ def test_failing_trials_say_why_and_the_search_goes_on(
         assert state == ("COMPLETE" if coding == "direct" else "FAIL"), (coding, reason)
         assert reason.startswith(REASONS.get(coding, "")), (coding, reason)
         assert trials[number].user_attrs["outcome"]["reason"] == reason
+        assert trials[number].user_attrs["outcome"].get("traceback", "") == diary.tracebacks.get(number, "")
+        if coding == "raises":
+            lines = diary.tracebacks[number].splitlines()
+            assert f'File "{folder / "failing.py"}", line 9, in encode' in diary.tracebacks[number]
+            assert (lines[0], lines[-1]) == ("Traceback (most recent call last):", "RuntimeError: no spikes today")
+        assert bool(diary.tracebacks.get(number)) == (coding in ("raises", "liar", "dies")), coding
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.FAIL}
     assert capsys.readouterr().out == ""  # stdout is for results, whatever Ray has to say about dead workers

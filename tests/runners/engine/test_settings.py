@@ -57,6 +57,7 @@ READ: list[tuple[str, Any, Any, Any]] = [
     ("folder", "elsewhere", Path("elsewhere"), Path("elsewhere")),
     ("resume", "s", "s", "s"),
     ("force", None, True, True),
+    ("verbose", None, True, True),
     ("tracking_uri", "sqlite:///a.db", "sqlite:///a.db", "sqlite:///a.db"),
     ("experiment", "wine", "wine", "wine"),
 ]
