@@ -167,11 +167,11 @@ def _print_outcome(search: Search) -> None:
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
     print(f"{search.name}: {outcome.reason}; {ended}\nfront: {redacted_command(command)}")
     resume = _resume_command(settings)
-    if not outcome.finished:
-        print(f"go on: {resume}")
     if outcome.missing:
         lacks = f"MLflow lacks {len(outcome.missing)} records of this search, which its journal has"
         print(f"{lacks}; to write them: {resume}")
+    if not outcome.finished:
+        print(f"go on: {resume}")
     if outcome.judged == 0 or outcome.reason.startswith("broken off") or outcome.missing:
         sys.exit(1)
 

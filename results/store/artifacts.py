@@ -71,7 +71,7 @@ def weights_and_files(weights: Path) -> dict[Path, str]:
 
 
 def redacted_file(path: Path, folder: Path) -> Path:
-    """Return a copy of a file without passwords, or the file itself where nothing of ours writes one into it.
+    """Return a copy of a file without passwords, or the file itself where there is none in it.
 
     Earlier versions wrote the address of the store with its password into the journal.
 
@@ -81,8 +81,12 @@ def redacted_file(path: Path, folder: Path) -> Path:
     """
     copy = folder / path.name
     if fnmatch(path.name, schema.JOURNAL_FILES):
-        with path.open("rb") as source, copy.open("wb") as target:
-            target.writelines(map(_redacted_line, source))
+        with path.open("rb") as source:
+            if all(_redacted_line(line) == line for line in source):
+                return path
+            source.seek(0)
+            with copy.open("wb") as target:
+                target.writelines(map(_redacted_line, source))
         return copy
     if path.suffix not in (".json", ".html"):
         return path

@@ -47,7 +47,7 @@ def test_search_that_did_not_all_reach_mlflow_exits_with_1_and_says_what_mends_i
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     search = ended(judged=2, folder="other dir", tracking_uri="http://me:secret@host")
-    search.outcome = replace(search.outcome, missing=("trial 0", "trial 1"))
+    search.outcome = replace(search.outcome, missing=("trial 0", "trial 1"), finished=False)
     with pytest.raises(SystemExit) as exit_:
         _print_outcome(search)
     assert exit_.value.code == 1
@@ -57,6 +57,7 @@ def test_search_that_did_not_all_reach_mlflow_exits_with_1_and_says_what_mends_i
         "MLflow lacks 2 records of this search, which its journal has; to write them: "
         "spikefront run --resume s --folder 'other dir' --tracking-uri http://***@host"
     )
+    assert said[3] == "go on: spikefront run --resume s --folder 'other dir' --tracking-uri http://***@host"
     handle = Search(Store("sqlite:///none.db"), "s", search.settings, search.outcome)
     assert handle.missing == ("trial 0", "trial 1")
     assert repr(handle) == "<Search s: MLflow lacks 2 records of it; run(resume='s') writes them>"

@@ -64,6 +64,8 @@ def test_a_journal_of_an_earlier_version_is_copied_without_its_password(tmp_path
     assert copy[1] == '{"user_attr":{"search":{"options":{"tracking_uri":"postgresql://***@h/db","n":1e-05}}}}'
     assert (copy[0], copy[2]) == (lines[0], lines[2]), "lines without a password keep their bytes"
     assert copy[3] == "no JSON: http://***@h"
+    journal.write_text(lines[0])
+    assert redacted_file(journal, folder) == journal, "nothing is copied in vain"
 
 
 def test_pages_and_json_are_copied_without_passwords_and_other_files_are_not_touched(tmp_path: Path) -> None:
