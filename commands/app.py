@@ -9,13 +9,14 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import pluggy
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.options import Declared, number, options_of, path, switch, whole
@@ -66,13 +67,52 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(records)
 
 
+_NotUnderstood: Final[Any] = typer.BadParameter.__base__  # Typer's own copy of Click's UsageError
+
+
+class OneLineGroup(TyperGroup):
+    """A group of commands that says in one line, as everything else here does, what it did not understand."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the arguments of the group."""
+        with _in_one_line(lambda: "spikefront"):
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the arguments of a command, and run it."""
+        with _in_one_line(lambda: f"{ctx.command_path} {ctx.invoked_subcommand or ''}".strip()):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_one_line(command: Callable[[], str]) -> Iterator[None]:
+    """Raise ``UsageError`` for what Typer did not understand of a command's arguments."""
+    try:
+        yield
+    except _NotUnderstood as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # not an error, but the help
+            raise
+        raise _usage_error(error, command()) from None
+
+
+def _usage_error(error: Any, command: str) -> UsageError:
+    command = error.ctx.command_path if error.ctx else command
+    if type(error).__name__ == "NoSuchOption" and error.ctx:
+        flags = [flag for parameter in error.ctx.command.params for flag in parameter.opts + parameter.secondary_opts]
+        return UnknownName(f"option of {command}:", error.option_name, filter(lambda flag: flag[:1] == "-", flags))
+    problem = error.format_message().rstrip(".").replace("Value error, ", "")
+    return UsageError(f"{problem[:1].lower()}{problem[1:]}; see: {command} --help")
+
+
 def _heading(parameter: object) -> str:
     return str(getattr(parameter, "rich_help_panel", None) or "Options")
 
 
 def new_app(**more: Any) -> typer.Typer:
     """Return an empty Typer app with the manners of this command line: plain text, help without arguments."""
-    return typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, **more)
+    return typer.Typer(
+        cls=OneLineGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, **more
+    )
 
 
 app = new_app(
@@ -125,7 +165,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
             raise UsageError(f"{function.__name__}: {error}") from None
         for name, value in given.items():
             if name in options and value is not None:
-                given[name] = options[name].read(value)
+                given[name] = options[name].checked(value)
         return function(**given)  # type: ignore[call-arg]
 
     call.__doc__ = with_arguments(function.__doc__ or "", options_of(function))
@@ -220,7 +260,7 @@ def _from_environment(options: Mapping[str, Declared]) -> dict[str, list[str]]:
     return {name: text.split(os.pathsep) for name, text in variables.items() if options[name].option.envvar and text}
 
 
-_KINDS: Final[Mapping[object, type]] = {whole: int, number: float, switch: bool}
+_KINDS: Final[Mapping[object, type]] = {switch: bool}  # all else is text, which the option reads itself
 _METAVARS: Final[Mapping[object, str]] = {whole: "INTEGER", number: "NUMBER", path: "PATH"}
 
 
@@ -336,6 +376,7 @@ def _plugin_files(arguments: Sequence[str]) -> Iterator[Path]:
         if flag == "--plugins-dir":
             folders.append(value if equals else "".join(arguments[position + 1 : position + 2]))
     for folder in filter(None, folders):
-        for file in sorted(Path(folder).glob("*.py")):
-            if b"register_commands" in file.read_bytes():
-                yield file
+        with suppress(OSError, ValueError):  # what is wrong with the folder is said when its plugins are loaded
+            for file in sorted(Path(folder).glob("*.py")):
+                if file.is_file() and b"register_commands" in file.read_bytes():
+                    yield file

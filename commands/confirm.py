@@ -54,7 +54,7 @@ def confirm(
     """
     from spikefront.results.confirmations import Confirmations
     from spikefront.results.store.connection import Store
-    from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.engine.settings import SearchSettings, check_folder
 
     if not 1 <= seeds <= _MOST_SEEDS:
         raise OptionError("seeds", seeds, f"must be from 1 to {_MOST_SEEDS}; 5 give a useful interval")
@@ -74,6 +74,7 @@ def confirm(
         if error.option == "gpus_per_trial":  # its name here is another
             raise OptionError("gpus_per_training", error.value, error.problem) from None
         raise
+    check_folder(settings)
     first = int(known.search.options.get("seed", "0")) + 1  # selection has used the one before
     _repeat(known, settings, range(first, first + seeds))
     return Conclusions(*known.conclude(range(first, first + seeds)))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from spikefront.searchspace.options import Option, many, path, text
+from spikefront.searchspace.options import Option, line, many, named, path
 
 SearchName = Annotated[
     str | None,
-    Option("Search", text, "SEARCH", is_argument=True, argument_flag="--search", shown="the newest"),
+    Option("Search", named, "SEARCH", is_argument=True, argument_flag="--search", shown="the newest"),
     "Name of the search",
 ]
 DataDir = Annotated[Path | str | None, Option("Where", path, "FOLDER"), "Folder with data files"]
@@ -22,7 +22,7 @@ PluginsDir = Annotated[
 Folder = Annotated[Path | str, Option("Where", path, "FOLDER"), "Folder of all searches"]
 TrackingUri = Annotated[
     str | None,
-    Option("Where", text, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
+    Option("Where", line, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
     "MLflow server or store",
 ]
-Experiment = Annotated[str | None, Option("Where", text, shown="MLflow's own"), "MLflow experiment"]
+Experiment = Annotated[str | None, Option("Where", line, shown="MLflow's own"), "MLflow experiment"]

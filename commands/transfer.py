@@ -7,7 +7,7 @@ from typing import Annotated
 
 from spikefront.commands.app import app, command, new_app
 from spikefront.commands.options import Experiment, TrackingUri
-from spikefront.searchspace.options import Option, path, text
+from spikefront.searchspace.options import Option, named, path
 
 transfer_app = new_app(
     help="Move a search from one MLflow into another.",
@@ -30,7 +30,7 @@ def _print_exported(exported: tuple[str, int, Path]) -> None:
 )
 def export_results(
     search: Annotated[
-        str | None, Option("Search", text, "SEARCH", is_argument=True, argument_flag="--search"), "Name of the search"
+        str | None, Option("Search", named, "SEARCH", is_argument=True, argument_flag="--search"), "Name of the search"
     ] = None,
     *,
     to: Annotated[Path | str, Option("Output", path, "FILE"), "Archive to write, FILE.zip"],

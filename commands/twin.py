@@ -36,7 +36,7 @@ def twin(
     """
     from spikefront.results.store.connection import Store
     from spikefront.results.twins import Twins
-    from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.engine.settings import SearchSettings, check_folder
     from spikefront.runners.judging.twins import compare_all
 
     known = Twins(Store(tracking_uri, experiment), search)
@@ -47,6 +47,7 @@ def twin(
         data_dir=data_dir,
         plugins_dir=plugins_dir,
     )
+    check_folder(settings)
     compare_all(
         known.missing(),
         plugins_dir=settings.plugin_folders,

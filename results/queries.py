@@ -13,7 +13,7 @@ from spikefront.results.searches import StoredSearch, open_searches
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, quoted, tag_is
 from spikefront.results.store.reading import trial_runs
-from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.errors import UnknownName, UsageError, shown
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import ENERGY, LATENCY, OBJECTIVES, Objective
 from spikefront.searchspace.trial import Trial
@@ -74,9 +74,10 @@ class Condition:
         """
         match = re.fullmatch(r"\s*([^\s<>=]+)\s*(<=|>=|<|>)\s*([^<>=]+?)\s*", text)
         if match is None:
-            raise UsageError(f"condition {text!r} must read NAME<=NUMBER, with <=, >=, < or >, like parameters<=20000")
+            form = "NAME<=NUMBER, with <=, >=, < or >, like parameters<=20000"
+            raise UsageError(f"condition {shown(text)} must read {form}")
         try:
-            limit = float(match[3])
+            limit = float(match[3].encode("ascii"))
         except ValueError:
             limit = parse_energy(match[3]) if match[3].endswith("J") else parse_count(match[3])
         return cls(match[1], match[2], limit)

@@ -197,6 +197,8 @@ def _all_or_nothing(client: MlflowClient, file: Path) -> Iterator[dict[str, str]
 def _opened(file: Path) -> tuple[zipfile.ZipFile, str, dict[str, _Record], dict[str, list[str]]]:
     """Open and check an archive; any fault becomes an error of one line."""
     archive = None
+    if file.exists() and not file.is_file():  # a device may have no end
+        raise UsageError(f"archive {file} can't be read: it is not a regular file; check its name")
     try:
         archive = zipfile.ZipFile(file)
         return archive, *_read(archive)

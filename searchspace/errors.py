@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import PurePath
+from reprlib import Repr
 from typing import Final
 
 _MOST: Final = 20
 """Most names listed in a message."""
+_LONGEST_VALUE: Final = 160
+_LONGEST_LINE: Final = 2000
 
 _FLAG: Final = re.compile(r"(spikefront [a-z][^;,()]*)|--([a-z][a-z-]*)(?:[ =]([^\s;()]+?)(?=$|[,;:)](?:\s|$)))?")
 """A command, which stays as it is, or a flag, perhaps with the value that ends a clause."""
@@ -18,12 +22,12 @@ class UsageError(ValueError):
     """A rule that the user's input broke. The text says the rule, the offending value and the nearest fix.
 
     Messages name options as the command line does, ``--max-energy``; ``str`` gives them in Python's words,
-    ``max_energy=``, and ``on_command_line`` as they are.
+    ``max_energy=``, and ``on_command_line`` as they are. Either is one line of printable characters.
     """
 
     def on_command_line(self) -> str:
         """Return the message with options as flags."""
-        return str(self.args[0])
+        return one_line(str(self.args[0]))
 
     def __str__(self) -> str:
         return _FLAG.sub(_in_python, self.on_command_line())
@@ -46,15 +50,14 @@ class OptionError(UsageError):
         super().__init__(problem)
 
     def on_command_line(self) -> str:
-        if self.source:
-            return f"{self.source}: {self.option.rstrip('_')}: {_shown(self.value)}{self._rest(self.problem)}"
-        return f"{self.flag} {_shown(self.value)}{self._rest(self.problem)}"
+        where = f"{self.source}: {self.option.rstrip('_')}:" if self.source else self.flag
+        return one_line(f"{where} {_as_typed(self.value)}{self._rest(self.problem)}")
 
     def __str__(self) -> str:
-        problem = _FLAG.sub(_in_python, self.problem)
+        rest = self._rest(_FLAG.sub(_in_python, self.problem))
         if self.source:
-            return f"{self.source}: {self.option.rstrip('_')}: {_shown(self.value)}{self._rest(problem)}"
-        return f"{self.option}={self.value!r}{self._rest(problem)}"
+            return one_line(f"{self.source}: {self.option.rstrip('_')}: {_as_typed(self.value)}{rest}")
+        return one_line(f"{self.option}={shown(self.value)}{rest}")
 
     @staticmethod
     def _rest(problem: str) -> str:
@@ -72,11 +75,47 @@ def _restored(option: str, value: object, problem: str, flag: str, source: str) 
     return OptionError(option, value, problem, flag=flag, source=source)
 
 
-def _shown(value: object) -> str:
+class _Cut(Repr):
+    """``repr`` in bounded time and length, of values of any size and depth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, _LONGEST_VALUE, _LONGEST_VALUE, _LONGEST_VALUE
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Write a whole number; Python writes none of more than 4,300 digits."""
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"a number of {x.bit_length():,} bits"
+
+
+def shown(value: object) -> str:
+    """Return ``repr`` of a value, of a long one its beginning and end."""
+    return cut(_Cut().repr(value))
+
+
+def _as_typed(value: object) -> str:
     """Write a value as it was typed; text that has blanks or signs between quotes."""
-    if isinstance(value, str) and (not value or set(value) & set(" \t\n'\"/\\")):
-        return repr(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        plain = value and value.isprintable() and not set(value) & set(" '\"/\\")
+        return cut(value) if plain else shown(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return cut(str(value)) if isinstance(value, PurePath) else shown(value)
+
+
+def cut(text: str, most: int = _LONGEST_VALUE) -> str:
+    """Return text, of a long one its beginning and end."""
+    return text if len(text) <= most else f"{text[: most * 2 // 3]}...{text[len(text) - most // 3 + 3 :]}"
+
+
+def one_line(text: str) -> str:
+    """Return text as one line of printable characters: line breaks are blanks, other control characters escaped.
+
+    Of a very long text the middle is left out.
+    """
+    if len(text) > _LONGEST_LINE or not text.isprintable():
+        text = " ".join(cut(text, _LONGEST_LINE).splitlines())
+        text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return text
 
 
 def _in_python(found: re.Match[str]) -> str:
@@ -98,13 +137,13 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=_MOST, cutoff=0.5)
+        near = get_close_matches(name[:_LONGEST_VALUE], names, n=_MOST, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         if len(names) > _MOST:  # a line of fifty names is not read
-            shown, more = near or names[:_MOST], f" ({len(names)} in all)"
+            listed, more = near or names[:_MOST], f" ({len(names)} in all)"
         else:
-            shown, more = names, ""
-        super().__init__(f"unknown {what} {name!r}.{hint} Known: {', '.join(shown) or 'none'}{more}.")
+            listed, more = names, ""
+        super().__init__(f"unknown {what} {shown(name)}.{hint} Known: {', '.join(listed) or 'none'}{more}.")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickled, (self.args[0],)

@@ -6,13 +6,18 @@ A narrowing keeps part of a domain. It never widens one: a value outside is an e
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, describe, on_grid, size
-from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
+from spikefront.searchspace.errors import OptionError, UnknownName, UsageError, cut, shown
+
+_SWITCHES: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+"""Words of study files for true and false."""
+_MOST_LISTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Narrowing:
         """
         where = f"{self.source}: {name}"
         if self.bounds is None:
-            return Choice([_read(text, domain, where) for text in self.values])
+            return Choice(list(dict.fromkeys(_read(text, domain, where) for text in self.values)))
         if isinstance(domain, Choice):
             raise UsageError(
                 f"{where}: {'..'.join(self.bounds)} is a range, but this is a choice of {describe(domain)}"
@@ -64,6 +69,8 @@ class Narrowing:
 def _read(text: str, domain: Domain, where: str) -> Value:
     """Read one value of ``domain`` from text."""
     if isinstance(domain, Choice):
+        if all(isinstance(choice, bool) for choice in domain.choices):
+            text = _SWITCHES.get(text.lower(), text)
         named = [choice for choice in domain.choices if str(choice) == text]
         named += [choice for choice in domain.choices if str(choice).lower() == text.lower()]
         if not named:
@@ -71,11 +78,13 @@ def _read(text: str, domain: Domain, where: str) -> Value:
         assert named[0] is not None
         return named[0]
     try:
+        if not text.isascii():
+            raise ValueError
         value: Value = int(text) if isinstance(domain, Int) else float(text)
     except ValueError:
-        raise UsageError(f"{where}: {text!r} is not a number in {describe(domain)}") from None
+        raise UsageError(f"{where}: {shown(text)} is not a number in {describe(domain)}") from None
     if not contains(domain, value):
-        raise UsageError(f"{where}: {text} is outside {describe(domain)}; a space can be narrowed, never widened")
+        raise UsageError(f"{where}: {cut(text)} is outside {describe(domain)}; a space can be narrowed, never widened")
     return on_grid(domain, value)
 
 
@@ -88,17 +97,31 @@ def parse_set(text: str) -> Narrowing:
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
         raise OptionError("space", text, "must read NAME=VALUE, NAME=VALUE,VALUE or NAME=LOW..HIGH", flag="--set")
-    return _narrowing(name, value, f"--set {text}")
+    return _narrowing(name, value, f"--set {cut(text)}")
 
 
 def _narrowing(name: str, value: str, source: str) -> Narrowing:
     low, dots, high = (part.strip() for part in value.partition(".."))
+    if dots and "," in value:
+        raise UsageError(f"{source}: {cut(name)}: {cut(value)} mixes a range with values; {_apart(value)}")
     if dots:
         return Narrowing(name, (), (low, high), source)
     values = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
     if not values:
         raise UsageError(f"{source}: {name} has no value")
     return Narrowing(name, values, None, source)
+
+
+def _apart(value: str) -> str:
+    """Return what to write in place of ranges among values: all values one by one, where they are a few integers."""
+    listed: dict[str, None] = {}
+    for part in value.split(","):
+        ends = re.fullmatch(r"\s*([0-9]{1,9})\s*\.\.\s*([0-9]{1,9})\s*", part, re.ASCII)
+        between = range(int(ends[1]), int(ends[2]) + 1) if ends else (part.strip(),)
+        if (".." in part and not ends) or len(between) > _MOST_LISTED:
+            return "give one range LOW..HIGH, or values alone"
+        listed.update(dict.fromkeys(map(str, between)))
+    return f"give one range LOW..HIGH, or values alone: {','.join(listed)}"
 
 
 def parse_mapping(space: Mapping[str, object], source: str) -> list[Narrowing]:
@@ -111,7 +134,9 @@ def parse_mapping(space: Mapping[str, object], source: str) -> list[Narrowing]:
     for name, value in space.items():
         items: Iterable[Any] = value if isinstance(value, (list, tuple, range)) else [value]
         if not all(isinstance(item, (bool, int, float, str)) for item in items):
-            raise UsageError(f"{source}: space: {name}: {value!r} is not a value, a list of values or LOW..HIGH")
+            raise UsageError(
+                f"{source}: space: {cut(str(name))}: {shown(value)} is not a value, a list of values or LOW..HIGH"
+            )
         found.append(_narrowing(str(name), ",".join(map(str, items)), source))
     return found
 

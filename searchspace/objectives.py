@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.errors import UnknownName, UsageError, shown
 from spikefront.searchspace.units import format_energy, format_quality
 
 
@@ -162,6 +163,10 @@ def quality_objective(*, maximize: bool, worst: float, best: float) -> Objective
     return Objective("quality", maximize, worst, best, style="quality")
 
 
+_NARROWEST: Final = 1e-30
+"""Least distance of best and worst, beyond which a hypervolume has no digits left."""
+
+
 def find_objective(text: str, known: Mapping[str, Objective] = OBJECTIVES) -> Objective:
     """Return an objective by its name, by its metric, or as ``METRIC:BEST..WORST``, which any metric can be.
 
@@ -173,9 +178,15 @@ def find_objective(text: str, known: Mapping[str, Objective] = OBJECTIVES) -> Ob
     if colon:
         best, _, worst = bounds.partition("..")
         try:
+            if not (bounds.isascii() and re.fullmatch(r"[\w./ -]{1,100}", metric, re.ASCII)):
+                raise ValueError
             low, high = float(best), float(worst)
         except ValueError:
-            raise UsageError(f"objective {text!r} must read METRIC:BEST..WORST, for example loss:0..5") from None
+            raise UsageError(f"objective {shown(text)} must read METRIC:BEST..WORST, for example loss:0..5") from None
+        if math.isfinite(low + high) and low != high and not _NARROWEST <= abs(low - high) <= 1 / _NARROWEST:
+            raise UsageError(
+                f"objective {shown(text)}: best and worst must be between {_NARROWEST:g} and {1 / _NARROWEST:g} apart"
+            )
         return Objective(metric, maximize=low > high, worst=high, best=low)
     for axis in known.values():
         if text in (axis.name, axis.metric):

@@ -16,35 +16,49 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from spikefront.searchspace.docs import attribute_docs
-from spikefront.searchspace.errors import OptionError, UsageError
+from spikefront.searchspace.errors import OptionError, UsageError, shown
 from spikefront.searchspace.secrets import redact, redact_address, remember
 from spikefront.searchspace.units import format_duration, parse_count, parse_duration, parse_energy, parse_shares
+
+_LARGEST_WHOLE: Final = 2**63
+_LONGEST_NAME: Final = 255
+_LONGEST_LINE: Final = 500
+_LONGEST_PATH: Final = 2000
+"""Bytes of a file's name, on every file system in use; characters of what MLflow takes for a name; bytes of a path."""
 
 
 def whole(value: Any) -> int:
     """Read a whole number, or text that is one."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError("is not a whole number")
     try:
-        return int(value)
-    except ValueError:
+        if isinstance(value, bool) or (isinstance(value, str) and not value.isascii()):
+            raise ValueError
+        found = int(value) if isinstance(value, str) or _is_whole(value) else operator.index(value)
+    except (TypeError, ValueError):
         raise ValueError("is not a whole number") from None
+    if abs(found) >= _LARGEST_WHOLE:
+        raise ValueError("is too large: give a whole number below 2**63")
+    return found
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def number(value: Any) -> float:
     """Read a finite number, or text that is one."""
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (isinstance(value, str) and not value.isascii()):
             raise ValueError
         found = float(value)
+    except OverflowError:
+        found = math.inf
     except (TypeError, ValueError):
         raise ValueError("is not a number") from None
     if not math.isfinite(found):
@@ -53,17 +67,54 @@ def number(value: Any) -> float:
 
 
 def text(value: Any) -> str:
-    """Read text; a number stands for its digits, as in a study file, where a name of digits is a number."""
+    """Read text; a number stands for its digits, as in a study file, where a name of digits is a number.
+
+    Neither journal nor store can hold null characters and halves of surrogate pairs.
+    """
     if isinstance(value, (bool, Mapping)) or not isinstance(value, (str, int, float, Path)):
         raise ValueError("is not text")
-    return str(value)
+    found = str(value)
+    if "\0" in found or not _encodable(found):
+        raise ValueError("has a character that can't be stored; leave it out")
+    return found
+
+
+def named(value: Any) -> str:
+    """Read a name of something that exists: text that is not blank."""
+    found = text(value)
+    if not found.strip():
+        raise ValueError("is blank; leave it out, or name one")
+    return found
+
+
+def line(value: Any) -> str:
+    """Read a name that is one line of printable characters."""
+    found = named(value)
+    if not found.isprintable() or len(found) > _LONGEST_LINE:
+        raise ValueError(f"must be printable characters, {_LONGEST_LINE} at most")
+    return found
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def path(value: Any) -> Path:
-    """Read a path."""
+    """Read a path without control characters, of names that file systems take."""
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError("is not a path")
-    return Path(value)
+    found = Path(value)
+    if any(ord(char) < 32 or ord(char) == 127 for char in str(found)) or not _encodable(str(found)):
+        raise ValueError("has a control character, or is not UTF-8; rename it")
+    if len(str(found).encode()) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in found.parts):
+        raise ValueError(
+            f"is longer than {_LONGEST_PATH} bytes, or has a name of more than {_LONGEST_NAME}; shorten it"
+        )
+    return found
 
 
 def switch(value: Any) -> bool:
@@ -96,19 +147,41 @@ count: Final = _quantity(parse_count, "a count, or text like 100k")
 def shares(value: Any) -> tuple[float, ...]:
     """Read shares between 0 and 1: numbers, or text like ``0.15,0.45``."""
     if isinstance(value, str):
-        return parse_shares(value)
-    found = tuple(map(number, value if isinstance(value, Iterable) else [value]))
+        found = parse_shares(value)
+    else:
+        several = isinstance(value, Iterable) and not isinstance(value, Mapping)
+        found = tuple(map(number, value if several else [value]))
     if not found or not all(0 < share < 1 for share in found):
         raise ValueError("is not a list of shares: give numbers between 0 and 1, like 0.15,0.45")
     return found
 
 
+class _BadItem(ValueError):
+    """An error of one of several values."""
+
+    def __init__(self, problem: str, item: Any) -> None:
+        super().__init__(problem)
+        self.item = item
+
+
+def _problem(error: Exception) -> str:
+    return error.on_command_line() if isinstance(error, UsageError) else str(error)
+
+
 def many(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     """Return a reader of one value or several."""
 
+    def read_one(item: Any) -> Any:
+        try:
+            return read(item)
+        except OptionError:
+            raise
+        except (UsageError, ValueError, TypeError) as error:
+            raise _BadItem(_problem(error), item) from None
+
     def read_all(value: Any) -> tuple[Any, ...]:
         several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
-        return tuple(read(item) for item in (value if several else [value]))
+        return tuple(read_one(item) for item in (value if several else [value]))
 
     return read_all
 
@@ -131,6 +204,8 @@ class Option:
         argument_flag: flag by which an argument may be given, too.
         envvar: environment variable that gives its default on the command line.
         secret: whether its value is an address that may hold a password, which is neither stored nor shown.
+        least: the least value, of a number; None for any.
+        most: the largest value, likewise.
     """
 
     group: str
@@ -146,6 +221,8 @@ class Option:
     argument_flag: str = ""
     envvar: str = ""
     secret: bool = False
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -180,8 +257,24 @@ class Declared:
         except OptionError:
             raise
         except (UsageError, ValueError, TypeError) as error:
-            problem = error.on_command_line() if isinstance(error, UsageError) else str(error)
-            raise self.error(value, problem.removeprefix(f"{value!r} "), source) from None
+            problem, value = _problem(error), error.item if isinstance(error, _BadItem) else value
+            if problem.startswith(f"{self.flag} "):  # it says itself where it was given
+                raise
+            raise self.error(value, problem.removeprefix(f"{shown(value)} "), source) from None
+
+    def checked(self, value: Any, source: str = "") -> Any:
+        """Turn text or a plain value into the option's value, and refuse what is out of bounds.
+
+        Raises:
+            OptionError: naming the option in the words of the place where it was given.
+        """
+        found, least, most = self.read(value, source), self.option.least, self.option.most
+        given = value if isinstance(value, str) else found
+        if least is not None and found < least:
+            raise self.error(given, "must be above 0" if found <= 0 < least else f"must be {least:g} or more", source)
+        if most is not None and found > most:
+            raise self.error(given, f"must be {self.write(most)} at most", source)
+        return found
 
     def write(self, value: Any) -> str:
         """Write the option's value as text that ``read`` takes, but for a password, which is left out."""

@@ -6,13 +6,19 @@ import math
 import re
 from typing import Final
 
-from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.errors import UsageError, shown
 
 _ENERGY: Final = {"pJ": 1e-3, "nJ": 1.0, "µJ": 1e3, "mJ": 1e6, "J": 1e9}
 _MICRO: Final = {"uJ": "µJ", "\u03bcJ": "µJ"}  # ASCII, and the Greek letter beside the micro sign
 _DURATION: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 _COUNT: Final = {"": 1.0, "k": 1e3, "M": 1e6}
-_NUMBER: Final = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)"
+_NUMBER: Final = r"([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)"
+_LONGEST: Final = 200
+"""Most characters of a quantity."""
+
+
+def _match(pattern: str, text: str) -> re.Match[str] | None:
+    return re.fullmatch(pattern, text) if len(text) <= _LONGEST else None
 
 
 def parse_energy(text: str) -> float:
@@ -21,13 +27,14 @@ def parse_energy(text: str) -> float:
     Raises:
         UsageError: when there is no number above 0 or no unit.
     """
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*([a-zA-Zµ\u03bc]+)\s*", text)
+    match = _match(rf"\s*{_NUMBER}\s*([a-zA-Zµ\u03bc]+)\s*", text)
     unit = _MICRO.get(match[2], match[2]) if match else ""
-    if match is None or unit not in _ENERGY or not 0 < float(match[1]) < math.inf:
+    found = float(match[1]) * _ENERGY.get(unit, math.nan) if match else math.nan
+    if not 0 < found < math.inf:
         raise UsageError(
-            f"{text!r} is not an energy: give a number above 0 and a unit of pJ, nJ, uJ, mJ, J, like 500nJ"
+            f"{shown(text)} is not an energy: give a number above 0 and a unit of pJ, nJ, uJ, mJ, J, like 500nJ"
         )
-    return float(match[1]) * _ENERGY[unit]
+    return found
 
 
 def format_energy(nanojoules: float) -> str:
@@ -44,10 +51,12 @@ def parse_count(text: str) -> float:
     Raises:
         UsageError: when it has no such form, or is 0.
     """
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*([kM]?)\s*", text)
+    match = _match(rf"\s*{_NUMBER}\s*([kM]?)\s*", text)
     number = float(match[1]) * _COUNT[match[2]] if match else 0.0
     if not 0 < number < math.inf:
-        raise UsageError(f"{text!r} is not a count: give a number above 0, with k or M or without: 20000, 100k, 1.5M")
+        raise UsageError(
+            f"{shown(text)} is not a count: give a number above 0, with k or M or without: 20000, 100k, 1.5M"
+        )
     return number
 
 
@@ -59,10 +68,10 @@ def parse_shares(text: str) -> tuple[float, ...]:
     """
     shares = []
     for part in text.split(","):
-        match = re.fullmatch(rf"\s*{_NUMBER}\s*(%?)\s*", part)
+        match = _match(rf"\s*{_NUMBER}\s*(%?)\s*", part)
         shares.append(float(match[1]) / (100 if match[2] else 1) if match else math.nan)
     if not all(0 < share < 1 for share in shares):
-        raise UsageError(f"{text!r} is not a list of shares: give numbers between 0 and 1, like 0.15,0.45")
+        raise UsageError(f"{shown(text)} is not a list of shares: give numbers between 0 and 1, like 0.15,0.45")
     return tuple(shares)
 
 
@@ -72,12 +81,12 @@ def parse_duration(text: str) -> float:
     Raises:
         UsageError: when it has no such form, or is 0.
     """
-    parts = re.findall(rf"{_NUMBER}\s*([dhms])", text)
-    whole = re.fullmatch(rf"(\s*{_NUMBER}\s*[dhms]\s*)+", text)
-    seconds = sum(float(number) * _DURATION[unit] for number, unit in parts) if whole else 0.0
+    whole = _match(rf"(\s*{_NUMBER}\s*[dhms]\s*)+", text)
+    parts = re.findall(rf"{_NUMBER}\s*([dhms])", text) if whole else []
+    seconds = sum(float(number) * _DURATION[unit] for number, unit in parts)
     if not 0 < seconds < math.inf:
         raise UsageError(
-            f"{text!r} is not a duration: give a number above 0 and a unit of s, m, h, d, like 90s or 1h30m"
+            f"{shown(text)} is not a duration: give a number above 0 and a unit of s, m, h, d, like 90s or 1h30m"
         )
     return seconds
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spikefront.plugins import Registry, Sampler, StoppingRule, Task
-from spikefront.plugins.stopping.halving import rung_shares
+from spikefront.plugins.stopping.halving import Rungs, rung_shares
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import (
     ENERGY,
@@ -18,6 +18,7 @@ from spikefront.searchspace import (
     build,
     fields_of,
 )
+from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.objectives import find_objective, quality_objective
 
 KINDS: Final = ("sampler", "stopping")
@@ -38,11 +39,21 @@ def make_sampler(settings: SearchSettings, registry: Registry) -> Sampler:
 
 def make_rules(settings: SearchSettings, registry: Registry) -> list[StoppingRule]:
     """Return the stopping rules that the settings name, in their order; none without early stopping."""
+    if settings.rung_shares is not None and not settings.resume:
+        _check_rungs(settings)
     if not settings.early_stopping:
         return []
     return [
         _make(registry, "stopping", name, settings.narrowings, _shorthands(settings, name)) for name in _names(settings)
     ]
+
+
+def _check_rungs(settings: SearchSettings) -> None:
+    """Raise ``OptionError`` for rungs that successive halving can't use, also in a search without it."""
+    try:
+        Rungs((), settings.rung_shares)
+    except OptionError as error:
+        raise settings.error("rungs", error.problem) from None
 
 
 def _names(settings: SearchSettings) -> Sequence[str]:
@@ -100,9 +111,23 @@ def refuse_unused(settings: SearchSettings, registry: Registry) -> None:
     for narrowing in split_narrowings(settings.narrowings)[1]:
         kind, _, rest = narrowing.pattern.partition(".")
         name = rest.partition(".")[0]
+        if not name:
+            raise UsageError(f"{narrowing.source}: a {kind} is chosen by --{kind} {','.join(narrowing.values)}")
         registry.get(kind, name)
         if name not in used[kind]:
             raise UsageError(f"{narrowing.source}: this search has no {kind} {name!r}; choose it: --{kind} {name}")
+
+
+def check_quality_limit(settings: SearchSettings, task: Task) -> None:
+    """Raise ``OptionError`` for a ``min_quality`` that the task's quality can't have."""
+    limit = settings.min_quality
+    if limit is None or settings.resume:
+        return
+    if limit > task.best_quality if task.maximize else limit < task.best_quality:
+        problem = f"can't be reached: {task.quality} on task {task.name} is {task.best_quality:g} at best"
+        raise settings.error("min_quality", problem)
+    if task.quality == "accuracy" and limit < 0:
+        raise settings.error("min_quality", "must be from 0 to 1: accuracy is a share")
 
 
 def objectives_of(

@@ -9,6 +9,7 @@ from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.resume import about, refuse_changed
 from spikefront.runners.engine.parts import (
+    check_quality_limit,
     make_rules,
     make_sampler,
     objectives_of,
@@ -46,13 +47,14 @@ class SearchPlan:
     """
 
     def __init__(self, settings: SearchSettings, registry: Registry | None = None, space: Space | None = None) -> None:
-        if not settings.resume:
-            refuse_taken(settings)
-        check_folder(settings)
         self.settings = settings
         self.registry = registry or load_registry(settings.plugin_folders)
         self.space = space or space_of(settings, self.registry)
+        check_folder(settings)
+        if not settings.resume:
+            refuse_taken(settings)
         self.task: Task = self.registry.task(self.space.default())
+        check_quality_limit(settings, self.task)
         self.objectives = objectives_of(type(self.task), settings, self.registry)
         self.registry.get("energy", settings.energy_model)
         refuse_unused(settings, self.registry)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
@@ -18,6 +20,7 @@ from spikefront.searchspace.options import (
     count,
     duration,
     energy,
+    line,
     many,
     number,
     options_of,
@@ -37,6 +40,9 @@ TellStopped = Literal["pruned", "partial"]
 """How a trial that was stopped early is reported to the sampler: as such, or with the values that it had reached."""
 
 DEFAULT_TRIALS: Final = 24
+_DECADE_S: Final = 3650 * 86_400.0  # Python's own clocks take no more than three centuries
+_GPU_SHARE: Final = 1e-4  # Ray's finest share of a GPU
+_LONGEST_NAME: Final = 200  # bytes, so that NAME.html and the like are names of files, too
 _STOPPING: Final = ("silent", "halving")
 
 
@@ -81,19 +87,20 @@ class SearchSettings:
     """Prices of operations; see: spikefront plugins --kind energy."""
 
     trials: Annotated[
-        int | None, Option("Budget", whole, changeable=True, shown=f"{DEFAULT_TRIALS}, or no limit with --time")
+        int | None,
+        Option("Budget", whole, changeable=True, shown=f"{DEFAULT_TRIALS}, or no limit with --time", least=1, most=1e9),
     ] = None
     """Candidates to judge."""
-    time: Annotated[float | str | None, Option("Budget", duration, "DURATION", changeable=True)] = None
+    time: Annotated[float | str | None, Option("Budget", duration, "DURATION", changeable=True, most=_DECADE_S)] = None
     """Stop after this long: 90s, 30m, 2h."""
     target_hypervolume: Annotated[float | None, Option("Budget", number, changeable=True)] = None
     """Stop when the front covers this share of the ideal, for example 0.9."""
 
-    max_energy: Annotated[float | str | None, Option("Limits", energy, "ENERGY")] = None
+    max_energy: Annotated[float | str | None, Option("Limits", energy, "ENERGY", least=1e-6, most=1e18)] = None
     """Prefer candidates that cost no more per sample: 500nJ, 2uJ."""
-    max_latency: Annotated[float | None, Option("Limits", number)] = None
+    max_latency: Annotated[float | None, Option("Limits", number, least=1, most=1e9)] = None
     """Prefer candidates that take no more time steps."""
-    max_params: Annotated[float | str | None, Option("Limits", count, "COUNT")] = None
+    max_params: Annotated[float | str | None, Option("Limits", count, "COUNT", least=1, most=1e18)] = None
     """Prefer candidates with no more parameters: 20000, 100k."""
     min_quality: Annotated[float | None, Option("Limits", number)] = None
     """Prefer candidates that are at least as good."""
@@ -118,18 +125,21 @@ class SearchSettings:
         str | Sequence[float] | None, Option("How to search", shares, shown="0.15,0.45 for a reduction of 3")
     ] = None
     """Shares of the epochs at which trials are compared."""
-    reduction: Annotated[int, Option("How to search", whole)] = 3
+    reduction: Annotated[int, Option("How to search", whole, least=2, most=100)] = 3
     """About one in this many goes on there."""
     tell_stopped: Annotated[str, Option("How to search", text)] = "pruned"
     """How stopped trials are reported to the sampler: pruned, or partial (with their values)."""
     epoch_timeout: Annotated[
-        float | str | None, Option("How to search", duration, "DURATION", changeable=True, shown="1h")
+        float | str | None,
+        Option("How to search", duration, "DURATION", changeable=True, shown="1h", most=_DECADE_S),
     ] = 3600.0
     """Longest an epoch may take; then it hangs."""
 
-    workers: Annotated[int | None, Option("Where", whole, changeable=True, shown="number of cores")] = None
+    workers: Annotated[
+        int | None, Option("Where", whole, changeable=True, shown="number of cores", least=1, most=100_000)
+    ] = None
     """Candidates at a time."""
-    gpus_per_trial: Annotated[float, Option("Where", number, changeable=True, shown="none")] = 0.0
+    gpus_per_trial: Annotated[float, Option("Where", number, changeable=True, shown="none", least=0, most=10_000)] = 0.0
     """GPUs of one trial; 0.25 lets four share one, 2 train it together."""
     address: Annotated[str | None, Option("Where", text, changeable=True, shown="none")] = None
     """Existing Ray cluster, host:port or auto."""
@@ -152,10 +162,10 @@ class SearchSettings:
     """Show where trials fail: the end of each traceback."""
     tracking_uri: Annotated[
         str | None,
-        Option("Where", text, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
+        Option("Where", line, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
     ] = field(default=None, repr=False)
     """MLflow server or store."""
-    experiment: Annotated[str | None, Option("Where", text, changeable=True, shown="MLflow's own")] = None
+    experiment: Annotated[str | None, Option("Where", line, changeable=True, shown="MLflow's own")] = None
     """MLflow experiment."""
 
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -168,7 +178,7 @@ class SearchSettings:
         for name, declared in OPTIONS.items():
             value = getattr(self, name)
             if value is not None:
-                self._set(name, declared.read(value, self.sources.get(name, "")))
+                self._set(name, declared.checked(value, self.sources.get(name, "")))
         self._set("given", tuple(name for name, declared in OPTIONS.items() if getattr(self, name) != declared.default))
         self._fill()
         self._check()
@@ -183,7 +193,7 @@ class SearchSettings:
         if self.workers is None:
             self._set("workers", cores())
         if self.name is None:
-            self._set("name", self.resume or f"{self.task}-{datetime.now():%Y%m%d-%H%M%S}")
+            self._set("name", self.resume or f"{_word(self.task)}-{datetime.now():%Y%m%d-%H%M%S}")
         if self.epochs is not None and not self.sources.get(
             "epochs"
         ):  # that of a study file is among its space already
@@ -191,12 +201,8 @@ class SearchSettings:
         self._set("plugins_dir", tuple(folder.resolve() for folder in cast("tuple[Path, ...]", self.plugins_dir)))
 
     def _check(self) -> None:
-        above_0 = ("trials", "time", "workers", "max_latency")
-        for name in above_0:
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise self.error(name, "must be above 0")
-        self._require("gpus_per_trial", self.gpus_per_trial >= 0, "must be 0 or more")
+        if 0 < self.gpus_per_trial < _GPU_SHARE:
+            raise self.error("gpus_per_trial", f"must be 0, or {_GPU_SHARE:g} or more")
         if self.gpus_per_trial > 1 and not float(self.gpus_per_trial).is_integer():
             low, high = math.floor(self.gpus_per_trial), math.ceil(self.gpus_per_trial)
             raise self.error(
@@ -207,11 +213,21 @@ class SearchSettings:
         target = self.target_hypervolume
         self._require("target_hypervolume", target is None or 0 < target <= 1, "must be above 0, and 1 at most")
         self._require("seed", 0 <= self.seed < 2**32, "must be 0 or more, and below 2**32")
-        name = str(self.name)
-        is_name = bool(name.strip(" .")) and not set(name) & set("/\\'\"\n")
-        self._require("name", is_name, "must be a name without slashes or quotes: it names a folder")
-        if self.data_dir is not None and not Path(self.data_dir).exists():
+        self._check_name("name" if self.resume is None else "resume")
+        if self.data_dir is not None and not os.path.exists(self.data_dir):
             raise self.error("data_dir", ": no such folder or file")
+        self._require("from_", self.from_ is None or bool(self.from_.strip(" .")), "must be the name of a search")
+        self._require("address", _is_address(self.address), "must read HOST:PORT (Ray's is 6379 unless set), or auto")
+
+    def _check_name(self, option: str) -> None:
+        """Refuse what does not name a folder. A search of an earlier version may have any name that does."""
+        name = str(getattr(self, option))
+        is_name = bool(name.strip(" .")) and not set(name) & set("/\\'\"\n")
+        self._require(option, is_name, "must be a name without slashes or quotes: it names a folder")
+        if self.resume is None:
+            self._require(option, name.isprintable(), "must have printable characters only: it names a folder")
+            short = len(name.encode()) <= _LONGEST_NAME
+            self._require(option, short, f"must be a name of {_LONGEST_NAME} bytes at most: it names a folder")
 
     def _require(self, name: str, holds: bool, problem: str) -> None:
         if not holds:
@@ -299,6 +315,17 @@ class SearchSettings:
         )
 
 
+def _is_address(text: str | None) -> bool:
+    host, _, port = (text or "").rpartition(":")
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 2**16
+    return text in (None, "auto") or (bool(host) and host.isprintable() and is_port)
+
+
+def _word(task: str | None) -> str:
+    """Return the name of a task as the beginning of a folder's name."""
+    return re.sub(r"[^\w.-]+", "-", str(task))[:100]
+
+
 def epochs_set(narrowings: Sequence[Narrowing], epochs: int, source: str) -> tuple[Narrowing, ...]:
     """Return narrowings with that of the epochs in place of any before it."""
     from spikefront.searchspace.narrowing import parse_set
@@ -346,7 +373,14 @@ def refuse_taken(settings: SearchSettings) -> None:
 
 
 def check_folder(settings: SearchSettings) -> None:
-    """Raise ``OptionError`` when the search's folder can't be made; make nothing."""
-    above = next(parent for parent in settings.directory.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise settings.error("folder", f": {above} is not a folder that can be written; choose another")
+    """Raise ``OptionError`` when the search's folder can't be made or written; leave nothing.
+
+    A folder is made for a moment: permissions alone say yes to root, also of what holds no files, such as ``/proc``.
+    """
+    directory = settings.directory.absolute()
+    above = next(parent for parent in (directory, *directory.parents) if os.path.exists(parent))
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".spikefront-", dir=above))
+    except OSError as error:
+        problem = f": {above} is not a folder that can be written; choose another"
+        raise settings.error("folder", problem) from error

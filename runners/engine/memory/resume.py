@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
 from spikefront.searchspace import Space, UsageError, parse_set
+from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.secrets import HIDDEN, has_hidden, redact_address
 
 
@@ -65,20 +67,20 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
     options = {named_option(name).name: value for name, value in given.items() if value is not None}
     if "space" in options or "config" in options:
         raise UsageError("a resumed search has the space that it began with; leave out --set and --config")
-    name = OPTIONS["resume"].read(options["resume"])
-    folder = OPTIONS["folder"].read(options.get("folder", OPTIONS["folder"].default))
+    now = SearchSettings(**{**options, "name": None})
+    name, folder = str(now.resume), Path(now.folder)
     stored = read_attributes(folder / name)["search"]
     if options.get("name") not in (None, name):
         raise UsageError(
             f"--name {options['name']}: search {name!r} keeps its name; to change it, rename {folder / name}"
         )
-    began = {named_option(key, "the journal").name: value for key, value in stored["options"].items()}
+    began = _readable({named_option(key, "the journal").name: value for key, value in stored["options"].items()})
     sources = {"epochs": "the journal"}  # its narrowing is among the others
     for key, value in began.items():
         if key not in options and OPTIONS[key].option.secret and has_hidden(str(value)):
             options[key] = _given_anew(name, str(value))
     fixed = {key: value for key, value in began.items() if not OPTIONS[key].option.changeable}
-    before, now = SearchSettings(**fixed, sources=sources), SearchSettings(**options)
+    before = SearchSettings(**{**fixed, "resume": name}, sources=sources)
     for key in options:
         declared = OPTIONS[key]
         if not declared.option.study or declared.option.changeable or key == "name":
@@ -120,6 +122,25 @@ def _given_anew(search: str, stored: str) -> str:
         f"search {search!r} writes to {stored}, and its password is not stored; "
         "give the whole address again, with --tracking-uri or in MLFLOW_TRACKING_URI"
     )
+
+
+def _readable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a journal, without limits that an earlier version took but can't be kept to.
+
+    Such a search broke off at its first trial, or no limit held: it goes on without.
+    """
+    found = {}
+    for name, value in options.items():
+        declared = OPTIONS[name]
+        try:
+            declared.checked(value, "the journal")
+        except OptionError as error:
+            if declared.option.group != "Limits":
+                raise
+            print(f"spikefront: warning: {error}; the search goes on without it", file=sys.stderr)
+            continue
+        found[name] = value
+    return found
 
 
 def refuse_changed(stored: Mapping[str, Any], registry: Registry, space: Space) -> None:

@@ -105,18 +105,16 @@ def check_address(settings: SearchSettings) -> None:
     """Check within seconds that a cluster answers; Ray itself would try for minutes.
 
     Raises:
-        UsageError: when nothing listens there, or it is not an address.
+        UsageError: when nothing listens there.
     """
     address = settings.address
     if address is None or address == "auto":
         return
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isdigit()):
-        raise settings.error("address", "must read HOST:PORT (Ray's is 6379 unless set), or auto")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # the latter of a name that no host can have
+        reason = getattr(error, "strerror", None) or str(error)
         fix = "start one with: ray start --head"
         raise settings.error("address", f": no Ray cluster answers ({reason}); {fix}") from error
 
