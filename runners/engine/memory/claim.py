@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -94,6 +93,4 @@ class Claim:
 
 
 def _not_made(settings: SearchSettings, error: OSError) -> OptionError:
-    if error.errno == errno.ENAMETOOLONG and "name" in settings.given:
-        return settings.error("name", "is too long for the name of a folder; shorten it")
     return settings.error("folder", f": {error.strerror}; choose another")

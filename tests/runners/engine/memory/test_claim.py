@@ -78,11 +78,6 @@ def test_a_lock_file_takes_the_place_of_flock_without_a_word(tmp_path: Path, mon
             Claim(settings)
 
 
-def test_a_name_that_is_too_long_for_a_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is too long for the name of a folder; shorten it$"):
-        Claim(SearchSettings("digits", name="x" * 300, folder=tmp_path))
-
-
 def begin(folder: Path, name: str = "s") -> dict[str, Any]:
     settings = SearchSettings("digits", name=name, folder=folder)
     stored = about(settings, REGISTRY, Space(REGISTRY, "digits"))
