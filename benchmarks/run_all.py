@@ -24,6 +24,7 @@ SCRIPTS = (
     "resume.py",
     "many_workers.py",
     "queries.py",
+    "soundness.py",
 )
 
 

@@ -7,17 +7,20 @@ import math
 import pytest
 import torch
 
-from spikefront.plugins.contracts import (
-    Backbone,
-)
+from spikefront.plugins.checks.probe import fit_norms
+from spikefront.plugins.checks.uncounted import UncountedWork
+from spikefront.plugins.codings.direct import Direct
+from spikefront.plugins.contracts import Backbone
+from spikefront.plugins.contracts.network import Network
 from spikefront.plugins.network.signal import Kind, Signal
-from spikefront.plugins.registry import load_registry
 from spikefront.plugins.testing.base import (
     NumberedSites,
     PluginContract,
     assert_honest,
+    built_in,
     sample_configs,
 )
+from spikefront.plugins.testing.properties import assert_network_sound, network_of
 from spikefront.searchspace import UsageError
 
 
@@ -42,6 +45,43 @@ class BackboneContract(PluginContract):
             assert sites.made
             first_times = list(dict.fromkeys(sites.reached))  # what feeds back is run again
             assert first_times == list(range(len(sites.made)))
+
+    def test_networks_of_it_are_sound_and_everything_is_counted(self, plugin: type[Backbone]) -> None:
+        for config in sample_configs(plugin.Config, count=5):
+            try:
+                network = _network(plugin, (1, 8, 8), config)
+            except UsageError:
+                continue
+            assert_network_sound(network, torch.rand(6, 1, 8, 8))
+
+    def test_draws_nothing_at_inference(self, plugin: type[Backbone]) -> None:
+        if plugin.output == "images":  # whose latents may be drawn
+            return
+        for config in sample_configs(plugin.Config, count=5):
+            try:
+                network = _network(plugin, (1, 8, 8), config)
+            except UsageError:
+                continue
+            x = torch.rand(6, 1, 8, 8)
+            fit_norms(network, x)
+            outputs = []
+            for seed in (1, 2):
+                torch.manual_seed(seed)
+                outputs.append(network(x))
+            assert torch.equal(*outputs), "it draws at random at inference, as dropout does in training"
+
+    def test_only_neurons_and_counted_modules_are_not_linear(self, plugin: type[Backbone]) -> None:
+        for config in sample_configs(plugin.Config, count=5):
+            try:
+                network = _network(plugin, (1, 8, 8), config)
+            except UsageError:
+                continue
+            x = torch.rand(6, 1, 8, 8)
+            fit_norms(network, x)
+            work = UncountedWork(network, nonlinear=True)
+            signal = network.encode(x)
+            with torch.no_grad(), work.watching():
+                network.propagate(signal)
 
     def test_takes_a_small_input_or_says_why_not(self, plugin: type[Backbone]) -> None:
         for input_shape in ((1, 1, 1), (1, 2, 2), (2, 3, 5), (1, 1, 16)):
@@ -106,9 +146,15 @@ def _outputs(plugin: type[Backbone], shape: tuple[int, ...]) -> int:
     return 5 if plugin.output == "values" else 2 * math.prod(shape[1:])
 
 
+def _network(plugin: type[Backbone], shape: tuple[int, ...], config: object) -> Network:
+    lif = built_in().get("neuron", "lif")
+    made = Direct(steps=4)
+    return network_of(made, shape, neuron=lif, backbone=plugin, configs=(None, config), outputs=_outputs(plugin, shape))
+
+
 def _build(plugin: type[Backbone], shape: tuple[int, ...], config: object = None) -> tuple[Backbone, NumberedSites]:
     torch.manual_seed(0)
-    sites = NumberedSites(load_registry(third_parties=False).get("neuron", "lif"))
+    sites = NumberedSites(built_in().get("neuron", "lif"))
     backbone = plugin(config, input_shape=shape, outputs=_outputs(plugin, shape), sites=sites)
     sites.finish()
     return backbone, sites

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Final
 
@@ -26,6 +27,7 @@ from spikefront.plugins.contracts.site import Site, SiteFactory
 from spikefront.plugins.kinds import KINDS
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind, Signal
+from spikefront.plugins.registration import checked, refuse_relations
 from spikefront.plugins.registry import Entry, Registry, load_registry
 from spikefront.plugins.surrogates.atan import ATan
 from spikefront.searchspace import Domain, build, fields_of, from_flat
@@ -157,8 +159,21 @@ class PluginContract:
                 assert from_flat(json.loads(candidate.to_json()), registry) == candidate
 
 
+@cache
+def built_in() -> Registry:
+    """Return the built-in plugins; not to be changed."""
+    return load_registry(third_parties=False)
+
+
 def registry_with(kind: str, plugin: type[Plugin]) -> Registry:
-    """Return the built-in plugins and this one."""
+    """Return the built-in plugins and this one, checked as at registration.
+
+    Raises:
+        UsageError: for a declaration that makes no sense: a config that can be written to, an unknown kind of input, a
+            hyperparameter in ``requires`` that no plugin has, settings in ``published`` that are none.
+    """
     registry = load_registry(third_parties=False)
-    registry.entries[kind][plugin.name] = Entry(plugin, plugin.__module__, "test")
+    registry.entries[kind][plugin.name] = Entry(checked(plugin, KINDS[kind]), plugin.__module__, "test")
+    if issubclass(plugin, Coding):
+        refuse_relations(registry, plugin)
     return registry

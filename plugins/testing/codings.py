@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from spikefront.plugins.contracts import (
-    Between,
-    Coding,
-    Neuron,
-)
-from spikefront.plugins.network.signal import Kind, Signal
-from spikefront.plugins.registry import load_registry
+from spikefront.plugins.checks.probe import SAMPLES as SAMPLES_OF_A_PROBE
+from spikefront.plugins.checks.probe import another as _another
+from spikefront.plugins.checks.probe import fit_norms
+from spikefront.plugins.contracts import Between, Coding, InputKind, Neuron
+from spikefront.plugins.network.signal import Kind, Signal, refuse_time_axis
 from spikefront.plugins.surrogates.atan import ATan
 from spikefront.plugins.testing.base import (
     SAMPLES,
@@ -22,8 +20,10 @@ from spikefront.plugins.testing.base import (
     PluginContract,
     assert_honest,
     assert_priced,
+    built_in,
     sample_configs,
 )
+from spikefront.plugins.testing.properties import assert_network_sound, assert_sound, network_of, normless, six
 from spikefront.searchspace import Choice, Float, Int, fields_of
 from spikefront.searchspace.domains import contains
 
@@ -44,7 +44,7 @@ class CodingContract(PluginContract):
 
     def neuron(self, plugin: type[Coding]) -> type[Neuron]:
         """Return a neuron that the coding goes with."""
-        neurons = load_registry(third_parties=False).entries["neuron"]
+        neurons = built_in().entries["neuron"]
         name = min(plugin.neurons or {"lif"})
         assert name in neurons, f"override neuron(): {name!r} is not built in"
         plugin_class: type[Neuron] = neurons[name].plugin
@@ -114,6 +114,71 @@ class CodingContract(PluginContract):
                 assert out.decoded().shape == spikes.values.shape
             assert_priced(module.operations(spikes, current))
 
+    def test_modules_behind_sites_are_sound_at_inference(self, plugin: type[Coding]) -> None:
+        for module, spikes, current in self._calls(plugin, samples=SAMPLES_OF_A_PROBE):
+            part, module = f"coding {plugin.name!r}, behind a site,", module.eval()
+
+            def call(inputs: list[Tensor], module: Between = module, spikes: Signal = spikes) -> tuple[Tensor, int]:
+                out = module(spikes.with_values(inputs[0]), Signal(inputs[1], spikes.steps, Kind.ANALOG))
+                refuse_time_axis(f"coding {plugin.name!r}, behind a site,", out, spikes.steps)
+                assert out.values.shape == spikes.values.shape, "a module behind a site changes the shape at inference"
+                return out.decoded(), out.delay
+
+            others = [_another(spikes.values, spikes.kind), current.values + 1]
+            assert_sound(part, call, [spikes.values, current.values], others)
+            if normless(module):
+                torch.manual_seed(0)
+                trained = module.train()(spikes, current).decoded()
+                torch.manual_seed(1)
+                if torch.equal(trained, module(spikes, current).decoded()):
+                    inferred = module.eval()(spikes, current).decoded()
+                    assert torch.equal(trained, inferred), f"{part} does something else at inference than in training"
+
+    def test_networks_of_it_are_sound_and_everything_is_counted(self, plugin: type[Coding]) -> None:
+        inputs: InputKind = "static" if "static" in plugin.inputs else "events"
+        backbones = built_in().entries["backbone"]
+        for steps in _lengths(plugin)[:2]:
+            for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=4):
+                x = self.example_input(plugin, steps)
+                for backbone in (backbones["mlp"].plugin, backbones["convnet"].plugin):
+                    shape, neuron = tuple(x.shape[-3:]), self.neuron(plugin)
+                    coding = plugin(config, steps=steps)
+                    network = network_of(coding, shape, neuron=neuron, backbone=backbone, inputs=inputs)
+                    assert_network_sound(network, x, inputs)
+                    assert coding.config == (plugin.Config() if config is None else config), "it wrote to its config"
+
+    def test_gradient_reaches_every_parameter_of_its_own(self, plugin: type[Coding]) -> None:
+        inputs: InputKind = "static" if "static" in plugin.inputs else "events"
+        steps = _length(plugin)
+        for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
+            x = six(self.example_input(plugin, steps))
+            coding = plugin(config, steps=steps)
+            own = dict(coding.named_parameters())
+            network = network_of(coding, tuple(x.shape[-3:]), neuron=self.neuron(plugin), inputs=inputs)
+            output = fit_norms(network, x).train()(x)
+            ((output * torch.randn_like(output)).sum() + network.penalty()).backward()
+            for name, parameter in own.items():
+                assert parameter.grad is not None, f"no gradient reaches parameter {name!r} of the coding"
+                assert parameter.grad.isfinite().all(), name
+                assert parameter.grad.any(), f"the gradient of parameter {name!r} of the coding is zero"
+
+    def test_penalty_after_a_forward_pass_is_a_finite_scalar_with_a_gradient(self, plugin: type[Coding]) -> None:
+        inputs: InputKind = "static" if "static" in plugin.inputs else "events"
+        steps = _length(plugin)
+        for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 2):
+            x = six(self.example_input(plugin, steps))
+            coding = plugin(config, steps=steps)
+            network = network_of(coding, tuple(x.shape[-3:]), neuron=self.neuron(plugin), inputs=inputs)
+            network.train()(x)
+            behind = [site.between.penalty() for site in network.sites if site.between is not None]
+            for penalty in (coding.penalty(), *behind):
+                if not isinstance(penalty, Tensor):
+                    assert penalty == 0, f"penalty {penalty} is a number without a gradient"
+                    continue
+                assert penalty.shape == (), "a penalty is a scalar"
+                assert penalty.isfinite(), f"penalty is {float(penalty.detach())} after a forward pass"
+                assert penalty.requires_grad, "penalty has no gradient: nothing in it depends on a parameter"
+
     def test_gradient_reaches_every_parameter_behind_a_site(self, plugin: type[Coding]) -> None:
         for module, spikes, current in self._calls(plugin):
             spikes.values.requires_grad_()
@@ -172,7 +237,7 @@ class CodingContract(PluginContract):
                     assert contains(full[name], value), (name, steps, value)
 
     def test_sampled_configs_run_in_a_network(self, plugin: type[Coding]) -> None:
-        mlp = load_registry(third_parties=False).get("backbone", "mlp")
+        mlp = built_in().get("backbone", "mlp")
         for steps in _lengths(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
                 coding = plugin(config, steps=steps)
@@ -185,7 +250,7 @@ class CodingContract(PluginContract):
                 assert decoded.shape == (3, 5)
                 assert decoded.isfinite().all()
 
-    def _calls(self, plugin: type[Coding]) -> Iterator[tuple[Between, Signal, Signal]]:
+    def _calls(self, plugin: type[Coding], samples: int = 3) -> Iterator[tuple[Between, Signal, Signal]]:
         """Pair the modules of sampled configs with spikes and a current, changing and constant."""
         steps = _length(plugin)
         kind = self.neuron(plugin).kind
@@ -197,8 +262,8 @@ class CodingContract(PluginContract):
                 if module is None:
                     continue
                 for length in (steps, 1):
-                    values = torch.randint(-1 if kind is Kind.TERNARY else 0, 2, (steps, 3, *shape)).float()
-                    current = torch.randn(length, 3, *shape)
+                    values = torch.randint(-1 if kind is Kind.TERNARY else 0, 2, (steps, samples, *shape)).float()
+                    current = torch.randn(length, samples, *shape)
                     yield module, Signal(values, steps, kind), Signal(current, steps, Kind.ANALOG)
 
 

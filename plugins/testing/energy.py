@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar, get_args
 
 import pytest
 
 from spikefront.plugins.contracts import EnergyModel
-from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations, Role
 from spikefront.plugins.testing.base import PluginContract, sample_configs
 
 
@@ -15,6 +16,8 @@ class EnergyModelContract(PluginContract):
     """What every energy model must do."""
 
     kind = "energy"
+    accumulate_nj: ClassVar[tuple[float, float]] = (1e-6, 0.5)
+    """Least and largest plausible price of an accumulate, in nanojoules; to be overridden for a chip beyond them."""
 
     def test_names_its_technology_and_source(self, plugin: type[EnergyModel]) -> None:
         assert plugin.technology
@@ -33,6 +36,37 @@ class EnergyModelContract(PluginContract):
     def test_more_events_cost_more(self, plugin: type[EnergyModel]) -> None:
         for config in sample_configs(plugin.Config):
             assert plugin(config).energy_nj(_counts(activity=3)) > plugin(config).energy_nj(_counts())
+
+    def test_every_role_has_a_price(self, plugin: type[EnergyModel]) -> None:
+        for config in sample_configs(plugin.Config):
+            for layer in _counts().layers:
+                prices = plugin(config).layer_energy_nj(replace(_counts(), layers=(layer,)))
+                assert layer.layer in prices, f"a layer of role {layer.role!r} is left out"
+                price = prices[layer.layer]
+                assert price >= 0, f"a layer of role {layer.role!r} has negative energy"
+                assert price > 0, f"a layer of role {layer.role!r} is free, although it works"
+            assert {layer.role for layer in _counts().layers} == set(get_args(Role))
+
+    def test_more_operations_of_any_kind_cost_more(self, plugin: type[EnergyModel]) -> None:
+        for config in sample_configs(plugin.Config):
+            for number, layer in enumerate(_counts().layers):
+                for name in ("sops", "macs"):
+                    if not getattr(layer, name):
+                        continue
+                    layers = list(_counts().layers)
+                    layers[number] = replace(layer, **{name: 2 * getattr(layer, name)})
+                    more = plugin(config).energy_nj(replace(_counts(), layers=tuple(layers)))
+                    assert more > plugin(config).energy_nj(_counts()), f"{name} of a {layer.role} cost nothing"
+
+    def test_prices_are_in_nanojoules(self, plugin: type[EnergyModel]) -> None:
+        low, high = self.accumulate_nj
+        linear = LayerCount("linear", "synapse", events=100, sites=100, geometry=Geometry(100, 100, 100, 10_000))
+        for config in sample_configs(plugin.Config):
+            price = [plugin(config).energy_nj(Counts(1, 1, (replace(linear, sops=sops),))) for sops in (10_000, 20_000)]
+            per_accumulate = (price[1] - price[0]) / 10_000
+            assert low <= per_accumulate <= high, (
+                f"an accumulate costs {per_accumulate:.3g} nJ, outside of {low:g} to {high:g}: is it in another unit?"
+            )
 
     def test_energy_is_the_sum_of_the_layers(self, plugin: type[EnergyModel]) -> None:
         layers = plugin().layer_energy_nj(_counts())
@@ -77,4 +111,5 @@ def _counts(*, batches: int = 1, activity: int = 1) -> Counts:
     )
     attention = LayerCount("layers.1.between", "attention", operations=Operations(adds=40, multiplies=20) * samples)
     readout = LayerCount("coding.decode", "readout", operations=Operations(adds=10 * steps * samples))
-    return Counts(samples, steps, (conv, neurons, attention, linear, readout))
+    shortcut = LayerCount("layers.3", "residual", operations=Operations(adds=30, multiplies=10) * samples)
+    return Counts(samples, steps, (conv, neurons, attention, linear, shortcut, readout))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from spikefront.plugins.contracts import (
-    Neuron,
-)
+from spikefront.plugins.checks.probe import SAMPLES as SAMPLES_OF_A_PROBE
+from spikefront.plugins.codings.direct import Direct
+from spikefront.plugins.contracts import Neuron
 from spikefront.plugins.surrogates.atan import ATan
 from spikefront.plugins.testing.base import (
     PluginContract,
@@ -14,6 +15,7 @@ from spikefront.plugins.testing.base import (
     assert_priced,
     sample_configs,
 )
+from spikefront.plugins.testing.properties import assert_network_sound, assert_sound, network_of
 
 
 class NeuronContract(PluginContract):
@@ -79,8 +81,51 @@ class NeuronContract(PluginContract):
             torch.manual_seed(0)
             assert torch.equal(neuron(current, 5), first)
 
+    def test_samples_and_later_steps_do_not_matter_at_inference(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config):
+            neuron = plugin(config, surrogate=ATan()).eval()
+            for length in (6, 1):
+                current, other = (scale * torch.randn(length, SAMPLES_OF_A_PROBE, 40) for scale in (2, 4))
+
+                def call(inputs: list[Tensor], neuron: Neuron = neuron) -> tuple[Tensor, int]:
+                    return neuron(inputs[0], 6), neuron.delay
+
+                assert_sound(f"neuron {plugin.name!r}", call, [current], [other])
+
+    def test_neurons_of_a_layer_do_not_matter_to_each_other(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config):
+            neuron = plugin(config, surrogate=ATan()).eval()
+            for shape in ((5, 3, 40), (5, 3, 4, 5, 8)):
+                current = 2 * torch.randn(shape)
+                other = torch.where(torch.arange(shape[-1]) < 4, current, 4 * torch.randn(shape))
+                assert torch.equal(neuron(current, 5)[..., :4], neuron(other, 5)[..., :4]), (
+                    f"neuron {plugin.name!r}: a neuron's spikes depend on the currents of others in its layer"
+                )
+
+    def test_training_and_inference_fire_alike(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config):
+            neuron = plugin(config, surrogate=ATan())
+            current = 2 * torch.randn(5, 3, 40)
+            trained = neuron.train()(current, 5)
+            assert torch.equal(neuron.eval()(current, 5), trained), "it fires otherwise at inference than in training"
+
+    def test_networks_of_it_are_sound_and_everything_is_counted(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config, count=5):
+            network = network_of(Direct(steps=4), (1, 4, 4), neuron=plugin, configs=(config, None))
+            assert_network_sound(network, torch.rand(6, 1, 4, 4))
+
     def test_states_its_operations(self, plugin: type[Neuron]) -> None:
         for config in sample_configs(plugin.Config):
             neuron = plugin(config, surrogate=ATan())
-            assert_priced(neuron.update_operations())
+            update = neuron.update_operations()
+            assert_priced(update)
+            assert update.adds + update.multiplies > 0, (
+                "an update costs nothing; comparing with a threshold is an addition"
+            )
             assert_priced(neuron.spike_operations())
+
+    def test_delay_is_a_whole_number_of_steps(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config):
+            delay = plugin(config, surrogate=ATan()).delay
+            assert delay >= 0, f"delay is {delay} steps: a spike can't come before its current"
+            assert delay == int(delay)

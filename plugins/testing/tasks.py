@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.testing.base import (
@@ -21,6 +22,10 @@ class TaskContract(PluginContract):
 
     kind = "task"
     steps: ClassVar[int] = 4
+    near: ClassVar[float] = 0.1
+    """Distance below which samples are nearly the same, as a share of the usual one to the nearest other sample."""
+    most_near: ClassVar[float] = 0.1
+    """Share of a split that may be so near to the training split."""
 
     @pytest.fixture
     def data_dir(self) -> Path | None:
@@ -89,6 +94,59 @@ class TaskContract(PluginContract):
         assert output.grad.isfinite().all()
         assert abs(plugin().score(output.detach(), targets)) < float("inf")
 
+    def test_layout_is_that_of_its_inputs(self, plugin: type[Task], data: SearchData) -> None:
+        shape = tuple(plugin().prepare(data.train.inputs[:4]).shape)
+        axes = 5 if plugin.inputs == "events" else 4 if plugin.layout == "images" else 2
+        assert len(shape) == axes, f"{plugin.inputs} inputs of layout {plugin.layout!r} have {axes} axes, not {shape}"
+
+    def test_prepares_single_precision(self, plugin: type[Task], data: SearchData) -> None:
+        batch = plugin().prepare(data.train.inputs[:4])
+        assert batch.dtype == torch.float32, f"prepare() returns {batch.dtype}; networks are float32"
+
+    def test_best_quality_is_better_than_the_worst(self, plugin: type[Task]) -> None:
+        best, worst = plugin.best_quality, plugin.worst_quality
+        assert best > worst if plugin.maximize else best < worst, (
+            f"best_quality {best:g} is not better than worst_quality {worst:g} with maximize={plugin.maximize}"
+        )
+
+    def test_right_outputs_score_better_than_wrong_ones(self, plugin: type[Task], data: SearchData) -> None:
+        targets = data.validation.targets[:200]
+        right = _right_outputs(targets, data.outputs)
+        if plugin.output != "values" or right is None:
+            return
+        task, sign = plugin(), 1 if plugin.maximize else -1
+        wrong = right.roll(1, 1) if data.outputs > 1 and right.shape[1] > 1 else -right
+        good, bad = task.score(right, targets), task.score(wrong, targets)
+        assert sign * (good - bad) > 0, (
+            f"right outputs score {good:g} and wrong ones {bad:g}: score and maximize={plugin.maximize} disagree"
+        )
+        assert sign * (plugin.best_quality - good) >= -1e-6, f"the targets score {good:g}, beyond best_quality"
+        assert task.loss(right, targets) < task.loss(wrong, targets), "wrong outputs have the smaller loss"
+
+    def test_every_class_of_the_training_is_measured(
+        self, plugin: type[Task], data: SearchData, data_dir: Path | None
+    ) -> None:
+        if data.train.targets.dim() != 1 or data.train.targets.is_floating_point():
+            return
+        classes = set(data.train.targets.tolist())
+        for name, split in (("validation", data.validation), ("test", plugin().test_data(data_dir, self.steps))):
+            missing = classes - set(split.targets.tolist())
+            assert not missing or len(split) < 2 * len(classes), f"the {name} split lacks classes {sorted(missing)[:5]}"
+
+    def test_splits_share_no_near_duplicates(self, plugin: type[Task], data: SearchData, data_dir: Path | None) -> None:
+        """A copy with noise, or scaled again, gives a test sample away as the sample itself would."""
+        task = plugin()
+        known = _rows(task.prepare(_some(data.train.inputs, 3000)))
+        half = min(200, len(known) // 2)
+        typical = _nearest(known[:half], known[half:]).median()
+        tested = plugin().test_data(data_dir, self.steps)
+        for name, split in (("validation", data.validation), ("test", tested)):
+            near = _nearest(_rows(task.prepare(_some(split.inputs, 200))), known) < self.near * typical
+            share = float(near.double().mean())
+            assert share <= self.most_near, (
+                f"{share:.0%} of the {name} samples are nearly those of training: within {self.near:g} of what is usual"
+            )
+
     def test_chance_is_a_quality(self, plugin: type[Task], data: SearchData) -> None:
         few = replace(data, validation=Data(data.validation.inputs[:200], data.validation.targets[:200]))
         chance = plugin().chance_quality(few)
@@ -97,3 +155,27 @@ class TaskContract(PluginContract):
 
 def _samples(data: Data) -> set[bytes]:
     return {sample.numpy().tobytes() for sample in data.inputs}
+
+
+def _some(samples: Tensor, count: int) -> Tensor:
+    """Return ``count`` evenly spaced samples, or all if there are fewer."""
+    count = min(count, len(samples))
+    return samples[torch.arange(count) * len(samples) // count]
+
+
+def _rows(batch: Tensor) -> Tensor:
+    return batch.flatten(1).float()
+
+
+def _nearest(rows: Tensor, others: Tensor) -> Tensor:
+    """Return the distance of each row to the nearest of the others."""
+    return torch.cdist(rows, others).amin(1)
+
+
+def _right_outputs(targets: Tensor, outputs: int) -> Tensor | None:
+    """Return outputs that are as right as can be, ``(N, K)``; None where targets do not say which."""
+    if targets.dim() == 1 and not targets.is_floating_point():
+        return 10.0 * torch.nn.functional.one_hot(targets.long(), outputs)
+    if targets.numel() == len(targets) * outputs and targets.is_floating_point():
+        return targets.reshape(len(targets), outputs).float()
+    return None

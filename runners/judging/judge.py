@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +18,8 @@ from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network, assemble
-from spikefront.runners.judging.seeding import fixed_randomness, seed_everything
+from spikefront.runners.judging.seeding import fixed_randomness, random_state, seed_everything, set_random_state
+from spikefront.runners.judging.soundness import refuse_unsound
 from spikefront.runners.judging.training import Trainer, evaluate, evenly
 from spikefront.searchspace import Candidate, from_flat
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
@@ -64,6 +63,9 @@ class Judging:
         device: device of the training.
         ann_cache: folder of the ANNs of conversion codings, each of which is trained once; None for none.
         processes: the processes that train the network together. The first one evaluates; the others call ``train``.
+
+    Raises:
+        ContractError: when a plugin of the candidate does what would falsify its numbers; see ``refuse_unsound``.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Judging:
                     f"task {self._task.name!r} gave {frames} frames per sample, but T is {candidate.steps}"
                 )
             shape = tuple(inner)
+        refuse_unsound(candidate, registry, self._measuring, shape, data.outputs)
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
         self._learner: Trainer | Converter
         if isinstance(self.network.coding, Conversion):
@@ -190,7 +193,7 @@ class Judging:
         """
         if isinstance(self._learner, Converter):
             return {}
-        return {"epochs_done": self.epochs_done, "trainer": self._learner.state(), "random": _random_state()}
+        return {"epochs_done": self.epochs_done, "trainer": self._learner.state(), "random": random_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore a state: further epochs give the same numbers, on the same number of threads.
@@ -204,7 +207,7 @@ class Judging:
         assert isinstance(self._learner, Trainer)
         self._learner.restore(state["trainer"])
         self.epochs_done = state["epochs_done"]
-        _set_random_state(state["random"])
+        set_random_state(state["random"])
 
 
 def refuse_infinite(metrics: Mapping[str, float], epoch: int) -> None:
@@ -217,28 +220,6 @@ def refuse_infinite(metrics: Mapping[str, float], epoch: int) -> None:
     for name in ("quality", "energy_nj", "loss"):
         if not math.isfinite(metrics.get(name, 0.0)):
             raise FloatingPointError(f"{name} is {metrics[name]:g} at epoch {epoch}")
-
-
-def _random_state() -> dict[str, Any]:
-    """Return the states of all generators that ``seed_everything`` seeds, as plain values and tensors."""
-    numpy_state: Any = np.random.get_state(legacy=False)
-    key = torch.from_numpy(numpy_state["state"]["key"].astype(np.int64))
-    return {
-        "python": random.getstate(),
-        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key}},
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-    }
-
-
-def _set_random_state(state: Mapping[str, Any]) -> None:
-    """Set all generators to the result of ``_random_state``."""
-    random.setstate(state["python"])
-    key = state["numpy"]["state"]["key"].numpy().astype(np.uint32)
-    np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": key}})
-    torch.set_rng_state(state["torch"])
-    for device, generator in enumerate(state["cuda"][: torch.cuda.device_count()]):  # there may be fewer GPUs now
-        torch.cuda.set_rng_state(generator, device)
 
 
 def _on_device(data: Data, device: torch.device | str) -> Data:

@@ -44,7 +44,9 @@ def _row(layer: LayerCount, samples: int, energy_nj: float, silent_nj: float) ->
 
 def _silent(counts: Counts) -> Counts:
     """Return the counts of a silent network: no accumulates behind the first synapse, which reads the input."""
-    first = next((layer.layer for layer in counts.layers if layer.role == "synapse"), "")
+    synapses = [layer for layer in counts.layers if layer.role == "synapse"]
+    weights = [layer for layer in synapses if layer.geometry is not None]  # else an encoder's own work, say
+    first = next((layer.layer for layer in weights or synapses), "")
     layers = []
     for layer in counts.layers:
         if layer.role == "neuron":

@@ -94,7 +94,7 @@ class Trainer:
 
     def _output(self, inputs: Tensor) -> Tensor:
         try:
-            output: Tensor = self.network(_laid_out(inputs))
+            output: Tensor = self.network(laid_out(inputs))
         except ValueError as error:
             if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
                 raise
@@ -171,10 +171,11 @@ def _subset(available: int, schedule: Schedule) -> Tensor:
 
 def prepared(task: Task, batch: Tensor) -> Tensor:
     """Return a batch of raw inputs prepared for the network, in its fastest memory layout."""
-    return _laid_out(task.prepare(batch))
+    return laid_out(task.prepare(batch))
 
 
-def _laid_out(x: Tensor) -> Tensor:
+def laid_out(x: Tensor) -> Tensor:
+    """Return a prepared batch in the network's fastest memory layout."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 

@@ -1,0 +1,509 @@
+"""Candidates whose numbers would be wrong are refused before they are trained, with the plugin that is at fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spikefront.plugins import (
+    Between,
+    ContractError,
+    Data,
+    Kind,
+    Operations,
+    Registry,
+    SearchData,
+    Signal,
+    SiteInfo,
+    Synapse,
+    load_registry,
+)
+from spikefront.plugins.backbones.mlp import MLP
+from spikefront.plugins.codings.direct import Direct
+from spikefront.plugins.codings.rate import Rate, bernoulli
+from spikefront.plugins.contracts.task import Task
+from spikefront.plugins.energy.horowitz_45nm import Horowitz45nm
+from spikefront.plugins.neurons.lif import LIF
+from spikefront.plugins.registry import Entry
+from spikefront.runners.judging.judge import Judging
+from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.seeding import random_state
+from spikefront.runners.judging.soundness import refuse_unsound
+from spikefront.searchspace import Space, from_flat
+
+# Codings
+
+
+class CountsCalls(Direct):
+    name = "counts-calls"
+    calls = 0
+
+    def encode(self, x: Tensor) -> Signal:
+        self.calls += 1
+        return super().encode(x / self.calls)
+
+
+class ScalesByBatch(Direct):
+    name = "scales-by-batch"
+
+    def encode(self, x: Tensor) -> Signal:
+        return super().encode(x - x.mean(0))
+
+
+class RandomByBatch(Rate):
+    name = "random-by-batch"
+
+    def encode(self, x: Tensor) -> Signal:
+        return Signal(bernoulli(x * x.flatten(1).mean(), steps=self.steps), self.steps, Kind.BINARY)
+
+
+class Projects(Direct):
+    name = "projects"
+
+    def __init__(self, config: Any = None, *, steps: int) -> None:
+        super().__init__(config, steps=steps)
+        self.linear = nn.Linear(8, 8)
+
+    def encode(self, x: Tensor) -> Signal:
+        return super().encode(self.linear(x))
+
+
+class DecodesDensely(Direct):
+    name = "decodes-densely"
+
+    def __init__(self, config: Any = None, *, steps: int) -> None:
+        super().__init__(config, steps=steps)
+        self.linear = nn.Linear(10, 10)
+
+    def decode(self, output: Signal) -> Tensor:
+        decoded: Tensor = self.linear(output.decoded()).mean(0)
+        return decoded
+
+
+class EventsBackwards(Direct):
+    name = "events-backwards"
+
+    def encode_events(self, frames: Tensor) -> Signal:
+        return super().encode_events(frames.flip(0))
+
+
+class Behind(Between):
+    """A module behind a site that passes spikes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: Tensor | None = None
+        self.linear = nn.Linear(128, 128)
+        self.draws = torch.Generator().manual_seed(0)
+
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        return spikes.with_values(self.changed(spikes.values))
+
+    def changed(self, values: Tensor) -> Tensor:
+        return values
+
+    def operations(self, spikes: Signal, current: Signal) -> Operations:
+        return Operations(adds=spikes.values.numel())
+
+
+class Remembers(Behind):
+    def changed(self, values: Tensor) -> Tensor:
+        before, self.last = self.last, values
+        return values if before is None or before.shape != values.shape else values * (1 - before)
+
+
+class Draws(Behind):
+    def changed(self, values: Tensor) -> Tensor:
+        return values * (torch.rand(values.shape, generator=self.draws) < 0.5)
+
+
+class Mixes(Behind):
+    def changed(self, values: Tensor) -> Tensor:
+        return values * (values.mean(1, keepdim=True) < 0.2)
+
+
+class SeesTheFuture(Behind):
+    def changed(self, values: Tensor) -> Tensor:
+        return values * values.roll(-1, 0)
+
+
+class DropsAStep(Behind):
+    def changed(self, values: Tensor) -> Tensor:
+        return values if self.training else values[1:]
+
+
+class Free(Behind):
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        return Signal(self.linear(spikes.values), spikes.steps, Kind.ANALOG, delay=spikes.delay)
+
+    def operations(self, spikes: Signal, current: Signal) -> Operations:
+        return Operations()
+
+
+def gated(module: type[Behind]) -> type[Direct]:
+    class Gated(Direct):
+        name = "gated"
+
+        def between(self, site: SiteInfo) -> Between | None:
+            return module()
+
+    return Gated
+
+
+# Neurons
+
+
+class Backwards(LIF):
+    name = "backwards"
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return super().forward(current.flip(0), steps).flip(0)
+
+
+class SubtractsTheMean(LIF):
+    name = "subtracts-the-mean"
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return super().forward(current - current.mean(1, keepdim=True), steps)
+
+
+class DividesByTheMaximum(LIF):
+    name = "divides-by-the-maximum"
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return super().forward(2 * current / current.abs().max(), steps)
+
+
+class Early(LIF):
+    name = "early"
+
+    @property
+    def delay(self) -> int:
+        return -1
+
+
+class Tires(LIF):
+    """Moves its threshold in place, also at inference, by too little to change a spike."""
+
+    name = "tires"
+    tired: Tensor
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.register_buffer("tired", torch.zeros(()))
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        self.tired += 1e-9
+        return super().forward(current, steps)
+
+
+class Multiplies(LIF):
+    name = "multiplies"
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        mixed = current @ torch.eye(current.shape[-1])
+        return super().forward(mixed, steps)
+
+
+# Backbones
+
+
+class Wraps(MLP):
+    """A multi-layer perceptron with something in front of its read-out."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        assert isinstance(self.layers, nn.Sequential)
+        self.layers.insert(len(self.layers) - 1, Hidden(self.change, self.config.width))
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return values
+
+
+class Hidden(nn.Module):
+    def __init__(self, change: Any, width: int) -> None:
+        super().__init__()
+        self.change = change
+        self.linear = nn.Linear(width, width)
+        self.scale = nn.Parameter(torch.ones(width))
+        self.norm = nn.BatchNorm1d(width)
+        self.last: Tensor | None = None
+
+    def forward(self, signal: Signal) -> Signal:
+        return Signal(self.change(signal.values, self), signal.steps, Kind.ANALOG, delay=signal.delay)
+
+
+class HiddenLinear(Wraps):
+    name = "hidden-linear"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        projected: Tensor = hidden.linear(values)
+        return projected
+
+
+class BareWeights(Wraps):
+    name = "bare-weights"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return F.linear(values, hidden.linear.weight)
+
+
+class BareScale(Wraps):
+    name = "bare-scale"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return values * hidden.scale
+
+
+class BareNorm(Wraps):
+    name = "bare-norm"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        normed: Tensor = hidden.norm(values.flatten(0, 1)).unflatten(0, values.shape[:2])
+        return normed
+
+
+class AroundTheSynapse(MLP):
+    name = "around-the-synapse"
+
+    def forward(self, signal: Signal) -> Signal:
+        assert isinstance(self.layers, nn.Sequential)
+        for layer in list(self.layers)[:-1]:
+            signal = layer(signal)
+        readout = self.layers[-1]
+        assert isinstance(readout, Synapse)
+        return signal.current(readout.weight(signal.values))
+
+
+class MixesTheBatch(Wraps):
+    name = "mixes-the-batch"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return values - values.mean(1, keepdim=True)
+
+
+class TakesTheNeighbour(Wraps):
+    name = "takes-the-neighbour"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return values + values.roll(1, 1)
+
+
+class Accumulates(Wraps):
+    name = "accumulates"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        last = hidden.last if hidden.last is not None and hidden.last.shape == values.shape else values
+        hidden.last = values + 0.5 * last
+        return hidden.last
+
+
+class TurnsTime(Wraps):
+    name = "turns-time"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return values.flip(0)
+
+
+class ListensToTheEnd(Wraps):
+    name = "listens-to-the-end"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return values * values.mean(0, keepdim=True)
+
+
+class PoolsTheBatch(Wraps):
+    """Is not caught by its values alone on a quiet batch: the largest of all samples."""
+
+    name = "pools-the-batch"
+
+    def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+        return torch.maximum(values, values.amax(1, keepdim=True))
+
+
+class Events(Task):
+    """Random events."""
+
+    name = "random-events"
+    inputs = "events"
+
+    def search_data(self, data_dir: object, steps: int) -> SearchData:
+        frames = (torch.rand(32, steps, 2, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.3).to(torch.uint8)
+        half = Data(frames[:16], torch.arange(16) % 10), Data(frames[16:], torch.arange(16) % 10)
+        return SearchData(*half, 10)
+
+
+def begin(task: str = "digits", steps: int = 4, **plugins: type) -> Judging:
+    """Build the judging of a candidate with these plugins."""
+    registry = load_registry(third_parties=False)
+    registry.entries["task"][Events.name] = Entry(Events, "test", "test")
+    named = {"coding": "direct", "neuron": "lif", "backbone": "mlp"}
+    for kind, plugin in plugins.items():
+        registry.entries[kind][plugin.name] = Entry(plugin, "test", "test")  # type: ignore[attr-defined]
+        named[kind] = plugin.name  # type: ignore[attr-defined]
+    candidate = from_flat({"task": task, "steps": steps, "training.epochs": 1, **named}, registry)
+    data = registry.task(candidate).search_data(None, steps)
+    return Judging(candidate, registry=registry, data=data, energy_model=Horowitz45nm())
+
+
+STATE = "keeps state between calls"
+MIXES = "mixes the samples of a batch at inference"
+FUTURE = "sees the future"
+FREE = "nobody counts"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "plugin", "problem"),
+    [
+        ({"coding": CountsCalls}, "coding 'counts-calls'", STATE),
+        ({"coding": ScalesByBatch}, "coding 'scales-by-batch'", MIXES),
+        ({"coding": RandomByBatch}, "coding 'random-by-batch'", MIXES),
+        ({"coding": Projects}, "coding 'projects', linear (", FREE),
+        ({"coding": DecodesDensely}, "coding 'decodes-densely'", FREE),
+        ({"coding": EventsBackwards, "task": "random-events"}, "coding 'events-backwards'", FUTURE),
+        ({"coding": gated(Remembers)}, "coding 'gated', behind spiking layer 0,", STATE),
+        ({"coding": gated(Draws)}, "coding 'gated', behind spiking layer 0,", STATE),
+        ({"coding": gated(Mixes)}, "coding 'gated', behind spiking layer 0,", MIXES),
+        ({"coding": gated(SeesTheFuture)}, "coding 'gated', behind spiking layer 0,", FUTURE),
+        (
+            {"coding": gated(DropsAStep)},
+            "coding 'gated', behind spiking layer 0,",
+            "returned values of 3 steps; T is 4",
+        ),
+        ({"coding": gated(Free)}, "coding 'gated', behind spiking layer 0 (Free)", "says that it costs nothing"),
+        ({"neuron": Backwards, "task": "random-events"}, "neuron 'backwards' of spiking layer 0", FUTURE),
+        ({"neuron": Backwards}, "neuron 'backwards' of spiking layer 0", FUTURE),
+        ({"neuron": SubtractsTheMean}, "neuron 'subtracts-the-mean' of spiking layer 0", MIXES),
+        ({"neuron": DividesByTheMaximum}, "neuron 'divides-by-the-maximum' of spiking layer 0", MIXES),
+        ({"neuron": Early}, "neuron 'early' of spiking layer 0", "has a delay of -1 steps"),
+        ({"neuron": Tires}, "neuron 'tires' of spiking layer 0 (buffer 'tired')", STATE),
+        ({"neuron": Multiplies}, "neuron 'multiplies' of spiking layer 0 (Multiplies)", FREE),
+        ({"backbone": HiddenLinear}, "backbone 'hidden-linear', layers.3.linear (", FREE),
+        ({"backbone": BareWeights}, "backbone 'bare-weights'", FREE),
+        ({"backbone": BareScale}, "backbone 'bare-scale', layers.3 (Hidden.scale)", FREE),
+        ({"backbone": BareNorm}, "backbone 'bare-norm', layers.3.norm (BatchNorm1d.weight)", FREE),
+        ({"backbone": AroundTheSynapse}, "backbone 'around-the-synapse', layers.3.weight (", FREE),
+        ({"backbone": MixesTheBatch}, "backbone 'mixes-the-batch'", MIXES),
+        ({"backbone": TakesTheNeighbour}, "backbone 'takes-the-neighbour'", MIXES),
+        ({"backbone": PoolsTheBatch}, "backbone 'pools-the-batch'", MIXES),
+        ({"backbone": Accumulates}, "backbone 'accumulates'", STATE),
+        ({"backbone": TurnsTime}, "backbone 'turns-time'", FUTURE),
+        ({"backbone": ListensToTheEnd}, "backbone 'listens-to-the-end'", FUTURE),
+    ],
+)
+def test_a_fault_is_refused_before_training_with_the_plugin_that_has_it(
+    plugins: dict[str, Any], plugin: str, problem: str
+) -> None:
+    with pytest.raises(ContractError) as refused:
+        begin(**plugins)
+    assert str(refused.value).startswith(plugin)
+    assert problem in str(refused.value)
+
+
+def test_a_conversion_coding_is_checked_before_its_ann_is_trained() -> None:
+    class Mixing(Wraps):
+        name = "mixing"
+
+        def change(self, values: Tensor, hidden: Hidden) -> Tensor:
+            return values - values.mean(1, keepdim=True)
+
+    registry = load_registry(third_parties=False)
+    with pytest.raises(ContractError, match="backbone 'mixing' mixes the samples"):
+        begin(coding=registry.get("coding", "rate-conversion"), backbone=Mixing, steps=8)
+
+
+class Waits(Behind):
+    """Sees the whole sequence, and says that it waits for it."""
+
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        gate = spikes.values.mean(0, keepdim=True)
+        return Signal(spikes.values * gate, spikes.steps, Kind.ANALOG, delay=spikes.delay + spikes.steps - 1)
+
+
+class LearntGain(Direct):
+    name = "learnt-gain"
+
+    def __init__(self, config: Any = None, *, steps: int) -> None:
+        super().__init__(config, steps=steps)
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def encode(self, x: Tensor) -> Signal:
+        return super().encode(self.gain * x)
+
+
+class RandomByNumPy(Rate):
+    name = "random-by-numpy"
+
+    def encode(self, x: Tensor) -> Signal:
+        draws = torch.from_numpy(np.random.rand(self.steps, *x.shape)).float()
+        return Signal((draws < x).float(), self.steps, Kind.BINARY)
+
+
+class Poisson(Rate):
+    """Draws as often as the input is strong, so that what a sample gets depends on those before it, by chance alone."""
+
+    name = "poisson"
+
+    def encode(self, x: Tensor) -> Signal:
+        return Signal(torch.poisson(x.expand(self.steps, *x.shape)), self.steps, Kind.COUNT)
+
+
+@pytest.mark.parametrize("coding", [gated(Waits), LearntGain, RandomByNumPy, Poisson])
+def test_delays_learnt_gains_and_random_codes_are_taken(coding: type) -> None:
+    judging = begin(coding=coding)
+    assert judging.epoch()["energy_nj"] > 0
+
+
+def test_nothing_is_left_behind(registry: Registry, data: SearchData) -> None:
+    """The generators of all libraries are as before, and nothing of the trained network has been used."""
+    candidate = from_flat({"task": "digits", "coding": "rate", "backbone": "convnet", "steps": 3}, registry)
+    batch = registry.task(candidate).prepare(data.validation.inputs[:128])
+    torch.manual_seed(3)
+    before = random_state()
+    refuse_unsound(candidate, registry, batch, (1, 8, 8), 10)
+    after = random_state()
+    assert torch.equal(before["torch"], after["torch"])
+    assert before["python"] == after["python"]
+    assert torch.equal(before["numpy"]["state"]["key"], after["numpy"]["state"]["key"])
+
+
+def test_the_check_costs_three_passes_of_six_samples(
+    registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    propagate = Network.propagate
+
+    def noted(network: Network, signal: Signal) -> Signal:
+        seen.append(signal.values.shape[1])
+        return propagate(network, signal)
+
+    monkeypatch.setattr(Network, "propagate", noted)
+    flat = {"task": "digits", "coding": "direct", "backbone": "mlp", "steps": 2, "training.epochs": 1}
+    judging = Judging(from_flat(flat, registry), registry=registry, data=data, energy_model=Horowitz45nm())
+    assert seen == [6] * 3
+    seen.clear()
+    judging.epoch()
+    assert sum(seen) > 50 * 3 * 6  # the check is less than 2 % even of the forward passes of one epoch
+
+
+@pytest.mark.parametrize("task", ["digits", "digits-generation", "diabetes"])
+def test_candidates_of_built_in_plugins_pass(registry: Registry, task: str) -> None:
+    import optuna
+
+    space = Space(registry, task)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    data = registry.get("task", task)().search_data(None, 1)
+    for _ in range(12):
+        candidate = space.suggest(study.ask())
+        batch = registry.task(candidate).prepare(data.validation.inputs[:32])
+        refuse_unsound(candidate, registry, batch, tuple(batch.shape[1:]), data.outputs)
+
+
+def test_fewer_than_six_samples_are_enough(registry: Registry) -> None:
+    candidate = from_flat({"task": "digits", "coding": "direct", "backbone": "mlp", "steps": 2}, registry)
+    refuse_unsound(candidate, registry, torch.rand(2, 1, 8, 8), (1, 8, 8), 10)
