@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Judging:
         processes: the processes that train the network together. The first one evaluates; the others call ``train``.
 
     Raises:
-        ContractError: when a plugin of the candidate does what would falsify its numbers; see ``refuse_unsound``.
+        ContractError: when the task's frames are of another T.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Judging:
                     f"task {self._task.name!r} gave {frames} frames per sample, but T is {candidate.steps}"
                 )
             shape = tuple(inner)
-        refuse_unsound(candidate, registry, self._measuring, shape, data.outputs)
+        self._refuse_unsound = partial(refuse_unsound, candidate, registry, self._measuring, shape, data.outputs)
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
         self._learner: Trainer | Converter
         if isinstance(self.network.coding, Conversion):
@@ -130,7 +131,14 @@ class Judging:
         return self.epochs_done >= self.candidate.training.schedule.epochs
 
     def train(self) -> float:
-        """Train as ``epoch`` does, without measuring, and return the mean training loss."""
+        """Train as ``epoch`` does, without measuring, and return the mean training loss.
+
+        Raises:
+            ContractError: before the first epoch, when a plugin does what would falsify the numbers of the candidate;
+                see ``refuse_unsound``.
+        """
+        if not self.epochs_done:
+            self._refuse_unsound()
         if isinstance(self._learner, Trainer):
             self.epochs_done += 1
             return self._learner.epoch()

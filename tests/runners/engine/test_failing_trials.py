@@ -36,6 +36,13 @@ class Endless(Coding):
     def decode_operations(self, output):
         return Operations(adds=float("inf"))
 
+class Remembers(Coding):
+    name = "remembers"
+    calls = 0
+    def encode(self, x):
+        self.calls += 1
+        return super().encode(x / self.calls)
+
 class Dies(Coding):
     name = "dies"
     def encode(self, x):
@@ -43,7 +50,7 @@ class Dies(Coding):
 
 @hookimpl
 def register_codings(register):
-    for coding in (Raises, NotANumber, Liar, Endless, Dies):
+    for coding in (Raises, NotANumber, Liar, Endless, Remembers, Dies):
         register(coding)
 """
 REASONS = {
@@ -51,6 +58,7 @@ REASONS = {
     "not-a-number": "loss is nan at epoch 1",
     "liar": "EdgeKindError: the edge into backbone.layers.1 is declared binary but carries ",
     "endless": "energy_nj is inf at epoch 1",
+    "remembers": "ContractError: coding 'remembers' keeps state between calls",
     "dies": "lost its worker",
 }
 
@@ -62,8 +70,8 @@ def test_failing_trials_say_why_and_the_search_goes_on(
     folder.mkdir()
     (folder / "failing.py").write_text(FAILING_PLUGINS)
     codings = "coding=direct," + ",".join(REASONS)
-    outcome, diary, trials = search_alone(codings, plugins_dir=(folder,), trials=14, sampler="random", seed=3)
-    assert sum(outcome.states.values()) == 14
+    outcome, diary, trials = search_alone(codings, plugins_dir=(folder,), trials=16, sampler="random", seed=3)
+    assert sum(outcome.states.values()) == 16
     assert {candidate.coding.name for candidate in diary.candidates.values()} == {"direct", *REASONS}
     for number, (state, reason, _, _) in diary.ends.items():
         coding = diary.candidates[number].coding.name

@@ -399,8 +399,12 @@ FREE = "nobody counts"
 def test_a_fault_is_refused_before_training_with_the_plugin_that_has_it(
     plugins: dict[str, Any], plugin: str, problem: str
 ) -> None:
+    judging = begin(**plugins)
+    before = [parameter.clone() for parameter in judging.network.parameters()]
     with pytest.raises(ContractError) as refused:
-        begin(**plugins)
+        judging.epoch()
+    assert judging.epochs_done == 0
+    assert all(map(torch.equal, before, judging.network.parameters()))
     assert str(refused.value).startswith(plugin)
     assert problem in str(refused.value)
 
@@ -414,7 +418,7 @@ def test_a_conversion_coding_is_checked_before_its_ann_is_trained() -> None:
 
     registry = load_registry(third_parties=False)
     with pytest.raises(ContractError, match="backbone 'mixing' mixes the samples"):
-        begin(coding=registry.get("coding", "rate-conversion"), backbone=Mixing, steps=8)
+        begin(coding=registry.get("coding", "rate-conversion"), backbone=Mixing, steps=8).epoch()
 
 
 class Waits(Behind):
@@ -485,10 +489,9 @@ def test_the_check_costs_three_passes_of_six_samples(
     monkeypatch.setattr(Network, "propagate", noted)
     flat = {"task": "digits", "coding": "direct", "backbone": "mlp", "steps": 2, "training.epochs": 1}
     judging = Judging(from_flat(flat, registry), registry=registry, data=data, energy_model=Horowitz45nm())
-    assert seen == [6] * 3
-    seen.clear()
     judging.epoch()
-    assert sum(seen) > 50 * 3 * 6  # the check is less than 2 % even of the forward passes of one epoch
+    assert seen[:3] == [6] * 3
+    assert sum(seen[3:]) > 50 * 3 * 6  # the check is less than 2 % even of the forward passes of one epoch
 
 
 @pytest.mark.parametrize("task", ["digits", "digits-generation", "diabetes"])
@@ -502,6 +505,23 @@ def test_candidates_of_built_in_plugins_pass(registry: Registry, task: str) -> N
         candidate = space.suggest(study.ask())
         batch = registry.task(candidate).prepare(data.validation.inputs[:32])
         refuse_unsound(candidate, registry, batch, tuple(batch.shape[1:]), data.outputs)
+
+
+def test_the_check_is_made_once(registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spikefront.runners.judging import judge
+
+    calls: list[object] = []
+    monkeypatch.setattr(judge, "refuse_unsound", lambda *arguments: calls.append(arguments))
+    flat = {"task": "digits", "coding": "direct", "backbone": "mlp", "steps": 2, "training.epochs": 3}
+    judging = Judging(from_flat(flat, registry), registry=registry, data=data, energy_model=Horowitz45nm())
+    judging.train()
+    state = judging.state()
+    judging.train()
+    assert len(calls) == 1
+    again = Judging(judging.candidate, registry=registry, data=data, energy_model=Horowitz45nm())
+    again.restore(state)
+    again.train()
+    assert len(calls) == 1, "a trial that goes on from a checkpoint was checked before"
 
 
 def test_fewer_than_six_samples_are_enough(registry: Registry) -> None:
