@@ -10,7 +10,7 @@ looked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -53,8 +53,9 @@ def probe(network: Network, x: Tensor, inputs: InputKind, seed: Callable[[int], 
     probed = _Probed(network, seed)
     buffers = {where: buffer.clone() for where, buffer in _buffers(network).items()}
     with torch.no_grad(), probed.recording():
-        code, drawn = probed.encode(x, watch=True)
-        first = probed.run(_at_every_step(code), watch=True)
+        with probed.work.watching():
+            code, drawn = probed.encode(x)
+            first = probed.run(_at_every_step(code))
         refuse_negative_delay(first)
         try:
             _run_beside_others(probed, x, inputs, first, code, drawn)
@@ -119,34 +120,27 @@ class _Probed:
         self.stages: list[Stage] = []
         self._coding = f"coding {network.coding.name!r}"
         self._backbone = f"backbone {network.backbone.name!r}"
-        self._work = UncountedWork(network)
+        self.work = UncountedWork(network)
         self._delay = 0
 
-    def encode(self, x: Tensor, *, watch: bool = False) -> tuple[Signal, Tensor]:
+    def encode(self, x: Tensor) -> tuple[Signal, Tensor]:
         """Begin a pass; return the coded input, and the state of the generator that tells how much was drawn."""
         self.stages = []
         self._seed(_SEED)
-        watching, inside = self._watch(watch, self._work.encoding(self._coding, self.network.coding))
-        with watching, inside:
+        with self.work.encoding(self._coding, self.network.coding):
             signal = self.network.encode(x)
         self._add(self._coding, signal)
         return signal, torch.get_rng_state()
 
-    def run(self, signal: Signal, *, watch: bool = False) -> list[Stage]:
+    def run(self, signal: Signal) -> list[Stage]:
         """Return the stages of the pass that ``encode`` began."""
         self._seed(_SEED + 1)
-        with self._watch(watch)[0]:
-            output = self.network.propagate(signal)
+        output = self.network.propagate(signal)
         self._add(self._backbone, output)
-        stated = self.network.coding.decode_operations(output)
-        watching, inside = self._watch(watch, self._work.decoding(self._coding, stated))
-        with watching, inside:
+        with self.work.decoding(self._coding, lambda: self.network.coding.decode_operations(output)):
             decoded = self.network.decode(output)
         self.stages.append(Stage(f"{self._coding}, which decodes,", decoded.unsqueeze(0), None))
         return self.stages
-
-    def _watch(self, watch: bool, inside: Any = None) -> tuple[Any, Any]:
-        return (self._work.watching(), inside or nullcontext()) if watch else (nullcontext(), nullcontext())
 
     @contextmanager
     def recording(self) -> Iterator[None]:

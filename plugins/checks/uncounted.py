@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -86,10 +86,11 @@ class UncountedWork(TorchDispatchMode):
         self._inside.pop()
 
     @contextmanager
-    def decoding(self, part: str, stated: Operations) -> Iterator[None]:
-        """Watch a ``decode``, whose products the operations that it states have to cover."""
+    def decoding(self, part: str, state: Callable[[], Operations]) -> Iterator[None]:
+        """Watch a ``decode``, whose products the operations that ``state`` returns have to cover."""
         scope = _Scope(part, Counted())
         self._inside.append(scope)
+        stated, scope.products = state(), 0.0  # what it takes to count is no work of the network
         yield
         self._inside.pop()
         if scope.products > stated.adds + stated.multiplies:
