@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Final, NoReturn
 
@@ -11,13 +12,20 @@ _OF_THE_STORE: Final = ("mlflow", "requests", "sqlalchemy")
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 failed, 2 usage."""
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 usage, 128 and its number for a signal."""
     from spikefront.commands.app import load_commands
+    from spikefront.runners.engine.interruption import Interrupted, exit_code, interruption
     from spikefront.searchspace.secrets import redact_logs
 
     redact_logs()
     try:
-        load_commands(sys.argv[1:])()
+        with interruption(then=signal.SIG_DFL) as signals:
+            try:
+                load_commands(sys.argv[1:])()
+            except SystemExit:
+                if signals.raised is not None:  # Typer makes an exit code of it
+                    raise signals.raised from None
+                raise
     except ValueError as error:
         from spikefront.searchspace.errors import UsageError
         from spikefront.searchspace.secrets import redact
@@ -26,9 +34,11 @@ def main() -> None:
             print(f"spikefront: {redact(error.on_command_line())}", file=sys.stderr)
             sys.exit(2)
         _fail(error)
-    except KeyboardInterrupt:  # before the first trial; a search that runs takes Ctrl-C itself
-        print("spikefront: interrupted", file=sys.stderr)
-        sys.exit(1)
+    except Interrupted as interrupted:  # a search that has begun ends cleanly instead
+        print(f"spikefront: {interrupted}", file=sys.stderr)
+        if interrupted.go_on:
+            print(interrupted.go_on)
+        sys.exit(exit_code(interrupted.number))
     except Exception as error:
         _fail(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 
 from spikefront.commands.app import add_command, with_arguments
+from spikefront.runners.engine.interruption import Interrupted, exit_code, interruption
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.secrets import has_hidden, redact_address, redacted_command
@@ -68,12 +70,17 @@ def run(given: dict[str, Any]) -> Search:
     from spikefront.runners.engine.memory.resume import resumed_settings
     from spikefront.runners.engine.study_file import read_settings
 
-    settings = read_settings(given) if given.get("resume") is None else resumed_settings(given)
-    store = Store(settings.tracking_uri, settings.experiment)
-    settings, outcome = _search(settings, store)
-    search = Search(store, str(settings.name), settings, outcome)
-    _keep_report(store, search.name, search.key)
-    return search
+    with interruption():
+        settings = read_settings(given) if given.get("resume") is None else resumed_settings(given)
+        store = Store(settings.tracking_uri, settings.experiment)
+        try:
+            settings, outcome = _search(settings, store)
+        except Interrupted as interrupted:
+            interrupted.go_on = f"go on: {_resume_command(settings)}" if settings.resume else ""
+            raise
+        search = Search(store, str(settings.name), settings, outcome)
+        _keep_report(store, search.name, search.key)
+        return search
 
 
 def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, SearchOutcome]:
@@ -172,6 +179,8 @@ def _print_outcome(search: Search) -> None:
         print(f"{lacks}; to write them: {resume}")
     if not outcome.finished:
         print(f"go on: {resume}")
+    if outcome.signal not in (0, signal.SIGINT):
+        sys.exit(exit_code(outcome.signal))
     if outcome.judged == 0 or outcome.reason.startswith("broken off") or outcome.missing:
         sys.exit(1)
 

@@ -7,6 +7,7 @@ one is installed: look at the listed place, run its tests, then write the new ve
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from ray._private import ray_constants, services
 from ray._private.node import Node
 from ray.air.execution._internal import RayActorManager
 from ray.job_config import JobConfig
+from ray.tune import tune
 
 START_VARIABLE: Final = "RAY_raylet_start_wait_time_s"
 START_S: Final = 180
@@ -71,6 +73,13 @@ PATCHES: Final = (
         "spikefront.runners.engine.compat",
         "start_ray_processes",
         "on a busy machine Ray's node may take longer to start than the 30 s that Ray waits for it",
+    ),
+    Patch(
+        "ray",
+        "2.60",
+        "spikefront.runners.engine.compat",
+        "_setup_signal_catching",
+        "the search handles the signals that end it; Tune's handlers would end it without a reason, and stay",
     ),
     Patch(
         "optuna",
@@ -176,3 +185,14 @@ def job_config() -> JobConfig:
     config = JobConfig()
     config._py_driver_sys_path = _StaysEmpty()
     return config
+
+
+@contextmanager
+def without_signals_of_tune() -> Iterator[None]:
+    """Keep Tune from handling signals."""
+    original = tune._setup_signal_catching
+    tune._setup_signal_catching = threading.Event
+    try:
+        yield
+    finally:
+        tune._setup_signal_catching = original

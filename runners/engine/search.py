@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from collections.abc import Iterable
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,7 +15,8 @@ import ray
 from ray import tune
 
 from spikefront.plugins import SearchData
-from spikefront.runners.engine.compat import lost_workers
+from spikefront.runners.engine.compat import lost_workers, without_signals_of_tune
+from spikefront.runners.engine.interruption import Interruption, interruption
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
@@ -52,6 +51,7 @@ class SearchOutcome:
         finished: whether all that was asked for was done.
         search_id: the search's own id, which no other search has.
         missing: what of the search's journal did not reach the store; a resume writes it.
+        signal: number of the signal that ended it early; 0 for none.
     """
 
     states: dict[State, int]
@@ -61,6 +61,7 @@ class SearchOutcome:
     finished: bool
     search_id: str = ""
     missing: tuple[str, ...] = ()
+    signal: int = 0
 
 
 class SearchRun:
@@ -97,8 +98,9 @@ class SearchRun:
             UsageError: before any trial starts, when another driver runs the search, or a node differs from this one.
         """
         self._started = time.monotonic()
-        with self.plan.claim() if claim is None else nullcontext():
-            self._start(data, callbacks, counting)
+        with interruption() as signals, self.plan.claim() if claim is None else nullcontext():
+            signals.hold()
+            self._start(data, callbacks, counting, signals)
             callbacks.search_started(self._info)
             try:
                 self._loop(data)
@@ -106,7 +108,13 @@ class SearchRun:
                 self._wind_up()
             return self._finish()
 
-    def _start(self, data: ray.ObjectRef[Any], callbacks: Callbacks, counting: CountingProcess | None) -> None:
+    def _start(
+        self,
+        data: ray.ObjectRef[Any],
+        callbacks: Callbacks,
+        counting: CountingProcess | None,
+        signals: Interruption,
+    ) -> None:
         """Open the study, and make all that decides about trials."""
         settings = self.settings
         check_cluster(settings)
@@ -121,7 +129,7 @@ class SearchRun:
         self._record.begin_with(first)
         self._begin_rules(seen)
         study = self._record.study
-        self._end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(study))
+        self._end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(study), signals)
         self._callbacks = callbacks
         self._searcher = StudySearcher(
             self._record,
@@ -131,6 +139,7 @@ class SearchRun:
             workers=settings.worker_count,
             weights=settings.weights.resolve(),
             end=self._end.end,
+            ending=lambda: self._end.reason if self._end.stop_all() else "",
             rules=self.plan.rules,
             cost=self._cost,
             target=settings.target_hypervolume,
@@ -175,6 +184,8 @@ class SearchRun:
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
         """Run trials on Ray Tune until the searcher has no more, or the search is to end."""
         self._searcher.end_if_reached()
+        if self._end.stop_all():
+            return
         tuner = tune.Tuner(
             tune.with_resources(trainable_for(self.settings, data), trial_resources(self.settings.gpus_per_trial)),
             tune_config=tune.TuneConfig(
@@ -196,12 +207,15 @@ class SearchRun:
         )
         pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(self.settings.worker_count)}  # or workers start one after another
         log = (self.settings.directory / "ray.log").open("a")  # what Ray writes about dead workers
-        with log, redirect_stdout(log), self._end.on_interrupt(), environment(pending), lost_workers():
+        with log, redirect_stdout(log), without_signals_of_tune(), environment(pending), lost_workers():
             tuner.fit()
 
     def _wind_up(self) -> None:
         """Record what is still in flight, and leave only the files that are needed."""
-        settings, reason = self.settings, self._end.reason
+        settings = self.settings
+        if self._searcher.unfinished:
+            self._end.stop_all()  # for its reason, where a signal ended it
+        reason = self._end.reason
         self._searcher.end_all("PRUNED" if reason else "FAIL", reason or "the search broke off")
         keep_weights_of(settings.weights, [trial.number for trial in self._record.front.members])
         _tidy_checkpoints(settings)
@@ -216,6 +230,7 @@ class SearchRun:
             time.monotonic() - self._started,
             finished=not self._end.reason or self._searcher.reached,
             search_id=self._info.id,
+            signal=self._end.signal,
         )
 
 
@@ -233,15 +248,22 @@ def trials_left(settings: SearchSettings, info: SearchInfo) -> int | None:
 
 
 class EndOfSearch(tune.Stopper):
-    """The end of a search by its time limit or by the first Ctrl-C; a second Ctrl-C kills it.
+    """The end of a search by its time limit, by a signal, or by what happened in it.
+
+    Args:
+        time_s: seconds until its time is up; None for no limit.
+        signals: what handles the signals that end it.
 
     Attributes:
         reason: why the search was ended early; empty while it was not.
+        signal: number of the signal that ended it; 0 for none.
     """
 
-    def __init__(self, time_s: float | None) -> None:
+    def __init__(self, time_s: float | None, signals: Interruption) -> None:
         self._deadline = math.inf if time_s is None else time.monotonic() + time_s
+        self._signals = signals
         self.reason = ""
+        self.signal = 0
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -255,27 +277,15 @@ class EndOfSearch(tune.Stopper):
         return self._deadline - time.monotonic()
 
     def stop_all(self) -> bool:
+        if not self.reason and self._signals.number:
+            self.reason, self.signal = self._signals.reason, self._signals.number
         if not self.reason and time.monotonic() >= self._deadline:
             self.reason = "time is up"
         return bool(self.reason)
 
-    @contextmanager
-    def on_interrupt(self) -> Iterator[None]:
-        """Take over Ctrl-C inside."""
-        before = signal.getsignal(signal.SIGINT)
-
-        def interrupt(number: int, frame: object) -> None:
-            self.reason = "interrupted"
-            signal.signal(signal.SIGINT, before)
-
-        if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
-            yield
-            return
-        signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle as empty: Tune's snapshot is unused."""
+        return {}
 
 
 def trainable_for(settings: SearchSettings, data: ray.ObjectRef[Any]) -> Any:

@@ -72,6 +72,7 @@ class StudySearcher(Searcher):
         rules: stop trials early; asked in this order.
         cost: predicts the time of trials, and learns from them; None for a search that is not aware of costs.
         target: hypervolume at which the search has reached its end; None for no such end.
+        ending: returns why the search is being ended; empty while it goes on.
 
     Attributes:
         states: number of trials that ended, by state.
@@ -89,6 +90,7 @@ class StudySearcher(Searcher):
         rules: Sequence[StoppingRule] = (),
         cost: CostModel | None = None,
         target: float | None = None,
+        ending: Callable[[], str] = str,
     ) -> None:
         super().__init__()
         self._record = record
@@ -102,12 +104,13 @@ class StudySearcher(Searcher):
         self._rules = list(rules)
         self._cost = cost
         self._target = target
+        self._ending = ending
         self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
         self._broken = False
         self._running: dict[str, _Running] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        if self._left <= 0 or self._broken:
+        if self._left <= 0 or self._broken or self._ending():
             return Searcher.FINISHED
         if len(self._running) >= self._workers:
             return None  # Tune asks again
@@ -188,9 +191,13 @@ class StudySearcher(Searcher):
             self._end(trial_id, "COMPLETE", "")
 
     def fail(self, trial_id: str, failure: Failure) -> None:
-        """Record a trial that failed after its last try."""
-        hang = hang_file(checkpoint_file(self._weights, self._running[trial_id].number))
-        self._end(trial_id, "FAIL", reason_of_hang(hang) or failure.reason, traceback=failure.traceback)
+        """Record a trial that failed after its last try, or that was ended with the search."""
+        running = self._running[trial_id]
+        hang = reason_of_hang(hang_file(checkpoint_file(self._weights, running.number)))
+        if not hang and (ending := self._ending()):
+            self._interrupt(trial_id, "PRUNED", ending)
+        else:
+            self._end(trial_id, "FAIL", hang or failure.reason, traceback=failure.traceback)
 
     def _break_off(self, error: JournalError) -> None:
         self._broken = True
@@ -204,8 +211,18 @@ class StudySearcher(Searcher):
 
     def end_all(self, state: State, reason: str) -> None:
         """Record trials that are still in flight, which Tune does not report; none stays running when a search ends."""
-        for trial_id, running in list(self._running.items()):
-            self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {running.budget}", again=True)
+        for trial_id in list(self._running):
+            self._interrupt(trial_id, state, reason)
+
+    def _interrupt(self, trial_id: str, state: State, reason: str) -> None:
+        """Record a trial that is evaluated again when the search is resumed."""
+        running = self._running[trial_id]
+        self._end(trial_id, state, f"{reason} at epoch {running.epoch} of {running.budget}", again=True)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there are trials in flight, or to be started."""
+        return bool(self._running) or (self._left > 0 and not self.reached)
 
     def _end(self, trial_id: str, state: State, reason: str, again: bool = False, traceback: str = "") -> None:
         running = self._running.pop(trial_id)

@@ -15,6 +15,7 @@ import ray
 
 from spikefront.runners.engine.compat import START_S, START_VARIABLE, job_config, on_loopback, patient_start
 from spikefront.runners.engine.import_path import named_folders
+from spikefront.runners.engine.interruption import kept_handler
 from spikefront.runners.engine.placing.authentication import prepare_token, warn_if_disabled
 from spikefront.runners.engine.placing.ray_folder import ray_folder
 from spikefront.runners.engine.placing.reaper import MARK
@@ -38,7 +39,6 @@ DRIVER_ENVIRONMENT: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; no CSV, JSON and TensorBoard files per trial
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a missing metric is one failed trial, not the end of the search
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # EndOfSearch handles Ctrl-C, and reports it
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshot is never read
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
@@ -159,6 +159,10 @@ class RaySession:
             "log_to_driver": False,
             "logging_level": logging.CRITICAL,
         }
+        with kept_handler():  # Ray's own would print a stack and end the process
+            self._connect(common)
+
+    def _connect(self, common: Mapping[str, Any]) -> None:
         if self._settings.address is not None:
             ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
             return
@@ -203,7 +207,8 @@ class RaySession:
 
     def __exit__(self, *exception: object) -> None:
         self._started.exception()  # wait for a start that is under way
-        ray.shutdown()
+        with kept_handler():
+            ray.shutdown()
         # last: Ray's processes are tied to the thread that started them, and would be killed with it
         self._executor.shutdown()
         self._contexts.close()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -61,9 +62,13 @@ def test_session_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # the user's own
     environment_before, stdout = dict(os.environ), sys.stdout
     levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    came: list[int] = []
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     with RaySession(SearchSettings("digits", name="s", folder=tmp_path, workers=1)) as session:
         session.wait()
         assert ray.is_initialized()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert came == [signal.SIGTERM]
         assert (DRIVER_ENVIRONMENT | WORKER_ENVIRONMENT).items() <= os.environ.items()
         folder = session._folder
         assert list(folder.glob("session_*/sockets/raylet"))
@@ -72,6 +77,9 @@ def test_session_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytes
     assert dict(os.environ) == environment_before
     assert {name: logging.getLogger(name).level for name in LOGGERS} == levels
     assert sys.stdout is stdout
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert came == [signal.SIGTERM] * 2
+    signal.signal(signal.SIGTERM, handler)
 
 
 def test_address_that_is_none_is_refused_before_ray_starts(tmp_path: Path) -> None:
