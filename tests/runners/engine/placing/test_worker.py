@@ -140,7 +140,7 @@ def test_a_trial_whose_weights_can_not_be_written_is_evaluated_all_the_same(
     assert FAILURE not in last
     assert (last["done"], last["epoch"]) == (True, 4)
     assert last["metrics"]["quality"] > 0
-    assert last[UNKEPT] == "OSError: [Errno 28] No space left on device"
+    assert last[UNKEPT].startswith("OSError: [Errno 28] No space left on device")
     assert list((folder.parent / "weights").iterdir()) == []
 
 
