@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
-from typing import Final, NoReturn
+from contextlib import suppress
+from typing import Any, Final, NoReturn, TextIO, cast
 
 _OF_THE_STORE: Final = ("mlflow", "requests", "sqlalchemy")
 """Packages whose errors, where nothing else handles them, come from an MLflow that went away."""
+_OF_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
 def main() -> None:
@@ -17,6 +20,7 @@ def main() -> None:
     from spikefront.runners.engine.interruption import Interrupted, exit_code, interruption
     from spikefront.searchspace.secrets import redact_logs
 
+    _open_streams()
     redact_logs()
     try:
         with interruption(then=signal.SIG_DFL) as signals:
@@ -41,6 +45,8 @@ def main() -> None:
         sys.exit(exit_code(interrupted.number))
     except Exception as error:
         _fail(error)
+    finally:
+        _flush()
 
 
 def _fail(error: Exception) -> NoReturn:
@@ -49,12 +55,56 @@ def _fail(error: Exception) -> NoReturn:
 
     from spikefront.searchspace.secrets import redact
 
-    if type(error).__module__.partition(".")[0] in _OF_THE_STORE:
+    if isinstance(error, OSError) and error.errno in _OF_OUTPUT and error.filename is None:
+        print(f"spikefront: the output can't be written: {error.strerror}", file=sys.stderr)
+    elif type(error).__module__.partition(".")[0] in _OF_THE_STORE:
         reason = " ".join(str(error).split())[:300]
         print(f"spikefront: MLflow failed: {redact(reason)}; give the command again when it answers", file=sys.stderr)
     else:
         sys.stderr.write(redact(traceback.format_exc()))
     sys.exit(1)
+
+
+def _open_streams() -> None:
+    """Open what a caller closed of stdin, stdout and stderr, or the next file would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 it stays open
+    sys.stderr = cast("TextIO", _Stderr(sys.stderr))
+
+
+class _Stderr:
+    """Stderr whose reader may go away, or whose disk be full: what can't be written is dropped, and ends nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _flush() -> None:
+    """Flush what is printed; where nobody reads it any more, Python would say so at its end, and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import inspect
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
@@ -172,13 +172,15 @@ def _print_outcome(search: Search) -> None:
         if name in settings.given:
             command += [OPTIONS[name].flag, getattr(settings, name)]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
-    print(f"{search.name}: {outcome.reason}; {ended}\nfront: {redacted_command(command)}")
+    lines = [f"{search.name}: {outcome.reason}; {ended}", f"front: {redacted_command(command)}"]
     resume = _resume_command(settings)
     if outcome.missing:
         lacks = f"MLflow lacks {len(outcome.missing)} records of this search, which its journal has"
-        print(f"{lacks}; to write them: {resume}")
+        lines.append(f"{lacks}; to write them: {resume}")
     if not outcome.finished:
-        print(f"go on: {resume}")
+        lines.append(f"go on: {resume}")
+    with suppress(OSError, ValueError):  # whoever read them is gone; the exit code is that of the search
+        print(*lines, sep="\n", flush=True)
     if outcome.signal not in (0, signal.SIGINT):
         sys.exit(exit_code(outcome.signal))
     if outcome.judged == 0 or outcome.reason.startswith("broken off") or outcome.missing:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from spikefront.results.plot import heading
+from spikefront.results.store.schema import ERROR_FILE
 from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
 from spikefront.searchspace.front import spread
 from spikefront.searchspace.units import format_duration
@@ -79,7 +80,7 @@ class LiveView(Callbacks):
         """Show the innermost frames, where that was asked for."""
         if self._verbose:
             lines = traceback.rstrip().splitlines()
-            more = [f"  ... {len(lines) - _LINES} lines more in error.txt"] if len(lines) > _LINES else []
+            more = [f"  ... {len(lines) - _LINES} lines more in {ERROR_FILE}"] if len(lines) > _LINES else []
             self._print("\n".join([f"trial {number} failed:", *more, *(f"  {line}" for line in lines[-_LINES:])]))
 
     def trial_ended(

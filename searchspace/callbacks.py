@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from spikefront.searchspace.candidate import Candidate
 from spikefront.searchspace.trial import SearchInfo, State
+
+_log = logging.getLogger(__name__)
 
 
 class Callbacks:
@@ -50,34 +52,38 @@ class Callbacks:
 
 
 class CallbackList(Callbacks):
-    """Several callbacks, called in order. At the end of the search all of them are called, even if one raises."""
+    """Several callbacks, called in order. One that raises costs a warning, once, and never the search."""
 
     def __init__(self, *callbacks: Callbacks) -> None:
         self._callbacks = callbacks
+        self._warned: set[int] = set()
 
     def search_started(self, search: SearchInfo) -> None:
-        for callback in self._callbacks:
-            callback.search_started(search)
+        self._call(lambda callback: callback.search_started(search))
 
     def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
-        for callback in self._callbacks:
-            callback.trial_started(number, candidate, retry_of)
+        self._call(lambda callback: callback.trial_started(number, candidate, retry_of))
 
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        for callback in self._callbacks:
-            callback.epoch_ended(number, epoch, metrics)
+        self._call(lambda callback: callback.epoch_ended(number, epoch, metrics))
 
     def trial_raised(self, number: int, traceback: str) -> None:
-        for callback in self._callbacks:
-            callback.trial_raised(number, traceback)
+        self._call(lambda callback: callback.trial_raised(number, traceback))
 
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
-        for callback in self._callbacks:
-            callback.trial_ended(number, state, reason, metrics, weights)
+        self._call(lambda callback: callback.trial_ended(number, state, reason, metrics, weights))
 
     def search_ended(self, reason: str) -> None:
-        with ExitStack() as stack:
-            for callback in reversed(self._callbacks):
-                stack.callback(callback.search_ended, reason)
+        self._call(lambda callback: callback.search_ended(reason))
+
+    def _call(self, event: Callable[[Callbacks], None]) -> None:
+        for index, callback in enumerate(self._callbacks):
+            try:
+                event(callback)
+            except Exception as error:
+                if index not in self._warned:
+                    self._warned.add(index)
+                    name, kind = type(callback).__name__, type(error).__name__
+                    _log.warning("%s raised %s: %s; the search goes on", name, kind, error)

@@ -151,7 +151,7 @@ def test_stdout_holds_the_outcome_and_stderr_a_line_for_each_trial(searched: Sea
     )
     progress = searched.err.splitlines()
     assert sorted(line.split()[1] for line in progress if re.match(r"trial \d", line)) == list("01234")
-    assert len([line for line in progress if "failed (RuntimeError: no spikes today)" in line]) == failed
+    assert len([line for line in progress if "failed (RuntimeError: no spikes today (raises.py:9))" in line]) == failed
     assert "Traceback" not in searched.err
 
 
@@ -279,7 +279,7 @@ def test_ctrl_c_ends_a_search_cleanly_and_says_how_to_see_what_it_found(tmp_path
             start_new_session=True,  # a process group of its own, which Ctrl-C in a terminal would reach as a whole
         )
     try:
-        wait_for(tmp_path / "err", "failed (RuntimeError: no spikes today)", process)
+        wait_for(tmp_path / "err", "failed (RuntimeError: no spikes today (raises.py:", process)
         pressed = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         out, _ = process.communicate(timeout=ENDS_WITHIN_S)

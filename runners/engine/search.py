@@ -33,7 +33,7 @@ from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
 from spikefront.runners.engine.proposing.start import first_answers
 from spikefront.runners.engine.settings import SearchSettings, TellStopped
-from spikefront.searchspace import Callbacks, SearchInfo, State, Trial, from_flat
+from spikefront.searchspace import CallbackList, Callbacks, SearchInfo, State, Trial, from_flat
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which is never read
@@ -90,7 +90,7 @@ class SearchRun:
 
         Args:
             data: the task's splits, as ``share`` put them into Ray's object store.
-            callbacks: called at every event.
+            callbacks: called at every event; one that raises costs a warning.
             counting: counts what candidates cost, for a search that is ``cost_aware``; None for one that is not.
             claim: the search's folder, which stays held; None to claim it here, until the search has ended.
 
@@ -98,6 +98,7 @@ class SearchRun:
             UsageError: before any trial starts, when another driver runs the search, or a node differs from this one.
         """
         self._started = time.monotonic()
+        callbacks = CallbackList(callbacks)  # none of them may end the search
         with interruption() as signals, self.plan.claim() if claim is None else nullcontext():
             signals.hold()
             self._start(data, callbacks, counting, signals)
