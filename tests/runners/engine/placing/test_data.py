@@ -122,6 +122,7 @@ def test_processes_of_a_node_read_the_same_memory(registry: Registry) -> None:
     assert ray.get([is_shared.remote(reference) for _ in range(2)]) == [True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_data_are_those_of_the_candidates_own_steps_and_settings(registry: Registry, tmp_path: Path) -> None:
     """The driver reads the default's, T = 4; below and above it a candidate is evaluated as ``judge`` does."""
