@@ -141,8 +141,8 @@ def test_credentials_are_hidden() -> None:
     assert redact("see https://me:secret@host/x and http://host") == "see https://***@host/x and http://host"
 
 
-QUICK = ["pct%20 dir?a=b", "ümlaut;p%c&d#e"]
-SPECIAL = ["pct%20dir", "p%c", "ask?dir", "hash#dir", "bl ank", "ümlaut", "semi;colon", "a=b&c"]
+QUICK = ["pct%20dir", "ask?dir"]
+SPECIAL = ["p%c", "hash#dir", "bl ank", "ümlaut", "semi;colon", "a=b&c"]
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SPECIAL)])
