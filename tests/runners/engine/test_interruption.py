@@ -22,11 +22,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[dict[int, Any]]:
-    """Check that each test leaves the handlers that it found."""
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    """Check that each test leaves the handlers that it found, which are those of a new process."""
+    found: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    before: dict[int, Any] = {number: signal.SIG_DFL for number in SIGNALS} | {
+        signal.SIGINT: signal.default_int_handler
+    }
+    for number, handler in before.items():
+        signal.signal(number, handler)
     yield before
     after = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in before.items():
+    for number, handler in found.items():
         signal.signal(number, handler)
     assert after == before
 
