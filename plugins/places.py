@@ -13,6 +13,7 @@ from typing import Final
 _OURS: Final = os.path.join(Path(__file__).parent.parent, "")
 _LIBRARY: Final = os.path.join(sysconfig.get_path("stdlib"), "")
 _LONGEST: Final = 16_000
+_KEPT: Final = "_spikefront_place"
 
 
 def place_of(error: BaseException, *, users: bool = False) -> str:
@@ -25,6 +26,9 @@ def place_of(error: BaseException, *, users: bool = False) -> str:
         error: the exception.
         users: whether only lines of plugins count, and the place is empty without one.
     """
+    kept = str(getattr(error, _KEPT, ""))
+    if kept and not users:
+        return kept
     if isinstance(error, SyntaxError) and error.filename:
         return f"{os.path.basename(error.filename)}:{error.lineno}"
     frames = [
@@ -38,6 +42,11 @@ def place_of(error: BaseException, *, users: bool = False) -> str:
             if file.startswith(_OURS) if ours else _is_users(file, module, packages):
                 return f"{os.path.basename(file)}:{line}"
     return f"{os.path.basename(frames[0][0])}:{frames[0][1]}" if frames and not users else ""
+
+
+def keep_place(error: BaseException) -> None:
+    """Keep the place of an exception with it, as its traceback is not pickled."""
+    setattr(error, _KEPT, place_of(error))
 
 
 def _is_users(file: str, module: str, packages: set[str]) -> bool:

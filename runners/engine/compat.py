@@ -20,6 +20,8 @@ from ray._private.node import Node
 from ray.air.execution._internal import RayActorManager
 from ray.job_config import JobConfig
 from ray.tune import tune
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 
 START_VARIABLE: Final = "RAY_raylet_start_wait_time_s"
 START_S: Final = 180
@@ -52,6 +54,13 @@ PATCHES: Final = (
         "spikefront.runners.engine.compat",
         "_actor_task_failed",
         "a worker that Ray kills for its memory costs one trial, not the search",
+    ),
+    Patch(
+        "ray",
+        "2.60",
+        "spikefront.runners.engine.compat",
+        "_trial_task_failure",
+        "a trial given to a worker that was lost between two trials is given to another; Tune would fail it",
     ),
     Patch(
         "ray",
@@ -121,19 +130,29 @@ PATCHES: Final = (
 
 @contextmanager
 def lost_workers() -> Iterator[None]:
-    """Make Tune treat a worker that Ray killed for its memory as a lost one; otherwise it ends the search."""
-    original = RayActorManager._actor_task_failed
+    """Make Tune treat a worker that Ray killed for its memory, or that was lost between trials, as any lost one."""
+    task_failed, trial_failed = RayActorManager._actor_task_failed, TuneController._trial_task_failure
 
     def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
         killed = isinstance(exception, ray.exceptions.OutOfMemoryError)
         lost = ray.exceptions.RayActorError(error_msg=str(exception)) if killed else exception
-        original(self, tracked_actor_task, lost)
+        task_failed(self, tracked_actor_task, lost)
+
+    def failed_in_reset(self: TuneController, trial: Trial, exception: Any) -> None:
+        if trial not in self._resetting_trials or not isinstance(exception, ray.exceptions.RayActorError):
+            trial_failed(self, trial, exception)
+        elif trial.status == Trial.RUNNING:  # the loss of the worker; Tune has set this status for it
+            self._try_recover(trial, exception)  # without counting it, as no work of the trial was lost
+        else:  # the loss of the same worker's task, which Tune takes for a failure of the recovered trial
+            self._resetting_trials.discard(trial)
 
     RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
+    TuneController._trial_task_failure = failed_in_reset  # type: ignore[method-assign]
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = original  # type: ignore[method-assign]
+        RayActorManager._actor_task_failed = task_failed  # type: ignore[method-assign]
+        TuneController._trial_task_failure = trial_failed  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from spikefront.plugins import EnergyModel, Registry, load_registry
+from spikefront.plugins.places import keep_place
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.judging.distributed import Processes
 from spikefront.runners.judging.judge import Judging
@@ -61,6 +62,16 @@ class GroupConfig:
     energy_model: str
 
 
+@contextmanager
+def _placed() -> Iterator[None]:
+    """Keep the places of exceptions, which go to another process without their tracebacks."""
+    try:
+        yield
+    except Exception as error:
+        keep_place(error)
+        raise
+
+
 class RankWorker:
     """Actor with one of the ranks from 1; it trains and measures nothing. Rank 0 is the trial's own worker."""
 
@@ -72,10 +83,12 @@ class RankWorker:
         self._energy_model: EnergyModel = self._registry.get("energy", config.energy_model)()
         self._judging: Judging | None = None
 
+    @_placed()
     def join(self, host: str, port: int) -> None:
         """Join the process group whose first process listens there."""
         _join(TCPStore(host, port, self._processes.size, is_master=False), self._processes)
 
+    @_placed()
     def start(self, flat: Mapping[str, Any]) -> None:
         """Build the network of a candidate, in place of the one before."""
         self._judging = None  # frees its memory first
@@ -89,16 +102,19 @@ class RankWorker:
             processes=self._processes,
         )
 
+    @_placed()
     def train(self) -> None:
         """Take part in an epoch."""
         assert self._judging is not None
         self._judging.train()
 
+    @_placed()
     def random_state(self) -> Any:
         """Return the state of this process's random generators, the only state that it does not share with rank 0."""
         assert self._judging is not None
         return self._judging.state().get("random")
 
+    @_placed()
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from the state of rank 0, with the random generators of this process."""
         assert self._judging is not None
@@ -159,7 +175,8 @@ class ProcessGroup:
             return list(ray.get(self._start(method, *arguments)))
         except Exception as error:
             self.shutdown()
-            raise _cause(error) from None
+            cause = _cause(error)
+            raise cause from cause.__cause__
 
     @contextmanager
     def concurrently(self, method: str, *arguments: Any) -> Iterator[None]:
@@ -174,11 +191,13 @@ class ProcessGroup:
         watch.start()
         try:
             yield
-        except Exception as error:
+        except Exception:
             watch.join(GRACE_S)  # the loss of another process may be known only now
             own = not failures
             self.shutdown()
-            raise error if own else failures[0] from None
+            if own:
+                raise
+            raise failures[0] from failures[0].__cause__
         watch.join()
         if failures:
             raise failures[0]
@@ -206,9 +225,12 @@ class ProcessGroup:
 
 
 def _cause(error: Exception) -> Exception:
-    """Return the exception of the other process, without Ray's wrapper."""
+    """Return the exception of the other process; its traceback there follows from its cause, Ray's wrapper."""
     cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, Exception) else error
+    if not isinstance(cause, Exception):
+        return error
+    cause.__cause__ = error
+    return cause
 
 
 class ParallelJudging(Judging):

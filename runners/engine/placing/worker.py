@@ -133,17 +133,18 @@ class CandidateTrainable(tune.Trainable):
         path = checkpoint_file(self._settings.weights, self._number)
         self._checkpoint, hang = Checkpoint(path, config["candidate"]), hang_file(path)
         self._watchdog = Watchdog(hang)
+        self._flat: Mapping[str, Any] = config["candidate"]
         self._judging, self._failure, self._done = None, None, False
         hung = reason_of_hang(hang)
         if hung is not None:  # the worker before this one did; the same candidate would hang again
             self._failure = Failure(hung)
-            return
-        try:
-            with self._limit("the candidate was not built"):
-                self._judging = self._resumed(config["candidate"])
-        except Exception as error:  # a plugin may raise anything; the search goes on
-            self._failure = Failure.of(error)
+
+    def _build(self) -> Judging:
+        """Build the candidate: in the first step, as Tune starts no trial again whose worker is lost while reset."""
+        with self._limit("the candidate was not built"):
+            judging = self._resumed(self._flat)
         self._saved = time.monotonic()
+        return judging
 
     def _resumed(self, flat: Mapping[str, Any]) -> Judging:
         """Return a judging that goes on from the checkpoint; a new one where there is none."""
@@ -176,12 +177,13 @@ class CandidateTrainable(tune.Trainable):
         return result
 
     def _epoch(self) -> dict[str, Any]:
-        if self._judging is None:
-            assert self._failure is not None
+        if self._failure is not None:
             return _report(self._failure)
         try:
+            if self._judging is None:
+                self._judging = self._build()
             metrics = self._timed_epoch(self._judging)
-        except Exception as error:  # see above
+        except Exception as error:  # a plugin may raise anything; the search goes on
             return _report(Failure.of(error))
         bad = [name for name in ("quality", "energy_nj", "loss") if not np.isfinite(metrics[name])]
         if bad:

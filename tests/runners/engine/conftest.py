@@ -67,10 +67,10 @@ class Diary(Callbacks):
         self.reason = reason
 
 
-def search_inside(settings: SearchSettings) -> Searched:
+def search_inside(settings: SearchSettings, diary: Diary | None = None) -> Searched:
     """Search inside a Ray session that has started."""
     plan = SearchPlan(settings, load_registry(settings.plugin_folders, third_parties=False))
-    diary = Diary()
+    diary = diary or Diary()
     outcome = SearchRun(plan).execute(share(plan.read_data(), type(plan.task)), diary)
     assert diary.faults == []
     storage = JournalStorage(JournalFileBackend(str(settings.journal)))
@@ -107,10 +107,10 @@ def search(ray_of_two: None, quick_settings: Callable[..., SearchSettings]) -> C
 def search_alone(quick_settings: Callable[..., SearchSettings]) -> Callable[..., Searched]:
     """Search really, in a Ray session of its own."""
 
-    def run(*narrow: str, **more: Any) -> Searched:
+    def run(*narrow: str, diary: Diary | None = None, **more: Any) -> Searched:
         settings = quick_settings(*narrow, **more)
         with RaySession(settings) as session:
             session.wait()
-            return search_inside(settings)
+            return search_inside(settings, diary)
 
     return run

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from tests.runners.engine.conftest import Diary
+
+from spikefront.searchspace import State
 
 Search = Callable[..., Any]
 
@@ -86,3 +91,54 @@ def test_failing_trials_say_why_and_the_search_goes_on(
         assert bool(diary.tracebacks.get(number)) == (coding in ("raises", "liar", "remembers", "dies")), coding
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.FAIL}
     assert capsys.readouterr().out == ""  # stdout is for results, whatever Ray has to say about dead workers
+
+
+LOST_PLUGINS = """
+import os
+from pathlib import Path
+from spikefront.plugins import Coding, hookimpl
+
+class Lost(Coding):
+    name = "lost"
+    def encode(self, x):
+        Path(__file__).with_name("pid").write_text(str(os.getpid()))
+        trials = Path(__file__).with_name("third")
+        if trials.exists():
+            trials.unlink()
+            os._exit(1)
+        return super().encode(x)
+
+@hookimpl
+def register_codings(register):
+    register(Lost)
+"""
+
+
+class Killer(Diary):
+    """Kills the idle worker after the first trial, and lets the third end its worker while it is built."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def trial_ended(
+        self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
+    ) -> None:
+        super().trial_ended(number, state, reason, metrics, weights)
+        if len(self.ends) == 1:
+            os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
+        if len(self.ends) == 2:
+            (self.folder / "third").touch()
+
+
+@pytest.mark.slow
+def test_a_trial_whose_worker_is_lost_before_its_first_epoch_is_evaluated(tmp_path: Path, search_alone: Search) -> None:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "losing.py").write_text(LOST_PLUGINS)
+    outcome, diary, _ = search_alone(
+        "coding=lost", plugins_dir=(folder,), trials=4, workers=1, sampler="random", diary=Killer(folder)
+    )
+    assert [(state, reason) for state, reason, _, _ in diary.ends.values()] == [("COMPLETE", "")] * 4
+    assert outcome.states == {"COMPLETE": 4}
+    assert not (folder / "third").exists()
