@@ -134,7 +134,7 @@ def measure(workers: int, epoch_s: float, window_s: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         started = Path(folder) / "started"
         started.mkdir()
-        search.trainable_for = lambda settings, data: sleeper(epoch_s, workers, started)
+        search.trainable_for = lambda plan, data: sleeper(epoch_s, workers, started)
         settings = SearchSettings("digits", name="bench", folder=folder, trials=100_000, workers=workers, epochs=EPOCHS)
         plan = SearchPlan(settings, load_registry(third_parties=False))
         os.chdir(folder)

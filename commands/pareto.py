@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from spikefront.commands.app import command
 from spikefront.commands.options import Experiment, SearchName, TrackingUri
-from spikefront.commands.printing import print_rows
+from spikefront.commands.printing import Format, print_rows
 from spikefront.searchspace.options import Option, energy, many, number, switch, text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+def _print(front: pd.DataFrame, format_: Format) -> None:
+    print_rows(front, format_)
+    if front.empty:
+        print(front.attrs["empty"], file=sys.stderr)
+
+
 @command(
-    print_rows,
+    _print,
     about="Print the front of a search.",
     example="pareto digits-1 --min-quality 0.95 --max-energy 200nJ --format csv",
     formats=True,

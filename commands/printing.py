@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.secrets import redact
 from spikefront.searchspace.units import format_energy
 
@@ -60,6 +61,8 @@ def print_table(frame: pandas.DataFrame) -> None:
     title = f"front of {searches[0]}" if len(searches) == 1 else None
     if title and "quality" in frame.attrs:
         title += f"; quality is {frame.attrs['quality']}"
+    if title and frame.attrs.get("energy_model", DEFAULT_ENERGY_MODEL) != DEFAULT_ENERGY_MODEL:
+        title += f"; energy by {frame.attrs['energy_model']}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title, title_justify="left")
     columns = [name for name in frame.columns if name not in _LEFT_OUT]
     for name in columns:

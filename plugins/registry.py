@@ -23,7 +23,7 @@ from typing import Any, Final
 import pluggy
 
 from spikefront.plugins import hookspecs
-from spikefront.plugins.contracts import Coding, Task
+from spikefront.plugins.contracts import Coding, EnergyModel, Task
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.places import place_of, traceback_of
 from spikefront.plugins.registration import checked, refuse_relations
@@ -40,6 +40,7 @@ from spikefront.searchspace import (
     check,
     fields_of,
 )
+from spikefront.searchspace.configured import name_of, read_config
 from spikefront.searchspace.declarations import optunas_warnings
 from spikefront.searchspace.objectives import OBJECTIVES
 
@@ -106,6 +107,16 @@ class Registry:
         """Return the task of a candidate, with its settings."""
         task: Task = self.get("task", candidate.task.name)(candidate.task.config)
         return task
+
+    def energy_model(self, text: str) -> EnergyModel:
+        """Return an energy model by its name, or with its settings: ``chip-table(node=14nm)``.
+
+        Raises:
+            UnknownName: when there is none of that name, or it has no such setting.
+            UsageError: when it failed to load, or a setting is outside its range.
+        """
+        plugin: type[EnergyModel] = self.get("energy", name_of(text))
+        return plugin(read_config(text, plugin.Config)) if "(" in text else plugin()
 
     @property
     def objectives(self) -> Mapping[str, Objective]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spikefront.results.plot import look, quality_label
 from spikefront.results.searches import StoredSearch
 from spikefront.results.store.connection import Store
+from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.front import Front, Losses, volume
 from spikefront.searchspace.objectives import ENERGY, Objective
@@ -244,14 +245,15 @@ class _Setting:
 
 
 def _setting(search: StoredSearch, trials: Sequence[Trial]) -> _Setting:
-    found = _Setting({search.options.get("energy_model", "")} - {""})
+    model = search.energy_model if "energy_model" in search.options else ""
+    found = _Setting({model} - {""})
     found.split.add(f"data folder {search.options['data_dir']}" if "data_dir" in search.options else "")
     for trial in trials:
         subset = trial.candidate.get("training.subset", 0)
         found.split.add(f"training subset of {subset}" if subset != 0 else "")
         for kind, value in trial.versions.items():
             name, _, version = value.partition(" ")
-            if kind == "energy":
+            if kind == "energy" and name != name_of(model):
                 found.energy.add(name)
             found.versions.setdefault(f"{kind} {name}", set()).add(version)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,7 @@ COLUMNS: Final = (
 )
 """Columns of ``pareto``; the metrics of further objectives follow."""
 
+_ENDED: Final = {"COMPLETE": "judged", "FAIL": "failed", "PRUNED": "stopped early", "RUNNING": "open"}
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -118,7 +120,8 @@ def pareto(
     Returns:
         One row for each member, with ``COLUMNS`` and the metrics of further objectives, in the given order; grouped by
         coding with ``per_coding``. Missing numbers are NaN. ``attrs["quality"]`` has the task's own name for quality,
-        and states where less is better.
+        and states where less is better; ``attrs["energy_model"]`` the energy model with its settings, and
+        ``attrs["empty"]`` why there is no row.
 
     Raises:
         UnknownName: when there is no search of that name, no trial in it has one of the codings, or no such metric.
@@ -135,7 +138,10 @@ def pareto(
         if trials or search is not None:
             break
     else:
-        return _table(found, [])
+        frame = _table(found, [])
+        frame.attrs["empty"] = f"no search in {store.shown} has a front: none has a trial judged at full budget"
+        return frame
+    members = len(trials)
     quality = found.objectives[0]
     if min_quality is not None:
         conditions.append(Condition("quality", ">=" if quality.maximize else "<=", min_quality))
@@ -152,7 +158,19 @@ def pareto(
     trials = sorted(trials, key=lambda trial: (trial.coding if per_coding else "", *_rank(trial, axis)))
     frame = _table(found, trials)
     frame.attrs["quality"] = found.quality + ("" if quality.maximize else ", less is better")
+    frame.attrs["energy_model"] = found.energy_model
+    if frame.empty:
+        frame.attrs["empty"] = _why_empty(found, members)
     return frame
+
+
+def _why_empty(search: StoredSearch, members: int) -> str:
+    """Return why nothing of a front is shown."""
+    if members:
+        return f"the filters leave none of the {members} members of the front of {search.name}"
+    states = Counter(trial.state for trial in search.trials)
+    ended = ", ".join(f"{number} {_ENDED.get(state, state)}" for state, number in sorted(states.items()))
+    return f"search {search.name} has no front: no trial was judged at full budget ({ended or 'it has no trials'})"
 
 
 def _front(search: StoredSearch) -> list[Trial]:

@@ -27,6 +27,7 @@ from spikefront.results.store.reading import (
     trial_runs,
 )
 from spikefront.searchspace.candidate import JOINT_FAMILIES
+from spikefront.searchspace.configured import name_of, write_configured
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
@@ -94,8 +95,11 @@ class StoredSearch:
 
     @property
     def energy_model(self) -> str:
-        """Name of its energy model."""
-        return self.options.get("energy_model", DEFAULT_ENERGY_MODEL)
+        """Name of its energy model, with the settings that it had: ``chip-table(node=14nm)``."""
+        name = self.options.get("energy_model", DEFAULT_ENERGY_MODEL)
+        prefix = f"energy.{name}."
+        settings = {key.removeprefix(prefix): value for key, value in self.options.items() if key.startswith(prefix)}
+        return write_configured(name, settings)
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -184,7 +188,7 @@ class StoredSearch:
                 for kind, value in trial.versions.items()
                 if kind in JOINT_FAMILIES
             },
-            energy_model=priced or self.energy_model,
+            energy_model=self.energy_model if priced in ("", name_of(self.energy_model)) else priced,
             commit=self.artifact(schema.ENVIRONMENT_FILE).get("git_commit") or "",
             confirmed=self._confirmed(run),
         )
@@ -250,7 +254,7 @@ class Member:
         trial: its trial, with typed candidate, validation metrics and run id.
         weights: file with its trained weights.
         plugins: versions of the plugins that it was trained with, by ``kind.name``.
-        energy_model: name of the energy model.
+        energy_model: name of the energy model, with its settings.
         commit: git commit that the search ran from; empty outside of a repository.
         confirmed: its quality on the test split; None before it was measured with at least two seeds.
     """

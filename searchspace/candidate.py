@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Protocol
 
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
 from spikefront.searchspace.errors import UnknownName, UsageError
-from spikefront.searchspace.fields import PINNED, When, build, existing, fields_of, settled
+from spikefront.searchspace.fields import PINNED, When, build, fields_of, settings_of, settled
 
 JOINT_FAMILIES: Final = ("task", "coding", "neuron", "backbone")
 """Families of plugins that must go together to be one network."""
@@ -55,7 +55,7 @@ class Part:
 
     def existing(self) -> dict[str, Value]:
         """Return the hyperparameters that exist, by field."""
-        return _existing(self.config)
+        return settings_of(self.config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Candidate:
             part = _part(self, family)
             flat[family] = part.name
             flat |= {f"{family}.{part.name}.{name}": value for name, value in part.existing().items()}
-        flat |= {f"training.{name}": value for name, value in _existing(self.training.schedule).items()}
+        flat |= {f"training.{name}": value for name, value in settings_of(self.training.schedule).items()}
         return flat | {"steps": self.steps, "seed": self.seed}
 
     def to_json(self) -> str:
@@ -135,11 +135,6 @@ class Candidate:
     def __str__(self) -> str:
         names = (self.task, self.coding, self.neuron, self.backbone)
         return " ".join(part.name for part in names) + f" T={self.steps}"
-
-
-def _existing(config: Any) -> dict[str, Value]:
-    fields = fields_of(type(config))
-    return existing(fields, {field.name: getattr(config, field.name) for field in fields})
 
 
 def _part(candidate: Candidate, family: str) -> Part:

@@ -23,7 +23,7 @@ from spikefront.searchspace.docs import attribute_docs
 from spikefront.searchspace.domains import Domain, Value, check, contains, describe, on_grid
 from spikefront.searchspace.errors import UnknownName, UsageError
 
-__all__ = ["PINNED", "Field", "When", "build", "existing", "fields_of", "settled", "validate"]
+__all__ = ["PINNED", "Field", "When", "build", "existing", "fields_of", "settings_of", "settled", "validate"]
 
 
 class _Pinned:
@@ -125,6 +125,12 @@ def existing(fields: tuple[Field, ...], values: Mapping[str, Any]) -> dict[str, 
         if field.active(found):
             found[field.name] = values[field.name]
     return found
+
+
+def settings_of(config: Any) -> dict[str, Value]:
+    """Return the hyperparameters of a config that exist, by field."""
+    fields = fields_of(type(config))
+    return existing(fields, {field.name: getattr(config, field.name) for field in fields})
 
 
 def settled(config: Any) -> Any:

@@ -51,12 +51,12 @@ class Narrowing:
         """
         where = f"{self.source}: {name}"
         if self.bounds is None:
-            return Choice(list(dict.fromkeys(_read(text, domain, where) for text in self.values)))
+            return Choice(list(dict.fromkeys(read_value(text, domain, where) for text in self.values)))
         if isinstance(domain, Choice):
             raise UsageError(
                 f"{where}: {'..'.join(self.bounds)} is a range, but this is a choice of {describe(domain)}"
             )
-        low, high = (_read(text, domain, where) for text in self.bounds)
+        low, high = (read_value(text, domain, where) for text in self.bounds)
         assert not isinstance(low, str) and not isinstance(high, str)
         if low > high:
             raise UsageError(f"{where}: {low}..{high} is reversed; write {high}..{low}")
@@ -66,8 +66,17 @@ class Narrowing:
         return Float(float(low), float(high), log=domain.log, step=domain.step)
 
 
-def _read(text: str, domain: Domain, where: str) -> Value:
-    """Read one value of ``domain`` from text."""
+def read_value(text: str, domain: Domain, where: str) -> Value:
+    """Read one value of ``domain`` from text.
+
+    Args:
+        text: a number, or the text of a choice.
+        domain: what it may be.
+        where: what to name in messages, such as ``--set steps=4: steps``.
+
+    Raises:
+        UsageError: when it is outside the domain.
+    """
     if isinstance(domain, Choice):
         if all(isinstance(choice, bool) for choice in domain.choices):
             text = _SWITCHES.get(text.lower(), text)

@@ -140,6 +140,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     packages = kept.get("packages", {})
     versions = [f"{name} {packages[name]}" for name in ("spikefront", "torch", "ray", "optuna") if name in packages]
     models = sorted({one.versions["energy"] for one in findings.trials if "energy" in one.versions})
+    priced = [f"{name.split('.', 2)[2]} = {value}" for name, value in options.items() if name.startswith("energy.")]
     return [
         ("task", findings.task),
         ("quality", f"{findings.quality}, {better} is better; {_scale(quality)}"),
@@ -150,7 +151,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("sampler", options.get("sampler", "default")),
         ("seed", options.get("seed", "default")),
         ("workers", options.get("workers", "default")),
-        ("energy model", ", ".join(models) or options.get("energy_model", "default")),
+        ("energy model", ", ".join([", ".join(models) or options.get("energy_model", "default"), *priced])),
         ("space", options.get("space", "")),
         ("hardware", ", ".join(text for text in where if text)),
         ("versions", ", ".join([f"Python {kept['python']}", *versions]) if "python" in kept else ""),

@@ -10,6 +10,7 @@ from spikefront.plugins import EnergyModel, Registry, Task
 from spikefront.runners.deploy.description import Description, output_name
 from spikefront.runners.judging.judge import MEASURING_SAMPLES
 from spikefront.searchspace.candidate import JOINT_FAMILIES
+from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.units import format_energy
 
 Usage = Callable[[Description, type[Task], str], list[str]]
@@ -114,8 +115,8 @@ def _quality(description: Description, task: type[Task], again: Mapping[str, flo
 
 def _energy(description: Description, registry: Registry) -> list[str]:
     metrics, prices = description.metrics, description.energy_model
-    if prices in registry.entries["energy"]:
-        model: type[EnergyModel] = registry.get("energy", prices)
+    if name_of(prices) in registry.entries["energy"]:
+        model: type[EnergyModel] = registry.get("energy", name_of(prices))
         prices += f": {model.technology}; {model.source}"
     rows = [("energy", format_energy(metrics["energy_nj"]))] if "energy_nj" in metrics else []
     if "latency_steps" in metrics:

@@ -37,7 +37,7 @@ def repeat_all(
         seeds: the seeds; all members are trained under the first before any is under the second.
         data: the data for confirming, as ``share`` put them into Ray's object store.
         plugins_dir: folders with loose plugin files.
-        energy_model: name of the energy model.
+        energy_model: name of the energy model, with its settings.
         ann_cache: folder in which the ANNs of conversion codings are kept, so that each is trained once.
         gpus: GPUs of one training.
         done: trials and seeds with known results.
@@ -88,7 +88,7 @@ def _judged(
 ) -> dict[str, float]:
     torch.set_num_threads(1)
     registry = load_registry(plugins_dir)
-    model: EnergyModel = registry.get("energy", energy_model)()
+    model: EnergyModel = registry.energy_model(energy_model)
     candidate = from_flat(flat, registry)
     return judge_for_good(
         candidate,

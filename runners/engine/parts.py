@@ -1,11 +1,11 @@
-"""Parts of a search, built from its settings: sampler, stopping rules, objectives."""
+"""Parts of a search, built from its settings: sampler, stopping rules, energy model, objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spikefront.plugins import Registry, Sampler, StoppingRule, Task
+from spikefront.plugins import EnergyModel, Registry, Sampler, StoppingRule, Task
 from spikefront.plugins.stopping.halving import Rungs, rung_shares
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import (
@@ -15,14 +15,17 @@ from spikefront.searchspace import (
     Objective,
     UnknownName,
     UsageError,
+    Value,
     build,
     fields_of,
 )
+from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.objectives import find_objective, quality_objective
 
-KINDS: Final = ("sampler", "stopping")
+KINDS: Final = ("sampler", "stopping", "energy")
 """Kinds of plugin whose hyperparameters are set for a search as a whole: ``--set stopping.halving.reduction=4``."""
+_FLAGS: Final = {"sampler": "--sampler", "stopping": "--stopping", "energy": "--energy-model"}
 
 
 def split_narrowings(narrowings: Sequence[Narrowing]) -> tuple[list[Narrowing], list[Narrowing]]:
@@ -35,6 +38,17 @@ def make_sampler(settings: SearchSettings, registry: Registry) -> Sampler:
     """Return the sampler that the settings name."""
     sampler: Sampler = _make(registry, "sampler", settings.sampler, settings.narrowings)
     return sampler
+
+
+def make_energy_model(settings: SearchSettings, registry: Registry) -> EnergyModel:
+    """Return the energy model that the settings name, with its own settings: ``--set energy.NAME.FIELD=VALUE``."""
+    model = registry.energy_model(settings.energy_model)
+    given = _given(model, "energy", settings.narrowings)
+    return (
+        type(model)(build(type(model).Config, {**model.config_values(), **given}, f"energy.{model.name}"))
+        if given
+        else model
+    )
 
 
 def make_rules(settings: SearchSettings, registry: Registry) -> list[StoppingRule]:
@@ -84,18 +98,25 @@ def _make(
     shorthands: Mapping[str, Any] | None = None,
 ) -> Any:
     plugin = registry.get(kind, name)
-    hyperparameters = {field.name: field for field in fields_of(plugin.Config)}
+    hyperparameters = {field.name for field in fields_of(plugin.Config)}
     given = dict(shorthands or {})
     values = {key: given.pop(key) for key in list(given) if key in hyperparameters}
+    values |= _given(plugin, kind, narrowings)
+    return plugin(build(plugin.Config, values, f"{kind}.{name}"), **given)
+
+
+def _given(plugin: Any, kind: str, narrowings: Sequence[Narrowing]) -> dict[str, Value]:
+    """Return the hyperparameters that a user has set of a part of the search, by field."""
+    hyperparameters, values = {field.name: field for field in fields_of(plugin.Config)}, {}
     for narrowing in split_narrowings(narrowings)[1]:
         _, _, rest = narrowing.pattern.partition(".")
         part, _, field = rest.partition(".")
-        if not narrowing.pattern.startswith(f"{kind}.") or part != name:
+        if not narrowing.pattern.startswith(f"{kind}.") or part != plugin.name:
             continue
         if field not in hyperparameters:
             raise UnknownName(f"hyperparameter in {narrowing.source}:", field, hyperparameters)
         values[field] = _only(narrowing, hyperparameters[field].domain)
-    return plugin(build(plugin.Config, values, f"{kind}.{name}"), **given)
+    return values
 
 
 def _only(narrowing: Narrowing, domain: Any) -> Any:
@@ -107,15 +128,22 @@ def _only(narrowing: Narrowing, domain: Any) -> Any:
 
 def refuse_unused(settings: SearchSettings, registry: Registry) -> None:
     """Raise ``UsageError`` for a setting of a part that this search does not have."""
-    used = {"sampler": (settings.sampler,), "stopping": _names(settings) if settings.early_stopping else ()}
+    used = {
+        "sampler": (settings.sampler,),
+        "stopping": _names(settings) if settings.early_stopping else (),
+        "energy": (name_of(settings.energy_model),),
+    }
     for narrowing in split_narrowings(settings.narrowings)[1]:
         kind, _, rest = narrowing.pattern.partition(".")
         name = rest.partition(".")[0]
         if not name:
-            raise UsageError(f"{narrowing.source}: a {kind} is chosen by --{kind} {','.join(narrowing.values)}")
+            chosen = f"{_FLAGS[kind]} {','.join(narrowing.values)}"
+            raise UsageError(f"{narrowing.source}: a part of this kind is chosen by {chosen}")
         registry.get(kind, name)
         if name not in used[kind]:
-            raise UsageError(f"{narrowing.source}: this search has no {kind} {name!r}; choose it: --{kind} {name}")
+            raise UsageError(
+                f"{narrowing.source}: this search has no {kind} {name!r}; choose it: {_FLAGS[kind]} {name}"
+            )
 
 
 def check_quality_limit(settings: SearchSettings, task: Task) -> None:

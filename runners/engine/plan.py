@@ -10,6 +10,7 @@ from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.resume import about, refuse_changed
 from spikefront.runners.engine.parts import (
     check_quality_limit,
+    make_energy_model,
     make_rules,
     make_sampler,
     objectives_of,
@@ -41,6 +42,7 @@ class SearchPlan:
         space: what is searched.
         task: the task of the search.
         objectives: the axes of the front.
+        energy_model: what prices the operations.
         sampler: the plugin that makes the sampler.
         rules: the stopping rules, in their order.
         about: what the journal stores for a resume.
@@ -56,7 +58,7 @@ class SearchPlan:
         self.task: Task = self.registry.task(self.space.default())
         check_quality_limit(settings, self.task)
         self.objectives = objectives_of(type(self.task), settings, self.registry)
-        self.registry.get("energy", settings.energy_model)
+        self.energy_model = make_energy_model(settings, self.registry)
         refuse_unused(settings, self.registry)
         self.sampler, self.rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
         self.about = about(settings, self.registry, self.space)
@@ -105,6 +107,8 @@ class SearchPlan:
         """
         settings = self.settings
         space = "; ".join(map(str, settings.narrowings)) or "whole"
+        model = self.energy_model
+        priced = {f"energy.{model.name}.{field}": value for field, value in model.config_values().items()}
         return SearchInfo(
             name=str(settings.name),
             task=self.space.task,
@@ -113,10 +117,16 @@ class SearchPlan:
             folder=settings.directory,
             trials=settings.trials,
             time_s=settings.time_s,
-            options={**settings.stored(), **rungs_of(settings), "space": space},
+            options={
+                **settings.stored(),
+                **rungs_of(settings),
+                "energy_model": model.name,
+                **priced,
+                "space": space,
+            },
             plugins=self.registry.versions(),
             earlier=earlier,
-            energy_model=settings.energy_model,
+            energy_model=model.name,
             id=search_id,
         )
 

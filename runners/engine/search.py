@@ -188,7 +188,7 @@ class SearchRun:
         if self._end.stop_all():
             return
         tuner = tune.Tuner(
-            tune.with_resources(trainable_for(self.settings, data), trial_resources(self.settings.gpus_per_trial)),
+            tune.with_resources(trainable_for(self.plan, data), trial_resources(self.settings.gpus_per_trial)),
             tune_config=tune.TuneConfig(
                 search_alg=self._searcher,
                 scheduler=HalvingScheduler(self._searcher.decide) if self.plan.rules else None,
@@ -289,16 +289,17 @@ class EndOfSearch(tune.Stopper):
         return {}
 
 
-def trainable_for(settings: SearchSettings, data: ray.ObjectRef[Any]) -> Any:
+def trainable_for(plan: SearchPlan, data: ray.ObjectRef[Any]) -> Any:
     """Return what Tune runs on each worker."""
+    settings, energy_model = plan.settings, str(plan.energy_model)
     gpus, plugins = settings.gpus_per_trial, settings.plugin_folders
     worker = WorkerSettings(
         plugins,
-        settings.energy_model,
+        energy_model,
         settings.weights.resolve(),
         settings.anns.resolve(),
         epoch_timeout_s=settings.epoch_timeout_s,
-        group=GroupConfig(int(gpus), data, plugins, settings.energy_model) if gpus > 1 else None,
+        group=GroupConfig(int(gpus), data, plugins, energy_model) if gpus > 1 else None,
         expected=expected_on_nodes(settings),
     )
     return tune.with_parameters(CandidateTrainable, data=data, settings=worker)

@@ -270,7 +270,7 @@ def judge(
     if not isinstance(candidate, Candidate):
         candidate = from_flat(candidate, registry)
     registry.refuse(candidate)
-    model: EnergyModel = registry.get("energy", energy_model)()
+    model: EnergyModel = registry.energy_model(energy_model)
     task = registry.task(candidate)
     data = data or task.search_data(data_dir, candidate.steps)
     judging = Judging(candidate, registry=registry, data=data, energy_model=model, device=device, ann_cache=ann_cache)

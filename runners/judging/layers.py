@@ -23,7 +23,7 @@ def energy_by_layer(counts: Counts, model: EnergyModel) -> tuple[LayerEnergy, ..
 def layers_json(counts: Counts, model: EnergyModel) -> str:
     """Return ``energy_by_layer`` as JSON, with the energy model and the number of samples and steps."""
     layers = [asdict(layer) for layer in energy_by_layer(counts, model)]
-    head = {"energy_model": model.name, "samples": counts.samples, "steps": counts.steps}
+    head = {"energy_model": str(model), "samples": counts.samples, "steps": counts.steps}
     return json.dumps(head | {"layers": layers}, indent=1)
 
 

@@ -143,7 +143,7 @@ def compare_all(
     Args:
         members: trials with typed candidates, each with its layers; these are empty where not known.
         plugins_dir: folders with loose plugin files.
-        energy_model: name of the energy model.
+        energy_model: name of the energy model, with its settings.
         data_dir: folder with the user's data.
         ann_cache: folder in which trained ANNs are kept.
         on_comparison: called with each comparison.
@@ -152,7 +152,7 @@ def compare_all(
         UsageError: before any training starts, for plugins or data that are not there.
     """
     registry = load_registry(plugins_dir)
-    model: EnergyModel = registry.get("energy", energy_model)()
+    model: EnergyModel = registry.energy_model(energy_model)
     candidates = {trial.number: from_flat(trial.candidate, registry) for trial, _ in members}
     reasons = {number: why_no_twin(candidate, registry) for number, candidate in candidates.items()}
     data: SearchData | None = None

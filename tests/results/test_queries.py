@@ -60,6 +60,26 @@ def test_pareto_returns_the_front_cheapest_first(keep: Callable[..., None]) -> N
     assert front.attrs["quality"] == pareto(Store(), knee=True).attrs["quality"] == "accuracy"
 
 
+def test_an_empty_front_says_why(keep: Callable[..., None], search: Search, candidate: Make) -> None:
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("stopped"))
+    states: tuple[State, ...] = ("FAIL", "PRUNED", "FAIL")
+    for number, state in enumerate(states):
+        recorder.trial_started(number, candidate())
+        recorder.trial_ended(number, state, "why", {}, None)
+    recorder.search_ended("done")
+    assert pareto(Store()).attrs["empty"].endswith("has a front: none has a trial judged at full budget")
+    why = "search stopped has no front: no trial was judged at full budget (2 failed, 1 stopped early)"
+    assert pareto(Store(), "stopped").attrs["empty"] == why
+    keep("nothing", [])
+    assert pareto(Store(), "nothing").attrs["empty"].endswith("(it has no trials)")
+    keep("one", [(0.9, 1e3), (0.5, 10.0)])
+    assert pareto(Store(), where=["energy<=1"]).attrs["empty"] == (
+        "the filters leave none of the 2 members of the front of one"
+    )
+    assert "empty" not in pareto(Store()).attrs
+
+
 def test_filters_keep_their_bounds(keep: Callable[..., None]) -> None:
     keep("one", [(0.9, 1e3), (0.5, 10.0), (0.7, 100.0), (-0.25, 1e-7)])
     assert list(pareto(Store(), min_quality=0.7)["trial"]) == [2, 0]

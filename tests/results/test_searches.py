@@ -3,14 +3,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spikefront.commands.printing import print_table
+from spikefront.results.compare import compare
+from spikefront.results.queries import pareto
+from spikefront.results.report.findings import read_findings
+from spikefront.results.report.page import report_page
 from spikefront.results.searches import StoredSearch, fetch_member, find_run
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
-from spikefront.searchspace import ENERGY, Candidate, SearchInfo, Trial, UnknownName, UsageError
+from spikefront.searchspace import ENERGY, Candidate, SearchInfo, Trial, UnknownName, UsageError, Value
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
 
 Search = Callable[..., SearchInfo]
@@ -61,6 +68,29 @@ def test_member_is_fetched_with_all_that_is_known_of_it(
     assert member.energy_model == "loihi"
     assert member.commit == (StoredSearch.open(Store()).artifact("environment.json")["git_commit"] or "")
     assert member.confirmed is None
+
+
+def test_settings_of_the_energy_model_are_read_compared_and_shown(
+    front: SearchInfo, search: Callable[..., SearchInfo], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, node in (("small", "14nm"), ("large", "28nm")):
+        info = replace(search(name), energy_model="chip", plugins={"energy.chip": "1.0"})
+        settings: dict[str, Value] = {"energy_model": "chip", "energy.chip.node": node, "energy.chip.volts": 0.75}
+        recorder = MlflowRecorder(Store())
+        recorder.search_started(replace(info, options={**info.options, **settings}))
+        recorder.search_ended("done")
+    large = StoredSearch.open(Store(), "large")
+    assert large.energy_model == "chip(node=28nm, volts=0.75)"
+    assert "chip, node = 28nm, volts = 0.75" in report_page(read_findings(large))
+    assert compare(Store(), ["large", "small"]).warnings == (
+        "energy model differs: large chip(node=28nm, volts=0.75); small chip(node=14nm, volts=0.75)",
+    )
+    rows = pareto(Store(), front.name)
+    for model, shown in (("chip(node=14nm)", "; energy by chip(node=14nm)"), (DEFAULT_ENERGY_MODEL, "")):
+        rows.attrs["energy_model"] = model
+        print_table(rows)
+        assert capsys.readouterr().out.splitlines()[0].rstrip() == f"front of {front.name}; quality is accuracy{shown}"
+    assert pareto(Store(), "small").attrs["energy_model"] == "chip(node=14nm, volts=0.75)"
 
 
 def test_confirmed_member_comes_with_its_interval_and_number_of_seeds(front: SearchInfo, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class GroupConfig:
         processes: number of processes, the trial's own worker included.
         data: the search's ``SharedData`` in Ray's object store, where the processes of a node read the same memory.
         plugins_dir: folders with loose plugin files.
-        energy_model: name of the energy model.
+        energy_model: name of the energy model, with its settings.
     """
 
     processes: int
@@ -80,7 +80,7 @@ class RankWorker:
         self._processes = processes
         self._data = data
         self._registry: Registry = load_registry(config.plugins_dir)
-        self._energy_model: EnergyModel = self._registry.get("energy", config.energy_model)()
+        self._energy_model: EnergyModel = self._registry.energy_model(config.energy_model)
         self._judging: Judging | None = None
 
     @_placed()

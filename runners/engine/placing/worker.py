@@ -36,7 +36,7 @@ class WorkerSettings:
 
     Attributes:
         plugins_dir: folders with loose plugin files.
-        energy_model: name of the energy model.
+        energy_model: name of the energy model, with its settings.
         weights: folder for trained weights.
         anns: folder of the ANNs that conversion codings share.
         threads: threads of one worker.
@@ -112,7 +112,7 @@ class CandidateTrainable(tune.Trainable):
         torch.set_num_threads(settings.threads)
         self._settings = settings
         self._registry: Registry = load_registry(settings.plugins_dir)
-        self._energy_model: EnergyModel = self._registry.get("energy", settings.energy_model)()
+        self._energy_model: EnergyModel = self._registry.energy_model(settings.energy_model)
         self._data = data
         self._group = None if settings.group is None else ProcessGroup(settings.group)
         self._start(config)
