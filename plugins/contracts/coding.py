@@ -112,7 +112,7 @@ class Coding(Plugin, nn.Module):
 
     def decode_operations(self, output: Signal) -> Operations:
         """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""
-        return Operations(output.values.numel(), output.weighted_steps() * output.values[0].numel())
+        return Operations(output.values.numel(), output.weightings() * output.values[0, 0].numel())
 
     def penalty(self) -> Tensor | float:
         """Return the regularisation term of the coding's own parameters."""

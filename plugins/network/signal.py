@@ -48,10 +48,11 @@ class Signal:
             stateful module, so what is constant is computed once.
         steps: number of time steps T that the signal spans.
         kind: what ``values`` may hold.
-        coefficient: optional weight of each step, shape ``(T,)``, or of each step and channel, ``(T, C)``; the edge
-            carries ``coefficient[t] * values[t]``. Here too a leading 1 means constant over time. A synapse behind
-            such an edge stays accumulate-only: what is constant over time folds into its weights, what is not costs a
-            multiply per output and step.
+        coefficient: optional weight of each step, shape ``(T,)``, of each step and channel, ``(T, C)``, or of each
+            step and sample, ``(T, B, 1)``; the edge carries ``coefficient[t] * values[t]``. Here too a leading 1 means
+            constant over time. A synapse behind such an edge stays accumulate-only: what is the same for all steps and
+            samples folds into its weights, what is not costs a multiply per output and step. What differs by sample and
+            channel doesn't commute with the weights: multiply the values by it, and the edge is analog.
         delay: steps by which the first value lags the network's input, physically: neurons with a silent period add
             theirs. Values are aligned by index all the same, so sums of edges need no care.
         events: set by the op counter behind average pooling; None elsewhere.
@@ -73,13 +74,18 @@ class Signal:
         return Signal(values, self.steps, Kind.ANALOG, delay=self.delay)
 
     def weighted(self, coefficient: Tensor) -> Signal:
-        """Return the same edge with a further coefficient, ``(T|1,)`` or ``(T|1, C)``."""
-        if self.coefficient is not None:
-            if self.coefficient.dim() == coefficient.dim():
-                coefficient = self.coefficient * coefficient
-            else:
-                coefficient = _by_channel(self.coefficient) * _by_channel(coefficient)
-        return replace(self, coefficient=coefficient)
+        """Return the same edge with a further coefficient, ``(T|1,)``, ``(T|1, C)`` or ``(T|1, B, 1)``.
+
+        It is analog where one differs by channel and the other by sample.
+        """
+        if self.coefficient is None:
+            return replace(self, coefficient=_checked(coefficient, self.values))
+        rank = max(self.coefficient.dim(), coefficient.dim())
+        both = _promoted(self.coefficient, rank) * _promoted(_checked(coefficient, self.values), rank)
+        if rank == 3 and both.shape[2] > 1:
+            values = self.decoded() * over_time(coefficient, self.values)
+            return replace(self, values=values, kind=Kind.ANALOG, coefficient=None)
+        return replace(self, coefficient=both)
 
     def decoded(self) -> Tensor:
         """Return the values with the coefficient applied, shape ``(T, B, ...)`` or ``(1, B, ...)``."""
@@ -88,11 +94,20 @@ class Signal:
         return self.values * over_time(self.coefficient, self.values)
 
     def weighted_steps(self) -> int:
-        """Return at how many steps a coefficient that varies over time is anything but 0 or 1."""
-        if self.coefficient is None or len(self.coefficient) == 1:
-            return 0
-        by_step = self.coefficient.reshape(self.steps, -1)
-        return int(((by_step != 0) & (by_step != 1)).any(1).sum())
+        """Return at how many steps a coefficient that doesn't fold into weights is anything but 0 or 1."""
+        return int(self._weighted().any(1).sum())
+
+    def weightings(self) -> int:
+        """Return the same summed over the samples: multiplications that a synapse needs per output."""
+        return int(self._weighted().sum())
+
+    def _weighted(self) -> Tensor:
+        """Return at which steps and samples the coefficient needs a multiplication, ``(T|1, B)``."""
+        coefficient, samples = self.coefficient, self.values.shape[1]
+        if coefficient is None or (len(coefficient) == 1 and coefficient.dim() < 3):
+            return self.values.new_zeros((1, samples)).bool()
+        weighted = (_promoted(coefficient, 3) != 0) & (_promoted(coefficient, 3) != 1)
+        return weighted.any(2).expand(max(len(coefficient), len(self.values)), samples)
 
 
 def refuse_time_axis(who: str, signal: Signal, steps: int) -> Signal:
@@ -114,14 +129,37 @@ def refuse_time_axis(who: str, signal: Signal, steps: int) -> Signal:
                 f"{who} returned {what} of {tensor.shape[0]} steps; T is {steps}, so it must be {steps}, "
                 "or 1 for what is constant over time"
             )
+    if signal.coefficient is not None:
+        _checked(signal.coefficient, signal.values, who)
     return signal
 
 
 def over_time(coefficient: Tensor, values: Tensor) -> Tensor:
-    """View a coefficient ``(T,)`` or ``(T, C)`` so that it broadcasts over ``values`` ``(T, B, C, ...)``."""
-    steps, *channels = coefficient.shape
-    return coefficient.view(steps, 1, *channels, *[1] * (values.dim() - 2 - len(channels)))
+    """View a coefficient ``(T,)``, ``(T, C)`` or ``(T, B, 1)`` so that it broadcasts over values ``(T, B, C, ...)``."""
+    promoted = _promoted(coefficient, 3)
+    return promoted.view(*promoted.shape, *[1] * (values.dim() - 3))
 
 
-def _by_channel(coefficient: Tensor) -> Tensor:
-    return coefficient if coefficient.dim() == 2 else coefficient.unsqueeze(1)
+def _promoted(coefficient: Tensor, rank: int) -> Tensor:
+    """View a coefficient as one of each step and channel (2), or of each step, sample and channel (3)."""
+    if coefficient.dim() < rank == 3:
+        return _promoted(coefficient, 2).unsqueeze(1)
+    return coefficient.unsqueeze(1) if coefficient.dim() < rank else coefficient
+
+
+def _checked(coefficient: Tensor, values: Tensor, who: str = "a plugin") -> Tensor:
+    """Return a coefficient that has the shape of one.
+
+    Raises:
+        ContractError: it has another shape.
+    """
+    samples, channels = values.shape[1:3]
+    fits = coefficient.dim() == 1
+    fits |= coefficient.dim() == 2 and coefficient.shape[1] in (1, channels)
+    fits |= coefficient.dim() == 3 and coefficient.shape[1:] == (samples, 1)
+    if not fits:
+        raise ContractError(
+            f"{who} returned a coefficient of shape {tuple(coefficient.shape)} for {samples} samples of {channels} "
+            "channels; it is (T,), (T, C) or, by sample, (T, B, 1), with T or 1 first"
+        )
+    return coefficient

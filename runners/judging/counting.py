@@ -117,7 +117,7 @@ class _Counter:
                 sops=reached if spiking else 0,
                 macs=0 if spiking else reached,
                 macs_every_step=0 if spiking else reached * _presentations(signal),
-                operations=Operations(multiplies=signal.weighted_steps() * current.values[0].numel()),
+                operations=Operations(multiplies=signal.weightings() * current.values[0, 0].numel()),
                 events=events,
                 sites=signal.values.numel(),
                 geometry=_geometry(module, signal, current),
@@ -134,7 +134,7 @@ class _Counter:
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
         """Count the multiplications of an edge with a coefficient that ends in neurons, such as a shortcut."""
         check_kind(current, name)
-        if current.weighted_steps():
+        if current.weightings():
             operations = Operations(multiplies=int(torch.count_nonzero(current.values)))
             self._add(LayerCount(f"{name}.coefficient", "residual", operations=operations))
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikefront.plugins import Events, Kind, Signal
-from spikefront.plugins.network.signal import over_time
+from spikefront.plugins import ContractError, Events, Kind, Signal
+from spikefront.plugins.network.signal import over_time, refuse_time_axis
 
 
 def test_coefficient_weights_each_step() -> None:
@@ -62,3 +62,34 @@ def test_coefficients_multiply(first: tuple[int, ...], second: tuple[int, ...]) 
 def test_delay_stays_with_the_signal() -> None:
     signal = Signal(torch.ones(2, 1, 3), 2, Kind.BINARY, delay=3)
     assert (signal.current(signal.values).delay, signal.with_values(signal.values).delay) == (3, 3)
+
+
+def test_a_coefficient_by_sample_weights_each_step_of_each_sample() -> None:
+    values, gate = torch.randint(0, 2, (3, 4, 5, 2, 2)).float(), torch.rand(3, 4, 1)
+    edge = Signal(values, 3, Kind.BINARY).weighted(gate)
+    assert edge.kind is Kind.BINARY
+    assert torch.equal(edge.decoded(), torch.einsum("tbchw,tb->tbchw", values, gate.squeeze(2)))
+
+
+def test_a_coefficient_by_sample_and_one_by_step_stay_a_coefficient_and_one_by_channel_makes_an_edge_analog() -> None:
+    values, gate = torch.randint(0, 2, (3, 4, 5)).float(), torch.rand(3, 4, 1)
+    by_step, by_channel = torch.rand(3), torch.rand(1, 5)
+    edge = Signal(values, 3, Kind.BINARY)
+    for stepped in (edge.weighted(by_step).weighted(gate), edge.weighted(gate).weighted(by_step)):
+        assert stepped.kind is Kind.BINARY
+        assert stepped.coefficient is not None
+        assert stepped.coefficient.shape == (3, 4, 1)
+        torch.testing.assert_close(stepped.decoded(), values * gate * by_step.view(3, 1, 1))
+    for analog in (edge.weighted(by_channel).weighted(gate), edge.weighted(gate).weighted(by_channel)):
+        assert (analog.kind, analog.coefficient) == (Kind.ANALOG, None)
+        torch.testing.assert_close(analog.values, values * gate * by_channel)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 4), (3, 4, 5), (3, 2, 1), (3, 4, 1, 1)])
+def test_a_coefficient_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    edge = Signal(torch.zeros(3, 4, 5), 3, Kind.BINARY)
+    with pytest.raises(ContractError, match=r"for 4 samples of 5 channels; it is \(T,\), \(T, C\) or"):
+        edge.weighted(torch.ones(shape))
+    if shape:
+        with pytest.raises(ContractError, match=r"coding 'rate' returned a coefficient of shape"):
+            refuse_time_axis("coding 'rate'", Signal(edge.values, 3, Kind.BINARY, torch.ones(shape)), 3)

@@ -362,6 +362,25 @@ def test_coefficient_costs_a_multiply_per_output_at_the_steps_that_it_weights(
     assert (counts.layers[0].sops, counts.layers[0].macs) == (3 * 2 * 2 * 7, 0)
 
 
+@pytest.mark.parametrize(
+    ("coefficient", "weighted"),
+    [([[0.5, 1.0], [0.0, 0.25], [2.0, 2.0]], 4), ([[0.5, 1.0]], 3), ([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0]], 0)],
+    ids=["over time", "constant over time", "picks samples"],
+)
+def test_coefficient_by_sample_keeps_accumulates_and_costs_a_multiply_per_output_where_it_weights(
+    coefficient: list[list[float]], weighted: int
+) -> None:
+    values = torch.ones(3, 2, 2)
+    signal = Given(values, Kind.BINARY, torch.tensor(coefficient).unsqueeze(2))
+    layer = Synapse(nn.Linear(2, 7))
+    network = Network(signal, Chain(layer))
+    counts = count_operations(network, torch.zeros(2, 1))
+    assert counts.layers[0].operations == Operations(multiplies=weighted * 7)
+    assert (counts.layers[0].sops, counts.layers[0].macs) == (3 * 2 * 2 * 7, 0)
+    by_hand = layer.weight(values * torch.tensor(coefficient).unsqueeze(2))
+    torch.testing.assert_close(layer(signal.signal).values, by_hand)
+
+
 def test_constant_that_is_presented_once_is_charged_once_by_either_convention() -> None:
     once = Given(torch.rand(1, 2, 4), Kind.ANALOG, torch.tensor([2.0, 0.0, 0.0]), steps=3)
     (layer,) = count_operations(Network(once, Chain(Synapse(nn.Linear(4, 5)))), torch.zeros(2, 1)).layers[:1]
