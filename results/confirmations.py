@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from spikefront.results.searches import EndedFront
+from spikefront.results.ended import EndedFront
 from spikefront.results.store import schema
 from spikefront.results.store.artifacts import environment_json
 from spikefront.searchspace.front import losses, nondominated

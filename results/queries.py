@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spikefront.results.searches import StoredSearch, open_searches
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, quoted, tag_is
-from spikefront.results.store.reading import trial_runs
+from spikefront.results.store.reading import trial_runs, trials_of
 from spikefront.searchspace.errors import UnknownName, UsageError, shown
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import ENERGY, LATENCY, OBJECTIVES, Objective
@@ -176,7 +176,7 @@ def _why_empty(search: StoredSearch, members: int) -> str:
 def _front(search: StoredSearch) -> list[Trial]:
     """Return the trials that the store marks as the front."""
     runs = trial_runs(search.store, search.run_id, [tag_is(schema.PARETO, schema.TRUE)])
-    return [schema.trial_of(run, search.began) for run in runs]
+    return trials_of(search.run, runs)
 
 
 def _fronts_by_coding(search: StoredSearch) -> list[Trial]:

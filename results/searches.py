@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, tag_is
+from spikefront.results.store.documents import candidate_of, front_members
 from spikefront.results.store.reading import (
     MemberFiles,
     read_files,
@@ -25,10 +24,11 @@ from spikefront.results.store.reading import (
     search_run,
     search_runs,
     trial_runs,
+    warn_left_out,
 )
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.configured import name_of, write_configured
-from spikefront.searchspace.errors import UnknownName, UsageError
+from spikefront.searchspace.errors import UnknownName, UsageError, shown
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _AN_ID: Final = re.compile("[0-9a-f]{32}")
 _NAMES: Final = 20
 """Most names in an error message."""
+_DIGITS: Final = 9
+"""Most digits of the number of a trial."""
 
 
 class StoredSearch:
@@ -49,6 +51,9 @@ class StoredSearch:
     Args:
         store: where it is.
         run: its MLflow run.
+
+    Raises:
+        UsageError: when the run is damaged, or was not written by a search.
 
     Attributes:
         store: where it is.
@@ -66,12 +71,21 @@ class StoredSearch:
         tags = run.data.tags
         self.store, self.run = store, run
         self.run_id: str = run.info.run_id
-        self.name: str = tags[schema.SEARCH]
+        self.name: str = tags.get(schema.SEARCH, "")
         self.task: str = tags.get(schema.TASK, "")
-        self.objectives = schema.objectives_of(tags)
+        try:
+            if not self.name:
+                raise ValueError(f"it has no tag {schema.SEARCH}")
+            if not 0 <= (run.info.start_time or 0) < schema.LATEST_MS:
+                raise ValueError(f"its start, {run.info.start_time}, is not a time")
+            self.objectives = schema.objectives_of(tags)
+        except ValueError as error:
+            raise UsageError(
+                f"search {shown(self.name)}, run {self.run_id}, is damaged, or of another program: {error}; delete it"
+            ) from error
         self.options: Mapping[str, str] = redact_values(dict(run.data.params))
         self.ended: str = tags.get(schema.ENDED, "")
-        self.began: int = run.info.start_time
+        self.began: int = run.info.start_time or 0
 
     @classmethod
     def open(cls, store: Store, name: str | None = None) -> StoredSearch:
@@ -140,15 +154,12 @@ class StoredSearch:
         stored = self.artifact(schema.FRONT_FILE)
         if not stored:
             raise UsageError(
-                f"search {self.name!r} has left no {schema.FRONT_FILE}: it runs, or died; end it, or resume it: "
-                f"spikefront run --resume {self.name}"
+                f"search {self.name!r} has left no {schema.FRONT_FILE}: it runs, or died; end it, or resume it, "
+                f"which writes a damaged file anew, too: spikefront run --resume {self.name}"
             )
         if not stored["front"]:
             raise UsageError(f"search {self.name!r} has an empty front: no trial was evaluated at full budget")
-        return [
-            Trial(member["trial"], "COMPLETE", member["candidate"], member["metrics"], run_id=member["run_id"])
-            for member in stored["front"]
-        ]
+        return front_members(stored)
 
     def member(self, number: int, folder: Path) -> Member:
         """Fetch a member of the front, with its weights.
@@ -165,19 +176,24 @@ class StoredSearch:
             raise _no_trial(self.store, self.name, number)
         return self._member(run, f"{self.name}/{number}", folder)
 
-    def _member(self, run: Run, shown: str, folder: Path) -> Member:
+    def _member(self, run: Run, called: str, folder: Path) -> Member:
         tags = run.data.tags
         if tags.get(schema.PARETO) != schema.TRUE:
             rank = f"its Pareto rank is {tags[schema.RANK]}" if schema.RANK in tags else tags.get(schema.STATE, "")
-            raise UsageError(f"run {shown} is not on a front ({rank}); members and their trials: spikefront pareto")
-        trial = schema.trial_of(run, self.began)
-        candidate = self._fetch(trial, schema.CANDIDATE_FILE, folder).read_text(encoding="utf-8")
+            raise UsageError(f"run {called} is not on a front ({rank}); members and their trials: spikefront pareto")
+        try:
+            trial = schema.trial_of(run, self.began)
+        except ValueError as error:
+            raise UsageError(f"run {called} is not a trial of a search: {error}; list: spikefront pareto") from error
+        candidate = candidate_of(self._fetch(trial, schema.CANDIDATE_FILE, folder).read_bytes())
+        if not candidate:
+            raise UsageError(f"run {called}: its {schema.CANDIDATE_FILE} is damaged; take another member")
         priced = trial.versions.get("energy", "").partition(" ")[0]
         return Member(
             search=self.name,
             trial=Trial(
                 trial.number,
-                candidate=json.loads(candidate),
+                candidate=candidate,
                 metrics=trial.metrics,
                 run_id=trial.run_id,
                 versions=trial.versions,
@@ -211,38 +227,6 @@ class StoredSearch:
             return None
         repeats = self.store.client.get_metric_history(run.info.run_id, f"{schema.TEST_METRIC}quality")
         return Spread(len({point.step for point in repeats}), *(metrics[key] for key in wanted))
-
-
-class EndedFront:
-    """The front of a search that has ended, whose members are measured further.
-
-    Args:
-        store: where the search is.
-        name: its name; None for the newest.
-
-    Raises:
-        UnknownName: when there is no search of that name.
-        UsageError: when it has no front yet, or the store does not answer.
-
-    Attributes:
-        search: the search.
-        members: the members of its front, cheapest first, with typed candidates.
-    """
-
-    def __init__(self, store: Store, name: str | None = None) -> None:
-        self.search = StoredSearch.open(store, name)
-        self.members = self.search.members
-        self._runs = {trial.number: trial.run_id for trial in self.members}
-        self._client = store.client
-        self._failed: dict[int, str] = {}  # reasons, by trial
-
-    def _log(self, trial: int, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Write the finite ones of some metrics to a member's run."""
-        from mlflow.entities import Metric
-
-        at = int(time.time() * 1000)
-        points = [Metric(name, value, at, step) for name, value in metrics.items() if math.isfinite(value)]
-        self._client.log_batch(self._runs[trial], metrics=points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,28 +265,49 @@ def open_searches(store: Store, name: str | None = None) -> Iterator[StoredSearc
     """
     store.open_existing()
     if name is None:
-        runs = search_runs(store)
-    else:
-        run = search_run(store, name) if _AN_ID.fullmatch(name) else None
-        runs = iter([run]) if run is not None else _newest(store, name)
-    run = None
-    for run in runs:
+        yield from _readable(store, search_runs(store))
+        return
+    run = search_run(store, name) if _AN_ID.fullmatch(name) else None
+    if run is not None:
         yield StoredSearch(store, run)
-    if run is None:
-        raise store.nothing_found() if name is None else UnknownName("search", name, search_names(store))
-
-
-def _newest(store: Store, name: str) -> Iterator[Run]:
-    """Yield the newest search of a name."""
-    found = list(islice(search_runs(store, name), 2))
+        return
+    found = list(islice(_readable(store, search_runs(store, name), name), 2))
     if len(found) > 1:
-        began = datetime.fromtimestamp(found[0].info.start_time / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        began = datetime.fromtimestamp(found[0].began / 1000).strftime("%Y-%m-%d %H:%M:%S")
         print(
             f"spikefront: warning: of the searches named {name!r} this is the newest, begun {began}; the one before: "
-            f"--search {found[1].info.run_id}",
+            f"--search {found[1].run_id}",
             file=sys.stderr,
         )
     yield from found[:1]
+
+
+def _readable(store: Store, runs: Iterator[Run], name: str | None = None) -> Iterator[StoredSearch]:
+    """Yield the searches that can be read; those before each that can't are told in one line.
+
+    Raises:
+        UsageError: when there is none, or none can be read.
+    """
+    problems: list[str] = []
+    is_empty = True
+    for run in runs:
+        try:
+            search = StoredSearch(store, run)
+        except UsageError as error:
+            problems.append(error.on_command_line())
+            continue
+        if problems:
+            warn_left_out("", problems)
+            problems = []
+        is_empty = False
+        yield search
+    if not is_empty:
+        if problems:
+            warn_left_out("", problems)
+    elif problems:
+        raise UsageError(problems[0])
+    else:
+        raise store.nothing_found() if name is None else UnknownName("search", name, search_names(store))
 
 
 def search_names(store: Store, limit: int = _NAMES) -> list[str]:
@@ -319,7 +324,7 @@ def search_names(store: Store, limit: int = _NAMES) -> list[str]:
     runs = store.client.search_runs([store.home], tag_is(schema.ROLE, "search"), max_results=limit)
     if not runs:
         raise store.nothing_found()
-    return list(dict.fromkeys(run.data.tags[schema.SEARCH] for run in runs))
+    return list(dict.fromkeys(run.data.tags.get(schema.SEARCH, "") for run in runs))
 
 
 def fetch_member(store: Store, run: str, folder: Path) -> Member:
@@ -339,7 +344,7 @@ def fetch_member(store: Store, run: str, folder: Path) -> Member:
     search, slash, number = run.rpartition("/")
     run_id: str | None = run
     if slash:
-        if not number.isdecimal():
+        if not number.isdecimal() or len(number) > _DIGITS:
             raise UsageError(f"{run!r} names no trial; give SEARCH/TRIAL such as digits-1/23, or an MLflow run id")
         run_id = find_run(store, search, int(number))
         if run_id is None:
@@ -350,7 +355,10 @@ def fetch_member(store: Store, run: str, folder: Path) -> Member:
         raise UsageError(f"no run {run!r} in {store.shown}; list: spikefront pareto --format csv") from error
     if found.data.tags.get(schema.ROLE) != "trial":
         raise UsageError(f"run {run} is not a trial of a search; list: spikefront pareto --format csv")
-    parent = store.client.get_run(found.data.tags[schema.PARENT])
+    try:
+        parent = store.client.get_run(found.data.tags.get(schema.PARENT, ""))
+    except MlflowException as error:
+        raise UsageError(f"the search of run {run} is not in {store.shown}; list: spikefront pareto") from error
     return StoredSearch(store, parent)._member(found, run, folder)
 
 

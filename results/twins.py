@@ -11,7 +11,7 @@ from dataclasses import asdict
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from spikefront.results.searches import EndedFront
+from spikefront.results.ended import EndedFront
 from spikefront.results.store import schema
 from spikefront.results.store.artifacts import environment_json
 from spikefront.results.store.connection import Store

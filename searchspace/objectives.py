@@ -203,14 +203,39 @@ def read_objectives(text: str) -> tuple[Objective, ...]:
     """Read objectives from JSON.
 
     Objectives written before they had a name, title or unit take these from the built-in objective of their metric.
+
+    Raises:
+        UsageError: when it is not what ``write_objectives`` returns.
     """
-    known = {field.name for field in fields(Objective)}
+    try:
+        every = json.loads(text)
+    except (ValueError, RecursionError):
+        every = None
+    if not isinstance(every, list) or not every:
+        raise UsageError("it is not JSON of a list of objectives")
     built_in = {axis.metric: axis.plain() for axis in OBJECTIVES.values()} | {"quality": {"style": "quality"}}
     found = []
-    for stored in json.loads(text):
-        values = {key: value for key, value in stored.items() if key in known}
-        found.append(Objective(**{**built_in.get(stored["metric"], {}), **values}))
+    for stored in every:
+        if not isinstance(stored, dict) or not stored.keys() >= _REQUIRED:
+            raise UsageError(f"an objective needs {', '.join(sorted(_REQUIRED))}")
+        values = {key: value for key, value in stored.items() if key in _FIELDS}
+        for key, value in values.items():
+            is_number = type(value) in (int, float)
+            if type(value) not in _FIELDS[key] or (is_number and not abs(value) < _MOST):
+                raise UsageError(f"{key} of an objective can't be {shown(value)}")
+        found.append(Objective(**{**built_in.get(values["metric"], {}), **values}))
+    if len({axis.metric for axis in found}) < len(found):
+        raise UsageError("two objectives have the same metric")
     return tuple(found)
+
+
+_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "metric": (str,), "maximize": (bool,), "worst": (float, int), "best": (float, int), "log": (bool,),
+    "name": (str,), "title": (str,), "unit": (str,), "style": (str,), "floor": (float, int, type(None)),
+}  # fmt: skip
+"""Fields of an objective that JSON holds, and their types."""
+_REQUIRED: Final = frozenset({"metric", "maximize", "worst", "best"})
+_MOST: Final = 1e300
 
 
 @dataclass(frozen=True, slots=True)

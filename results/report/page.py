@@ -189,6 +189,7 @@ def _knee(findings: Findings) -> Trial | None:
     known = {trial.number: trial for trial in findings.members}
     plane = (findings.objectives[0], findings.front.across)
     stays = [one for one in findings.confirmed.get("members", ()) if one["stays"] and one["trial"] in known]
+    stays = [one for one in stays if all(axis.metric in one["test"] for axis in plane)]
     if not stays:
         return findings.knee
     means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in stays]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
-import json
 import math
 import sqlite3
+import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, tag_is
+from spikefront.results.store.documents import checked, layers_of, parsed
+from spikefront.searchspace.errors import one_line, shown
 from spikefront.searchspace.records import LayerEnergy
 from spikefront.searchspace.trial import Trial
 
@@ -134,7 +137,31 @@ def read_trials(store: Store, search: Run) -> list[Trial]:
         except sqlite3.Error:  # tables of another version of MLflow: use its client, which is slower
             pass
     runs = trial_runs(store, search.info.run_id)
-    return [schema.trial_of(run, search.info.start_time) for run in runs if schema.NUMBER in run.data.tags]
+    return trials_of(search, (run for run in runs if schema.NUMBER in run.data.tags))
+
+
+def trials_of(search: Run, runs: Iterable[Run]) -> list[Trial]:
+    """Return the trials of runs of a search; those that can't be read are left out, and told in one line."""
+    began = search.info.start_time
+    return _readable(search.data.tags, ((run.info.run_id, partial(schema.trial_of, run, began)) for run in runs))
+
+
+def _readable(search: Mapping[str, str], trials: Iterable[tuple[str, Callable[[], Trial]]]) -> list[Trial]:
+    found, problems = [], []
+    for run_id, make in trials:
+        try:
+            found.append(make())
+        except ValueError as error:
+            problems.append(f"run {run_id}: {error}")
+    if problems:
+        warn_left_out(f"of search {shown(search.get(schema.SEARCH))} ", problems)
+    return found
+
+
+def warn_left_out(where: str, problems: Sequence[str]) -> None:
+    """Print in one line that something in the store is left out, the first problem, and how many there are."""
+    more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+    print(one_line(f"spikefront: warning: {where}left out: {problems[0]}{more}"), file=sys.stderr)
 
 
 def _from_tables(file: Path, search: Run) -> list[Trial]:
@@ -161,12 +188,13 @@ def _from_tables(file: Path, search: Run) -> list[Trial]:
         for key, name, value, is_nan in select(
             f"SELECT x.run_uuid, x.key, x.value, x.is_nan FROM latest_metrics x {of}", me
         ):
-            metrics.setdefault(key, {})[name] = math.nan if is_nan else value
-    return [
-        schema.make_trial(key, end, search.info.start_time, tags[key], params.get(key, {}), metrics.get(key, {}))
-        for key, end in ends
-        if schema.NUMBER in tags.get(key, {})
-    ]
+            metrics.setdefault(key, {})[name] = value if not is_nan and isinstance(value, float) else math.nan
+
+    def make(key: str, end: int | None) -> Trial:
+        return schema.make_trial(key, end, search.info.start_time, tags[key], params.get(key, {}), metrics.get(key, {}))
+
+    numbered = ((key, end) for key, end in ends if schema.NUMBER in tags.get(key, {}))
+    return _readable(search.data.tags, ((key, partial(make, key, end)) for key, end in numbered))
 
 
 def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -179,8 +207,8 @@ def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, di
             there = {artifact.path for artifact in store.client.list_artifacts(run_id)}
             for name in there.intersection(names):
                 path = store.client.download_artifacts(run_id, name, folder)
-                found[name] = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (MlflowException, OSError, ValueError):  # the artifact store may be on another machine
+                found[name] = checked(name, parsed(Path(path).read_bytes()))
+        except (MlflowException, OSError):  # the artifact store may be on another machine
             return found
     return found
 
@@ -213,8 +241,4 @@ def _read_files(store: Store, run: str, wanted: Sequence[str]) -> MemberFiles:
                 files[name] = Path(home.download_artifacts(name, folder)).read_bytes()
     except (MlflowException, OSError):  # the artifact store may be on another machine
         pass
-    try:
-        layers = [LayerEnergy(**layer) for layer in json.loads(files.get(schema.LAYERS, b'{"layers": []}'))["layers"]]
-    except (ValueError, KeyError, TypeError):
-        layers = []
-    return MemberFiles(layers, files.get(schema.PICTURE, b""))
+    return MemberFiles(layers_of(parsed(files.get(schema.LAYERS, b""))), files.get(schema.PICTURE, b""))

@@ -101,7 +101,10 @@ class Runs:
             found: dict[int, Run] = {}
             needless = []
             for run in self._oldest_first(tag_is(schema.PARENT, parent.info.run_id)):
-                number = int(run.data.tags[schema.NUMBER])
+                try:
+                    number = schema.number_of(run.data.tags)
+                except ValueError:
+                    continue  # a run of the user's own below the search
                 if number in found or (number not in known and run.data.tags.get(schema.STATE) == "RUNNING"):
                     needless.append(run.info.run_id)
                 else:

@@ -6,12 +6,14 @@ A search is a run with role ``search``; each of its trials is a child run with r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spikefront.searchspace.candidate import FAMILIES
 from spikefront.searchspace.domains import Value
+from spikefront.searchspace.errors import shown
 from spikefront.searchspace.objectives import (
     ENERGY,
     Objective,
@@ -81,11 +83,17 @@ ERROR_FILE: Final = "error.txt"
 """Traceback of a trial that failed with an exception."""
 WEIGHTS_SUFFIX: Final = ".pt"
 
+_TRIAL_NUMBER: Final = re.compile("[0-9]{1,9}")
+
 TRUE: Final = "true"
 FALSE: Final = "false"
 
 TRIAL_TAGS: Final = (NUMBER, STATE, REASON, RETRY_OF)
 """Tags, beside those of plugins, that a ``Trial`` is made from."""
+
+
+LATEST_MS: Final = 1 << 47
+"""Milliseconds since 1970 before which all times are: the year 6429."""
 
 
 def search_tags(search: SearchInfo) -> dict[str, str]:
@@ -140,10 +148,29 @@ def rank_tags(rank: int | None) -> dict[str, str]:
 
 
 def objectives_of(tags: Mapping[str, str]) -> tuple[Objective, ...]:
-    """Return the objectives of a search from the tags of its run; without them, quality from 0 to 1, and energy."""
-    if OBJECTIVES in tags:
+    """Return the objectives of a search from the tags of its run; without them, quality from 0 to 1, and energy.
+
+    Raises:
+        ValueError: when the tag is damaged, in one line that names it.
+    """
+    if OBJECTIVES not in tags:
+        return quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY
+    try:
         return read_objectives(tags[OBJECTIVES])
-    return quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY
+    except ValueError as error:
+        raise ValueError(f"{OBJECTIVES} {shown(tags[OBJECTIVES])}: {error}") from error
+
+
+def number_of(tags: Mapping[str, str], tag: str = NUMBER) -> int:
+    """Return the number of a trial that a tag of its run holds.
+
+    Raises:
+        ValueError: when it holds none, in one line that names it.
+    """
+    text = tags.get(tag)
+    if not isinstance(text, str) or _TRIAL_NUMBER.fullmatch(text) is None:
+        raise ValueError(f"it has no {tag}" if text is None else f"{tag} {shown(text)} is not the number of a trial")
+    return int(text)
 
 
 def plugin_versions(tags: Mapping[str, str]) -> dict[str, str]:
@@ -157,6 +184,9 @@ def trial_of(run: Run, search_start_ms: int) -> Trial:
     Args:
         run: with the tags of a trial.
         search_start_ms: when its search started, in milliseconds since 1970.
+
+    Raises:
+        ValueError: as ``make_trial`` does.
     """
     data = run.data
     return make_trial(run.info.run_id, run.info.end_time, search_start_ms, data.tags, data.params, data.metrics)
@@ -170,16 +200,19 @@ def make_trial(
     params: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> Trial:
-    """Return the trial of what MLflow has of a run; values of params are typed where that loses nothing."""
-    retry_of = tags.get(RETRY_OF)
+    """Return the trial of what MLflow has of a run; values of params are typed where that loses nothing.
+
+    Raises:
+        ValueError: when the run is not of a trial, or damaged, in one line that names the tag.
+    """
     return Trial(
-        number=int(tags[NUMBER]),
+        number=number_of(tags),
         state=tags.get(STATE, ""),
         candidate={name: value_of(text) for name, text in params.items()},
         metrics={name: value for name, value in metrics.items() if not name.startswith(ADDED_LATER)},
         reason=tags.get(REASON, ""),
         ended_s=math.nan if end_ms is None else (end_ms - search_start_ms) / 1000,
-        retry_of=None if retry_of is None else int(retry_of),
+        retry_of=number_of(tags, RETRY_OF) if RETRY_OF in tags else None,
         run_id=run_id,
         versions=plugin_versions(tags),
     )

@@ -1,0 +1,157 @@
+"""Checks of the JSON documents of a search: one that was damaged, or that a stranger wrote, counts as missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from spikefront.results.store import schema
+from spikefront.searchspace.domains import Value
+from spikefront.searchspace.records import LayerEnergy
+from spikefront.searchspace.trial import Trial
+
+
+def checked(name: str, document: object) -> dict[str, Any]:
+    """Return a document of a search as it is, and an empty one in the place of what the file of that name never holds.
+
+    Args:
+        name: name of the artifact.
+        document: what its JSON says.
+    """
+    return document if isinstance(document, dict) and _HOLDS.get(name, _is_any)(document) else {}
+
+
+def front_members(front: Mapping[str, Any]) -> list[Trial]:
+    """Return the members that ``front.json`` lists, in its order.
+
+    Args:
+        front: its content, as ``checked`` returns it.
+    """
+    return [
+        Trial(member["trial"], "COMPLETE", member["candidate"], member["metrics"], run_id=member["run_id"] or "")
+        for member in front["front"]
+    ]
+
+
+def candidate_of(content: bytes) -> dict[str, Value]:
+    """Return the flat form of a candidate that ``candidate.json`` has; an empty one where the file is damaged."""
+    found = parsed(content)
+    return found if _is_table(found, _is_value) else {}
+
+
+def parsed(content: bytes | bytearray) -> Any:
+    """Return what JSON says, or None where it is damaged."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def layers_of(document: object) -> list[LayerEnergy]:
+    """Return the energies by layer that ``layers.json`` lists; none where it is damaged.
+
+    Args:
+        document: what its JSON says.
+    """
+    layers = document.get("layers") if isinstance(document, dict) else None
+    if not _are_members(layers, lambda one: one.keys() == _LAYER and _is_layer(one)):
+        return []
+    return [LayerEnergy(**layer) for layer in layers or []]
+
+
+def _is_layer(one: dict[str, Any]) -> bool:
+    return all((_is_text if name in ("layer", "role") else _is_number)(value) for name, value in one.items())
+
+
+def _is_any(document: object) -> bool:
+    return True
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) < _MOST)
+
+
+def _is_trial(value: object) -> bool:
+    return type(value) is int and 0 <= value < _MOST
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, (bool, str)) or _is_number(value)
+
+
+def _is_table(value: object, holds: Callable[[object], bool], *keys: str) -> bool:
+    return isinstance(value, dict) and value.keys() >= {*keys} and all(map(holds, value.values()))
+
+
+def _are_members(value: object, holds: Callable[[dict[str, Any]], bool]) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) and holds(one) for one in value)
+
+
+def _is_member(one: dict[str, Any], measured: str, *metrics: str) -> bool:
+    """Return whether a member has a trial, a candidate, and metrics of which some are needed."""
+    is_measured = _is_table(one.get(measured), _is_number, *metrics)
+    return is_measured and _is_trial(one.get("trial")) and _is_table(one.get("candidate"), _is_value)
+
+
+def _is_front(document: dict[str, Any]) -> bool:
+    def holds(one: dict[str, Any]) -> bool:
+        return _is_member(one, "metrics", "quality", "energy_nj") and (
+            one.get("run_id", 0) is None or _is_text(one.get("run_id"))
+        )
+
+    return _are_members(document.get("front"), holds)
+
+
+def _is_confirmed(document: dict[str, Any]) -> bool:
+    def is_spread(value: object) -> bool:
+        return _is_table(value, _is_number)
+
+    def holds(one: dict[str, Any]) -> bool:
+        if not _is_member(one, "selected") or not _is_table(one.get("test"), is_spread, "quality"):
+            return False
+        is_whole = all(name in spread for name, spread in one["test"].items())
+        return is_whole and isinstance(one.get("stays"), bool) and (one["stays"] or _is_trial(one.get("beaten_by")))
+
+    seeds = document.get("seeds", [])
+    return _are_members(document.get("members"), holds) and isinstance(seeds, list) and _has_failures(document)
+
+
+def _is_twins(document: dict[str, Any]) -> bool:
+    def holds(one: dict[str, Any]) -> bool:
+        twins = [one[name] for name in ("ann", "quantised") if name in one]
+        if (
+            not _is_member(one, "metrics", "quality", "energy_nj")
+            or not _is_text(one.get("verdict"))
+            or not _is_text(one.get("reason", ""))
+        ):
+            return False
+        are_whole = all(_is_table(twin, _is_number, "quality", "energy_nj") for twin in twins)
+        return not twins or (len(twins) == 2 and are_whole and "bits" in one["quantised"])
+
+    return _are_members(document.get("members"), holds) and _has_failures(document)
+
+
+def _is_environment(document: dict[str, Any]) -> bool:
+    texts = [document.get(name) or "" for name in ("platform", "python", "command", "git_commit")]
+    return all(map(_is_text, texts)) and _is_table(document.get("packages", {}), _is_text)
+
+
+def _has_failures(document: dict[str, Any]) -> bool:
+    return _is_table(document.get("failed", {}), _is_text)
+
+
+_MOST: Final = 1 << 53
+_LAYER: Final = {each.name for each in fields(LayerEnergy)}
+
+_HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {
+    schema.ENVIRONMENT_FILE: _is_environment,
+    schema.FRONT_FILE: _is_front,
+    schema.CONFIRMED_FILE: _is_confirmed,
+    schema.TWINS_FILE: _is_twins,
+}
