@@ -15,7 +15,7 @@ from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, quoted, tag_is
 from spikefront.results.store.reading import trial_runs, trials_of
 from spikefront.searchspace.errors import UnknownName, UsageError, shown
-from spikefront.searchspace.front import Front
+from spikefront.searchspace.front import Front, distinct
 from spikefront.searchspace.objectives import ENERGY, LATENCY, OBJECTIVES, Objective
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import parse_count, parse_energy
@@ -176,7 +176,8 @@ def _why_empty(search: StoredSearch, members: int) -> str:
 def _front(search: StoredSearch) -> list[Trial]:
     """Return the trials that the store marks as the front."""
     runs = trial_runs(search.store, search.run_id, [tag_is(schema.PARETO, schema.TRUE)])
-    return trials_of(search.run, runs)
+    members = sorted(trials_of(search.run, runs), key=lambda trial: trial.number)
+    return distinct(members, search.objectives)  # an earlier version marked each trial of equal candidates
 
 
 def _fronts_by_coding(search: StoredSearch) -> list[Trial]:

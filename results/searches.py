@@ -29,7 +29,7 @@ from spikefront.results.store.reading import (
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.configured import name_of, write_configured
 from spikefront.searchspace.errors import UnknownName, UsageError, shown
-from spikefront.searchspace.front import Front
+from spikefront.searchspace.front import Front, distinct
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
 from spikefront.searchspace.secrets import redact_values
@@ -159,7 +159,7 @@ class StoredSearch:
             )
         if not stored["front"]:
             raise UsageError(f"search {self.name!r} has an empty front: no trial was evaluated at full budget")
-        return front_members(stored)
+        return distinct(front_members(stored), self.objectives)
 
     def member(self, number: int, folder: Path) -> Member:
         """Fetch a member of the front, with its weights.

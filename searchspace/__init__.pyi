@@ -32,7 +32,7 @@ from .objectives import ENERGY as ENERGY
 from .objectives import LATENCY as LATENCY
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import Objective as Objective
-from .space import Row as Row
+from .rows import Row as Row
 from .space import SearchCatalogue as SearchCatalogue
 from .space import Space as Space
 from .trial import SearchInfo as SearchInfo

@@ -1,11 +1,11 @@
-"""Sources of parameter values while a space is walked: an Optuna trial, or fixed settings."""
+"""Sources of parameter values while a space is walked: an Optuna trial, fixed settings, or all values in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest, on_grid
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, member, nearest, on_grid, size
 
 Ask = Callable[[str, Domain, Value], Value]
 """Returns a value for a parameter, from its name, domain and default."""
@@ -56,3 +56,33 @@ def answering(wanted: Mapping[str, Value], asked: dict[str, Value]) -> Ask:
 def unless_single(ask: Ask, name: str, domain: Domain, default: Value) -> Value:
     """Return a value of ``ask``, or the only one of a domain with one value."""
     return nearest(domain) if domain.single() else ask(name, domain, default)
+
+
+class Odometer:
+    """Source of all values in turn: the last parameter that was asked for turns fastest.
+
+    Attributes:
+        answers: the values of the current walk, by the name that was asked for.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Value] = {}
+        self._wheels: list[tuple[int, int | None]] = []  # position and number of values, None for no end
+
+    def ask(self, name: str, domain: Domain, default: Value) -> Value:
+        """Return the value of a parameter in the current walk."""
+        place = len(self.answers)
+        if place == len(self._wheels):
+            self._wheels.append((0, size(domain)))
+        self.answers[name] = member(domain, self._wheels[place][0])
+        return self.answers[name]
+
+    def advance(self) -> bool:
+        """Turn to the next walk, and return whether there is one."""
+        self.answers = {}
+        while self._wheels:
+            position, count = self._wheels.pop()
+            if count is None or position + 1 < count:
+                self._wheels.append((position + 1, count))
+                return True
+        return False

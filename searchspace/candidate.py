@@ -137,6 +137,11 @@ class Candidate:
         return " ".join(part.name for part in names) + f" T={self.steps}"
 
 
+def identity(flat: Mapping[str, object]) -> frozenset[tuple[str, object]]:
+    """Return what equal candidates have in common, from the flat form: a key of dictionaries and sets."""
+    return frozenset((name, tuple(value) if isinstance(value, list) else value) for name, value in flat.items())
+
+
 def _part(candidate: Candidate, family: str) -> Part:
     owner: object = candidate
     for name in family.split("."):

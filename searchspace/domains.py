@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from optuna.distributions import BaseDistribution as Domain
@@ -11,7 +12,20 @@ from optuna.distributions import IntDistribution as Int
 
 from spikefront.searchspace.errors import UsageError
 
-__all__ = ["Choice", "Domain", "Float", "Int", "Value", "check", "contains", "describe", "nearest", "on_grid", "size"]
+__all__ = [
+    "Choice",
+    "Domain",
+    "Float",
+    "Int",
+    "Value",
+    "check",
+    "contains",
+    "describe",
+    "member",
+    "nearest",
+    "on_grid",
+    "size",
+]
 
 Value = bool | int | float | str
 """What a hyperparameter can be: anything that JSON, Optuna and MLflow all carry unchanged."""
@@ -66,6 +80,27 @@ def size(domain: Domain) -> int | None:
     if domain.single():
         return 1
     return None if domain.step is None else round((domain.high - domain.low) / domain.step) + 1
+
+
+def member(domain: Domain, number: int) -> Value:
+    """Return the value of this number, from 0 to ``size(domain) - 1``; of a continuous range any number has its own.
+
+    Those of a continuous range are spread evenly over it, on its scale: the van der Corput sequence.
+    """
+    if isinstance(domain, Choice):
+        choice = domain.choices[number]
+        assert choice is not None
+        return choice
+    assert isinstance(domain, (Int, Float))
+    if domain.step is not None:
+        return on_grid(domain, domain.low + number * domain.step)
+    share, part = 0.0, 0.5
+    while number:
+        share, number, part = share + part * (number & 1), number >> 1, part / 2
+    if domain.log:
+        value = domain.low * math.exp(share * math.log(domain.high / domain.low))
+        return min(value, domain.high)
+    return domain.low + share * (domain.high - domain.low)
 
 
 def check(domain: Domain, value: object, where: str) -> None:

@@ -12,6 +12,7 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikefront.searchspace.candidate import identity
 from spikefront.searchspace.objectives import ENERGY, Objective
 from spikefront.searchspace.trial import Trial
 
@@ -135,10 +136,24 @@ def objective_vector(metrics: Mapping[str, float], objectives: Sequence[Objectiv
     return [axis.scaled(metrics[axis.metric]) for axis in objectives]
 
 
+def _same(trial: Trial, values: Iterable[float]) -> object:
+    """Return what trials of equal candidates with equal values have in common."""
+    return (identity(trial.candidate), tuple(values)) if trial.candidate else trial.number
+
+
+def distinct(trials: Iterable[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+    """Return trials without those that have candidate and objectives of an earlier one."""
+    found: dict[object, Trial] = {}
+    for trial in trials:
+        found.setdefault(_same(trial, (trial.metrics.get(axis.metric, np.nan) for axis in objectives)), trial)
+    return list(found.values())
+
+
 class Front:
     """The comparable trials of a search, and the Pareto front among them.
 
-    Comparable: COMPLETE, with a finite value on each axis, positive on a logarithmic one without a floor.
+    Comparable: COMPLETE, with a finite value on each axis, positive on a logarithmic one without a floor. A trial with
+    the candidate and the values of an earlier one is comparable, but not on the front: its rank is one behind.
 
     Args:
         objectives: the axes; the first is quality.
@@ -156,6 +171,8 @@ class Front:
         self.curve: list[float] = []
         self._losses: dict[int, Losses] = {}
         self._members: dict[int, Losses] = {}
+        self._first: dict[object, int] = {}  # number of the first trial of each candidate
+        self._repeats: dict[int, int] = {}  # and of the trial that each other one repeats
         self._ranks: dict[int, int] | None = {}
         for trial in trials:
             self.add(trial)
@@ -172,6 +189,11 @@ class Front:
             return False
         point = self.losses_of([trial])[0]
         self.trials[trial.number], self._losses[trial.number], self._ranks = trial, point, None
+        first = self._first.setdefault(_same(trial, point), trial.number)
+        if first != trial.number:
+            self._repeats[trial.number] = first
+            self.curve.append(self.hypervolume)
+            return False
         dominated = any((other <= point).all() and (other < point).any() for other in self._members.values())
         if not dominated:
             self._members = {
@@ -197,8 +219,9 @@ class Front:
     def ranks(self) -> Mapping[int, int]:
         """Pareto rank of each comparable trial by number; 0 is the front."""
         if self._ranks is None:
-            ranks = pareto_ranks(np.stack(list(self._losses.values())))
-            self._ranks = dict(zip(self._losses, ranks.tolist(), strict=True))
+            points = {number: point for number, point in self._losses.items() if number not in self._repeats}
+            ranks = dict(zip(points, pareto_ranks(np.stack(list(points.values()))).tolist(), strict=True))
+            self._ranks = {n: ranks[n] if n in ranks else ranks[self._repeats[n]] + 1 for n in self._losses}
         return self._ranks
 
     @property

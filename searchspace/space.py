@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Protocol
 
-from spikefront.searchspace.answers import Ask, Suggester, answering, suggested_by, unless_single
+from spikefront.searchspace.answers import Ask, Odometer, Suggester, answering, suggested_by, unless_single
 from spikefront.searchspace.candidate import (
     DEFAULTS,
     FAMILIES,
@@ -17,6 +16,7 @@ from spikefront.searchspace.candidate import (
     Catalogue,
     Schedule,
     from_flat,
+    identity,
 )
 from spikefront.searchspace.domains import (
     Choice,
@@ -30,6 +30,7 @@ from spikefront.searchspace.domains import (
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import Field, fields_of
 from spikefront.searchspace.narrowing import Narrowing, intersect, members, overlap
+from spikefront.searchspace.rows import Row, conditions_of
 
 
 class SearchCatalogue(Catalogue, Protocol):
@@ -50,18 +51,6 @@ class SearchCatalogue(Catalogue, Protocol):
     def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
         """Return settings that publications used with ``coding``: parts of flat candidates."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One hyperparameter of a space, as it is printed: ``active`` says under which choice it exists."""
-
-    name: str
-    domain: str
-    default: Value
-    active: str
-    doc: str
-    searched: bool
 
 
 class Space:
@@ -297,6 +286,25 @@ class Space:
         """Return the candidate that an Optuna trial suggests."""
         return self.walk(suggested_by(trial))
 
+    def candidates(self) -> Iterator[tuple[dict[str, Value], Candidate]]:
+        """Yield every candidate once, with the suggestions of which ``suggest`` makes it.
+
+        Beside a continuous range the candidates never end.
+        """
+        odometer = Odometer()
+        while True:
+            candidate = self.walk(odometer.ask)
+            yield odometer.answers, candidate
+            if not odometer.advance():
+                return
+
+    def identity(self, flat: Mapping[str, Value]) -> frozenset[tuple[str, object]]:
+        """Return what equal candidates have in common, of a flat candidate that an earlier version may have written."""
+        try:
+            return identity(from_flat(flat, self._catalogue).flat())
+        except UsageError:  # a plugin has changed since
+            return identity(flat)
+
     def default(self, **choices: str) -> Candidate:
         """Return the candidate of all defaults, with some choices fixed by family (``coding="sac"``).
 
@@ -364,24 +372,16 @@ class Space:
             for name in names:
                 fields = fields_of(self._catalogue.options(family)[name])
                 for field in fields:
-                    active = ", ".join([f"{family}={name}", *_conditions(field, fields)])
+                    active = ", ".join([f"{family}={name}", *conditions_of(field, fields)])
                     rows.append(self._row(f"{family}.{name}.{field.name}", field, active))
         for field in fields_of(Schedule):
-            active = ", ".join(_conditions(field, fields_of(Schedule), "training.")) or "always"
+            active = ", ".join(conditions_of(field, fields_of(Schedule), "training.")) or "always"
             rows.append(self._row(f"training.{field.name}", field, active))
         return rows
 
     def _row(self, name: str, field: Field, active: str) -> Row:
         domain = self._domain_of(name, field)
         return Row(name, describe(domain), field.default, active, field.doc, not domain.single())
-
-
-def _conditions(field: Field, fields: Sequence[Field], prefix: str = "") -> list[str]:
-    """Return the conditions under which a field exists, from the outermost on."""
-    if field.when is None:
-        return []
-    (parent,) = (other for other in fields if other.name == field.when.field)
-    return [*_conditions(parent, fields, prefix), f"{prefix}{parent.name}={'|'.join(map(str, field.when.values))}"]
 
 
 def _default_of(family: str, names: Sequence[str]) -> str:

@@ -21,10 +21,10 @@ class Sampler(Plugin):
     pass it by. Values of logarithmic objectives are logarithms. A limit on energy, say, comes as a constraint of the
     trial, which samplers that know constraints respect.
 
-    A search that is aware of costs may draw several candidates for one trial and evaluate one of them. It calls
+    A search may draw several candidates for one trial and evaluate one of them, which it has not tried before. It calls
     ``before_trial`` and ``after_trial`` once for each trial, but ``infer_relative_search_space``, ``sample_relative``
-    and ``sample_independent`` once for each candidate drawn; in the first trials, which take the codings in turn, not
-    at all.
+    and ``sample_independent`` once for each candidate drawn; in the first trials of a search that is aware of costs,
+    which take the codings in turn, not at all.
 
     Args:
         config: its ``Config``, or None for the defaults.

@@ -31,7 +31,9 @@ from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
+from spikefront.runners.engine.proposing.fresh import FreshSampler
 from spikefront.runners.engine.proposing.start import first_answers
+from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.engine.settings import SearchSettings, TellStopped
 from spikefront.searchspace import CallbackList, Callbacks, SearchInfo, State, Trial, from_flat
 
@@ -132,6 +134,7 @@ class SearchRun:
         study = self._record.study
         self._end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(study), signals)
         self._callbacks = callbacks
+        untried = Untried(self.plan.space)
         self._searcher = StudySearcher(
             self._record,
             self.plan.space,
@@ -144,11 +147,16 @@ class SearchRun:
             rules=self.plan.rules,
             cost=self._cost,
             target=settings.target_hypervolume,
+            untried=untried,
         )
-        if self._cost is not None:
-            study.sampler = AffordableSampler(
-                study.sampler, self.plan.space, self._cost, room_s=self._room_s, seed=settings.seed
+        space, seed, name = self.plan.space, settings.seed, settings.sampler
+        study.sampler = (
+            FreshSampler(study.sampler, space, seed, untried, name)
+            if self._cost is None
+            else AffordableSampler(
+                study.sampler, space, self._cost, self._room_s, seed=seed, untried=untried, name=name
             )
+        )
 
     def _room_s(self) -> float:
         """Return the seconds within which a new trial should end; infinite where there is no such limit."""
@@ -185,6 +193,7 @@ class SearchRun:
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
         """Run trials on Ray Tune until the searcher has no more, or the search is to end."""
         self._searcher.end_if_reached()
+        self._searcher.end_if_exhausted()
         if self._end.stop_all():
             return
         tuner = tune.Tuner(
@@ -229,7 +238,7 @@ class SearchRun:
             len(self._record.front.trials),
             self._end.reason or "all trials done",
             time.monotonic() - self._started,
-            finished=not self._end.reason or self._searcher.reached,
+            finished=not self._end.reason or self._searcher.reached or self._searcher.exhausted,
             search_id=self._info.id,
             signal=self._end.signal,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spikefront.results.queries import COLUMNS, pareto
-from spikefront.results.searches import search_names
+from spikefront.results.searches import open_searches, search_names
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
@@ -78,6 +78,23 @@ def test_an_empty_front_says_why(keep: Callable[..., None], search: Search, cand
         "the filters leave none of the 2 members of the front of one"
     )
     assert "empty" not in pareto(Store()).attrs
+
+
+def test_equal_candidates_are_one_row_also_of_a_store_that_marked_each(
+    search: Search, candidate: Make, database: None
+) -> None:
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("one"))
+    for number in range(3):
+        recorder.trial_started(number, candidate())
+        recorder.trial_ended(number, "COMPLETE", "", {"quality": 0.5, "energy_nj": 10.0}, None)
+    recorder.search_ended("done")
+    found = next(open_searches(Store(), "one"))
+    assert [trial.number for trial in found.front.members] == [trial.number for trial in found.members] == [0]
+    assert list(pareto(Store())["trial"]) == [0]
+    for run in found.trials:
+        Store().client.set_tag(run.run_id, schema.PARETO, schema.TRUE)
+    assert list(pareto(Store())["trial"]) == [0]
 
 
 def test_filters_keep_their_bounds(keep: Callable[..., None]) -> None:

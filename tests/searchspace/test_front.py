@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES, Objective, Trial
-from spikefront.searchspace.front import Front, find_knee, hypervolume, losses, nondominated, pareto_ranks, spread
+from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES, Objective, Trial, Value
+from spikefront.searchspace.front import (
+    Front,
+    distinct,
+    find_knee,
+    hypervolume,
+    losses,
+    nondominated,
+    pareto_ranks,
+    spread,
+)
 
 QUALITY = Objective("quality", maximize=True, worst=0.0, best=1.0)
 PLANE = (QUALITY, ENERGY)
@@ -228,6 +237,21 @@ def test_a_trial_added_twice_counts_once() -> None:
     assert front.add(trial(0, 0.5, 10.0))
     assert not front.add(trial(0, 0.9, 1.0))
     assert front.members == [trial(0, 0.5, 10.0)]
+
+
+def test_equal_points_of_equal_candidates_are_on_the_front_once() -> None:
+    front = Front(PLANE)
+    one: dict[str, Value] = {"coding": "sac", "steps": 2}
+    other: dict[str, Value] = {"coding": "sac", "steps": 4}
+    tried = [(one, 0.5, 10.0), (dict(one), 0.5, 10.0), (other, 0.5, 10.0), (one, 0.7, 20.0), (one, 0.7, 20.0)]
+    trials = [Trial(n, candidate=flat, metrics={"quality": q, "energy_nj": e}) for n, (flat, q, e) in enumerate(tried)]
+    assert [front.add(trial) for trial in trials] == [True, False, True, True, False]
+    assert [trial.number for trial in front.members] == [0, 2, 3]
+    assert dict(front.ranks) == {0: 0, 1: 1, 2: 0, 3: 0, 4: 1}
+    assert len(front.trials) == len(front.curve) == 5
+    assert front.by("coding")["sac"].members == front.members == distinct(trials, PLANE)
+    assert front.add(Trial(5, candidate=other, metrics={"quality": 0.9, "energy_nj": 1.0}))
+    assert dict(front.ranks) == {0: 1, 1: 2, 2: 1, 3: 1, 4: 2, 5: 0}
 
 
 def test_front_is_listed_cheapest_first_and_best_is_by_quality() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Annotated, Any
 
 import optuna
@@ -391,3 +392,35 @@ def test_float_with_a_step_is_searched_in_steps(narrowed: list[str]) -> None:
 def test_value_between_the_steps_is_refused() -> None:
     with pytest.raises(UsageError, match=r"coding\.direct\.gain: 0\.3 is outside 0\.\.1 \(step 0\.25\)"):
         space(NestedShelf(), "coding.direct.gain=0.3")
+
+
+def test_a_finite_space_lists_each_candidate_once(shelf: SearchCatalogue) -> None:
+    neuron = ("neuron=lif", "neuron.lif.threshold=1", "neuron.lif.overshoot=0.1")
+    searched = space(shelf, "coding=tcja", "steps=2,4", *neuron, "backbone=mlp", "backbone.mlp.width=4,8")
+    listed = list(searched.candidates())
+    # two resets, two widths, two surrogates; kernel 1 and reach 1, 2 at T = 2, kernel 1, 3 and reach 1 to 4 at T = 4
+    assert len(listed) == 2 * 2 * 2 * (1 * 2 + 2 * 4)
+    assert len({candidate for _, candidate in listed}) == len(listed)
+    assert all(searched.suggest(optuna.trial.FixedTrial(answers)) == candidate for answers, candidate in listed)
+
+
+def test_of_a_continuous_range_candidates_never_end(shelf: SearchCatalogue) -> None:
+    narrowed = ("coding=direct", "steps=4", "neuron=lif", "neuron.lif.reset=soft", "backbone=mlp")
+    listed = [candidate for _, candidate in islice(space(shelf, *narrowed).candidates(), 64)]
+    assert len(set(listed)) == 64
+    assert {1, 64} & {candidate.steps for candidate in listed} == set()
+    overshoots = [candidate.neuron.config.overshoot for candidate in listed]
+    assert min(overshoots) >= 1e-3
+    assert max(overshoots) <= 1.0
+
+
+def test_a_candidate_of_an_earlier_version_is_the_same(shelf: SearchCatalogue) -> None:
+    searched = space(shelf, "coding=direct")
+    flat = searched.default().flat()
+    before: dict[str, Any] = {
+        name: value for name, value in flat.items() if name != "training.mix"
+    }  # that did not exist
+    assert searched.identity(before) == searched.identity(flat)
+    assert searched.identity(before | {"steps": 7}) != searched.identity(flat)
+    gone: Any = {"coding": "gone", "pair": [1, 2]}
+    assert searched.identity(gone) == searched.identity(dict(reversed(gone.items())))

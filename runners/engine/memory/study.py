@@ -13,11 +13,13 @@ from typing import Any, Final, TypedDict
 
 import numpy as np
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from spikefront.plugins import Sampler
 from spikefront.runners.engine.memory.journal import JOURNAL, open_journal, read_attributes
 from spikefront.runners.engine.memory.records import FORMAT
+from spikefront.runners.engine.proposing.sampler_warnings import SamplerWarnings
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
 from spikefront.searchspace import Candidate, Front, Objective, State, Trial, Value
 from spikefront.searchspace.front import objective_vector
@@ -49,7 +51,7 @@ def create_study(
     study = optuna.create_study(
         study_name=settings.name,
         storage=open_journal(settings.directory),
-        sampler=sampler.make(settings.seed),
+        sampler=_made(sampler, settings.seed),
         directions=["maximize" if objective.maximize else "minimize" for objective in objectives],
     )
     study.set_user_attr("search", dict(about or {}))
@@ -65,10 +67,15 @@ def reopen_study(settings: SearchSettings, sampler: Sampler) -> optuna.Study:
     study = optuna.load_study(study_name=stored.study_name, storage=storage)
     # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
     seed = int(np.random.SeedSequence((settings.seed, len(study.get_trials(deepcopy=False)))).generate_state(1)[0])
-    study.sampler = sampler.make(seed)
+    study.sampler = _made(sampler, seed)
     _identify(study, settings.directory)
     _begin_session(study)
     return study
+
+
+def _made(sampler: Sampler, seed: int) -> BaseSampler:
+    with SamplerWarnings(sampler.name)():
+        return sampler.make(seed)
 
 
 def _identify(study: optuna.Study, folder: Path) -> None:
@@ -264,6 +271,11 @@ class StudyRecord:
             if _state_attribute(rule) in trial.user_attrs:
                 found[number] = trial.user_attrs[_state_attribute(rule)]
         return found
+
+    @property
+    def queued(self) -> bool:
+        """Whether trials are queued, which the sampler does not propose."""
+        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     @property
     def earlier(self) -> tuple[Trial, ...]:

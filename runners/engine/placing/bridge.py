@@ -25,6 +25,7 @@ from spikefront.runners.engine.memory.study import Cost, StudyRecord
 from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
+from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.failures import LOST_WORKER, Failure, one_line
 from spikefront.searchspace import Callbacks, Candidate, Space, State, Trial, Value
 from spikefront.searchspace.secrets import redact
@@ -73,9 +74,11 @@ class StudySearcher(Searcher):
         cost: predicts the time of trials, and learns from them; None for a search that is not aware of costs.
         target: hypervolume at which the search has reached its end; None for no such end.
         ending: returns why the search is being ended; empty while it goes on.
+        untried: the candidates that are left; of the space when None.
 
     Attributes:
         states: number of trials that ended, by state.
+        exhausted: whether all candidates of the space were tried.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class StudySearcher(Searcher):
         cost: CostModel | None = None,
         target: float | None = None,
         ending: Callable[[], str] = str,
+        untried: Untried | None = None,
     ) -> None:
         super().__init__()
         self._record = record
@@ -105,6 +109,8 @@ class StudySearcher(Searcher):
         self._cost = cost
         self._target = target
         self._ending = ending
+        self._untried = untried or Untried(space)
+        self.exhausted = False
         self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
         self._broken = False
         self._running: dict[str, _Running] = {}
@@ -114,6 +120,11 @@ class StudySearcher(Searcher):
             return Searcher.FINISHED
         if len(self._running) >= self._workers:
             return None  # Tune asks again
+        if self._nothing_left():
+            if self._running:
+                return None  # a trial that loses its worker leaves a candidate to try again
+            self.end_if_exhausted()
+            return Searcher.FINISHED
         self._left -= 1
         try:
             trial = self._record.ask()
@@ -130,6 +141,21 @@ class StudySearcher(Searcher):
             running.ready = running.started + self._cost.predict(candidate)
         self._callbacks.trial_started(trial.number, candidate, trial.user_attrs.get("retry_of"))
         return {"number": trial.number, "candidate": dict(running.flat)}
+
+    def _nothing_left(self) -> bool:
+        """Return whether all candidates of the space are tried or being tried, and none is queued."""
+        if self._record.queued:
+            return False
+        self._untried.read(self._record.study.get_trials(deepcopy=False))
+        return self._untried.first() is None
+
+    def end_if_exhausted(self) -> None:
+        """End the search when all candidates of the space were tried: under the same seed they would end alike."""
+        if self._left > 0 and not self._ending() and not self._running and self._nothing_left():
+            self.exhausted = True
+            count = self._untried.count
+            tried = "1 candidate, and it is tried" if count == 1 else f"{count} candidates, and all are tried"
+            self._end_search(f"the space has {tried}; for more seeds: spikefront confirm")
 
     def others_s(self) -> float:
         """Return the seconds for which the trials in flight will keep their workers; infinite but for the last trials.
@@ -222,7 +248,7 @@ class StudySearcher(Searcher):
     @property
     def unfinished(self) -> bool:
         """Whether there are trials in flight, or to be started."""
-        return bool(self._running) or (self._left > 0 and not self.reached)
+        return bool(self._running) or (self._left > 0 and not self.reached and not self.exhausted)
 
     def _end(self, trial_id: str, state: State, reason: str, again: bool = False, traceback: str = "") -> None:
         running = self._running.pop(trial_id)

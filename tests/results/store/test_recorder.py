@@ -193,7 +193,7 @@ def test_a_run_is_not_created_twice_when_an_answer_is_lost(
     recorder = MlflowRecorder(Store())
     recorder.search_started(search())
     for number in range(3):
-        evaluate(recorder, number, candidate(), 0.5, 10.0)
+        evaluate(recorder, number, candidate(steps=number + 1), 0.5, 10.0)
     recorder.search_ended("done")
     client = MlflowClient(Store().uri)
     assert len(lost_answers) == 3

@@ -1,0 +1,77 @@
+"""Candidates of a space that a search has not tried yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from optuna.trial import FrozenTrial
+
+from spikefront.runners.failures import LOST_WORKER
+from spikefront.searchspace import Candidate, Space, Value
+
+_LOSSES: Final = 2  # trials that lost their worker, after which the candidate is taken for the cause
+
+Key = frozenset[tuple[str, object]]
+Answers = dict[str, Value]
+
+
+class Untried:
+    """The candidates of a space that no trial of a search has tried.
+
+    A candidate is tried when a trial has it, also one that runs, failed or was stopped early: evaluated again under the
+    same seed, it ends alike. It is not tried yet when its trial was broken off by the end of the search, or lost its
+    worker, the first time.
+
+    Args:
+        space: what is searched.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._settled: set[int] = set()  # numbers of trials that have ended
+        self._tried: set[Key] = set()
+        self._running: set[Key] = set()
+        self._lost: Counter[Key] = Counter()
+        self._ahead: Iterator[tuple[Answers, Candidate]] = space.candidates()
+        self._passed: list[tuple[Answers, Key]] = []  # not tried when they were enumerated
+
+    def read(self, trials: Iterable[FrozenTrial]) -> None:
+        """Learn from the trials of the study what was tried."""
+        self._running = set()
+        for trial in trials:
+            if trial.number in self._settled or "candidate" not in trial.user_attrs:
+                continue
+            key = self._space.identity(trial.user_attrs["candidate"])
+            outcome = trial.user_attrs.get("outcome")
+            if outcome is None:
+                self._running.add(key)
+                continue
+            self._settled.add(trial.number)
+            self._lost[key] += outcome["reason"] == LOST_WORKER
+            if not outcome.get("again") and (outcome["reason"] != LOST_WORKER or self._lost[key] >= _LOSSES):
+                self._tried.add(key)
+
+    def __contains__(self, candidate: Candidate) -> bool:
+        key = self._space.identity(candidate.flat())
+        return key not in self._tried and key not in self._running
+
+    @property
+    def count(self) -> int:
+        """Number of candidates that were tried or are being tried."""
+        return len(self._tried | self._running)
+
+    def first(self) -> Answers | None:
+        """Return the suggestions that make one that is not tried; None when all candidates of the space are."""
+        self._passed = [(answers, key) for answers, key in self._passed if key not in self._tried]
+        for answers, key in self._passed:
+            if key not in self._running:
+                return answers
+        for answers, candidate in self._ahead:
+            key = self._space.identity(candidate.flat())
+            if key not in self._tried:
+                self._passed.append((answers, key))
+                if key not in self._running:
+                    return answers
+        return None
