@@ -357,7 +357,7 @@ def _third_parties(arguments: Sequence[str]) -> Iterator[tuple[str, Callable[[],
         for point in entry_points(group=COMMANDS_GROUP):
             yield point.value, point.load
     for file in _plugin_files(arguments):
-        from spikefront.plugins.registry import load_file
+        from spikefront.plugins.loose import load_file
 
         yield str(file), lambda file=file: load_file(file)  # type: ignore[misc]
 

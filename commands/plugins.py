@@ -41,7 +41,7 @@ def plugins(
         raise UnknownName("kind", kind, KINDS)
     assert isinstance(plugins_dir, tuple)
     registry = load_registry(plugins_dir)
-    for problem in registry.problems.values():
+    for problem in registry.lines:
         warn(problem)
     rows = [
         {

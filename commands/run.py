@@ -136,7 +136,7 @@ def _plan(settings: SearchSettings) -> SearchPlan:
     from spikefront.runners.engine.plan import SearchPlan
 
     registry = load_registry(settings.plugin_folders)
-    for problem in registry.problems.values():
+    for problem in registry.lines:
         warn(problem)
     return SearchPlan(settings, registry)
 

@@ -59,7 +59,7 @@ def space(
     given = {"task": task, "config": config, "space": space, "plugins_dir": plugins_dir or None}
     settings = read_settings(given)
     registry = load_registry(settings.plugin_folders)
-    for problem in registry.problems.values():
+    for problem in registry.lines:
         warn(problem)
     found = space_of(settings, registry)
     rows = [row for row in found.rows() if row.searched or pinned]

@@ -5,7 +5,6 @@ A plugin that can't be loaded gives one line; all others stay usable.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -25,6 +24,7 @@ import pluggy
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
+from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import place_of, traceback_of
 from spikefront.plugins.registration import checked, refuse_relations
 from spikefront.searchspace import (
@@ -44,7 +44,7 @@ from spikefront.searchspace.configured import name_of, read_config
 from spikefront.searchspace.declarations import optunas_warnings
 from spikefront.searchspace.objectives import OBJECTIVES
 
-_COMMANDS: Final = "register_commands"  # for the command line, which calls it itself
+_NAMED: Final = 8  # files that declare no plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,12 @@ class Registry:
     Attributes:
         entries: registered plugins by kind and name.
         problems: one line for each plugin that could not be loaded, by the name of its module or file.
+        left_out: Python files beside the plugins of a folder that declare none, and that none imports.
     """
 
     entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: dict[str, str] = field(default_factory=dict)
+    left_out: list[Path] = field(default_factory=list)
 
     def get(self, kind: str, name: str) -> type[Any]:
         """Return a plugin class. Objectives, which are values, are in ``objectives``.
@@ -128,6 +130,20 @@ class Registry:
             module = Path(source).name.removesuffix(".py").partition(":")[0].rpartition(".")[2]
             if module.replace("_", "-") == name:
                 raise UsageError(problem)
+        for path in self.left_out:
+            if path.stem.replace("_", "-") == name:
+                raise UsageError(f"plugin {path} was not loaded: it declares no plugin; hooks: {', '.join(HOOKS)}")
+
+    @property
+    def lines(self) -> list[str]:
+        """What was not loaded, a line each: the plugins with an error, then the other files of each folder."""
+        others: dict[Path, list[str]] = {}
+        for path in self.left_out:
+            others.setdefault(path.parent, []).append(path.name)
+        return [
+            *self.problems.values(),
+            *(f"in {folder} these declare no plugin: {_some(names)}" for folder, names in others.items()),
+        ]
 
     def options(self, family: str) -> Mapping[str, type]:
         """Return the config class of each name in a family of choices (``coding``, ``training.surrogate``, ...)."""
@@ -237,7 +253,7 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
     Set ``SPIKEFRONT_TRACE_PLUGINS=1`` to print each hook call, and tracebacks of what fails, to stderr.
 
     Args:
-        folders: folders whose ``.py`` files are plugins.
+        folders: folders with plugins: ``.py`` files with a hook.
         third_parties: whether to load installed packages with an entry point in group ``spikefront``.
 
     Raises:
@@ -250,9 +266,11 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
         try:
             with optunas_warnings():
                 module = load()
-            _register(registry, module, source, release)
+            _register(registry, module, source, release())
         except (Exception, SystemExit) as error:  # whatever a third party's file raises, the other plugins stay usable
             registry.problems[source] = _problem(source, error)
+    for folder in folders:
+        registry.left_out += plugin_files(folder)[1]
     _drop_misfits(registry)
     return registry
 
@@ -279,25 +297,29 @@ def _problem(source: str, error: BaseException) -> str:
     return f"plugin {source} was not loaded: {' '.join(reason.split())}"
 
 
-_Source = tuple[str, Callable[[], ModuleType], str]
+_Source = tuple[str, Callable[[], ModuleType], Callable[[], str]]
 
 
 def _sources(folders: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
-    own = _own_version()
     for kind in KINDS.values():
         if not kind.package:
             continue
         package = importlib.import_module(f"spikefront.plugins.{kind.package}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            yield module.name, lambda name=module.name: importlib.import_module(name), own  # type: ignore[misc]
+            yield module.name, lambda name=module.name: importlib.import_module(name), _own_version  # type: ignore[misc]
     if third_parties:
         for point in entry_points(group="spikefront"):
-            yield point.value, point.load, point.dist.version if point.dist else "unknown"
+            version_of = point.dist.version if point.dist else "unknown"
+            yield point.value, point.load, lambda found=version_of: found  # type: ignore[misc]
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"--plugins-dir {folder}: no such folder")
-        for path in sorted(folder.glob("*.py")):
-            yield str(path), lambda path=path: load_file(path), f"sha256:{_digest(path)}"  # type: ignore[misc]
+        for path in plugin_files(folder)[0]:
+            yield str(path), lambda path=path: load_file(path), lambda path=path: f"sha256:{digest(path)}"  # type: ignore[misc]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _own_version() -> str:
@@ -305,27 +327,6 @@ def _own_version() -> str:
         return version("spikefront")
     except PackageNotFoundError:
         return "source"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
-def load_file(path: Path) -> ModuleType:
-    """Return the module of a loose plugin file; the same one for the same content."""
-    name = f"spikefront_plugin_{path.stem}_{_digest(path)}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look modules up by name
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _register(registry: Registry, module: ModuleType, source: str, release: str) -> None:
@@ -341,22 +342,20 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
     for kind in KINDS.values():
         getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, checked(plugin, k))))
     if not found and not manager.hook.register_commands.get_hookimpls():
-        raise UsageError(f"it registers nothing; hooks: {', '.join(_hooks())}")
+        raise UsageError(f"it registers nothing; hooks: {', '.join(HOOKS)}")
     added: dict[tuple[str, str], Entry] = {}
     for kind, plugin in found:
         taken = registry.entries[kind.name].get(plugin.name) or added.get((kind.name, plugin.name))
         if taken is not None:
+            if taken.plugin is plugin and taken.origin != source:  # a file has imported the hook of another
+                continue
             raise UsageError(f"{kind.name} {plugin.name!r} is registered by both {taken.origin} and {source}")
         added[kind.name, plugin.name] = Entry(plugin, source, release)
     for (name_of_kind, name), entry in added.items():
         registry.entries[name_of_kind][name] = entry
 
 
-def _hooks() -> list[str]:
-    return [*(kind.hook for kind in KINDS.values()), _COMMANDS]
-
-
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
     for name in vars(module):
-        if manager.parse_hookimpl_opts(module, name) is not None and name not in _hooks():
-            raise UnknownName("hook", name, _hooks())
+        if manager.parse_hookimpl_opts(module, name) is not None and name not in HOOKS:
+            raise UnknownName("hook", name, HOOKS)

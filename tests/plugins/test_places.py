@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spikefront.plugins import Signal
+from spikefront.plugins.loose import load_file
 from spikefront.plugins.places import place_of, traceback_of
-from spikefront.plugins.registry import load_file
 
 
 def raised(call: Callable[[], object]) -> BaseException:

@@ -201,12 +201,15 @@ def test_name_registered_twice_by_one_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("import nothing_of_this_name\n", "ModuleNotFoundError: No module named 'nothing_of_this_name' (broken.py:1)"),
-        ("x = 1\ndef broken(:\n", "(broken.py:2)"),
-        ("raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines (broken.py:1)"),
+        (
+            "import nothing_of_this_name\n" + GOOD,
+            "ModuleNotFoundError: No module named 'nothing_of_this_name' (broken.py:1)",
+        ),
+        ("x = 1\ndef broken(:\n" + GOOD, "(broken.py:2)"),
+        ("raise RuntimeError('two\\nlines')\n" + GOOD, "RuntimeError: two lines (broken.py:1)"),
         (GOOD.replace("    register(Mine)", "    1 / 0"), "ZeroDivisionError: division by zero (broken.py:10)"),
         (
-            "x = 1\n",
+            "from spikefront.plugins import hookimpl\n",
             "it registers nothing; hooks: register_codings, register_neurons, register_backbones, register_tasks",
         ),
         (GOOD.replace("@hookimpl", ""), "it registers nothing; hooks: "),
@@ -261,7 +264,7 @@ def test_file_that_fails_half_way_registers_nothing(tmp_path: Path) -> None:
 
 
 def test_broken_plugin_is_fatal_only_where_it_is_named(tmp_path: Path) -> None:
-    registry = load(tmp_path, my_burst="import nothing_of_this_name\n")
+    registry = load(tmp_path, my_burst="import nothing_of_this_name\n" + GOOD)
     assert registry.get("coding", "direct").name == "direct"
     with pytest.raises(UsageError, match=r"my_burst\.py was not loaded: ModuleNotFoundError"):
         registry.get("coding", "my-burst")
