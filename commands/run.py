@@ -73,6 +73,7 @@ def run(given: dict[str, Any]) -> Search:
     with interruption():
         settings = read_settings(given) if given.get("resume") is None else resumed_settings(given)
         store = Store(settings.tracking_uri, settings.experiment)
+        settings = _in_any_folder(settings, store)
         try:
             settings, outcome = _search(settings, store)
         except Interrupted as interrupted:
@@ -81,6 +82,13 @@ def run(given: dict[str, Any]) -> Search:
         search = Search(store, str(settings.name), settings, outcome)
         _keep_report(store, search.name, search.key)
         return search
+
+
+def _in_any_folder(settings: SearchSettings, store: Store) -> SearchSettings:
+    """Return the settings with the whole path of a SQLite file, so that a resume elsewhere finds it."""
+    if settings.tracking_uri is None or store.file is None:
+        return settings
+    return replace(settings, tracking_uri=store.uri)
 
 
 def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, SearchOutcome]:

@@ -49,5 +49,6 @@ class StoppingRule(Plugin):
 
         Args:
             number: the trial's number; of one that is evaluated again, its new number.
-            state: what ``state`` returned last for the trial.
+            state: what ``state`` returned last for the trial; of a journal that was edited, or from another version of
+                the rule, anything that JSON holds. Any exception leaves it out, and the search goes on.
         """

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikefront.plugins import PINNED, Int, Objective, StoppingRule, Trial, UsageError, hookimpl
-from spikefront.searchspace.errors import OptionError
+from spikefront.searchspace.errors import OptionError, shown
 from spikefront.searchspace.front import objective_vector
 
 FIRST_SHARE: Final = 0.15
@@ -124,10 +124,31 @@ class Rungs:
         return [deepcopy(entries[key]) for entries, keys in zip(self._entries, wanted, strict=True) for key in keys]
 
     def restore(self, records: Iterable[RungRecord]) -> None:
-        """Add records of an earlier run, in any order. Those of rungs that no longer exist are left out."""
-        for record in records:
+        """Add records of an earlier run, in any order. Those of rungs that no longer exist are left out.
+
+        Raises:
+            ValueError: when one is not a record; none is added then.
+        """
+        known = list(records)
+        for record in known:
+            if not self._is_record(record):
+                raise ValueError(f"{shown(record)} is not a record of a rung")
+        for record in known:
             if record["rung"] < len(self.shares):
                 self._entries[record["rung"]][record["number"]] = deepcopy(record)
+
+    def _is_record(self, record: object) -> bool:
+        if not isinstance(record, dict) or not record.keys() >= RungRecord.__annotations__.keys():
+            return False
+        vector = record["vector"]
+        is_vector = isinstance(vector, list) and len(vector) == len(self.objectives)
+        return (
+            all(type(record[name]) is int and record[name] >= 0 for name in ("number", "rung"))
+            and isinstance(record["coding"], str)
+            and isinstance(record["went_on"], bool)
+            and is_vector
+            and all(type(value) in (int, float) and math.isfinite(value) for value in vector)
+        )
 
     def _compare(self, newcomer: RungRecord) -> str | None:
         """Return the places of an entry that is to be stopped, or None."""
@@ -203,7 +224,7 @@ class Halving(StoppingRule):
         return self._rungs.state(number) or None
 
     def restore(self, number: int, state: Any) -> None:
-        self._rungs.restore({**record, "number": number} for record in cast(list[RungRecord], state))
+        self._rungs.restore(cast(RungRecord, {**record, "number": number}) for record in state)
 
 
 @hookimpl

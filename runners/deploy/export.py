@@ -13,7 +13,7 @@ from spikefront.plugins import Registry, SearchData
 from spikefront.runners.deploy.card import Usage, card_file, model_card, nir_usage, onnx_usage, torch_usage
 from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.model import Model
-from spikefront.runners.deploy.torch_file import write_archive
+from spikefront.runners.deploy.torch_file import read_weights, write_archive
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import UnknownName, UsageError, Value, from_flat
 from spikefront.searchspace.records import Spread
@@ -57,11 +57,11 @@ def export_trained(
         The network, ready for use.
 
     Raises:
-        UsageError: for an unknown format or plugin, weights that don't fit, missing data, or a network that the format
-            can't express.
+        UsageError: for an unknown format or plugin, weights that are damaged or don't fit, missing data, or a network
+            that the format can't express.
     """
     check_target(path, format)
-    found = from_flat(candidate, registry)
+    found, state = from_flat(candidate, registry), read_weights(weights)
     task = registry.task(found)
     data = task.search_data(data_dir, found.steps)
     description = describe(
@@ -74,7 +74,7 @@ def export_trained(
         origin=origin,
         confirmation=confirmation,
     )
-    model = Model(description, torch.load(weights, map_location="cpu", weights_only=True), registry)
+    model = Model(description, state, registry)
     return export_model(model, path, format, registry=registry, data=data)
 
 

@@ -80,6 +80,31 @@ def checksum(description: str, state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a trial, as a search saved them.
+
+    Returns:
+        Tensors by name, on the CPU.
+
+    Raises:
+        UsageError: when the file is missing, damaged, or not weights.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        _refuse_packed(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise ValueError("no tensors by name")
+        if not all(isinstance(tensor, Tensor) and _is_plain(tensor) for tensor in state.values()):
+            raise ValueError("something else than tensors")
+    except Exception as error:  # as in ``_load``
+        raise UsageError(
+            f"{path.name}: not the weights of a trial, or damaged ({_reason(error)[:120]}); take another member"
+        ) from error
+    return state
+
+
 def _load(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"{path}: no such file")

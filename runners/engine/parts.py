@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spikefront.plugins import EnergyModel, Registry, Sampler, StoppingRule, Task
 from spikefront.plugins.stopping.halving import Rungs, rung_shares
 from spikefront.runners.engine.settings import SearchSettings
+from spikefront.runners.failures import one_line
 from spikefront.searchspace import (
     ENERGY,
     Choice,
@@ -22,6 +24,8 @@ from spikefront.searchspace import (
 from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.objectives import find_objective, quality_objective
+
+_log = logging.getLogger(__name__)
 
 KINDS: Final = ("sampler", "stopping", "energy")
 """Kinds of plugin whose hyperparameters are set for a search as a whole: ``--set stopping.halving.reduction=4``."""
@@ -175,3 +179,16 @@ def objectives_of(
         if axis.metric not in {other.metric for other in axes}:
             axes.append(axis)
     return tuple(axes)
+
+
+def restore_rule(rule: StoppingRule, states: Mapping[int, Any]) -> None:
+    """Give a stopping rule what it stored by trial; it goes on without what it does not take, with one warning."""
+    problems = []
+    for number, state in states.items():
+        try:
+            rule.restore(number, state)
+        except Exception as error:  # the rule is a plugin, and the journal may be of another version of it
+            problems.append(f"trial {number}: {one_line(error)}")
+    if problems:
+        count = f"{len(problems)} trial{'s' * (len(problems) > 1)}"
+        _log.warning("stopping rule %s goes on without its state of %s: %s", rule.name, count, problems[0])

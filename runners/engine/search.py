@@ -20,6 +20,7 @@ from spikefront.runners.engine.interruption import Interruption, interruption
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
+from spikefront.runners.engine.parts import restore_rule
 from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
@@ -187,8 +188,7 @@ class SearchRun:
         chance = self.plan.task.chance_quality(data)
         for rule in self.plan.rules:
             rule.begin(self.plan.objectives, chance=chance, best=self.plan.task.best_quality)
-            for number, state in self._record.states(rule.name).items():
-                rule.restore(number, state)
+            restore_rule(rule, self._record.states(rule.name))
 
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
         """Run trials on Ray Tune until the searcher has no more, or the search is to end."""

@@ -126,14 +126,27 @@ def train_once(
         return _fit(candidate, network, task, train), True
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            loss = _fit(candidate, network, task, train)
-            with replaced(path) as part:
-                torch.save({"state": network.state_dict(), "loss": loss}, part)
-            return loss, True
-    stored: dict[str, Any] = torch.load(path, weights_only=True, map_location=network.device)
-    network.load_state_dict(stored["state"])
-    return stored["loss"], False
+        if path.exists():
+            known = _read(path, network)
+            if known is not None:
+                return known, False
+        loss = _fit(candidate, network, task, train)
+        with replaced(path) as part:
+            torch.save({"state": network.state_dict(), "loss": loss}, part)
+        return loss, True
+
+
+def _read(path: Path, network: Network) -> float | None:
+    """Read the weights of a trained network, and return its loss; None, and nothing is read, of a damaged file."""
+    try:
+        stored: dict[str, Any] = torch.load(path, weights_only=True, map_location=network.device)
+        loss, shapes = float(stored["loss"]), {name: value.shape for name, value in network.state_dict().items()}
+        if {name: value.shape for name, value in stored["state"].items()} != shapes:
+            return None
+        network.load_state_dict(stored["state"])
+    except Exception:  # torch raises anything for a damaged file, which is trained anew
+        return None
+    return loss
 
 
 def _fit(candidate: Candidate, network: Network, task: Task, train: Data) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from spikefront.commands.handle import Search
-from spikefront.commands.run import _keep_report, _print_outcome
+from spikefront.commands.run import _in_any_folder, _keep_report, _print_outcome
 from spikefront.plugins import load_registry
 from spikefront.results.store.connection import Store
+from spikefront.runners.engine.memory.resume import about
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.search import SearchOutcome
 from spikefront.runners.engine.settings import SearchSettings
@@ -158,3 +159,19 @@ def test_an_error_that_nobody_foresaw_shows_its_traceback_without_passwords(
     assert said.startswith("Traceback (most recent call last):")
     assert "KeyError: 'http://***@host'" in said
     assert "S3cr3tPW" not in said
+
+
+def test_the_journal_has_the_whole_path_of_a_sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    registry = load_registry()
+    space = SearchPlan(read_settings({"task": "digits"}), registry).space
+    for given, stored in (
+        ("sqlite:///mlflow.db", f"sqlite:///{tmp_path}/mlflow.db"),
+        ("sqlite:///a/../b.db?timeout=60", f"sqlite:///{tmp_path}/b.db?timeout=60"),
+        ("http://host:5000", "http://host:5000"),
+    ):
+        settings = read_settings({"task": "digits", "tracking_uri": given})
+        settings = _in_any_folder(settings, Store(settings.tracking_uri))
+        assert about(settings, registry, space)["options"]["tracking_uri"] == stored
+    settings = read_settings({"task": "digits"})
+    assert _in_any_folder(settings, Store()) is settings

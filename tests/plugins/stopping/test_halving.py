@@ -373,3 +373,16 @@ def test_state_of_a_trial_comes_back_under_its_new_number() -> None:
 def test_wrong_shares_are_refused_before_the_search_begins() -> None:
     with pytest.raises(UsageError, match=r"^rungs='0\.05,0\.5' must be"):
         Halving(shares=[0.05, 0.5])
+
+
+def test_records_that_are_not_of_a_rung_are_refused_and_none_is_added() -> None:
+    rungs = single()
+    arrive(rungs, 0, 5.0)
+    (record,) = rungs.state()
+    odd: list[Any] = [None, [], {}, *({**record, name: None} for name in record), {**record, "vector": [1.0, 2.0]},
+                      {**record, "vector": [math.nan]}, {**record, "rung": -1}, {**record, "number": True}]  # fmt: skip
+    for each in odd:
+        other = single()
+        with pytest.raises(ValueError, match="is not a record of a rung"):
+            other.restore([record, each])
+        assert other.state() == []

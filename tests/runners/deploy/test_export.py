@@ -165,3 +165,25 @@ def test_example_in_the_documentation_predicts(
     assert isinstance(scope["classes"], torch.Tensor)
     hits = scope["classes"] == data.validation.targets
     assert float(hits.double().mean()) == exported[0].metrics["quality"]
+
+
+def test_weights_that_are_damaged_or_something_else_are_refused_in_one_line(
+    exported: tuple[Judgement, str], registry: Registry, tmp_path: Path
+) -> None:
+    found, _ = exported
+    whole = (tmp_path / "trial-00023.pt").read_bytes()
+    torch.save([torch.zeros(2)], tmp_path / "list.pt")
+    torch.save({"a": torch.zeros(1).expand(1 << 40)}, tmp_path / "huge.pt")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "other.pt")
+    odd = {"empty": b"", "text": b"no weights", "cut": whole[: len(whole) // 2], "zip": b"PK\x03\x04" + whole[4:99]}
+    odd |= {name: (tmp_path / f"{name}.pt").read_bytes() for name in ("list", "huge", "other")}
+    for name, content in odd.items():
+        weights = tmp_path / f"trial-{name}.pt"
+        weights.write_bytes(content)
+        reason = "weights don't fit" if name == "other" else f"trial-{name}.pt: not the weights of a trial, or damaged"
+        with pytest.raises(UsageError) as problem:
+            export(weights, found, registry)
+        assert reason in problem.value.on_command_line()
+        assert problem.value.on_command_line().isprintable()
+    with pytest.raises(UsageError, match="no such file"):
+        export(tmp_path / "trial-missing.pt", found, registry)

@@ -14,11 +14,13 @@ from spikefront.runners.engine.parts import (
     make_sampler,
     objectives_of,
     refuse_unused,
+    restore_rule,
     rungs_of,
     split_narrowings,
 )
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES, Objective, UnknownName, UsageError
+from spikefront.searchspace.objectives import quality_objective
 
 
 def names(rules: list[Any]) -> list[str]:
@@ -175,3 +177,15 @@ def test_an_objective_named_twice_is_one_axis(registry: Registry) -> None:
 def test_unknown_objectives_are_refused(registry: Registry, named: str, error: type[UsageError], message: str) -> None:
     with pytest.raises(error, match=message):
         objectives_of(registry.get("task", "digits"), SearchSettings(objective=named), registry)
+
+
+def test_a_stopping_rule_goes_on_without_state_that_it_does_not_take(caplog: pytest.LogCaptureFixture) -> None:
+    rule = Halving(shares=[0.5])
+    rule.begin([quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY], chance=0.1, best=1.0)
+    good = {"number": 0, "coding": "sac", "rung": 0, "vector": [0.5, 1.0], "went_on": True}
+    odd: list[Any] = ["x", 3, [None], [{}], [good, {**good, "vector": [0.5]}], [{**good, "coding": 3}]]
+    restore_rule(rule, {number: state for number, state in enumerate([[good], *odd])})
+    (record,) = caplog.records
+    assert record.getMessage().startswith("stopping rule halving goes on without its state of 6 trials: trial 1: ")
+    assert rule.state(0) == [good]
+    assert all(rule.state(number) is None for number in range(1, 7))

@@ -136,6 +136,12 @@ def test_ann_is_trained_once_for_all_that_convert_it(registry: Registry, data: S
     assert {found.metrics["ann_quality"] for found in further} == {first.metrics["ann_quality"]}
     assert run("css").metrics["quality"] == first.metrics["quality"]
     assert run("css", seed=1).metrics["ann_trained"] == 1
+    files = {path: path.read_bytes() for path in tmp_path.glob("*.pt")}
+    for damage in (b"", b"damaged", b"half"):
+        for path, whole in files.items():
+            path.write_bytes(whole[: len(whole) // 2] if damage == b"half" else damage)
+        again = run("css")
+        assert (again.metrics["ann_trained"], again.metrics["quality"]) == (1, first.metrics["quality"])
 
 
 def test_of_two_processes_one_trains_and_the_other_waits(tmp_path: Path) -> None:
