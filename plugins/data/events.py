@@ -38,7 +38,9 @@ _BYTES: Final = 5
 _WRAPPED_ROW: Final = 240
 _WRAP_US: Final = 1 << 13
 _CLOCK_US: Final = 1 << 23
+_LOW: Final = (1 << 32) - 1
 _PIECE: Final = 1 << 16  # events that are decoded at once: what they take meanwhile is small
+_COUNTED: Final = 1 << 20  # events that are counted at once
 
 
 def read_40_bit(raw: bytes | bytearray, name: str) -> Array:
@@ -63,24 +65,40 @@ def read_40_bit(raw: bytes | bytearray, name: str) -> Array:
             f"{name}: cut short: {len(raw)} bytes are no whole number of events of {_BYTES} bytes; fetch it again"
         )
     columns = np.frombuffer(raw, np.uint8).reshape(-1, _BYTES)
-    events: Array = np.empty(int(np.count_nonzero(columns[:, 1] != _WRAPPED_ROW)), EVENT)
-    if not len(events):
+    keys = _times(columns, name)
+    if not len(keys):
         raise UsageError(f"{name}: no event in it; fetch it again, or remove it")
+    if not np.all(keys[1:] >= keys[:-1]):
+        keys.sort()
+    events: Array = np.empty(len(keys), EVENT)
+    while left := len(keys):  # from the end, and keys get shorter: they would take as much memory as the events
+        begin = max(0, left - _PIECE)
+        piece, found = keys[begin:], events[begin:left]
+        found["t"] = piece >> np.uint64(32)
+        rows = columns[(piece & np.uint64(_LOW)).astype(np.int64)]
+        found["x"], found["y"], found["polarity"] = rows[:, 0], rows[:, 1], rows[:, 2] >> 7
+        del piece
+        keys.resize(begin, refcheck=False)
+    return events
+
+
+def _times(columns: Array, name: str) -> Array:
+    """Return the time of each event, in the upper 32 bits, and its row in the file, in the lower."""
+    keys: Array = np.empty(int(np.count_nonzero(columns[:, 1] != _WRAPPED_ROW)), np.uint64)
     done, moved, clock = 0, 0, _Clock()
     for begin in range(0, len(columns), _PIECE):
         piece = columns[begin : begin + _PIECE]
         wrapped = piece[:, 1] == _WRAPPED_ROW
         later = moved + np.cumsum(wrapped, dtype=np.int64) * _WRAP_US
         moved = int(later[-1])
-        piece, later = piece[~wrapped], later[~wrapped]
-        high, middle, low = (piece[:, byte].astype(np.int64) for byte in (2, 3, 4))
-        t = clock.unwrapped((high & 0x7F) << 16 | middle << 8 | low) + later
+        rows = np.flatnonzero(~wrapped)
+        high, middle, low = (piece[rows, byte].astype(np.int64) for byte in (2, 3, 4))
+        t = clock.unwrapped((high & 0x7F) << 16 | middle << 8 | low) + later[rows]
         if len(t) and t.max() > LATEST:
             raise too_long(name)
-        found = events[done : done + len(piece)]
-        found["t"], found["x"], found["y"], found["polarity"] = t, piece[:, 0], piece[:, 1], high >> 7
-        done += len(piece)
-    return in_order(events)
+        keys[done : done + len(t)] = t.astype(np.uint64) << np.uint64(32) | (begin + rows).astype(np.uint64)
+        done += len(t)
+    return keys
 
 
 class _Clock:
@@ -136,7 +154,9 @@ def refuse_outside(events: Array, size: tuple[int, int], name: str) -> None:
         )
 
 
-def frame_of_each(t: Array, steps: int, binning: str, span: tuple[int, int] | None = None) -> Array:
+def frame_of_each(
+    t: Array, steps: int, binning: str, span: tuple[int, int] | None = None, part: tuple[int, int] | None = None
+) -> Array:
     """Return in which of T frames each event of a recording falls, ``(E,)`` in [0, T).
 
     With whole numbers throughout, as SpikingJelly cuts, whose frames TCJA and others train on: what does not divide
@@ -148,9 +168,12 @@ def frame_of_each(t: Array, steps: int, binning: str, span: tuple[int, int] | No
         binning: ``time``: frames of equal duration; ``count``: of equally many events.
         span: for ``time``, what is cut into equal parts, begin and end in microseconds; from the first to the last
             event when None.
+        part: for ``count``, which number the first of these events has in its recording, and how many that has, where
+            it is taken in parts.
     """
     if binning == "count":
-        return np.minimum(np.arange(len(t)) // max(len(t) // steps, 1), steps - 1)
+        first, events = part or (0, len(t))
+        return np.minimum(np.arange(first, first + len(t)) // max(events // steps, 1), steps - 1)
     begin, end = span or (int(t[0]), int(t[-1]))
     duration = max((end - begin) // steps, 1)
     return np.minimum((t.astype(np.int64) - begin) // duration, steps - 1)
@@ -183,10 +206,14 @@ def to_frames(
     shape = (steps, 2, height, width)
     if not len(events):
         return np.zeros(shape, np.uint8)
-    frame = frame_of_each(events["t"], steps, binning, span)
-    row, column = (events[axis].astype(np.int64) // pool for axis in ("y", "x"))
-    place = ((frame * 2 + events["polarity"]) * height + row) * width + column
-    counts = np.bincount(place, minlength=int(np.prod(shape)))
+    span = span or (int(events["t"][0]), int(events["t"][-1]))
+    counts = np.zeros(int(np.prod(shape)), np.int64)
+    for begin in range(0, len(events), _COUNTED):
+        some = events[begin : begin + _COUNTED]
+        frame = frame_of_each(some["t"], steps, binning, span, (begin, len(events)))
+        row, column = (some[axis].astype(np.int64) // pool for axis in ("y", "x"))
+        place = ((frame * 2 + some["polarity"]) * height + row) * width + column
+        counts += np.bincount(place, minlength=len(counts))
     return np.minimum(counts, 255).astype(np.uint8).reshape(shape)
 
 
