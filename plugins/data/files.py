@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and how deep folders may lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from spikefront.searchspace import UsageError
+
+DEEPEST: Final = 100
+"""Most folders, one in the other, that data lie in."""
 
 
 @contextmanager
@@ -23,3 +29,9 @@ def replaced(path: Path, *, unique: bool = False) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def refuse_deep(where: Path, folders: int) -> None:
+    """Raise ``UsageError`` when in ``where`` so many folders lie, one in the other, as no data set has."""
+    if folders > DEEPEST:
+        raise UsageError(f"{where}: more than {DEEPEST} folders lie in it, one in the other; flatten or remove them")

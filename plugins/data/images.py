@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from spikefront.plugins.data.files import refuse_deep
 from spikefront.plugins.data.zips import Unreadable, members, open_member, open_zip
 from spikefront.searchspace import UsageError
 
@@ -72,6 +73,7 @@ class Folder:
         yield from self._below("")
 
     def _below(self, prefix: str) -> Iterator[tuple[str, str]]:
+        refuse_deep(self.path, prefix.count("/"))
         for entry in sorted(os.scandir(self.path / prefix), key=lambda entry: entry.name):
             name = prefix + entry.name
             if _ignored(entry.name):
@@ -111,6 +113,7 @@ class Zip:
             inside = PurePosixPath(written.lstrip("/"))
             if not inside.name or any(_ignored(part) for part in inside.parts):
                 continue
+            refuse_deep(path, len(inside.parts))
             self._folders |= {f"{parent}/" for parent in inside.parents if parent.name}
             if written.endswith("/"):
                 self._folders.add(f"{inside}/")

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from spikefront.plugins.data.cache import fingerprint
 from spikefront.plugins.data.events import EVENT
+from spikefront.plugins.data.files import refuse_deep
 from spikefront.plugins.data.zips import Unreadable, members, open_zip, read_member
 from spikefront.searchspace import UsageError
 
@@ -131,9 +132,14 @@ def in_share(recordings: Sequence[str], share: str) -> list[str]:
 
 
 def folder_fingerprint(folder: Path) -> str:
-    """Name the state of all files below a folder: how many, their sizes, when the last was changed."""
+    """Name the state of all files below a folder: how many, their sizes, when the last was changed.
+
+    Raises:
+        UsageError: when folders lie too deep in it.
+    """
     files, size, changed = 0, 0, 0
     for above, _, names in os.walk(folder):
+        refuse_deep(folder, len(Path(above).parts) - len(folder.parts))
         for name in names:
             about = os.stat(os.path.join(above, name))
             files, size, changed = files + 1, size + about.st_size, max(changed, about.st_mtime_ns)

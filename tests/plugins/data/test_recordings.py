@@ -13,6 +13,7 @@ import pytest
 
 from spikefront.plugins.data.event_tasks import stratified
 from spikefront.plugins.data.events import EVENT, read_40_bit
+from spikefront.plugins.data.images import Folder, open_source
 from spikefront.plugins.data.recordings import (
     Part,
     Recording,
@@ -214,3 +215,18 @@ def test_recordings_of_a_zip_that_are_too_large_are_not_read(tmp_path: Path) -> 
         UsageError, match=r"Train/0/1\.bin is damaged \(it has 83,886,080 bytes, and may have 67,108,864"
     ):
         next(Part(tmp_path / "Train.zip", "Train").read())
+
+
+def test_folders_that_lie_too_deep_are_refused_in_one_line(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(102):
+        deep = deep / "a"
+        deep.mkdir()
+    with pytest.raises(UsageError, match=r"more than 100 folders lie in it, one in the other; flatten or remove them"):
+        folder_fingerprint(tmp_path)
+    with pytest.raises(UsageError, match=r"more than 100 folders lie in it"):
+        list(Folder(tmp_path).names())
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.writestr("a/" * 30_000 + "x.png", b"")
+    with pytest.raises(UsageError, match=r"deep\.zip: more than 100 folders lie in it"):
+        open_source(tmp_path / "deep.zip")
