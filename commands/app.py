@@ -321,7 +321,19 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 # Finding commands
 
-_FIRST: Final = ("run", "space", "plugins", "pareto", "compare", "report", "twin", "confirm", "export", "transfer")
+_FIRST: Final = (
+    "run",
+    "space",
+    "plugins",
+    "pareto",
+    "compare",
+    "report",
+    "twin",
+    "confirm",
+    "export",
+    "judge",
+    "transfer",
+)
 """Order in which the help lists the first commands; others follow by name."""
 
 

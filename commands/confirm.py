@@ -87,11 +87,12 @@ def _repeat(known: Confirmations, settings: SearchSettings, seeds: Sequence[int]
     from spikefront.runners.engine.placing.data import share
     from spikefront.runners.engine.placing.session import RaySession
     from spikefront.runners.judging.confirm import confirmation_data
-    from spikefront.searchspace import from_flat
+    from spikefront.searchspace.configured import name_of
 
     registry = load_registry(settings.plugin_folders)
+    registry.need("energy", name_of(settings.energy_model))
     candidates = {trial.number: trial.candidate for trial in known.members}
-    members = {number: from_flat(flat, registry) for number, flat in candidates.items()}
+    members = {number: registry.stored(flat) for number, flat in candidates.items()}
     for candidate in members.values():
         registry.refuse(candidate)
     done = known.known(seeds)

@@ -12,12 +12,15 @@ from spikefront.searchspace.options import Option, options_of, path, text
 
 if TYPE_CHECKING:
     from spikefront.runners.deploy.model import Model
+    from spikefront.runners.judging.judge import Judgement
 
 
 @door
 def export(
     run: Annotated[
-        str, Option("", text, "RUN", is_argument=True), "Member of a front: SEARCH/TRIAL, or an MLflow run id"
+        str | Judgement,
+        Option("", lambda run: run if hasattr(run, "network") else text(run), "RUN", is_argument=True),
+        "Member of a front: SEARCH/TRIAL, or an MLflow run id",
     ],
     to: Annotated[Path | str, Option("Output", path, "FILE"), "File to write; its model card goes to FILE.card.md"],
     *,
@@ -30,12 +33,13 @@ def export(
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
 ) -> Model:
-    """Export a member of a front, as ``spikefront export`` does, and return it ready for use.
+    """Export a member of a front, as ``spikefront export`` does, or what ``judge`` returned; return it ready for use.
 
     Raises:
         UsageError: when there is no such member, or the format can't express it.
     """
     from spikefront.commands.handle import trial_of
+    from spikefront.commands.judge import export_judged
     from spikefront.commands.printing import warnings_in_one_line
     from spikefront.plugins import load_registry
     from spikefront.results.searches import fetch_member
@@ -43,6 +47,8 @@ def export(
     from spikefront.runners.deploy.description import Origin
     from spikefront.runners.deploy.export import check_target, export_trained
 
+    if not isinstance(run, str):
+        return export_judged(run, Path(to), format)
     check_target(Path(to), format)
     with TemporaryDirectory() as folder, warnings_in_one_line():
         member = fetch_member(Store(tracking_uri, experiment), trial_of(run, search), Path(folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikefront.commands.app import door
-from spikefront.commands.options import Experiment, SearchName, TrackingUri
+from spikefront.commands.options import DataDir, Experiment, PluginsDir, SearchName, TrackingUri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spikefront.runners.deploy.model import Model
     from spikefront.runners.engine.search import SearchOutcome
     from spikefront.runners.engine.settings import SearchSettings
+    from spikefront.runners.judging.judge import Judgement
     from spikefront.searchspace import Objective, Trial
 
 
@@ -37,6 +38,7 @@ class Search:
         settings: options that it ran with; None where it was loaded.
         outcome: how it ended; None where it was loaded.
         key: id of the search or its run, where it was loaded.
+        folders: of plugins and data, for what is done with a search that was loaded.
 
     Example:
         >>> search = load_search("digits-1")  # doctest: +SKIP
@@ -51,9 +53,11 @@ class Search:
         settings: SearchSettings | None = None,
         outcome: SearchOutcome | None = None,
         key: str = "",
+        folders: Mapping[str, Any] | None = None,
     ) -> None:
         self._store = store
         self._key = key
+        self._folders = dict(folders or {})
         self.name = name
         self.settings = settings
         self.outcome = outcome
@@ -107,7 +111,7 @@ class Search:
     def _settings(self) -> dict[str, Any]:
         """Folders that the search was given, for commands that need them as well."""
         if self.settings is None:
-            return {}
+            return self._folders
         return {name: getattr(self.settings, name) for name in ("data_dir", "plugins_dir")}
 
     def front(self, **filters: Any) -> pd.DataFrame:
@@ -151,6 +155,12 @@ class Search:
 
         return export(f"{self.key}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
 
+    def judge(self, trial: int, **options: Any) -> Judgement:
+        """Train and measure the candidate of any of its trials once more, in this process; see ``spikefront.judge``."""
+        from spikefront.commands.judge import judge
+
+        return judge(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
+
     def __repr__(self) -> str:
         if self.missing:
             lacks = f"MLflow lacks {len(self.missing)} records of it; run(resume={self.name!r}) writes them"
@@ -183,9 +193,14 @@ class Search:
 
 @door
 def load_search(
-    search: SearchName = None, *, tracking_uri: TrackingUri = None, experiment: Experiment = None
+    search: SearchName = None,
+    *,
+    data_dir: DataDir = None,
+    plugins_dir: PluginsDir = (),
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
 ) -> Search:
-    """Return a search that is in MLflow.
+    """Return a search that is in MLflow. The folders serve what is done with it: export, confirm, twins, judge.
 
     Raises:
         UsageError: when there is no such search, or the store does not answer.
@@ -195,7 +210,8 @@ def load_search(
 
     store = Store(tracking_uri, experiment)
     found = StoredSearch.open(store, search)
-    return Search(store, found.name, key=found.run_id)
+    folders = {"data_dir": data_dir, "plugins_dir": plugins_dir}
+    return Search(store, found.name, key=found.run_id, folders=folders)
 
 
 def trial_of(run: str, search: str | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.options import Option, line, many, named, path
 
 SearchName = Annotated[
@@ -26,3 +27,16 @@ TrackingUri = Annotated[
     "MLflow server or store",
 ]
 Experiment = Annotated[str | None, Option("Where", line, shown="MLflow's own"), "MLflow experiment"]
+
+
+def existing(plugins_dir: object) -> tuple[Path, ...]:
+    """Return folders with plugin files, of a command that may not load them.
+
+    Raises:
+        UsageError: when one does not exist.
+    """
+    assert isinstance(plugins_dir, tuple)
+    for folder in plugins_dir:
+        if not folder.is_dir():
+            raise UsageError(f"--plugins-dir {folder}: no such folder")
+    return plugins_dir

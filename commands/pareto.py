@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from spikefront.commands.app import command
-from spikefront.commands.options import Experiment, SearchName, TrackingUri
+from spikefront.commands.options import Experiment, PluginsDir, SearchName, TrackingUri, existing
 from spikefront.commands.printing import Format, print_rows
 from spikefront.searchspace.options import Option, energy, many, number, switch, text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from spikefront.searchspace import Objective
 
 
 def _print(front: pd.DataFrame, format_: Format) -> None:
@@ -50,10 +52,11 @@ def pareto(
         bool, Option("Filters", switch), "Only the knee: beyond it each gain in quality costs much"
     ] = False,
     per_coding: Annotated[bool, Option("Filters", switch), "The front of each coding by itself"] = False,
+    plugins_dir: PluginsDir = (),
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
 ) -> pd.DataFrame:
-    """Return the front of a search as a DataFrame.
+    """Return the front of a search as a DataFrame. ``where`` and ``order`` also know the objectives of plugins.
 
     Raises:
         UsageError: when there is no such search, or the store does not answer.
@@ -61,7 +64,13 @@ def pareto(
     from spikefront.results import queries
     from spikefront.results.store.connection import Store
 
+    def more() -> Iterable[Objective]:
+        from spikefront.plugins import load_registry
+
+        return load_registry(folders).objectives.values()
+
     assert not isinstance(max_energy, str)
+    folders = existing(plugins_dir)
     return queries.pareto(
         Store(tracking_uri, experiment),
         search,
@@ -73,4 +82,5 @@ def pareto(
         order=order,
         knee=knee,
         per_coding=per_coding,
+        more=more,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from spikefront.commands.app import command
-from spikefront.commands.options import Experiment, SearchName, TrackingUri
+from spikefront.commands.options import Experiment, PluginsDir, SearchName, TrackingUri, existing
 from spikefront.searchspace.options import Option, path
 
 
@@ -19,10 +19,13 @@ def report(
     search: SearchName = None,
     *,
     to: Annotated[Path | str | None, Option("Output", path, "FILE", shown="SEARCH.html"), "Page to write"] = None,
+    plugins_dir: PluginsDir = (),
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
 ) -> Path:
     """Write one self-contained HTML page about a search, and add it to its MLflow run as artifact.
+
+    It needs no plugin: ``plugins_dir`` is taken so that all commands on a search take the same options.
 
     Returns:
         The file.
@@ -33,4 +36,5 @@ def report(
     from spikefront.results.report import write_report
     from spikefront.results.store.connection import Store
 
+    existing(plugins_dir)
     return write_report(Store(tracking_uri, experiment), search, to)

@@ -39,7 +39,9 @@ from spikefront.searchspace import (
     Value,
     check,
     fields_of,
+    from_flat,
 )
+from spikefront.searchspace.candidate import typed
 from spikefront.searchspace.configured import name_of, read_config
 from spikefront.searchspace.declarations import optunas_warnings
 from spikefront.searchspace.objectives import OBJECTIVES
@@ -109,6 +111,32 @@ class Registry:
         """Return the task of a candidate, with its settings."""
         task: Task = self.get("task", candidate.task.name)(candidate.task.config)
         return task
+
+    def need(self, kind: str, name: str, version: str = "") -> None:
+        """Raise ``UsageError`` when a plugin that something was stored with is not here.
+
+        Args:
+            kind: its kind.
+            name: its name.
+            version: its version then; empty where that is not known.
+        """
+        if name not in self.entries[kind]:
+            self._fail_if_broken(name)
+            what = f"{KINDS[kind]} {name!r}" + (f" {version}" if version else "")
+            reason = next((problem for problem in self.problems.values() if name in problem), "")
+            fix = reason or "install it, or give the folder with its file (--plugins-dir)"
+            raise UsageError(f"{what} is missing here: {fix}")
+
+    def stored(self, flat: Mapping[str, object]) -> Candidate:
+        """Return a candidate that was stored in its flat form.
+
+        Raises:
+            UsageError: when a plugin is missing, is not what it was, or parts do not go together.
+        """
+        for family, kind in FAMILY_KINDS.items():
+            if family in flat:
+                self.need(kind.name, str(flat[family]))
+        return from_flat(typed(flat, self), self)
 
     def energy_model(self, text: str) -> EnergyModel:
         """Return an energy model by its name, or with its settings: ``chip-table(node=14nm)``.

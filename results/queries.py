@@ -101,6 +101,7 @@ def pareto(
     order: str = "energy",
     knee: bool = False,
     per_coding: bool = False,
+    more: Callable[[], Iterable[Objective]] = tuple,
 ) -> pandas.DataFrame:
     """Return the front of a search.
 
@@ -116,6 +117,8 @@ def pareto(
         knee: return only the knee of what the filters leave, see ``find_knee``.
         per_coding: the front of each coding among the comparable trials, in place of the front of all, and with
             ``knee`` its knee.
+        more: returns further objectives, such as those of plugins; called when neither the search nor spikefront has
+            one of the name that ``where`` or ``order`` gives.
 
     Returns:
         One row for each member, with ``COLUMNS`` and the metrics of further objectives, in the given order; grouped by
@@ -146,10 +149,10 @@ def pareto(
     if min_quality is not None:
         conditions.append(Condition("quality", ">=" if quality.maximize else "<=", min_quality))
     _check_codings(found, set(coding) - {trial.coding for trial in trials})
-    axis = _find(found, trials, order, "order")
+    axis = _find(found, trials, order, "order", more)
     for condition in conditions:
-        metric = _find(found, trials, condition.name, "metric").metric
-        trials = [trial for trial in trials if condition.holds(trial.metrics.get(metric, math.nan))]
+        limited = _find(found, trials, condition.name, "metric", more)
+        trials = [trial for trial in trials if condition.holds(_value(trial, limited))]
     trials = [trial for trial in trials if not coding or trial.coding in coding]
     if knee:
         front = Front(found.objectives, trials)
@@ -192,19 +195,32 @@ def _check_codings(search: StoredSearch, wanted: Iterable[str]) -> None:
             raise UnknownName(f"coding in search {search.name}:", name, codings)
 
 
-def _find(search: StoredSearch, trials: Sequence[Trial], name: str, what: str) -> Objective:
+def _find(
+    search: StoredSearch, trials: Sequence[Trial], name: str, what: str, more: Callable[[], Iterable[Objective]]
+) -> Objective:
     """Return the objective of this name or metric; for any other metric of the trials, one to be minimised."""
     axes = [*search.objectives, *OBJECTIVES.values()]
-    found = next((axis for axis in axes if name in (axis.name, axis.metric)), None)
     metrics = {metric for trial in trials for metric in trial.metrics}
-    if found is not None or name in metrics:
-        return found or Objective(name, maximize=False, worst=1.0, best=0.0)
+    for known in (lambda: axes, more):
+        found = next((axis for axis in known() if name in (axis.name, axis.metric)), None)
+        if found is not None or name in metrics:
+            return found or Objective(name, maximize=False, worst=1.0, best=0.0)
     raise UnknownName(what, name, {axis.name for axis in axes} | metrics)
+
+
+def _value(trial: Trial, axis: Objective) -> float:
+    """Return the value of a trial on an axis, which may follow from other metrics; NaN where it is not known."""
+    if axis.metric in trial.metrics or axis.measure is None:
+        return trial.metrics.get(axis.metric, math.nan)
+    try:
+        return float(axis.measure(trial.metrics))
+    except Exception:  # a plugin's, which may lack a metric, or raise anything
+        return math.nan
 
 
 def _rank(trial: Trial, axis: Objective) -> tuple[bool, float, bool, float, int]:
     """Return the sort key: the best first, then the cheapest, then by number; without a value last."""
-    value, energy = (trial.metrics.get(name, math.nan) for name in (axis.metric, ENERGY.metric))
+    value, energy = (_value(trial, each) for each in (axis, ENERGY))
     signed = -value if axis.maximize else value
     return math.isnan(value), 0.0 if math.isnan(value) else signed, math.isnan(energy), energy, trial.number
 

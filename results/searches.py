@@ -338,6 +338,28 @@ def fetch_member(store: Store, run: str, folder: Path) -> Member:
     Raises:
         UsageError: when there is no such run, it is on no front, it left no weights, or the store does not answer.
     """
+    search, found = _open_trial(store, run)
+    return search._member(found, run, folder)
+
+
+def fetch_trial(store: Store, run: str) -> tuple[StoredSearch, Trial]:
+    """Return any trial that has a candidate, however it ended, and its search.
+
+    Args:
+        store: where.
+        run: as for ``fetch_member``.
+
+    Raises:
+        UsageError: when there is no such run, it has no candidate, or the store does not answer.
+    """
+    search, found = _open_trial(store, run)
+    trial = schema.trial_of(found, search.began)
+    if not trial.candidate:
+        raise UsageError(f"run {run} has no candidate: its driver died before one was chosen")
+    return search, trial
+
+
+def _open_trial(store: Store, run: str) -> tuple[StoredSearch, Run]:
     from mlflow.exceptions import MlflowException
 
     store.open_existing()
@@ -359,7 +381,7 @@ def fetch_member(store: Store, run: str, folder: Path) -> Member:
         parent = store.client.get_run(found.data.tags.get(schema.PARENT, ""))
     except MlflowException as error:
         raise UsageError(f"the search of run {run} is not in {store.shown}; list: spikefront pareto") from error
-    return StoredSearch(store, parent)._member(found, run, folder)
+    return StoredSearch(store, parent), found
 
 
 def find_run(store: Store, search: str, number: int) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import PINNED, When, build, fields_of, settings_of, settled
+from spikefront.searchspace.narrowing import Narrowing, read_value
 
 JOINT_FAMILIES: Final = ("task", "coding", "neuron", "backbone")
 """Families of plugins that must go together to be one network."""
@@ -185,6 +186,56 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         build(Schedule, schedule, "training"),
     )
     return Candidate(**parts, training=training, steps=steps, seed=seed)
+
+
+def typed(flat: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]:
+    """Return a flat candidate whose values have the types of their domains, though some were stored as text.
+
+    Names that nothing answers to stay as they are, for ``from_flat`` to refuse.
+
+    Raises:
+        UsageError: for text that no value of its hyperparameter is written as.
+    """
+    found = dict(flat)
+    for name, value in flat.items():
+        domain = _domain_of(name, catalogue)
+        if domain is not None and not contains(domain, value):
+            found[name] = read_value(str(value), domain, name)
+        elif name in ("steps", "seed") and isinstance(value, str) and value.isdecimal() and value.isascii():
+            found[name] = int(value)
+    return found
+
+
+def _domain_of(name: str, catalogue: Catalogue) -> Domain | None:
+    """Return the domain of a hyperparameter by its flat name; None where there is none, as for names of plugins."""
+    config: type | None = Schedule if name.startswith("training.") else None
+    field = name.removeprefix("training.")
+    for family in FAMILIES:
+        if name.startswith(f"{family}."):
+            part, _, field = name.removeprefix(f"{family}.").partition(".")
+            config = catalogue.options(family).get(part)
+    return next((each.domain for each in fields_of(config) if each.name == field), None) if config else None
+
+
+def altered(flat: Mapping[str, object], narrowings: Iterable[Narrowing]) -> dict[str, object]:
+    """Return a flat candidate with other values, as text; what belongs to a plugin that is replaced is left out.
+
+    Args:
+        flat: the candidate.
+        narrowings: one value for each name.
+
+    Raises:
+        UsageError: for several values, a range or a pattern.
+    """
+    found = dict(flat)
+    for narrowing in narrowings:
+        name = narrowing.pattern
+        if len(narrowing.values) != 1 or "*" in name:
+            raise UsageError(f"{narrowing.source}: a candidate has one value of each hyperparameter: give NAME=VALUE")
+        if name in FAMILIES and narrowing.values[0] != found.get(name):
+            found = {key: value for key, value in found.items() if not key.startswith(f"{name}.{found.get(name)}.")}
+        found[name] = narrowing.values[0]
+    return found
 
 
 def _take_part(rest: dict[str, object], family: str, catalogue: Catalogue, steps: int, coding: Part | None) -> Part:

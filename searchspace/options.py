@@ -321,4 +321,10 @@ def options_of(declaration: type | Callable[..., Any]) -> Mapping[str, Declared]
 
 
 def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
-    return eval(annotation, inspect.unwrap(function).__globals__) if isinstance(annotation, str) else annotation
+    names: dict[str, Any] = {}
+    while isinstance(annotation, str):
+        try:
+            return eval(annotation, inspect.unwrap(function).__globals__, names)
+        except NameError as error:
+            names[str(error.name)] = Any  # imported for type checkers alone
+    return annotation

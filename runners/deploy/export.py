@@ -15,7 +15,7 @@ from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.torch_file import read_weights, write_archive
 from spikefront.runners.judging.training import evaluate
-from spikefront.searchspace import UnknownName, UsageError, Value, from_flat
+from spikefront.searchspace import UnknownName, UsageError, Value
 from spikefront.searchspace.records import Spread
 
 COMPARED: Final = 100
@@ -61,7 +61,7 @@ def export_trained(
             that the format can't express.
     """
     check_target(path, format)
-    found, state = from_flat(candidate, registry), read_weights(weights)
+    found, state = registry.stored(candidate), read_weights(weights)
     task = registry.task(found)
     data = task.search_data(data_dir, found.steps)
     description = describe(

@@ -269,7 +269,7 @@ def load(
     try:
         return Model(description, state, registry, device)
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error.on_command_line()}") from error
 
 
 def _compare_plugins(description: Description, registry: Registry) -> list[str]:
@@ -283,9 +283,7 @@ def _compare_plugins(description: Description, registry: Registry) -> list[str]:
     for key, version in trained_with:
         if key not in here:
             kind, _, name = key.partition(".")
-            reason = next((problem for problem in registry.problems.values() if name in problem), "")
-            fix = reason or "install it, or give the folder with its file (--plugins-dir)"
-            raise UsageError(f"{kind} {name!r} {version} is missing here: {fix}")
+            registry.need(kind, name, version)
     changed = [f"{key} {here[key]} (was {version})" for key, version in trained_with if here[key] != version]
     if changed:
         text = f"trained with other versions of its plugins, and may compute something else: {', '.join(changed)}"

@@ -46,13 +46,15 @@ def make_sampler(settings: SearchSettings, registry: Registry) -> Sampler:
 
 def make_energy_model(settings: SearchSettings, registry: Registry) -> EnergyModel:
     """Return the energy model that the settings name, with its own settings: ``--set energy.NAME.FIELD=VALUE``."""
-    model = registry.energy_model(settings.energy_model)
-    given = _given(model, "energy", settings.narrowings)
-    return (
-        type(model)(build(type(model).Config, {**model.config_values(), **given}, f"energy.{model.name}"))
-        if given
-        else model
-    )
+    return set_energy_model(registry.energy_model(settings.energy_model), settings.narrowings)
+
+
+def set_energy_model(model: EnergyModel, narrowings: Sequence[Narrowing]) -> EnergyModel:
+    """Return an energy model with the settings that narrowings give it."""
+    given = _given(model, "energy", narrowings)
+    if not given:
+        return model
+    return type(model)(build(type(model).Config, {**model.config_values(), **given}, f"energy.{model.name}"))
 
 
 def make_rules(settings: SearchSettings, registry: Registry) -> list[StoppingRule]:

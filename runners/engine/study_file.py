@@ -15,6 +15,7 @@ from spikefront.searchspace.errors import cut, shown
 from spikefront.searchspace.options import count, duration, energy, number, shares, switch, whole
 
 _SPACE: Final = "space"
+_STUDY: Final = "a study file is a mapping of option: value, see examples/study.yaml"
 _LARGEST: Final = 256 * 1024
 _DEEPEST: Final = 20
 _MOST_NODES: Final = 10_000
@@ -31,8 +32,8 @@ Key = tuple[Any, int]
 """Value of a key, and the line that it stands in."""
 
 
-def read_study_file(path: Path) -> dict[str, Key]:
-    """Read a YAML study file into a mapping from keys to their values and lines.
+def read_study_file(path: Path, what: str = _STUDY) -> dict[str, Key]:
+    """Read a YAML study file, or another file of this form, into a mapping from keys to their values and lines.
 
     Names and values of ``space``, and options that are text, are read as they are written: ``coding: off`` is a name,
     and ``name: 010`` is not 8.
@@ -41,11 +42,11 @@ def read_study_file(path: Path) -> dict[str, Key]:
         UsageError: when it is missing, too large, no regular file, no YAML or no mapping, or has a key twice.
     """
     try:
-        loader = _Loader(_content(path))
+        loader = _Loader(_content(path, what))
         node = loader.get_single_node()
         pairs = loader.pairs(node) if isinstance(node, yaml.MappingNode) else []
         if not isinstance(node, yaml.MappingNode) or any(key.tag != _STR for key, _ in pairs):
-            raise UsageError(f"{path}: a study file is a mapping of option: value, see examples/study.yaml")
+            raise UsageError(f"{path}: {what}")
         return {key.value: (loader.value(value, _is_text(key.value)), _line(key)) for key, value in pairs}
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
@@ -55,15 +56,15 @@ def read_study_file(path: Path) -> dict[str, Key]:
         raise UsageError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, what: str) -> str:
     """Return the text of a file; of a pipe or a device there may be no end."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise UsageError(f"{path}: not a regular file; a study file is a YAML file, see examples/study.yaml")
+        raise UsageError(f"{path}: not a regular file; {what}")
     with path.open("rb") as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
-        raise UsageError(f"{path}: has more than {_LARGEST // 1024} KiB; a study file has a few lines")
+        raise UsageError(f"{path}: has more than {_LARGEST // 1024} KiB; {what}")
     return content.decode("utf-8")
 
 

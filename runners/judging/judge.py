@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, load_registry
+from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.distributed import ALONE, Processes
+from spikefront.runners.judging.layers import layers_json
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.seeding import fixed_randomness, random_state, seed_everything, set_random_state
 from spikefront.runners.judging.soundness import refuse_unsound
 from spikefront.runners.judging.training import Trainer, evaluate, evenly
 from spikefront.searchspace import Candidate, from_flat
+from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 
 MEASURING_SAMPLES = 128
@@ -41,6 +44,11 @@ class Judgement:
         history: metrics of every epoch.
         counts: operations of the trained network, layer by layer.
         network: the trained network.
+        energy_model: what priced the operations.
+        registry: contains its plugins.
+        data: the task's training and validation splits.
+        origin: where the candidate came from: ``SEARCH/TRIAL``, or a file; empty for a candidate that was given.
+        stored: metrics that it has there, on the same split; empty where none are known.
     """
 
     candidate: Candidate
@@ -48,6 +56,33 @@ class Judgement:
     history: tuple[dict[str, float], ...]
     counts: Counts
     network: Network
+    energy_model: EnergyModel | None = None
+    registry: Registry | None = None
+    data: SearchData | None = None
+    origin: str = ""
+    stored: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return candidate, versions of its plugins, metrics of each epoch and energy by layer as JSON."""
+        versions = {} if self.registry is None else self.registry.versions()
+        kinds = [(family, getattr(self.candidate, family).name) for family in JOINT_FAMILIES]
+        kinds += [] if self.energy_model is None else [("energy", self.energy_model.name)]
+        layers = {} if self.energy_model is None else json.loads(layers_json(self.counts, self.energy_model))
+        document = {
+            "candidate": self.candidate.flat(),
+            "plugins": {f"{kind}.{name}": versions.get(f"{kind}.{name}", "") for kind, name in kinds},
+            "energy_model": str(self.energy_model or ""),
+            "metrics": _finite(self.metrics),
+            "history": [_finite(metrics) for metrics in self.history],
+            "origin": self.origin,
+            "stored": _finite(self.stored),
+            "layers": layers.get("layers", []),
+        }
+        return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 class Judging:
@@ -90,8 +125,7 @@ class Judging:
         train, self._validation = data.train, data.validation
         if not self._task.mapped:  # mapped data may be larger than the device's memory
             train, self._validation = (_on_device(split, device) for split in (train, self._validation))
-        measuring = evenly(self._validation.inputs, MEASURING_SAMPLES)
-        self._measuring: Tensor = self._task.prepare(measuring.to(device))
+        self._measuring: Tensor = measuring_batch(self._task, self._validation, device)
         shape = tuple(self._measuring.shape[1:])
         if self._task.inputs == "events":
             frames, *inner = shape
@@ -161,24 +195,9 @@ class Judging:
         if isinstance(self._learner, Converter):
             more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)["quality"]
             more["ann_trained"] = float(self._learner.trained_here)
-        measured = evaluate(self.network, self._task, self._validation)
-        with fixed_randomness(_MEASURING_SEED):
-            self.counts = count_operations(self.network, self._measuring)
-        by_layer = self._energy_model.layer_energy_nj(self.counts)
-        rates = self.counts.layer_rates.values()
-        attention = (by_layer[layer.layer] for layer in self.counts.layers if layer.role == "attention")
+        measured, self.counts = measure(self.network, self._task, self._validation, self._measuring, self._energy_model)
         metrics = {
             **measured,
-            "energy_nj": sum(by_layer.values()),
-            "attention_nj": sum(attention),
-            "latency_steps": float(self.network.coding.latency_steps(self.counts.delay)),
-            "sops": self.counts.sops,
-            "macs": self.counts.macs,
-            "macs_every_step": self.counts.macs_every_step,
-            "spike_rate": self.counts.spike_rate,
-            "min_layer_rate": min(rates, default=0.0),
-            "max_layer_rate": max(rates, default=0.0),
-            "parameters": float(self.network.parameter_count),
             "loss": loss,
             "seconds": time.perf_counter() - started,
             **more,
@@ -218,6 +237,48 @@ class Judging:
         set_random_state(state["random"])
 
 
+def measure(
+    network: Network, task: Task, validation: Data, batch: Tensor, energy_model: EnergyModel
+) -> tuple[dict[str, float], Counts]:
+    """Measure a trained network: quality, operations and energy.
+
+    Args:
+        network: the network.
+        task: its task.
+        validation: the split that quality is measured on.
+        batch: prepared inputs on which operations are counted.
+        energy_model: what prices them.
+
+    Returns:
+        Those metrics of ``Judging.epoch`` that need no training, and the operations.
+    """
+    measured = evaluate(network, task, validation)
+    with fixed_randomness(_MEASURING_SEED):
+        counts = count_operations(network, batch)
+    by_layer = energy_model.layer_energy_nj(counts)
+    rates = counts.layer_rates.values()
+    attention = (by_layer[layer.layer] for layer in counts.layers if layer.role == "attention")
+    metrics = {
+        **measured,
+        "energy_nj": sum(by_layer.values()),
+        "attention_nj": sum(attention),
+        "latency_steps": float(network.coding.latency_steps(counts.delay)),
+        "sops": counts.sops,
+        "macs": counts.macs,
+        "macs_every_step": counts.macs_every_step,
+        "spike_rate": counts.spike_rate,
+        "min_layer_rate": min(rates, default=0.0),
+        "max_layer_rate": max(rates, default=0.0),
+        "parameters": float(network.parameter_count),
+    }
+    return metrics, counts
+
+
+def measuring_batch(task: Task, validation: Data, device: torch.device | str = "cpu") -> Tensor:
+    """Return the prepared inputs on which operations are counted: evenly spaced ones of the validation split."""
+    return task.prepare(evenly(validation.inputs, MEASURING_SAMPLES).to(device))
+
+
 def refuse_infinite(metrics: Mapping[str, float], epoch: int) -> None:
     """Raise ``FloatingPointError`` with the first of quality, energy and loss that is no finite number.
 
@@ -240,7 +301,7 @@ def judge(
     registry: Registry | None = None,
     data: SearchData | None = None,
     data_dir: Path | None = None,
-    energy_model: str = DEFAULT_ENERGY_MODEL,
+    energy_model: str | EnergyModel = DEFAULT_ENERGY_MODEL,
     device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
@@ -252,7 +313,7 @@ def judge(
         registry: the plugins; None for all that are installed.
         data: the task's data; read when None.
         data_dir: folder with data files.
-        energy_model: name of the energy model.
+        energy_model: the energy model, or its name, with settings where it has some: ``chip-table(node=14nm)``.
         device: device of the training.
         ann_cache: folder of the ANNs of conversion codings, shared with other candidates; None for none.
         on_epoch: called with the epoch, from 1, and its metrics.
@@ -270,7 +331,7 @@ def judge(
     if not isinstance(candidate, Candidate):
         candidate = from_flat(candidate, registry)
     registry.refuse(candidate)
-    model: EnergyModel = registry.energy_model(energy_model)
+    model = registry.energy_model(energy_model) if isinstance(energy_model, str) else energy_model
     task = registry.task(candidate)
     data = data or task.search_data(data_dir, candidate.steps)
     judging = Judging(candidate, registry=registry, data=data, energy_model=model, device=device, ann_cache=ann_cache)
@@ -280,4 +341,4 @@ def judge(
         refuse_infinite(history[-1], judging.epochs_done)
         if on_epoch is not None:
             on_epoch(judging.epochs_done, history[-1])
-    return Judgement(candidate, history[-1], tuple(history), judging.counts, judging.network)
+    return Judgement(candidate, history[-1], tuple(history), judging.counts, judging.network, model, registry, data)

@@ -26,7 +26,8 @@ from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.quantise import bit_energy_nj, bits_of, calibrated_scales, rounding
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import device, evaluate, evenly
-from spikefront.searchspace import Candidate, from_flat
+from spikefront.searchspace import Candidate
+from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair, TwinResult, Verdict
 from spikefront.searchspace.trial import Trial
 
@@ -152,8 +153,9 @@ def compare_all(
         UsageError: before any training starts, for plugins or data that are not there.
     """
     registry = load_registry(plugins_dir)
+    registry.need("energy", name_of(energy_model))
     model: EnergyModel = registry.energy_model(energy_model)
-    candidates = {trial.number: from_flat(trial.candidate, registry) for trial, _ in members}
+    candidates = {trial.number: registry.stored(trial.candidate) for trial, _ in members}
     reasons = {number: why_no_twin(candidate, registry) for number, candidate in candidates.items()}
     data: SearchData | None = None
     for trial, layers in members:

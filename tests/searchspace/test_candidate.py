@@ -17,7 +17,9 @@ from spikefront.searchspace import (
     UsageError,
     Value,
     from_flat,
+    parse_set,
 )
+from spikefront.searchspace.candidate import altered, typed
 from spikefront.searchspace.space import SearchCatalogue
 
 IMAGES = {"task": "images", "coding": "direct"}
@@ -43,6 +45,27 @@ def test_any_candidate_survives_json(shelf: SearchCatalogue, data: st.DataObject
     assert again == candidate
     assert hash(again) == hash(candidate)
     assert again.flat() == candidate.flat()
+
+
+@given(data=st.data(), task=st.sampled_from(["images", "gestures"]), seed=st.integers(0, 9))
+def test_any_candidate_survives_text(shelf: SearchCatalogue, data: st.DataObject, task: str, seed: int) -> None:
+    candidate = Space(shelf, task, seed=seed).walk(
+        lambda name, domain, default: data.draw(values_of(domain), label=name)
+    )
+    written = {name: str(value) for name, value in candidate.flat().items()}
+    assert from_flat(typed(written, shelf), shelf) == candidate
+
+
+def test_a_stored_candidate_is_altered_and_loses_what_belongs_to_what_it_replaces(shelf: SearchCatalogue) -> None:
+    flat = from_flat(IMAGES | {"neuron.lif.threshold": 0.8, "steps": 2}, shelf).flat()
+    other = altered(flat, [parse_set("neuron=if"), parse_set("neuron.if.threshold=0.5"), parse_set("steps=3")])
+    found = from_flat(typed(other, shelf), shelf)
+    assert (found.neuron.name, found.neuron.config.threshold, found.steps) == ("if", 0.5, 3)
+    same = from_flat(typed(altered(flat, [parse_set("neuron=lif")]), shelf), shelf)
+    assert same.neuron.config.threshold == 0.8
+    for text in ("steps=2..4", "steps=2,4", "neuron.*.threshold=1"):
+        with pytest.raises(UsageError, match="a candidate has one value of each hyperparameter"):
+            altered(flat, [parse_set(text)])
 
 
 def test_what_is_not_said_takes_its_default(shelf: SearchCatalogue) -> None:

@@ -132,5 +132,5 @@ def test_members_without_a_twin_say_why_and_the_others_go_on(tmp_path: Path) -> 
     assert found[0].reason == "backbone 'sew-resnet' with rectifiers for neurons is no ANN of the same form"
     assert found[2].reason == "task 'flashes' gives events, which an ANN of one step does not take"
     assert found[1].twins is not None
-    with pytest.raises(UsageError, match="unknown energy"):
+    with pytest.raises(UsageError, match="energy model 'guess' is missing here: "):
         compare_all(members, plugins_dir=(), energy_model="guess", **options)
