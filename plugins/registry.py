@@ -43,7 +43,7 @@ from spikefront.searchspace import (
 )
 from spikefront.searchspace.candidate import typed
 from spikefront.searchspace.configured import name_of, read_config
-from spikefront.searchspace.declarations import optunas_warnings
+from spikefront.searchspace.declarations import field_at, optunas_warnings, with_cure
 from spikefront.searchspace.objectives import OBJECTIVES
 
 _NAMED: Final = 8  # files that declare no plugin
@@ -321,7 +321,7 @@ def _problem(source: str, error: BaseException) -> str:
         reason = error.on_command_line()
     else:
         place = place_of(error, users=True)
-        reason = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+        reason = f"{field_at(error)}{with_cure(error)}" + (f" ({place})" if place else "")
     return f"plugin {source} was not loaded: {' '.join(reason.split())}"
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, get_args, get_origin
 
-from spikefront.searchspace.declarations import evaluated, refuse_domain
+from spikefront.searchspace.declarations import evaluated, refuse_domain, refuse_scalar, refuse_type
 from spikefront.searchspace.docs import attribute_docs
 from spikefront.searchspace.domains import Domain, Value, check, contains, describe, on_grid
 from spikefront.searchspace.errors import UnknownName, UsageError
@@ -95,7 +95,9 @@ def _read_fields(config: type) -> tuple[Field, ...]:
         if len(domains) > 1 or len(conditions) > 1:
             raise UsageError(f"{where} has several domains or conditions; give one of each")
         refuse_domain(domains[0], where)
+        refuse_scalar(field.default, where)
         check(domains[0], field.default, f"{where}, default")
+        refuse_type(get_args(hints[field.name])[0], domains[0], field.default, where)
         if conditions:
             _refuse_condition(conditions[0], found, where)
         pinned = any(isinstance(mark, _Pinned) for mark in marks)
@@ -107,7 +109,7 @@ def _read_fields(config: type) -> tuple[Field, ...]:
 def _refuse_condition(when: When, earlier: Mapping[str, Field], where: str) -> None:
     if when.field not in earlier:
         raise TypeError(f"{where}: When({when.field!r}) must name an earlier field")
-    if isinstance(when.values, str) or not when.values:
+    if not isinstance(when.values, (tuple, list)) or not when.values:
         raise UsageError(f"{where}: When({when.field!r}, {when.values!r}) needs a tuple of one or more values")
     domain = earlier[when.field].domain
     for value in when.values:

@@ -5,11 +5,17 @@ from pathlib import Path
 import pytest
 
 from spikefront.plugins import Registry, load_registry
+from spikefront.searchspace import fields_of
 
 CODING = """
+import enum
+import numpy as np
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, Optional
 from spikefront.plugins import PINNED, Choice, Coding, Float, Int, When, hookimpl
+
+class Words(str, enum.Enum):
+    A = "a"
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -96,6 +102,28 @@ def test_good_declaration_is_let_in(tmp_path: Path, future: str) -> None:
         ('Annotated[int, Int(1, 3), When("kind", "ab")] = 1', "Config.size: When('kind', 'ab') needs a tuple"),
         ('Annotated[int, Int(1, 3), When("kind", ())] = 1', "Config.size: When('kind', ()) needs a tuple"),
         ('Annotated[int, Int(1, 3), When("kind", ("a",)), When("kind", ("b",))] = 1', "Config.size has several"),
+        ('Annotated[int, Choice(("x", "y"))] = "x"', "Config.size: 'x' is of type str, not int; annotate it as str"),
+        (
+            "Annotated[int, Choice((True, False))] = True",
+            "Config.size: True is of type bool, not int; annotate it as bool",
+        ),
+        ("Annotated[bool, Choice((0, 1))] = 0", "Config.size: 0 is of type int, not bool; annotate it as int"),
+        ("Annotated[bool, Int(0, 1)] = 0", "Config.size: what lies in 0..1 is of type int, not bool"),
+        ("Annotated[int, Float(1, 4)] = 2", "Config.size: what lies in 1.0..4.0 is of type float, not int"),
+        ("Annotated[int, Int(0, 1)] = True", "Config.size, default: True is outside 0..1"),
+        ("Annotated[int, Int(0, 3)] = np.int64(2)", "Config.size, default: np.int64(2) is a int64; write 2"),
+        ("Annotated[float, Float(0, 3)] = np.float64(2)", "default: np.float64(2.0) is a float64; write 2.0"),
+        ("Annotated[int, Choice((np.int64(1), 2))] = 2", "Config.size: np.int64(1) is not a bool, int, float or str"),
+        (
+            "Annotated[str, Choice((Words.A,))] = Words.A",
+            "Config.size: <Words.A: 'a'> is not a bool, int, float or str",
+        ),
+        (
+            'Annotated[Literal["a"], Choice(("a", "b"))] = "a"',
+            "Config.size: 'b' is of type str, not typing.Literal['a']",
+        ),
+        ("Annotated[int, Int(1, 2**80)] = 2", "Config.size: 1..1208925819614629174706176 reaches beyond"),
+        ('Annotated[int, Int(1, 3), When("kind", 1)] = 1', "Config.size: When('kind', 1) needs a tuple"),
         ("int = 1", "Config.size must read 'Annotated[type, Float|Int|Choice(...)] = default'"),
     ],
 )
@@ -125,6 +153,44 @@ def test_declaration_that_makes_no_sense_is_refused_naming_the_field(tmp_path: P
 def test_domain_that_optuna_refuses_is_refused_naming_the_field(tmp_path: Path, field: str, message: str) -> None:
     content = "from __future__ import annotations\n" + CODING.replace("FIELD", field).replace("ATTRIBUTE", "pass")
     assert message in problem(tmp_path, content)
+
+
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_a_domain_that_can_not_be_made_is_named_with_its_cure(tmp_path: Path, future: str) -> None:
+    cures = {
+        "Annotated[int, Int(3, 1)] = 2": "it is reversed: write 1, 3",
+        "Annotated[float, Float(2, -1)] = 0": "it is reversed: write -1, 2",
+        "Annotated[float, Float(0, 1, log=True)] = 0.5": "begin above 0, or leave log=True out",
+        "Annotated[int, Int(0, 8, log=True)] = 4": "begin at 1 or above, or leave log=True out",
+        "Annotated[float, Float(0, 1, step=0.3)] = 0.0": "end it at 0.9, or give another step",
+        "Annotated[int, Int(1, 8, step=3)] = 1": "end it at 7, or give another step",
+        "Annotated[int, Int(1, 8, step=0)] = 1": "give a step above 0, or none",
+        "Annotated[int, Int(1, 8, step=2, log=True)] = 1": "leave step or log=True out",
+        "Annotated[float, Float(1, 2, step=0.5, log=True)] = 1.0": "leave step or log=True out",
+        "Annotated[int, Int('1', 8)] = 2": "give numbers, not text",
+        "Annotated[str, Choice(())] = 'a'": "name its values",
+    }
+    for number, field in enumerate(cures):
+        content = future + CODING.replace("FIELD", field).replace("ATTRIBUTE", "pass")
+        (tmp_path / f"mine{number}.py").write_text(content)
+    problems = load_registry([tmp_path], third_parties=False).problems
+    for number, (field, cure) in enumerate(cures.items()):
+        text = problems[str(tmp_path / f"mine{number}.py")]
+        assert f"mine{number}.py was not loaded: Config.size: " in text, field
+        assert cure in text, field
+
+
+def test_choices_that_are_equal_but_not_the_same_stay_apart(tmp_path: Path) -> None:
+    kinds = {"int": "(1, 0)", "bool": "(True, False)", "float": "(1.0, 0.0)"}
+    for kind, values in kinds.items():
+        field = f"Annotated[Optional[{kind}], Choice({values})] = {values}[0]"
+        content = CODING.replace("FIELD", field).replace("ATTRIBUTE", "pass").replace('"mine"', f'"{kind}"')
+        (tmp_path / f"{kind}.py").write_text(content)
+    registry = load_registry([tmp_path], third_parties=False)
+    assert registry.problems == {}
+    for kind in kinds:
+        _, size = fields_of(registry.get("coding", kind).Config)
+        assert [type(value).__name__ for value in size.domain.choices] == [kind, kind]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
