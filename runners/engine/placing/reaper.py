@@ -25,7 +25,8 @@ _KILL_S = 5.0
 def processes_of(folder: str) -> list[int]:
     """Return the processes of this user that were started for a folder and have a file open in it; Linux only.
 
-    Both are asked for: a search's other children have the variable, and who reads Ray's logs has a file open.
+    Both are asked for: a search's other children have the variable, and who reads Ray's logs has a file open. A process
+    that shows another title may have overwritten its variables with it.
     """
     mark, inside = f"{MARK}={folder}".encode(), os.path.join(folder, "")
     return [int(name) for name in _names("/proc") if name.isdigit() and _has_both(f"/proc/{name}", mark, inside)]
@@ -40,8 +41,9 @@ def _names(folder: str) -> list[str]:
 def _has_both(process: str, mark: bytes, inside: str) -> bool:
     with suppress(OSError):  # another user's, or it has ended
         with open(f"{process}/environ", "rb") as file:
-            if mark not in file.read().split(b"\0"):
-                return False
+            variables = file.read().split(b"\0")
+        if mark not in variables and b"=" in variables[0]:
+            return False
         for name in _names(f"{process}/fd"):
             with suppress(OSError):  # closed meanwhile
                 if os.readlink(f"{process}/fd/{name}").startswith(inside):

@@ -198,3 +198,20 @@ def test_ten_seconds_after_the_driver_of_a_search_was_killed_nothing_of_it_is_le
 def test_the_machine_of_a_folder_is_written_beside_its_lock(short: Path) -> None:
     with ray_folder() as folder:
         assert (folder / "driver.host").read_text() == socket.gethostname()
+
+
+@LINUX
+def test_a_process_whose_title_overwrote_its_variables_is_found(tmp_path: Path, start: Start) -> None:
+    overwrites = """
+import ctypes, sys, time
+log = open(sys.argv[1], "w")
+at, end = (int(field) for field in open("/proc/self/stat").read().rpartition(")")[2].split()[47:49])
+ctypes.memset(at, 0, end - at)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    process = start(overwrites.replace("sys.argv[1]", repr(str(tmp_path / "log"))), **{MARK: str(tmp_path)})
+    other = start(overwrites.replace("sys.argv[1]", repr(str(tmp_path) + "-other")))
+    assert line_of(process) == line_of(other) == "ready"
+    assert not Path(f"/proc/{process.pid}/environ").read_bytes().strip(b"\0")
+    assert processes_of(str(tmp_path)) == [process.pid]
