@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO, TypeVar, get_type_hints
 
 from spikefront.commands.app import add_command, with_arguments
 from spikefront.runners.engine.interruption import Interrupted, exit_code, interruption
@@ -106,7 +107,7 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         settings = claim.settings
         if not settings.resume:
             _say_namesake(store, str(settings.name))
-        session = stack.enter_context(RaySession(settings))
+        session = stack.enter_context(RaySession(settings, partial(_end_stuck, settings, sys.stdout)))
         counting = stack.enter_context(counting_process(settings))
         from spikefront.results.live import LiveView
         from spikefront.runners.engine.placing.data import share
@@ -122,7 +123,7 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
         callbacks = CallbackList(LiveView(verbose=settings.verbose), recorder)
-        outcome = SearchRun(planned).execute(shared, callbacks, counting, claim)
+        outcome = SearchRun(planned).execute(shared, callbacks, counting, claim, session.watch)
         return settings, replace(outcome, missing=recorder.missing)
 
 
@@ -169,6 +170,19 @@ def _resume_command(settings: SearchSettings) -> str:
     if settings.tracking_uri is not None and has_hidden(redact_address(settings.tracking_uri)):
         command += ["--tracking-uri", settings.tracking_uri]
     return redacted_command(command)
+
+
+def _end_stuck(settings: SearchSettings, out: TextIO, lost: str) -> NoReturn:
+    """End this process, whose main thread waits for a Ray that is gone; the journal has all that is to be kept."""
+    from spikefront.runners.engine.settings import has_begun
+
+    with suppress(OSError, ValueError):
+        if has_begun(settings.journal):
+            ended = f"{settings.name}: broken off: {lost}"
+            print(ended, f"go on: {_resume_command(settings)}", sep="\n", file=out, flush=True)
+        else:
+            print(f"spikefront: {lost}; run it again", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _print_outcome(search: Search) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import shutil
 import time
+import traceback
 from collections.abc import Iterable
 from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import IO, Any, Final, cast
 
 import ray
 from ray import tune
 
 from spikefront.plugins import SearchData
 from spikefront.runners.engine.compat import lost_workers, without_signals_of_tune
-from spikefront.runners.engine.interruption import Interruption, interruption
+from spikefront.runners.engine.interruption import Interruption, interruption, kept_handler
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
@@ -25,6 +27,7 @@ from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySear
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
 from spikefront.runners.engine.placing.process_group import GroupConfig, trial_resources
+from spikefront.runners.engine.placing.ray_watch import RayLost, RayWatch
 from spikefront.runners.engine.placing.session import environment
 from spikefront.runners.engine.placing.watchdog import hang_file
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
@@ -36,7 +39,9 @@ from spikefront.runners.engine.proposing.fresh import FreshSampler
 from spikefront.runners.engine.proposing.start import first_answers
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.engine.settings import SearchSettings, TellStopped
+from spikefront.runners.failures import one_line
 from spikefront.searchspace import CallbackList, Callbacks, SearchInfo, State, Trial, from_flat
+from spikefront.searchspace.secrets import redact
 
 _TRIES_AFTER_LOST_WORKER: Final = 1
 _TUNE_FOLDER: Final = "tune"  # Tune's own record, which is never read
@@ -88,6 +93,7 @@ class SearchRun:
         callbacks: Callbacks,
         counting: CountingProcess | None = None,
         claim: Claim | None = None,
+        watch: RayWatch | None = None,
     ) -> SearchOutcome:
         """Search until the trials or the time are spent, or the user interrupts.
 
@@ -96,11 +102,13 @@ class SearchRun:
             callbacks: called at every event; one that raises costs a warning.
             counting: counts what candidates cost, for a search that is ``cost_aware``; None for one that is not.
             claim: the search's folder, which stays held; None to claim it here, until the search has ended.
+            watch: the session's, of which the search is told when Ray is lost; None where nobody watches.
 
         Raises:
             UsageError: before any trial starts, when another driver runs the search, or a node differs from this one.
         """
         self._started = time.monotonic()
+        self._watch = watch or RayWatch()
         callbacks = CallbackList(callbacks)  # none of them may end the search
         with interruption() as signals, self.plan.claim() if claim is None else nullcontext():
             signals.hold()
@@ -109,6 +117,7 @@ class SearchRun:
             try:
                 self._loop(data)
             finally:
+                self._watch.end()
                 self._wind_up()
             return self._finish()
 
@@ -133,7 +142,8 @@ class SearchRun:
         self._record.begin_with(first)
         self._begin_rules(seen)
         study = self._record.study
-        self._end = EndOfSearch(None if settings.time_s is None else settings.time_s - spent_s(study), signals)
+        time_s = None if settings.time_s is None else settings.time_s - spent_s(study)
+        self._end = EndOfSearch(time_s, signals, self._watch)
         self._callbacks = callbacks
         untried = Untried(self.plan.space)
         self._searcher = StudySearcher(
@@ -144,7 +154,7 @@ class SearchRun:
             workers=settings.worker_count,
             weights=settings.weights.resolve(),
             end=self._end.end,
-            ending=lambda: self._end.reason if self._end.stop_all() else "",
+            ending=self._ending,
             rules=self.plan.rules,
             cost=self._cost,
             target=settings.target_hypervolume,
@@ -158,6 +168,11 @@ class SearchRun:
                 study.sampler, space, self._cost, self._room_s, seed=seed, untried=untried, name=name
             )
         )
+
+    def _ending(self) -> str:
+        """Return why the search is being ended, if it is; raise ``RayLost`` when Ray is gone as of now."""
+        self._watch.look()
+        return self._end.reason if self._end.stop_all() else ""
 
     def _room_s(self) -> float:
         """Return the seconds within which a new trial should end; infinite where there is no such limit."""
@@ -192,10 +207,29 @@ class SearchRun:
 
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
         """Run trials on Ray Tune until the searcher has no more, or the search is to end."""
-        self._searcher.end_if_reached()
-        self._searcher.end_if_exhausted()
-        if self._end.stop_all():
-            return
+        with (self.settings.directory / "ray.log").open("a") as log:  # what Ray writes about dead workers
+            try:
+                self._searcher.end_if_reached()
+                self._searcher.end_if_exhausted()
+                if not self._end.stop_all():
+                    self._run_trials(data, log)
+            except RayLost as lost:
+                self._break_off(str(lost))
+            except Exception as error:  # Tune's or Ray's own: those of trials don't get here
+                print(redact(traceback.format_exc()), file=log)
+                self._break_off(self._watch.look() or f"{one_line(error)}{self._hint(error)}")
+
+    def _break_off(self, problem: str) -> None:
+        self._end.end(f"broken off: {problem}")
+        with kept_handler():
+            ray.shutdown()  # before the wind-up: a Ray that lost its GCS ends this process after a minute
+
+    def _hint(self, error: Exception) -> str:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return "; make room there, or set RAY_TMPDIR to another place"
+        return f"; see {self.settings.directory / 'ray.log'}"
+
+    def _run_trials(self, data: ray.ObjectRef[Any], log: IO[str]) -> None:
         tuner = tune.Tuner(
             tune.with_resources(trainable_for(self.plan, data), trial_resources(self.settings.gpus_per_trial)),
             tune_config=tune.TuneConfig(
@@ -216,8 +250,7 @@ class SearchRun:
             ),
         )
         pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(self.settings.worker_count)}  # or workers start one after another
-        log = (self.settings.directory / "ray.log").open("a")  # what Ray writes about dead workers
-        with log, redirect_stdout(log), without_signals_of_tune(), environment(pending), lost_workers():
+        with redirect_stdout(log), without_signals_of_tune(), environment(pending), lost_workers():
             tuner.fit()
 
     def _wind_up(self) -> None:
@@ -263,15 +296,17 @@ class EndOfSearch(tune.Stopper):
     Args:
         time_s: seconds until its time is up; None for no limit.
         signals: what handles the signals that end it.
+        watch: tells it when Ray is gone.
 
     Attributes:
         reason: why the search was ended early; empty while it was not.
         signal: number of the signal that ended it; 0 for none.
     """
 
-    def __init__(self, time_s: float | None, signals: Interruption) -> None:
+    def __init__(self, time_s: float | None, signals: Interruption, watch: RayWatch) -> None:
         self._deadline = math.inf if time_s is None else time.monotonic() + time_s
         self._signals = signals
+        self._watch = watch
         self.reason = ""
         self.signal = 0
 
@@ -287,6 +322,7 @@ class EndOfSearch(tune.Stopper):
         return self._deadline - time.monotonic()
 
     def stop_all(self) -> bool:
+        self._watch.check()
         if not self.reason and self._signals.number:
             self.reason, self.signal = self._signals.reason, self._signals.number
         if not self.reason and time.monotonic() >= self._deadline:

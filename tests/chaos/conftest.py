@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import optuna
 import pytest
@@ -27,11 +27,36 @@ if TYPE_CHECKING:
     from tests.conftest import MlflowServer
 
 LONGEST_WAIT_S = 150.0
+GONE_S = 10.0
+"""Longest time for which processes may outlive their driver."""
 
 
 def _environment() -> dict[str, str]:
     """Return this process's environment as if the user had not set MLflow up."""
     return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+
+
+class Process(NamedTuple):
+    """A process, which its start tells from later ones of its number."""
+
+    pid: int
+    name: str
+    parent: int
+    start: str
+
+    def lives(self) -> bool:
+        now = _process(str(self.pid))
+        return now is not None and now.start == self.start
+
+
+def _process(pid: str) -> Process | None:
+    """Return a process that lives; None for one that has ended, if only its parent does not know yet."""
+    try:
+        before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return None
+    state, parent, *rest = after.split()
+    return None if state in "XZ" else Process(int(pid), before.partition("(")[2], int(parent), rest[17])
 
 
 class Search:
@@ -43,9 +68,9 @@ class Search:
         self.err = folder / "err"
         self._drivers: list[subprocess.Popen[str]] = []
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, script: Sequence[str] = ("-m", "spikefront.search")) -> subprocess.Popen[str]:
         """Start a driver: ``spikefront run`` with these arguments."""
-        command = [sys.executable, "-m", "spikefront.search", "run", *arguments]
+        command = [sys.executable, *script, "run", *arguments]
         with self.err.open("a") as err:
             driver = subprocess.Popen(
                 command,
@@ -135,6 +160,21 @@ class Search:
             int(path.name.removeprefix("trial-").partition(".")[0]) for path in (self.path.parent / "weights").glob("*")
         }
         assert stored == {n for n, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
+
+    def processes(self, driver: subprocess.Popen[str]) -> set[Process]:
+        """Return all processes that descend from a driver; Linux only."""
+        every = {process.pid: process for name in os.listdir("/proc") if name.isdigit() and (process := _process(name))}
+        found = [driver.pid]
+        for parent in found:
+            found += [pid for pid in every if every[pid].parent == parent]
+        return {every[pid] for pid in found[1:]}
+
+    def check_gone(self, processes: set[Process]) -> None:
+        """Check that processes of a driver that has ended are gone within seconds."""
+        deadline = time.monotonic() + GONE_S
+        while left := [process for process in processes if process.lives()]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
 
     def kill(self) -> None:
         """Kill drivers that a failed test left running."""

@@ -73,7 +73,7 @@ class StudySearcher(Searcher):
         rules: stop trials early; asked in this order.
         cost: predicts the time of trials, and learns from them; None for a search that is not aware of costs.
         target: hypervolume at which the search has reached its end; None for no such end.
-        ending: returns why the search is being ended; empty while it goes on.
+        ending: returns why the search is being ended; empty while it goes on. It raises ``RayLost`` when Ray is gone.
         untried: the candidates that are left; of the space when None.
 
     Attributes:
@@ -140,6 +140,7 @@ class StudySearcher(Searcher):
             running.counted_s = self._cost.counted(candidate)
             running.ready = running.started + self._cost.predict(candidate)
         self._callbacks.trial_started(trial.number, candidate, trial.user_attrs.get("retry_of"))
+        self._ending()  # Tune's next question to a Ray that was lost meanwhile would not return
         return {"number": trial.number, "candidate": dict(running.flat)}
 
     def _nothing_left(self) -> bool:

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, Final, Self
@@ -18,6 +18,7 @@ from spikefront.runners.engine.import_path import named_folders
 from spikefront.runners.engine.interruption import kept_handler
 from spikefront.runners.engine.placing.authentication import prepare_token, warn_if_disabled
 from spikefront.runners.engine.placing.ray_folder import ray_folder
+from spikefront.runners.engine.placing.ray_watch import RayWatch
 from spikefront.runners.engine.placing.reaper import MARK
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import UsageError
@@ -125,12 +126,21 @@ class RaySession:
     Ray starts in the background, since that takes seconds which the driver can use; call ``wait`` before using it. At
     the end environment variables and logger levels are what they were.
 
+    Args:
+        settings: options of the search.
+        stuck: as for ``RayWatch``.
+
+    Attributes:
+        watch: watches Ray from ``wait`` on.
+
     Raises:
-        UsageError: on entering, when no cluster answers at the address, or a trial can't have that many GPUs.
+        UsageError: on entering, when no cluster answers at the address, or a trial can't have that many GPUs; on
+            leaving, when an error comes of a Ray that is gone.
     """
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self, settings: SearchSettings, stuck: Callable[[str], None] = lambda lost: None) -> None:
         self._settings = settings
+        self.watch = RayWatch(settings.address is None, stuck)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
         self._contexts = ExitStack()
 
@@ -196,6 +206,7 @@ class RaySession:
             # Ray would wait for such a machine without end; a cluster may still grow
             problem = f"is more than the {available:g} GPUs of this machine"
             raise self._settings.error("gpus_per_trial", problem)
+        self.watch.begin()
 
     def _hint(self, reason: str) -> str:
         """Return what may help when Ray did not start."""
@@ -205,10 +216,14 @@ class RaySession:
             return f"; free some in {self._folder.parent}, or set RAY_TMPDIR to a folder with more"
         return _BUSY_HINT if "timed out" in reason.lower() else ""
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        lost = self.watch.look() if isinstance(error, Exception) else ""
+        self.watch.end()
         self._started.exception()  # wait for a start that is under way
         with kept_handler():
             ray.shutdown()
         # last: Ray's processes are tied to the thread that started them, and would be killed with it
         self._executor.shutdown()
         self._contexts.close()
+        if lost and not isinstance(error, UsageError):
+            raise UsageError(f"{lost}; run it again") from error
