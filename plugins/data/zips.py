@@ -69,11 +69,13 @@ def open_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> 
     """Return a member as an open file; one above 16 MiB is read piece by piece, and may turn out damaged on the way.
 
     Raises:
-        Unreadable: as ``read_member`` does.
+        Unreadable: as ``read_member`` does, and for one above 16 MiB that is packed by another way than deflate.
     """
     _refuse_large(entry, most)
-    if entry.file_size <= _KEPT or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if entry.file_size <= _KEPT:
         return io.BytesIO(read_member(archive, entry, most))
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unreadable(f"it has {entry.file_size:,} bytes; above {_KEPT:,} it must be stored, or packed by deflate")
     try:
         return cast(BinaryIO, archive.open(entry))
     except Exception as error:  # as in ``pieces``
