@@ -7,6 +7,7 @@ distance between as many random samples as the split has images, and these.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -56,6 +57,12 @@ class ImageGeneration(Task):
     def in_units(self, output: Tensor) -> Tensor:
         """Return pixels in [0, 1] of outputs, which are their logits."""
         return output.sigmoid()
+
+    def constants(self) -> Mapping[str, Sequence[float]]:
+        return self._source.constants()
+
+    def restore(self, constants: Mapping[str, Sequence[float]]) -> None:
+        self._source.restore(constants)
 
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
         """Return the mean squared error of pixels in [0, 1]; outputs ``(B, C*H*W)`` are their logits."""

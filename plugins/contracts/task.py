@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -34,11 +35,13 @@ class SearchData:
 
     Attributes:
         outputs: number of network outputs that the targets need, read off the data.
+        classes: names of the classes, by number; empty where they have no names, and of other targets.
     """
 
     train: Data
     validation: Data
     outputs: int
+    classes: tuple[str, ...] = ()
 
 
 class Generator(Protocol):
@@ -121,6 +124,22 @@ class Task(Plugin):
         """Return decoded outputs ``(N, K)`` in the unit of the data, for a task that learns values in another."""
         return output
 
+    def constants(self) -> Mapping[str, Sequence[float]]:
+        """Return what ``prepare`` and ``in_units`` take from the training data, which an exported network needs.
+
+        Lists of finite numbers by name; none for a task whose ``prepare`` and ``in_units`` are the same for all data.
+        """
+        return {}
+
+    def restore(self, constants: Mapping[str, Sequence[float]]) -> None:
+        """Take the constants of an exported network: ``prepare`` and ``in_units`` then read no data.
+
+        They must also run on torch's meta device, by which the constants' sizes are checked.
+
+        Raises:
+            UsageError: for constants that ``constants`` never returns.
+        """
+
     def picture(self, network: Generator, data: Data) -> Tensor | None:
         """Return a picture ``(H, W)`` or ``(3, H, W)`` in [0, 1] of what a trained network does, or None."""
         return None
@@ -133,6 +152,12 @@ class Task(Plugin):
         outputs = torch.eye(data.outputs)
         scores = [self.score(output.expand(len(targets), -1), targets) for output in outputs]
         return max(scores) if self.maximize else min(scores)
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names of classes in a sentence: all of a few, else the first and the last ones."""
+    shown = [name if name.isprintable() else repr(name) for name in names]
+    return ", ".join(shown if len(shown) <= most else [*shown[: most - 2], "...", shown[-1]])
 
 
 def commonest_share(targets: Tensor) -> float:

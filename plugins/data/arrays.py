@@ -1,7 +1,7 @@
 """Tasks on arrays: your own data in five lines, and the tabular data that come with spikefront.
 
-Two arrays, or a torch ``Dataset``, make a task. Integer targets are classes: cross-entropy, accuracy. Float targets are
-values: mean squared error, R2. All else is read off the data: image size, channels, outputs.
+Two arrays, or a torch ``Dataset``, make a task. Integer or text targets are classes: cross-entropy, accuracy. Float
+targets are values: mean squared error, R2. All else is read off the data: image size, channels, outputs.
 
     split       64 % training, 16 % validation, 20 % test, by a fixed seed; each class by itself
     inputs      bytes are divided by 255; other numbers are scaled to [0, 1] by the training samples' least and largest,
@@ -11,7 +11,7 @@ values: mean squared error, R2. All else is read off the data: image size, chann
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -21,56 +21,54 @@ import torch
 from torch import Tensor, nn
 
 from spikefront.plugins.contracts import Layout
-from spikefront.plugins.contracts.task import Data, SearchData, Task, commonest_share
+from spikefront.plugins.contracts.task import Data, SearchData, Task, commonest_share, listed
 from spikefront.plugins.data.samples import Array, Samples, checked
-from spikefront.searchspace import UsageError
+from spikefront.plugins.data.scaling import Scaling, scaling_of, untelling
+from spikefront.searchspace import UsageError, fields_of
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """Facts about a task, from its training samples.
+class About(Scaling):
+    """Facts about a task, with its scaling, from its training samples.
 
     Attributes:
         counts: samples in training, validation and test split.
         shape: of one input, ``(F,)`` or ``(C, H, W)``.
-        bytes: whether inputs are bytes, which need no range.
+        dtype: dtype in which inputs are held.
         classes: whether targets are classes.
         outputs: number of classes, or of values.
-        low: least input, ``(F,)`` or, of images, ``()``.
-        high: largest input, likewise.
-        mean: mean target, ``(K,)``; empty for classes.
-        sd: standard deviation of the targets, likewise.
+        names: names of the classes, by number; empty where they have none.
+        remarks: what may be a mistake in the inputs, one sentence each.
     """
 
     counts: tuple[int, int, int]
     shape: tuple[int, ...]
-    bytes: bool
+    dtype: np.dtype[Any]
     classes: bool
     outputs: int
-    low: Tensor
-    high: Tensor
-    mean: Tensor
-    sd: Tensor
+    names: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     @classmethod
     def of(cls, samples: Samples) -> About:
         """Read it off the samples."""
         train, validation, test = samples.split()
-        inputs, targets = samples.inputs, samples.targets[train]
-        whole = inputs.dtype == np.uint8
-        known = np.zeros((1, 1)) if whole else inputs[train]
-        axis = None if inputs.ndim == 4 else 0
-        mean, sd = (np.empty(0),) * 2 if samples.classes else (targets.mean(0), targets.std(0))
-        numbers = (known.min(axis), known.max(axis), mean, np.where(sd > 0, sd, 1))
+        inputs, targets = samples.inputs, samples.targets
+        scaling = scaling_of(inputs[train], None if samples.classes else targets[train])
         return cls(
+            scaling.low,
+            scaling.high,
+            scaling.mean,
+            scaling.sd,
             (len(train), len(validation), len(test)),
             inputs.shape[1:],
-            whole,
+            scaling.input_dtype(inputs.dtype),
             samples.classes,
-            int(samples.targets.max()) + 1 if samples.classes else samples.targets.shape[1],
-            *(torch.tensor(number, dtype=torch.float32) for number in numbers),
+            int(targets.max()) + 1 if samples.classes else targets.shape[1],
+            samples.names,
+            tuple(untelling(scaling, inputs.dtype, samples.feature)),
         )
 
 
@@ -88,7 +86,7 @@ class ArrayTask(Task):
     """A task on two arrays that ``read`` returns.
 
     The arrays are read when they are first asked for, and again in each worker that has to know the range of inputs
-    that are not bytes; they must be the same each time.
+    that are not bytes; they must be the same each time. A network that was exported has its scaling with it.
     """
 
     quality: ClassVar[str] = _FromData(lambda about: "accuracy" if about.classes else "r2")  # type: ignore[assignment]
@@ -96,13 +94,15 @@ class ArrayTask(Task):
         lambda about: "images" if len(about.shape) == 3 else "features"
     )
     _about: ClassVar[About]
+    _scaling: Scaling | None = None
 
     @classmethod
     def read(cls) -> object:
         """Return ``(inputs, targets)``, two arrays with one entry per sample, or a data set of such pairs.
 
         Inputs are ``(N, F)`` features, ``(N, H, W)`` grey images or ``(N, C, H, W)`` images of any real dtype; targets
-        are ``(N,)`` integers, the classes from 0, or ``(N,)`` or ``(N, K)`` floats, values to predict.
+        are ``(N,)`` integers, the classes from 0, ``(N,)`` names of classes, or ``(N,)`` or ``(N, K)`` floats, values
+        to predict.
         """
         raise TypeError(f"{cls.__name__} must define read()")
 
@@ -136,35 +136,49 @@ class ArrayTask(Task):
         """
         about = cls.about()
         shape = f"{about.shape[0]} features" if len(about.shape) == 1 else f"images {about.shape}"
-        scaled = "bytes / 255" if about.bytes else "their range in training to 0..1"
+        scaled = "bytes / 255" if about.dtype == np.uint8 else "their range in training to 0..1"
         targets = f"{about.outputs} classes" if about.classes else f"values {about.outputs}, in standard deviations"
+        targets += f" ({listed(about.names)})" if about.names else ""
+        remarks = "".join(f"; {remark}" for remark in about.remarks)
         train, validation, test = about.counts
         splits = f"{train:,} training, {validation:,} validation, {test:,} test samples"
-        return f"{cls.name}: {splits}; inputs: {shape}, {scaled}; targets: {targets}; quality: {cls.quality}"
+        return f"{cls.name}: {splits}; inputs: {shape}, {scaled}{remarks}; targets: {targets}; quality: {cls.quality}"
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
-        samples = self._samples()
+        samples, about = self._samples(), self.about()
         train, validation, _ = samples.split()
-        return SearchData(self._data(samples, train), self._data(samples, validation), self.about().outputs)
+        return SearchData(self._data(samples, train), self._data(samples, validation), about.outputs, about.names)
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         samples = self._samples()
         return self._data(samples, samples.split()[2])
 
     def _data(self, samples: Samples, index: Array) -> Data:
-        inputs, targets = samples.inputs[index], torch.from_numpy(samples.targets[index])
-        if inputs.dtype != np.uint8:
-            inputs = inputs.astype(np.float32, copy=False)
-        if not samples.classes:
-            targets = (targets - self.about().mean) / self.about().sd
-        return Data(torch.from_numpy(inputs), targets)
+        about = self.about()
+        inputs = torch.from_numpy(samples.inputs[index].astype(about.dtype, copy=False))
+        targets = samples.targets[index]
+        if samples.classes:
+            return Data(inputs, torch.from_numpy(targets))
+        return Data(inputs, about.standardised(torch.from_numpy(targets.astype(np.float64, copy=False))))
 
     def prepare(self, batch: Tensor) -> Tensor:
-        if batch.dtype == torch.uint8:
-            return batch.float() / 255
-        low, high = self.about().low.to(batch.device), self.about().high.to(batch.device)
-        # a feature that never changes has no range
-        return ((batch - low) / torch.where(high > low, high - low, 1)).clamp(0, 1)
+        return batch.float() / 255 if batch.dtype == torch.uint8 else self._scales().scaled(batch)
+
+    def _scales(self) -> Scaling:
+        return self._scaling or self.about()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether inputs and outputs are those of ``ArrayTask``, not of a class that changes them or has settings."""
+        own = type(self)
+        same = own.prepare is ArrayTask.prepare and own.in_units is ArrayTask.in_units
+        return same and not fields_of(own.Config)
+
+    def constants(self) -> Mapping[str, Sequence[float]]:
+        return self.about().constants()
+
+    def restore(self, constants: Mapping[str, Sequence[float]]) -> None:
+        self._scaling = Scaling.of_constants(constants)
 
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
         return nn.functional.mse_loss(output, targets) if targets.is_floating_point() else super().loss(output, targets)
@@ -173,8 +187,8 @@ class ArrayTask(Task):
         return r2(output, targets) if targets.is_floating_point() else super().score(output, targets)
 
     def in_units(self, output: Tensor) -> Tensor:
-        about = self.about()
-        return output if about.classes else output * about.sd.to(output) + about.mean.to(output)
+        scaling = self._scales()
+        return scaling.in_units(output) if len(scaling.mean) else output
 
     def chance_quality(self, data: SearchData) -> float:
         if not data.train.targets.is_floating_point():

@@ -33,12 +33,14 @@ class Cifar(Task):
         train_files: names of the training files in the archive.
         test_file: name of the test file.
         label: key of the labels in a file.
+        class_names: names of the published classes.
     """
 
     archive: ClassVar[Archive]
     train_files: ClassVar[Sequence[str]]
     test_file: ClassVar[str]
     label: ClassVar[bytes]
+    class_names: ClassVar[tuple[str, ...]]
 
     def _read(self, names: Sequence[str], data_dir: Path | None) -> Data:
         path = self.archive.find(data_dir, self.name)
@@ -52,7 +54,8 @@ class Cifar(Task):
         data = self._read(self.train_files, data_dir)
         validates = last_of_each_class(data.targets, 10)
         train, validation = (Data(data.inputs[part], data.targets[part]) for part in (~validates, validates))
-        return SearchData(train, validation, outputs=int(data.targets.max()) + 1)
+        outputs = int(data.targets.max()) + 1
+        return SearchData(train, validation, outputs, self.class_names if outputs == len(self.class_names) else ())
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         return self._read([self.test_file], data_dir)

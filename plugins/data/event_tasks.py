@@ -114,7 +114,8 @@ class EventTask(Task):
         outputs = self.outputs(recordings)
         splits = {"train": train, "validation": validation}
         data = self._cached(recordings, splits, steps, source)
-        return SearchData(data["train"], data["validation"], outputs)
+        named = outputs == len(recordings.classes) and not data["train"].targets.is_floating_point()
+        return SearchData(data["train"], data["validation"], outputs, recordings.classes if named else ())
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         recordings, source = self.recordings("Test", data_dir)

@@ -1,7 +1,7 @@
 """Samples in memory: what is given as two arrays or a data set is checked, put into one form and split.
 
 Nothing is converted without need: bytes stay bytes, and what is mapped into memory is copied only where a split is cut
-out.
+out. Classes may be given as text: they are numbered in the order of their sorted names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ Array = NDArray[Any]
 
 _SPLIT_SEED: Final = 0
 _MANY_CLASSES: Final = 20
+_EXACT: Final = 1 << 53
+_FAR: Final = 1000
+"""A single-precision target of this size may be the same in all samples by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,14 @@ class Samples:
     Attributes:
         inputs: features ``(N, F)`` or images ``(N, C, H, W)``, of any real dtype.
         targets: classes ``(N,)``, integers 0 to K - 1, or values ``(N, K)``, floats.
+        names: names of the classes, by number; empty where they were given as numbers, and of values.
+        columns: names of the features; empty where they have none.
     """
 
     inputs: Array
     targets: Array
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -42,6 +49,10 @@ class Samples:
     def classes(self) -> bool:
         """Whether the targets are classes."""
         return self.targets.ndim == 1
+
+    def feature(self, number: int) -> str:
+        """Return what a feature is called in messages."""
+        return _feature(number, self.columns)
 
     def split(self) -> tuple[Array, Array, Array]:
         """Return the indices of training, validation and test samples: 64, 16 and 20 %, drawn with a fixed seed.
@@ -67,11 +78,14 @@ def checked(given: object, task: str) -> Samples:
         task: the task's name, for messages.
 
     Raises:
-        UsageError: for lengths that differ, no samples, values that are no finite numbers, inputs of another number of
-            axes, targets that are neither classes nor values, and too few samples of a class.
+        UsageError: for lengths that differ, no samples, values that are no finite numbers, integers that float64 does
+            not hold, inputs of another number of axes, targets that are neither classes nor values, and too few samples
+            of a class.
     """
     where = f"task {task!r}"
+    columns: tuple[str, ...] = ()
     if isinstance(given, tuple) and len(given) == 2:
+        columns = _columns(given[0], where)
         inputs, targets = (_array(part) for part in given)
     else:
         inputs, targets = _stacked(given, where)
@@ -82,7 +96,11 @@ def checked(given: object, task: str) -> Samples:
         raise UsageError(f"{where}: {len(inputs)} inputs but {len(targets)} targets")
     if len(inputs) == 0:
         raise UsageError(f"{where}: no samples")
-    return Samples(_checked_inputs(inputs, where), _checked_targets(targets, where))
+    inputs = _checked_inputs(inputs, where, columns)
+    if targets.dtype.kind in "OSTU":
+        numbers, names = _numbered(targets, where)
+        return Samples(inputs, _checked_classes(numbers, where, names), names, columns)
+    return Samples(inputs, _checked_targets(targets, where), (), columns)
 
 
 def _array(part: object) -> Array:
@@ -90,6 +108,33 @@ def _array(part: object) -> Array:
         part = part.detach().cpu()
         return part.numpy() if part.dtype != torch.bfloat16 else part.float().numpy()
     return np.asarray(part)
+
+
+def _columns(frame: object, where: str) -> tuple[str, ...]:
+    """Return the names of the columns of a pandas ``DataFrame``; none of anything else.
+
+    An array of a frame of several dtypes is one of floats, so its integers are checked here.
+    """
+    if not (hasattr(frame, "columns") and hasattr(frame, "items")):
+        return ()
+    names = tuple(map(str, frame.columns))
+    for number, (_, column) in enumerate(frame.items()):
+        if getattr(column.dtype, "kind", "") in "iu" and len(column):
+            _refuse_inexact(_feature(number, names), int(column.min()), int(column.max()), where)
+    return names
+
+
+def _feature(number: int, columns: tuple[str, ...]) -> str:
+    return f"feature {number} ({columns[number]})" if columns else f"feature {number}"
+
+
+def _refuse_inexact(what: str, low: int, high: int, where: str) -> None:
+    """Refuse integers that float64 rounds."""
+    if max(-low, high) > _EXACT:
+        raise UsageError(
+            f"{where}: {what} has integers up to {max(low, high, key=abs)}, beyond 2^53, to which float64 is exact; "
+            "subtract their least one, or leave them out if they are numbers of items"
+        )
 
 
 def _stacked(items: object, where: str) -> tuple[Array, Array]:
@@ -114,9 +159,11 @@ def _stacked(items: object, where: str) -> tuple[Array, Array]:
     return np.stack(columns[0]), np.stack(columns[1])
 
 
-def _checked_inputs(inputs: Array, where: str) -> Array:
+def _checked_inputs(inputs: Array, where: str, columns: tuple[str, ...]) -> Array:
     if inputs.dtype.kind not in "buif":
-        raise UsageError(f"{where}: inputs of dtype {inputs.dtype}; they must be real numbers")
+        times = "; times are numbers as (inputs - inputs.min()) / numpy.timedelta64(1, 's')"
+        hint = times if inputs.dtype.kind in "mM" else ""
+        raise UsageError(f"{where}: inputs of dtype {inputs.dtype}; they must be real numbers{hint}")
     if inputs.ndim == 3:  # grey images
         inputs = inputs[:, None]
     shape = inputs.shape[1:]
@@ -130,7 +177,17 @@ def _checked_inputs(inputs: Array, where: str) -> Array:
             f"{where}: images of shape {shape} have their channels last; numpy.moveaxis(inputs, -1, 1) puts them first"
         )
     _refuse_infinite(inputs, "input values", where)
+    if inputs.dtype.kind in "iu" and inputs.dtype.itemsize > 4:
+        lows, highs = (np.atleast_1d(bound) for bound in _bounds(inputs))
+        for number, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
+            what = _feature(number, columns) if inputs.ndim == 2 else "an image"
+            _refuse_inexact(what, low, high, where)
     return inputs
+
+
+def _bounds(inputs: Array) -> tuple[Array, Array]:
+    axis = None if inputs.ndim == 4 else 0
+    return inputs.min(axis), inputs.max(axis)
 
 
 def _refuse_infinite(values: Array, what: str, where: str) -> None:
@@ -152,12 +209,27 @@ def _checked_targets(targets: Array, where: str) -> Array:
     if targets.dtype.kind == "f":
         return _checked_values(targets, where)
     raise UsageError(
-        f"{where}: targets of dtype {targets.dtype}; give classes as integers "
-        "(numpy.unique(targets, return_inverse=True)[1]) or values as floats"
+        f"{where}: targets of dtype {targets.dtype}; give classes as integers or text, or values as floats"
     )
 
 
-def _checked_classes(targets: Array, where: str) -> Array:
+def _numbered(targets: Array, where: str) -> tuple[Array, tuple[str, ...]]:
+    """Return classes given as text by number, and their names, sorted."""
+    if targets.ndim != 1:
+        raise UsageError(f"{where}: text as targets must be one name per sample, not of shape {targets.shape}")
+    labels = [name.decode(errors="replace") if isinstance(name, bytes) else name for name in targets.tolist()]
+    for number, name in enumerate(labels):
+        if not isinstance(name, str) or not name.strip():
+            what = "is empty" if isinstance(name, str) else f"is {name!r:.40}, a {type(name).__name__}"
+            raise UsageError(
+                f"{where}: the target of sample {number} {what}; give classes as integers or text, or values as floats"
+            )
+    names = tuple(sorted(set(labels)))
+    places = {name: number for number, name in enumerate(names)}
+    return np.array([places[name] for name in labels], np.int64), names
+
+
+def _checked_classes(targets: Array, where: str, names: tuple[str, ...] = ()) -> Array:
     if targets.ndim != 1:
         raise UsageError(
             f"{where}: targets of dtype {targets.dtype} are classes, one per sample, not of shape {targets.shape}; "
@@ -168,19 +240,31 @@ def _checked_classes(targets: Array, where: str) -> Array:
     if found[0] < 0:
         raise UsageError(f"{where}: classes are numbered from 0, and one target is {found[0]}")
     if len(found) == 1:
-        raise UsageError(f"{where}: all {len(labels)} targets are class {found[0]}; there is nothing to tell apart")
-    hint = "; integers are classes: give values to predict as floats" if found[-1] >= _MANY_CLASSES else ""
+        only = repr(names[0]) if names else found[0]
+        raise UsageError(f"{where}: all {len(labels)} targets are class {only}; there is nothing to tell apart")
+    numbers = all(map(_is_number, names)) if names else found[-1] >= _MANY_CLASSES
+    given = "text and integers are" if names else "integers are"
+    hint = f"; {given} classes: give values to predict as floats" if numbers else ""
     if len(found) <= found[-1]:
         empty = int(np.setdiff1d(np.arange(len(found) + 1), found)[0])
         renumber = "numpy.unique(targets, return_inverse=True)[1] numbers them anew"
         raise UsageError(f"{where}: class {empty} of 0 to {found[-1]} has no samples; {hint[2:] or renumber}")
     if counts.min() < 3:
         few, count = int(counts.argmin()), int(counts.min())
+        which = repr(names[few]) if names else few
         raise UsageError(
-            f"{where}: class {few} has {count} sample{'s' * (count > 1)}, and needs 3: one to train, one to validate, "
-            f"one to test{hint}"
+            f"{where}: class {which} has {count} sample{'s' * (count > 1)}, and needs 3: one to train, one to "
+            f"validate, one to test{hint}"
         )
     return labels
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked_values(targets: Array, where: str) -> Array:
@@ -189,8 +273,15 @@ def _checked_values(targets: Array, where: str) -> Array:
     _refuse_infinite(targets, "targets", where)
     if len(targets) < 6:
         raise UsageError(f"{where}: {len(targets)} samples; R2 needs 6: two to train, two to validate, two to test")
-    values = targets.astype(np.float32).reshape(len(targets), -1)
+    values = targets.reshape(len(targets), -1)
     same = np.flatnonzero(values.min(0) == values.max(0))
     if len(same):
-        raise UsageError(f"{where}: output {same[0]} has the same target, {values[0, same[0]]:g}, in all samples")
+        value, dtype = values[0, same[0]], values.dtype
+        hint = (
+            f", which {dtype} holds to the nearest {np.spacing(abs(value)):g}: give float64"
+            if abs(value) > _FAR
+            else ""
+        )
+        hint = hint if dtype.itemsize < 8 else ""
+        raise UsageError(f"{where}: output {same[0]} has the same target, {value:.15g}, in all samples{hint}")
     return values

@@ -26,6 +26,7 @@ class Cifar10(Cifar):
     train_files = tuple(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6))
     test_file = "cifar-10-batches-py/test_batch"
     label = b"labels"
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @hookimpl

@@ -34,6 +34,10 @@ _MD5: Final = {
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
 
+_CLASSES: Final = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
 _PIECE: Final = 1 << 20
 _LARGEST: Final = 1 << 30
 """Most bytes of an array: twenty times that of the published images."""
@@ -121,7 +125,8 @@ class FashionMNIST(Task):
         cut = len(data) - len(data) // _VALIDATION_SHARE
         train = Data(data.inputs[:cut], data.targets[:cut])
         validation = Data(data.inputs[cut:], data.targets[cut:])
-        return SearchData(train, validation, outputs=int(data.targets.max()) + 1)
+        outputs = int(data.targets.max()) + 1
+        return SearchData(train, validation, outputs, _CLASSES if outputs == len(_CLASSES) else ())
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         return self._read("t10k", data_dir)

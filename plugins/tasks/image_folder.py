@@ -16,6 +16,7 @@ trials of a node map into memory; neither making nor using it needs memory that 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import threading
@@ -36,7 +37,7 @@ from spikefront.plugins.data.image_layout import Labelled, Layout, read_layout
 from spikefront.plugins.data.images import Source, is_grey, of_any_size, open_source, pixels
 from spikefront.searchspace import PINNED, Int, UsageError
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _DARK: Final = 32  # of 255
 _WORTH_A_LINE: Final = 10_000  # images whose scaling is announced: it takes more than some seconds
 
@@ -65,8 +66,9 @@ class ImageFolder(Task):
         folder = cached(self.name, self._key(source, "search"), lambda folder: self._make_search(source, folder))
         targets = mapped(folder / "targets.npy")
         inputs, count = mapped(folder / "inputs.npy"), int(np.load(folder / "train.npy"))
-        classes = int(np.load(folder / "classes.npy"))
-        return SearchData(Data(inputs[:count], targets[:count]), Data(inputs[count:], targets[count:]), classes)
+        classes = tuple(json.loads((folder / "classes.json").read_text(encoding="utf-8")))
+        train, validation = Data(inputs[:count], targets[:count]), Data(inputs[count:], targets[count:])
+        return SearchData(train, validation, len(classes), classes)
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         source = _source(data_dir)
@@ -104,7 +106,7 @@ class ImageFolder(Task):
             grey = all(is_grey(source, name) for name, _ in both)
         self._write(source, both, 1 if grey else 3, folder)
         np.save(folder / "train.npy", len(layout.train))
-        np.save(folder / "classes.npy", len(layout.classes))
+        (folder / "classes.json").write_text(json.dumps(layout.classes), encoding="utf-8")
 
     def _write(self, source: Source, images: Labelled, channels: int, folder: Path) -> None:
         size: int = self.config.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -102,6 +103,18 @@ class TaskContract(PluginContract):
     def test_prepares_single_precision(self, plugin: type[Task], data: SearchData) -> None:
         batch = plugin().prepare(data.train.inputs[:4])
         assert batch.dtype == torch.float32, f"prepare() returns {batch.dtype}; networks are float32"
+
+    def test_constants_replace_the_data(self, plugin: type[Task], data: SearchData) -> None:
+        """An exported network has the constants, and no data."""
+        task, other = plugin(), plugin()
+        constants = json.loads(json.dumps({name: list(numbers) for name, numbers in task.constants().items()}))
+        other.restore(constants)
+        batch, output = data.validation.inputs[:16], torch.randn(4, data.outputs)
+        assert torch.equal(task.prepare(batch), other.prepare(batch))
+        assert torch.equal(task.in_units(output), other.in_units(output))
+        if constants:
+            made = other.prepare(batch.to("meta")).shape, other.in_units(output.to("meta")).shape
+            assert made == (task.prepare(batch).shape, task.in_units(output).shape)
 
     def test_best_quality_is_better_than_the_worst(self, plugin: type[Task]) -> None:
         best, worst = plugin.best_quality, plugin.worst_quality

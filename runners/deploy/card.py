@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from spikefront.plugins import EnergyModel, Registry, Task
+from spikefront.plugins.contracts.task import listed
 from spikefront.runners.deploy.description import Description, output_name
 from spikefront.runners.judging.judge import MEASURING_SAMPLES
 from spikefront.searchspace.candidate import JOINT_FAMILIES
@@ -24,6 +25,9 @@ _COUNTS: Final = {
     "parameters": "learnt parameters",
 }
 """Metrics of the energy section, and what they count."""
+
+_MOST_NAMES: Final = 200
+"""Most names of classes in a card; the file has all of them."""
 
 _NIR_NOTE: Final = (
     "The graph takes what coding `{coding}` makes of an input, step by step, and gives the last layer's output at each "
@@ -86,12 +90,14 @@ def _data(description: Description, task: type[Task]) -> list[str]:
     subset = flat.get("training.subset", 0)
     trained = f"{subset} of its {samples['train']}" if subset else f"all {samples['train']}"
     what = " ".join((task.__doc__ or "").partition("\n\n")[0].split()).rstrip(".")
+    names = listed(description.class_names, _MOST_NAMES)
     return [
         f"Task `{flat['task']}`{what and f' ({what})'}. Trained on {trained} training samples, for "
         f"{flat['training.epochs']} epochs, with seed {flat['seed']}; chosen by its quality on "
         f"{samples['validation']} validation samples.",
         "",
-        f"Inputs: {_inputs(description, task)}. Outputs: {_outputs(description, task)}.",
+        f"Inputs: {_inputs(description, task)}. Outputs: {_outputs(description, task)}."
+        f"{names and f' Names of the classes, from class 0: {names}.'}",
     ]
 
 
@@ -160,7 +166,9 @@ def torch_usage(description: Description, task: type[Task], file: str) -> list[s
     code = ["import spikefront", "", f'model = spikefront.load("{file}")']
     code += ["samples = model.sample(16)  # random images"] * images
     given, comment = _argument(description, task)
-    return _block([*code, f"{answers} = model.predict({given})  {comment}"])
+    code.append(f"{answers} = model.predict({given})  {comment}")
+    code += [f"names = model.predict_names({given})"] * bool(description.class_names)
+    return _block(code)
 
 
 def nir_usage(description: Description, task: type[Task], file: str) -> list[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import torch
 
-from spikefront.plugins import Registry, SearchData
+from spikefront.plugins import ArrayTask, Registry, SearchData
 from spikefront.searchspace import Candidate, Value, from_flat
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
@@ -52,6 +52,11 @@ class Description:
         energy_model: name of the energy model.
         origin: its search and trial.
         confirmation: its quality on the test split, or None.
+        class_names: names of the classes, by number; empty where they have none.
+        constants: what the task's ``prepare`` and ``in_units`` take from the training data, by name; see
+            ``Task.constants``. None in files of earlier versions, for which the task reads its data.
+        arrays: whether the task is one of arrays that prepares inputs as ``array_task`` does, so that its plugin is not
+            needed.
     """
 
     candidate: Mapping[str, Value]
@@ -67,6 +72,9 @@ class Description:
     energy_model: str
     origin: Origin = field(default_factory=Origin)
     confirmation: Spread | None = None
+    class_names: tuple[str, ...] = ()
+    constants: Mapping[str, Sequence[float]] | None = None
+    arrays: bool = False
 
     def to_json(self) -> str:
         """Write it as JSON."""
@@ -74,7 +82,7 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str) -> Description:
-        """Read it back.
+        """Read it back; also that of an earlier version, without names of classes and constants.
 
         Raises:
             ValueError: for text that is not JSON, and a missing or unknown field or one of a wrong type or size.
@@ -84,6 +92,8 @@ class Description:
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         names = {each.name for each in fields(cls)}
+        if isinstance(found, dict) and found.keys() == names - _LATER.keys():
+            found |= _LATER
         if not isinstance(found, dict) or found.keys() != names:
             raise ValueError(f"it must have exactly {', '.join(sorted(names))}")
         for name, holds in _HOLDS.items():
@@ -92,6 +102,9 @@ class Description:
                     raise ValueError(f"{found[name]!r:.60} is not a dtype")
                 raise ValueError(f"{name} is {_short(found[name])}, which no export writes")
         found["input_shape"], found["network_shape"] = tuple(found["input_shape"]), tuple(found["network_shape"])
+        found["class_names"] = tuple(found["class_names"])
+        if found["class_names"] and (not found["classes"] or len(found["class_names"]) != found["outputs"]):
+            raise ValueError(f"it names {len(found['class_names'])} classes for {found['outputs']} outputs")
         found["origin"] = Origin(**found["origin"])
         confirmation = found["confirmation"]
         found["confirmation"] = None if confirmation is None else Spread(**confirmation)
@@ -125,6 +138,10 @@ def _is_table(value: object, holds: Callable[[object], bool], keys: Collection[s
     return isinstance(value, dict) and all(map(holds, value.values())) and (not keys or value.keys() == {*keys})
 
 
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(_is_number(one) and math.isfinite(one) for one in value)
+
+
 def _is_value(value: object) -> bool:
     return isinstance(value, (str, bool)) or _is_number(value)
 
@@ -135,6 +152,8 @@ _AXES: Final = 8
 _DTYPES: Final = frozenset({"bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"}) | {
     "float16", "bfloat16", "float32", "float64",
 }  # fmt: skip
+_LATER: Final[Mapping[str, object]] = {"class_names": [], "constants": None, "arrays": False}
+"""Fields that files of earlier versions lack."""
 
 _HOLDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "candidate": lambda value: _is_table(value, _is_value) and _is_text(value.get("task")),
@@ -153,6 +172,11 @@ _HOLDS: Final[Mapping[str, Callable[[Any], bool]]] = {
         value is None
         or (_is_table(value, _is_number, [each.name for each in fields(Spread)]) and _is_count(value["seeds"]))
     ),
+    "class_names": lambda value: (
+        isinstance(value, list) and all(map(_is_text, value)) and len(set(value)) == len(value)
+    ),
+    "constants": lambda value: value is None or _is_table(value, _is_numbers),
+    "arrays": lambda value: isinstance(value, bool),
 }
 """Whether a field of the JSON holds what ``to_json`` writes there."""
 
@@ -196,6 +220,7 @@ def describe(
     if plugins is None:
         names = [f"{family}.{getattr(candidate, family).name}" for family in JOINT_FAMILIES]
         plugins = {name: registry.versions()[name] for name in names}
+    arrays = isinstance(task, ArrayTask) and task.is_plain
     return Description(
         candidate=candidate.flat(),
         plugins=dict(plugins),
@@ -210,4 +235,7 @@ def describe(
         energy_model=energy_model,
         origin=origin or Origin(),
         confirmation=confirmation,
+        class_names=data.classes,
+        constants={name: list(numbers) for name, numbers in task.constants().items()},
+        arrays=arrays,
     )

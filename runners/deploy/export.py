@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from spikefront.runners.deploy.torch_file import read_weights, write_archive
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import UnknownName, UsageError, Value
 from spikefront.searchspace.records import Spread
+
+_DIGITS: Final = 6
 
 COMPARED: Final = 100
 """Validation samples on which an ONNX graph is compared with the network."""
@@ -118,13 +121,31 @@ def _unit(model: Model) -> list[str]:
     """Return a remark on the unit of a graph's outputs; none where it is the unit of the data."""
     if model.description.classes:
         return []
-    ends = torch.stack([torch.zeros(model.description.outputs), torch.ones(model.description.outputs)])
+    ends = torch.stack([torch.zeros(model.description.outputs), torch.ones(model.description.outputs)]).double()
     zero, one = model.in_units(ends)
     if torch.equal(one - zero, ends[1]) and torch.equal(zero, ends[0]):
         return []
     pairs = zip((one - zero).tolist(), zero.tolist(), strict=True)
-    units = ", ".join(f"{scale:.6g} x + {mean:.6g}" for scale, mean in pairs)
+    units = ", ".join(f"{scale:.{_DIGITS}g} x + {_offset(mean, scale)}" for scale, mean in pairs)
     return [f"Decoded outputs x are in the unit that was learnt; in that of the data they are {units}."]
+
+
+def _offset(mean: float, scale: float) -> str:
+    """Return a mean with as many digits as the values that are added to it need."""
+    more = math.ceil(math.log10(abs(mean / scale))) if abs(mean) > abs(scale) > 0 else 0
+    return f"{mean:.{min(_DIGITS + more, 17)}g}"
+
+
+def _scaling(model: Model) -> list[str]:
+    """Return a remark on how inputs of a graph are scaled, for a task of arrays."""
+    if not model.description.arrays:
+        return []
+    if model.description.input_dtype == "uint8":
+        return ["Inputs are scaled first: bytes / 255."]
+    return [
+        "Inputs are scaled first, each feature to (x - low) / (high - low), clipped to 0 and 1; low and high are the "
+        '`constants` in `json.loads(graph.metadata["spikefront"])`.'
+    ]
 
 
 def _write_torch(model: Model, path: Path, data: SearchData) -> list[str]:
@@ -136,7 +157,7 @@ def _write_nir(model: Model, path: Path, data: SearchData) -> list[str]:
     from spikefront.runners.deploy.nir import export_nir
 
     export_nir(model, path)
-    return _unit(model)
+    return [*_scaling(model), *_unit(model)]
 
 
 def _write_onnx(model: Model, path: Path, data: SearchData) -> list[str]:
@@ -145,7 +166,8 @@ def _write_onnx(model: Model, path: Path, data: SearchData) -> list[str]:
     agreement = export_onnx(model, path, data.validation.inputs[:COMPARED])
     return [
         f"ONNX Runtime gave the network's outputs on {agreement.close} of {agreement.inputs} validation samples; "
-        f"the largest difference of an output was {agreement.largest:.2g}."
+        f"the largest difference of an output was {agreement.largest:.2g}"
+        f"{'' if model.description.classes or model.generates else ', in the unit that was learnt'}."
     ]
 
 

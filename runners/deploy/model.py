@@ -1,18 +1,21 @@
-"""Inference with trained networks: from raw inputs to classes, values or images."""
+"""Inference with trained networks: from raw inputs to classes, values or images, without the training data."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Registry, Task, load_registry
+from spikefront.plugins import ArrayTask, Registry, Task, load_registry
+from spikefront.plugins.registry import Entry
 from spikefront.runners.deploy.description import Description
 from spikefront.runners.deploy.torch_file import read_archive
 from spikefront.runners.failures import one_line
@@ -23,6 +26,10 @@ from spikefront.searchspace import Candidate, UsageError, from_flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_EXACT: Final = 1 << 53
+_TRIED: Final = 1000
+_VISIBLE_STEP: Final = 1 / 256
 
 
 class Model:
@@ -41,7 +48,7 @@ class Model:
         network: the network, in eval mode.
 
     Raises:
-        UsageError: when a plugin is missing, or the weights don't fit the network that the plugins build here.
+        UsageError: when a plugin is missing, or weights or constants don't fit what the plugins build here.
 
     Warns:
         UserWarning: when a plugin has another version than at its training.
@@ -54,11 +61,13 @@ class Model:
         registry: Registry,
         device: torch.device | str = "cpu",
     ) -> None:
+        registry = _with_arrays(description, registry)
         changed = _compare_plugins(description, registry)
         self.description = description
         self.candidate: Candidate = from_flat(description.candidate, registry)
         self.metrics: dict[str, float] = dict(description.metrics)
         self._task = registry.task(self.candidate)
+        _restore(self._task, description)
         self._device = torch.device(device)
         try:
             network = self._built(registry, state)
@@ -82,6 +91,12 @@ class Model:
             network = assemble(self.candidate, registry, shape, outputs)
         network.load_state_dict(dict(state))
         return network
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by number; of classes without names their numbers; empty for other outputs."""
+        numbers = range(self.description.outputs) if self.description.classes else ()
+        return self.description.class_names or tuple(map(str, numbers))
 
     @property
     def generates(self) -> bool:
@@ -127,6 +142,20 @@ class Model:
         outputs = self.logits(inputs)
         return outputs.argmax(1) if self.description.classes else self.in_units(outputs)
 
+    def predict_names(self, inputs: Tensor | NDArray[Any]) -> list[str]:
+        """Return the name of the class of each input, as ``class_names`` has them.
+
+        Args:
+            inputs: raw inputs, as for ``logits``.
+
+        Raises:
+            UsageError: for inputs of another shape, dtype or range, and where there are no classes.
+        """
+        names = self.class_names
+        if not names:
+            raise UsageError(f"task {self._task.name!r} has no classes; use predict(inputs)")
+        return [names[number] for number in self.predict(inputs).tolist()]
+
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
         """Return random images of a generating network.
 
@@ -163,15 +192,27 @@ class Model:
                 f"inputs of shape {tuple(given.shape)}: task {name!r} has ({expected}), N at least 1{hint}"
             )
         dtype: torch.dtype = getattr(torch, self.description.input_dtype)
-        if given.dtype != dtype:
-            cast = given.to(dtype)
-            if given.is_floating_point() != dtype.is_floating_point or not (
-                given.is_floating_point() or torch.equal(cast.to(given.dtype), given)
-            ):
-                kind = str(given.dtype).removeprefix("torch.")
-                raise UsageError(f"inputs of dtype {kind}: task {name!r} has {self.description.input_dtype}")
-            given = cast
-        return given.to(self._device)
+        kind = str(given.dtype).removeprefix("torch.")
+        if given.dtype != dtype and not _is_taken(given, dtype, is_image=len(shape) > 1):
+            raise UsageError(f"inputs of dtype {kind}: task {name!r} has {self.description.input_dtype}")
+        cast = given.to(dtype)
+        if dtype == torch.float64 and given.dtype in (torch.float32, torch.float16, torch.bfloat16):
+            self._refuse_rounded(given[:_TRIED])
+        if dtype.is_floating_point and not bool((finite := cast.isfinite().flatten(1).all(1)).all()):
+            first = int(finite.int().argmin())
+            raise UsageError(f"inputs hold numbers that are NaN or infinite, the first in sample {first}")
+        return cast.to(self._device)
+
+    def _refuse_rounded(self, given: Tensor) -> None:
+        """Refuse inputs whose dtype has steps so large that the network sees them."""
+        above, below = (torch.nextafter(given, torch.full_like(given, end)) for end in (math.inf, -math.inf))
+        step = (self._task.prepare(above.double()) - self._task.prepare(below.double())).abs().max() / 2
+        if step > _VISIBLE_STEP:
+            kind = str(given.dtype).removeprefix("torch.")
+            raise UsageError(
+                f"inputs of dtype {kind}: at their size it has steps of {float(step):.2g} of the range of task "
+                f"{self._task.name!r}; give float64"
+            )
 
     def _hint(self, given: tuple[int, ...]) -> str:
         """Return a hint at the mistake in a shape; empty if none is known."""
@@ -217,14 +258,60 @@ def _in_units(task: Task, shape: tuple[int, ...], outputs: Tensor) -> Tensor:
     return values.unflatten(1, shape) if task.output == "images" else values
 
 
+def _is_taken(given: Tensor, dtype: torch.dtype, *, is_image: bool) -> bool:
+    """Return whether inputs mean the same in the dtype of the data."""
+    if given.is_floating_point() or not dtype.is_floating_point:
+        return given.is_floating_point() == dtype.is_floating_point and (
+            given.is_floating_point() or torch.equal(given.to(dtype).to(given.dtype), given)
+        )
+    if is_image and given.dtype == torch.uint8:  # pixels up to 255, where the data may have had them up to 1
+        return False
+    return float(given.double().abs().max()) <= _EXACT
+
+
 def _tensor(inputs: object) -> Tensor:
     try:
+        if isinstance(inputs, (list, tuple)) or hasattr(inputs, "to_numpy"):
+            inputs = np.asarray(inputs)  # torch would make lists of Python's floats float32
         if isinstance(inputs, np.ndarray):
             inputs = np.require(inputs, requirements=["C", "W"])  # torch accepts no others
         return torch.as_tensor(inputs)
     except (TypeError, ValueError, RuntimeError) as error:
         kind = type(inputs).__name__ + (f" of {inputs.dtype}" if isinstance(inputs, np.ndarray) else "")
         raise UsageError(f"inputs are a {kind}; give a tensor or a NumPy array of numbers, (N, ...)") from error
+
+
+def _restore(task: Task, description: Description) -> None:
+    """Give a task the constants of its training data, which fit the sizes of the network.
+
+    Raises:
+        UsageError: when they don't.
+    """
+    if not description.constants:
+        return
+    shape, count = description.input_shape, description.outputs
+    try:
+        task.restore(description.constants)
+        batch = torch.empty(1, *shape, dtype=getattr(torch, description.input_dtype), device="meta")
+        made = task.prepare(batch).shape[1:], task.in_units(torch.empty(1, count, device="meta")).shape
+        reason = "" if made == (description.network_shape, (1, count)) else "they are of other sizes"
+    except UsageError as error:
+        reason = str(error)
+    except Exception as error:  # a plugin may raise anything for constants that are not its own
+        reason = one_line(error)[:200]
+    if reason:
+        raise UsageError(f"constants of its data don't fit task {task.name!r} ({reason})")
+
+
+def _with_arrays(description: Description, registry: Registry) -> Registry:
+    """Return a registry that has the task: one of arrays that is not here is prepared as the file says."""
+    name = str(description.candidate["task"])
+    if not description.arrays or not description.constants or name in registry.entries["task"]:
+        return registry
+    task = type("ExportedArrays", (ArrayTask,), {"name": name, "__doc__": "Arrays that a network was trained on."})
+    version = description.plugins.get(f"task.{name}", "")
+    tasks = {**registry.entries["task"], name: Entry(task, "exported network", version)}
+    return replace(registry, entries={**registry.entries, "task": tasks})
 
 
 Folders = str | PathLike[str] | Sequence[str | PathLike[str]]

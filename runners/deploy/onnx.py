@@ -40,7 +40,7 @@ class Agreement:
     Attributes:
         inputs: number of inputs on which both were run.
         close: number of inputs whose outputs differ by rounding at most.
-        largest: largest difference of an output.
+        largest: largest difference of an output; of values, in the unit that was learnt.
     """
 
     inputs: int
@@ -71,7 +71,7 @@ def export_onnx(model: Model, path: Path, inputs: Tensor) -> Agreement:
         exported = _translated(model, program)
         exported.model.metadata_props["spikefront"] = model.description.to_json()
         exported.save(part)
-        agreement = _compare(runtime, part, module, inputs)
+        agreement = _compare(runtime, part, model, module, inputs)
         if agreement.close < (1 - _MOST_DIFFERENT) * agreement.inputs:
             raise UsageError(
                 f"the ONNX graph gives other outputs than the network on {agreement.inputs - agreement.close} of "
@@ -131,13 +131,22 @@ def _refuse_randomness(program: torch.export.ExportedProgram, model: Model) -> N
 
 
 @torch.no_grad()
-def _compare(runtime: Any, path: Path, module: torch.nn.Module, inputs: Tensor) -> Agreement:
+def _compare(runtime: Any, path: Path, model: Model, module: torch.nn.Module, inputs: Tensor) -> Agreement:
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    of_graph = torch.from_numpy(session.run(None, {"inputs": inputs.numpy()})[0])
-    of_network = module(inputs)
+    of_graph = _learnt(model, torch.from_numpy(session.run(None, {"inputs": inputs.numpy()})[0]))
+    of_network = _learnt(model, module(inputs))
     difference = (of_graph - of_network).abs().flatten(1).amax(1)
     close = int((difference <= CLOSE * of_network.abs().max().clamp(min=1)).sum())
     return Agreement(len(inputs), close, float(difference.max()))
+
+
+def _learnt(model: Model, outputs: Tensor) -> Tensor:
+    """Return values in the unit that was learnt: in that of the data, they may be far from 0, or all small."""
+    if model.description.classes or model.generates:
+        return outputs
+    zero, one = model.in_units(torch.stack([torch.zeros_like(outputs[0]), torch.ones_like(outputs[0])]).double())
+    learnt: Tensor = (outputs - zero) / torch.where(one == zero, 1, one - zero)
+    return learnt
 
 
 @contextmanager

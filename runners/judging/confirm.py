@@ -28,7 +28,7 @@ def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchDa
     inputs = _joined(known.train.inputs, known.validation.inputs)
     generated = known.train.targets is known.train.inputs  # kept once, as the task does
     targets = inputs if generated else _joined(known.train.targets, known.validation.targets)
-    return SearchData(Data(inputs, targets), task.test_data(data_dir, steps), known.outputs)
+    return SearchData(Data(inputs, targets), task.test_data(data_dir, steps), known.outputs, known.classes)
 
 
 def _joined(one: Tensor, other: Tensor) -> Tensor:

@@ -30,21 +30,23 @@ class Splits:
         train: inputs and targets.
         validation: inputs and targets.
         outputs: number of network outputs.
+        classes: names of the classes; may be empty.
     """
 
     train: tuple[Array, Array]
     validation: tuple[Array, Array]
     outputs: int
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: SearchData) -> Splits:
         """Return the splits without a copy."""
-        return cls(_arrays(data.train), _arrays(data.validation), data.outputs)
+        return cls(_arrays(data.train), _arrays(data.validation), data.outputs, data.classes)
 
     def tensors(self) -> SearchData:
         """Return the splits as tensors on the same memory."""
         train, validation = (Data(*map(_tensor, arrays)) for arrays in (self.train, self.validation))
-        return SearchData(train, validation, self.outputs)
+        return SearchData(train, validation, self.outputs, self.classes)
 
 
 class SplitsReader:

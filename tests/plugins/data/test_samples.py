@@ -38,7 +38,7 @@ def with_(array: Array, index: Any, value: float) -> Array:
         ((np.zeros((20, 1, 2, 2, 2)), CLASSES), r"inputs of shape \(20, 1, 2, 2, 2\); they must be"),
         ((3.0, CLASSES), "inputs must be an array with one entry per sample, not a single value"),
         ((np.zeros((20, 9, 8, 3)), CLASSES), r"images of shape \(9, 8, 3\) have their channels last; numpy\.moveaxis"),
-        ((X, np.array(list("abcdefghijklmnopqrst"))), r"targets of dtype <U1; give classes as integers \(numpy"),
+        ((X, np.array(list("abcdefghijklmnopqrst"))), r"class 'a' has 1 sample, and needs 3: [a-z, ]*$"),
         ((X, CLASSES.reshape(20, 1)), r"targets of dtype int64 are classes, .* not of shape \(20, 1\); give"),
         ((X, CLASSES - 1), "classes are numbered from 0, and one target is -1"),
         ((X, np.ones(20, int)), "all 20 targets are class 1; there is nothing to tell apart"),
