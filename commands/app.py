@@ -251,7 +251,7 @@ def add_command(
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in order}
     run.__doc__ = about
     called = name or function.__name__.replace("_", "-")
-    to.command(called, cls=GroupedCommand, epilog=f"Example: spikefront {example}")(run)
+    to.command(called, cls=GroupedCommand, short_help=about, epilog=f"Example: spikefront {example}")(run)
 
 
 def _from_environment(options: Mapping[str, Declared]) -> dict[str, list[str]]:

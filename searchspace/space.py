@@ -198,7 +198,7 @@ class Space:
             assert kept is not None  # _problem or _check_domains refused it
             domain = kept
         if field.pinned and not self._is_narrowed(name):
-            return Choice([field.default if contains(domain, field.default) else nearest(domain)])
+            return Choice([_held(domain, field.default)])
         return domain
 
     def _check_domains(self) -> None:
@@ -365,7 +365,14 @@ class Space:
             rows.append(Row(family, ", ".join(names), default, "always", f"which {family}", len(names) > 1))
             if family == "coding":
                 rows += [
-                    Row("steps", describe(domain), 4, f"coding={name}", "time steps T", not domain.single())
+                    Row(
+                        "steps",
+                        describe(domain),
+                        _held(domain, 4),
+                        f"coding={name}",
+                        "time steps T",
+                        not domain.single(),
+                    )
                     for name in names
                     if (domain := self._steps[name]) is not None
                 ]
@@ -381,7 +388,12 @@ class Space:
 
     def _row(self, name: str, field: Field, active: str) -> Row:
         domain = self._domain_of(name, field)
-        return Row(name, describe(domain), field.default, active, field.doc, not domain.single())
+        return Row(name, describe(domain), _held(domain, field.default), active, field.doc, not domain.single())
+
+
+def _held(domain: Domain, default: Value) -> Value:
+    """Return the default, or what takes its place where it was narrowed away."""
+    return default if contains(domain, default) else nearest(domain)
 
 
 def _default_of(family: str, names: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Final
 
 from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
 from spikefront.runners.engine.memory.claim import Claim
@@ -22,6 +24,9 @@ from spikefront.runners.engine.proposing.start import check_start
 from spikefront.runners.engine.settings import SearchSettings, check_folder, refuse_taken
 from spikefront.runners.judging.augmentation import refuse_misfit
 from spikefront.searchspace import SearchInfo, Space, Trial
+
+_FEW_STEPS: Final = 100
+"""Gradient steps below which a network of own arrays may well stay at chance."""
 
 
 class SearchPlan:
@@ -95,8 +100,18 @@ class SearchPlan:
 
     @property
     def description(self) -> str:
-        """One line about the data, of a task that was made from arrays; empty for any other."""
-        return self.task.describe() if isinstance(self.task, ArrayTask) else ""
+        """One line about data and length of training, of a task that was made from arrays; empty for any other."""
+        if not isinstance(self.task, ArrayTask):
+            return ""
+        schedule, samples = self.space.default().training.schedule, self.task.about().counts[0]
+        batches = math.ceil(min(samples, schedule.subset or samples) / schedule.batch)
+        steps = schedule.epochs * batches
+        if steps >= _FEW_STEPS:
+            return self.task.describe()
+        return (
+            f"{self.task.describe()}; a network is trained for {steps} gradient steps, which are few "
+            f"(epochs: {schedule.epochs}, batches: {batches}): give more --epochs, or a smaller --set training.batch"
+        )
 
     def info(self, earlier: tuple[Trial, ...] | None = None, search_id: str = "") -> SearchInfo:
         """Return what callbacks learn of the search.

@@ -85,3 +85,10 @@ def test_space_reads_a_study_as_run_does(command: Command, tmp_path: Path, picky
     assert ranges()["training.epochs"] == "15"
     assert ranges("--set", "training.epochs=2")["training.epochs"] == "2"  # a flag wins
     assert ranges("--set", "coding=rate")["coding"] == "rate"
+
+
+def test_help_says_of_each_command_what_it_does_to_the_end(command: Command) -> None:
+    said = " ".join(command("--help").out.split())
+    assert "Print what a search would search: each hyperparameter, its range and when it exists." in said
+    assert "spiking-network" in said
+    assert re.findall(r"\w+\.\.\.", said) == []

@@ -306,6 +306,14 @@ def test_rows_default_is_the_defaults(shelf: SearchCatalogue) -> None:
         assert rows[name] == flat[name]
 
 
+def test_rows_default_lies_in_the_range_that_is_searched(shelf: SearchCatalogue) -> None:
+    rows = {row.name: row.default for row in space(shelf, "coding=frames", task="gestures").rows()}
+    assert rows["steps"] == 10  # of 10..20
+    narrowed = space(shelf, "coding=direct", "steps=6..8", "neuron=lif", "neuron.lif.reset=soft")
+    rows = {row.name: row.default for row in narrowed.rows()}
+    assert (rows["steps"], rows["neuron.lif.reset"]) == (6, "soft")
+
+
 def test_every_asked_domain_holds_the_value_given(shelf: SearchCatalogue) -> None:
     def first(name: str, domain: Domain, default: Value) -> Value:
         assert not domain.single()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,35 @@ def test_a_resumed_search_knows_what_was_tried(tmp_path: Path) -> None:
     none = StudySearcher(search.record, space_of("steps=2..4"), Callbacks(), 0, 2, tmp_path, search.reasons.append)
     none.end_if_exhausted()
     assert not none.exhausted  # its trials are done, and that is why it ends
+
+
+class Loud(optuna.samplers.RandomSampler):
+    """Warns of this and that at each draw, as samplers and the libraries below them do."""
+
+    def sample_independent(self, study: Any, trial: Any, name: str, domain: Any) -> Any:
+        text = "The parameter '%s' in Trial#%d is sampled independently by using `RandomSampler` instead of `Loud`."
+        logging.getLogger("optuna.samplers.loud").warning(text, name, trial.number)
+        logging.getLogger("optuna._gp.optim_mixed").warning("Local search did not converge.")
+        for category in (optuna.exceptions.ExperimentalWarning, FutureWarning, DeprecationWarning, RuntimeWarning):
+            warnings.warn("for programmers", category, stacklevel=1)
+        warnings.warn_explicit("lbfgs failed", UserWarning, "/x/site-packages/sklearn/linear.py", 1)
+        warnings.warn(f"'{name}': a step of {trial.number}\nis coarse", stacklevel=1)
+        return super().sample_independent(study, trial, name, domain)
+
+
+def test_of_each_kind_of_warning_of_a_sampler_one_line_is_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    search = Searched(tmp_path, Space(REGISTRY, "digits", [parse_set("coding=direct,rate")]), Loud())
+    for number in range(4):
+        search.one(str(number))
+    first, second = caplog.messages
+    assert first == (
+        "sampler Loud: it draws hyperparameters that not all of its trials have at random, independently of the others"
+    )
+    assert second.startswith("sampler Loud: 'coding': a step of 0 is coarse")
+    assert "Warning" not in capfd.readouterr().err
+    assert logging.getLogger("optuna").handlers  # Optuna's own display is back
 
 
 class Stuck(optuna.samplers.RandomSampler):

@@ -1,0 +1,44 @@
+"""What a search says of its data and its training before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikefront.plugins import load_registry
+from spikefront.runners.engine.plan import SearchPlan
+from spikefront.runners.engine.settings import SearchSettings
+
+TASK = """
+import numpy as np
+from spikefront.plugins import array_task, hookimpl
+
+def read():
+    return np.random.default_rng(0).random((300, 4), dtype=np.float32), np.arange(300) % 3
+
+@hookimpl
+def register_tasks(register):
+    register(array_task("rows", read))
+"""
+
+
+@pytest.mark.parametrize(
+    ("epochs", "narrow", "steps"),
+    [(8, (), 24), (2, ("training.subset=64",), 2), (40, (), None), (8, ("training.batch=8",), None)],
+)
+def test_few_gradient_steps_on_own_arrays_are_said(
+    tmp_path: Path, epochs: int, narrow: tuple[str, ...], steps: int | None
+) -> None:
+    (tmp_path / "rows.py").write_text(TASK)
+    space = (f"training.epochs={epochs}", *narrow)
+    settings = SearchSettings("rows", name="s", folder=tmp_path / "searches", space=space, plugins_dir=[tmp_path])
+    plan = SearchPlan(settings, load_registry([tmp_path], third_parties=False))
+    # 300 rows: 180 for training, which is 3 batches of 64
+    samples = plan.task.about().counts[0]  # type: ignore[attr-defined]
+    assert 128 < samples <= 192
+    assert ("gradient steps" in plan.description) == (steps is not None)
+    if steps is not None:
+        assert (
+            f"; a network is trained for {steps} gradient steps, which are few (epochs: {epochs}, " in plan.description
+        )
