@@ -116,6 +116,16 @@ class TaskContract(PluginContract):
             made = other.prepare(batch.to("meta")).shape, other.in_units(output.to("meta")).shape
             assert made == (task.prepare(batch).shape, task.in_units(output).shape)
 
+    def test_prepares_each_sample_by_itself(self, plugin: type[Task], data: SearchData) -> None:
+        task, raw = plugin(), _some(data.train.inputs, 8).clone()
+        given = raw.clone()
+        batch = task.prepare(given).clone()
+        assert torch.equal(given, raw), "prepare() changes the data that it is given"
+        assert torch.equal(task.prepare(raw.clone()), batch), "prepare() returns something else the second time"
+        for sample, prepared in zip(raw, batch, strict=True):
+            alone = task.prepare(sample.unsqueeze(0).clone())[0]
+            assert torch.allclose(alone, prepared, atol=1e-5), "prepare() mixes samples: one alone is scaled otherwise"
+
     def test_best_quality_is_better_than_the_worst(self, plugin: type[Task]) -> None:
         best, worst = plugin.best_quality, plugin.worst_quality
         assert best > worst if plugin.maximize else best < worst, (

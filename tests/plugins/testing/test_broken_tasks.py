@@ -51,6 +51,21 @@ class Doubles(Clouds):
         return batch.double()
 
 
+class ScalesByTheBatch(Clouds):
+    def prepare(self, batch: Tensor) -> Tensor:
+        return (batch - batch.min()) / (batch.max() - batch.min())
+
+
+class AddsNoise(Clouds):
+    def prepare(self, batch: Tensor) -> Tensor:
+        return (batch + 0.01 * torch.rand_like(batch)).clamp(0, 1)
+
+
+class HalvesInPlace(Clouds):
+    def prepare(self, batch: Tensor) -> Tensor:
+        return batch.mul_(0.5)
+
+
 class ConstantScore(Clouds):
     def score(self, output: Tensor, targets: Tensor) -> float:
         return 0.5
@@ -103,6 +118,9 @@ CAUGHT = [
     (CONTRACT.test_right_outputs_score_better_than_wrong_ones, Percent, "beyond best_quality"),
     (CONTRACT.test_right_outputs_score_better_than_wrong_ones, UpsideDownLoss, "wrong outputs have the smaller loss"),
     (CONTRACT.test_layout_is_that_of_its_inputs, LiesAboutImages, "inputs of layout 'images' have 4 axes"),
+    (CONTRACT.test_prepares_each_sample_by_itself, ScalesByTheBatch, "mixes samples"),
+    (CONTRACT.test_prepares_each_sample_by_itself, AddsNoise, "something else the second time"),
+    (CONTRACT.test_prepares_each_sample_by_itself, HalvesInPlace, "changes the data that it is given"),
     (CONTRACT.test_prepares_single_precision, Doubles, r"returns torch\.float64"),
     (CONTRACT.test_splits_share_no_near_duplicates, NearlyTheSame, "of the test samples are nearly those of training"),
     (CONTRACT.test_every_class_of_the_training_is_measured, OnlyInTraining, r"the test split lacks classes \[2\]"),
