@@ -39,17 +39,18 @@ class Course:
     Args:
         search: the search.
         objectives: those of its objectives that all the searches compared have.
+        name: what it is called among those compared; the search's name when None.
 
     Attributes:
-        name: the search's name.
+        name: what it is called among those compared.
         quality: the task's own name for quality.
         seconds: how long it took, from its start to its end, or to the end of its last trial while it runs.
         trials: those that ended, in the order of their ends; a trial evaluated again counts once.
         front: the front over these trials.
     """
 
-    def __init__(self, search: StoredSearch, objectives: Sequence[Objective]) -> None:
-        self.name, self.quality, self.seconds = search.name, search.quality, search.seconds
+    def __init__(self, search: StoredSearch, objectives: Sequence[Objective], name: str | None = None) -> None:
+        self.name, self.quality, self.seconds = name or search.name, search.quality, search.seconds
         self.trials = [one for one in search.trials if one.state != "RUNNING" and math.isfinite(one.ended_s)]
         self.front = Front(objectives, self.trials)
 
@@ -132,7 +133,8 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
 
     Args:
         store: where the searches are.
-        names: two or more different searches; of two of one name the newer counts.
+        names: two or more different searches, by name, id or run; of two of one name the newer counts, and
+            where both are given, each is called by its name and the first eight digits of its run.
 
     Raises:
         UnknownName: when there is no search of a name.
@@ -141,11 +143,13 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(f"compare needs two or more different searches, not {', '.join(names) or 'none'}")
     searches = [StoredSearch.open(store, name) for name in names]
+    if len({search.run_id for search in searches}) < len(searches):
+        raise UsageError(f"compare needs two or more different searches, not one twice: {', '.join(names)}")
     if len({search.task for search in searches}) > 1:
         each = ", ".join(f"{search.name} of {search.task}" for search in searches)
         raise UsageError(f"searches of different tasks don't compare: {each}; choose searches of one task")
     axes = _common_axes(searches)
-    courses = tuple(Course(search, axes) for search in searches)
+    courses = tuple(Course(search, axes, name) for search, name in zip(searches, _labels(searches), strict=True))
     return Comparison(_table(courses), courses, _differences(searches, courses))
 
 
@@ -157,6 +161,14 @@ def check_picture(file: Path | str) -> None:
     """
     if Path(file).suffix.lower() not in _PICTURES:
         raise UsageError(f"picture {file} must end in {' or '.join(_PICTURES)}")
+
+
+def _labels(searches: Sequence[StoredSearch]) -> list[str]:
+    """Return what the searches are called: their names, with the starts of their runs where names are the same."""
+    names = [search.name for search in searches]
+    return [
+        search.name if names.count(search.name) == 1 else f"{search.name} ({search.run_id[:8]})" for search in searches
+    ]
 
 
 def _common_axes(searches: Sequence[StoredSearch]) -> tuple[Objective, ...]:
@@ -266,8 +278,8 @@ def _differences(searches: Sequence[StoredSearch], courses: Sequence[Course]) ->
     def note(what: str, values: Sequence[set[str]]) -> None:
         if any(value != values[0] for value in values):
             shown = (
-                f"{search.name} {' and '.join(sorted(value - {''})) or 'the default'}"
-                for search, value in zip(searches, values, strict=True)
+                f"{course.name} {' and '.join(sorted(value - {''})) or 'the default'}"
+                for course, value in zip(courses, values, strict=True)
             )
             notes.append(f"{what} differs: {'; '.join(shown)}")
 

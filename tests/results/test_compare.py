@@ -160,6 +160,22 @@ def test_what_does_not_compare_is_refused(write: Write) -> None:
             compare(Store(), names)
 
 
+def test_two_searches_of_one_name_are_told_apart_by_their_runs(write: Write) -> None:
+    write("same", [(0.5, HALF, 10)])
+    write("same", [(0.5, HALF, 10), (1.0, HALF, 20)])
+    found = Store().client.search_runs(["0"], "tags.`spikefront.role` = 'search'")
+    runs = [run.info.run_id for run in found]
+    labels = [f"same ({run[:8]})" for run in runs]
+
+    comparison = compare(Store(), runs)
+
+    assert comparison.frame.columns.tolist() == ["measure", "at", *labels]
+    assert {f"to {label}" for label in labels} <= set(comparison.frame["at"])
+    assert [course.name for course in comparison.courses] == labels
+    with pytest.raises(UsageError, match=r"^compare needs two or more different searches, not one twice: same, "):
+        compare(Store(), ["same", *runs])
+
+
 def test_the_picture_shows_a_colour_for_each_search(write: Write, tmp_path: Path) -> None:
     write("a", [(0.5, 1.0, 10.0), (1.0, HALF, 20.0)])
     write("b", [(0.75, HALF, 10.0), (0.25, 1.0, 20.0)])
