@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 _NEVER: Final = (ExperimentalWarning, DeprecationWarning, PendingDeprecationWarning, FutureWarning, RuntimeWarning)
 _NUMERICAL: Final = ("numpy", "scipy", "sklearn", "torch")
 _FITS: Final = "optuna._gp"  # of Gaussian processes: it says how its local search went
-_INDEPENDENT: Final = re.compile(r"The parameter '.*' .*sampled independently")
-_VARIES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?[0-9][0-9.e+-]*")
+_INDEPENDENT: Final = re.compile(r"The parameter .*sampled independently")
+_VARIES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|[-+]?[0-9][0-9.e+-]*")
 
 
 class SamplerWarnings(logging.Handler):

@@ -79,7 +79,7 @@ def of_optuna(name: str) -> Callable[[], BaseSampler]:
         "random": lambda: optuna.samplers.RandomSampler(seed=0),
         "tpe": lambda: optuna.samplers.TPESampler(seed=0),
         "tpe, multivariate": lambda: optuna.samplers.TPESampler(seed=0, multivariate=True, group=True),
-        "gp": lambda: optuna.samplers.GPSampler(seed=0),
+        "gp": lambda: optuna.samplers.GPSampler(n_startup_trials=1, seed=0),
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=0),
         "nsga3": lambda: optuna.samplers.NSGAIIISampler(seed=0),
         "qmc": lambda: optuna.samplers.QMCSampler(seed=0),
@@ -90,20 +90,22 @@ def of_optuna(name: str) -> Callable[[], BaseSampler]:
     return make[name]
 
 
-SAMPLERS = ["random", "tpe", "tpe, multivariate", "gp", "nsga2", "nsga3", "qmc", "grid", "every", "constant"]
+SAMPLERS = ["random", "tpe", "nsga2", "qmc", "grid", "every", "constant"]
+OTHERS = ["tpe, multivariate", "gp", "nsga3"]
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("names", [SAMPLERS, pytest.param(OTHERS, marks=pytest.mark.slow)])
 def test_every_sampler_tries_each_candidate_once_then_the_search_ends(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]
+    names: list[str], tmp_path: Path, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name in SAMPLERS:
+    for name in names:
         made = of_optuna(name)()
         recwarn.clear()
-        search = Searched(tmp_path / name, space_of("steps=2..6"), made)
-        tried = [search.one(f"trial {number}") for number in range(6)]
-        assert sorted(map(str, tried)) == ["2", "3", "4", "5", "6", "None"], name
-        assert search.reasons == ["the space has 5 candidates, and all are tried; for more seeds: spikefront confirm"]
+        search = Searched(tmp_path / name, space_of("steps=2..4"), made)
+        tried = [search.one(f"trial {number}") for number in range(4)]
+        assert sorted(map(str, tried)) == ["2", "3", "4", "None"], name
+        assert search.reasons == ["the space has 3 candidates, and all are tried; for more seeds: spikefront confirm"]
         assert search.searcher.exhausted
         assert not search.searcher.unfinished
         assert [str(one.message) for one in recwarn if "optuna" in str(one.category)] == [], name
@@ -149,6 +151,23 @@ def test_a_resumed_search_knows_what_was_tried(tmp_path: Path) -> None:
     assert not none.exhausted  # its trials are done, and that is why it ends
 
 
+AT_RANDOM = "it draws hyperparameters that not all of its trials have at random, independently of the others"
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("name", [pytest.param("gp", marks=pytest.mark.slow), "qmc"])
+def test_what_optunas_own_samplers_draw_at_random_is_said_once(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = {"gp": lambda: optuna.samplers.GPSampler(n_startup_trials=3, seed=0)}.get(name, of_optuna(name))()
+    search = Searched(
+        tmp_path, Space(REGISTRY, "digits", [parse_set("coding=direct,rate"), parse_set("training.epochs=1")]), made
+    )
+    for number in range(5):
+        search.one(str(number))
+    assert caplog.messages == [f"sampler {type(made).__name__}: {AT_RANDOM}"]
+
+
 class Loud(optuna.samplers.RandomSampler):
     """Warns of this and that at each draw, as samplers and the libraries below them do."""
 
@@ -170,9 +189,7 @@ def test_of_each_kind_of_warning_of_a_sampler_one_line_is_shown(
     for number in range(4):
         search.one(str(number))
     first, second = caplog.messages
-    assert first == (
-        "sampler Loud: it draws hyperparameters that not all of its trials have at random, independently of the others"
-    )
+    assert first == f"sampler Loud: {AT_RANDOM}"
     assert second.startswith("sampler Loud: 'coding': a step of 0 is coarse")
     assert "Warning" not in capfd.readouterr().err
     assert logging.getLogger("optuna").handlers  # Optuna's own display is back
