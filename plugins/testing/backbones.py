@@ -69,6 +69,9 @@ class BackboneContract(PluginContract):
                 torch.manual_seed(seed)
                 outputs.append(network(x))
             assert torch.equal(*outputs), "it draws at random at inference, as dropout does in training"
+            moved = (network(x.flip(0)).flip(0) - outputs[0]).abs()
+            near = moved <= 1e-4 * outputs[0].abs().max()
+            assert near.double().mean() > 0.5, "a sample gives something else at another place of the batch"
 
     def test_only_neurons_and_counted_modules_are_not_linear(self, plugin: type[Backbone]) -> None:
         for config in sample_configs(plugin.Config, count=5):

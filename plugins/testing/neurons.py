@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,9 @@ from spikefront.plugins.testing.base import (
     sample_configs,
 )
 from spikefront.plugins.testing.properties import assert_network_sound, assert_sound, network_of
+
+PLACES: Final = 0.01
+"""Share of values that rounding may change where a batch is laid out otherwise."""
 
 
 class NeuronContract(PluginContract):
@@ -101,6 +106,13 @@ class NeuronContract(PluginContract):
                 assert torch.equal(neuron(current, 5)[..., :4], neuron(other, 5)[..., :4]), (
                     f"neuron {plugin.name!r}: a neuron's spikes depend on the currents of others in its layer"
                 )
+
+    def test_the_place_in_a_batch_does_not_matter(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config):
+            neuron = plugin(config, surrogate=ATan()).eval()
+            current = 2 * torch.randn(5, 6, 40)
+            differ = neuron(current.flip(1), 5).flip(1) != neuron(current, 5)
+            assert differ.double().mean() < PLACES, "a sample fires otherwise at another place of the batch"
 
     def test_training_and_inference_fire_alike(self, plugin: type[Neuron]) -> None:
         for config in sample_configs(plugin.Config):

@@ -61,6 +61,13 @@ class KeepsState(Hidden):
         return values + before
 
 
+class KeepsTheFirstBatch(Hidden):
+    def change(self, values: Tensor) -> Tensor:
+        if self.last is None or self.last.shape != values.shape:
+            self.last = values.detach().clone()
+        return values + self.last
+
+
 class TurnsTime(Hidden):
     def change(self, values: Tensor) -> Tensor:
         return values.flip(0)
@@ -108,6 +115,7 @@ LINEAR = BackboneContract.test_only_neurons_and_counted_modules_are_not_linear
         (LINEAR, Tanh, "computes 'tanh', which nobody counts"),
         (LINEAR, OwnStep, "computes 'gt', which nobody counts"),
         (LINEAR, Product, "computes 'mul', which nobody counts"),
+        (BackboneContract.test_draws_nothing_at_inference, KeepsTheFirstBatch, "another place of the batch"),
         (BackboneContract.test_draws_nothing_at_inference, DropsAtInference, "draws at random at inference"),
     ],
 )

@@ -80,6 +80,15 @@ class Tires(LIF):
         return super().forward(current / self.calls, steps)
 
 
+class WeighsPlaces(LIF):
+    """Is driven harder at the end of a batch."""
+
+    name = "weighs-places"
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return super().forward(current * torch.linspace(0.5, 1.5, current.shape[1]).unsqueeze(1), steps)
+
+
 class QuietAtInference(LIF):
     """Fires half as often at inference."""
 
@@ -120,6 +129,7 @@ SOUND = NeuronContract.test_samples_and_later_steps_do_not_matter_at_inference
         ),
         (NeuronContract.test_states_its_operations, Free, "an update costs nothing"),
         (NeuronContract.test_delay_is_a_whole_number_of_steps, Early, "delay is -2 steps"),
+        (NeuronContract.test_the_place_in_a_batch_does_not_matter, WeighsPlaces, "another place of the batch"),
         (NeuronContract.test_training_and_inference_fire_alike, QuietAtInference, "otherwise at inference"),
         (
             NeuronContract.test_networks_of_it_are_sound_and_everything_is_counted,
