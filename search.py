@@ -6,7 +6,9 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn, TextIO, cast
 
 _OF_THE_STORE: Final = ("mlflow", "requests", "sqlalchemy")
@@ -16,6 +18,25 @@ _OF_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 usage, 128 and its number for a signal."""
+    with _quiet_until_handled():
+        _main()
+
+
+@contextmanager
+def _quiet_until_handled() -> Iterator[None]:
+    """End this process without a traceback when Ctrl-C comes before a command handles it."""
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _main() -> None:
     from spikefront.commands.app import load_commands
     from spikefront.runners.engine.interruption import Interrupted, exit_code, interruption
     from spikefront.searchspace.secrets import redact_logs

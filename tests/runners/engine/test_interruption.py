@@ -162,3 +162,27 @@ def test_a_command_that_a_signal_ends_says_so_in_one_line(number: signal.Signals
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (code, line)
+
+
+IMPORTS = """
+import sys, time
+
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "spikefront.commands.app":
+            print("imports", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow())
+from spikefront.search import main
+main()
+"""
+
+
+def test_ctrl_c_before_anything_is_imported_prints_no_traceback() -> None:
+    process = subprocess.Popen([sys.executable, "-c", IMPORTS], stdout=-1, stderr=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "imports\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (-signal.SIGINT, "")
