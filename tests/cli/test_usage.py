@@ -159,7 +159,7 @@ def test_parts_that_do_not_go_together_are_refused(
 def test_a_broken_plugin_is_a_warning_until_it_is_named(
     command: Command, tmp_path: Path, text: str, reason: str
 ) -> None:
-    folder = write_plugin(tmp_path / "mine", "my_coding.py", text)
+    folder = write_plugin(tmp_path / "mine", "my_coding.py", text + "\nfrom spikefront.plugins import hookimpl\n")
     problem = f"plugin {folder}/my_coding.py was not loaded: {reason}"
 
     unnamed = command("plugins", "--plugins-dir", folder)
@@ -170,6 +170,18 @@ def test_a_broken_plugin_is_a_warning_until_it_is_named(
     assert len(unnamed.err.splitlines()) == 1
     assert named.problem().startswith(problem)
     assert not Path("searches").exists()
+
+
+def test_files_that_declare_no_plugin_are_one_warning_and_say_so_when_named(command: Command, tmp_path: Path) -> None:
+    folder = write_plugin(tmp_path / "mine", "setup.py", "raise SystemExit('executed')\n")
+    (tmp_path / "mine" / "notes.py").write_text("raise SystemExit('executed')\n")
+
+    unnamed = command("plugins", "--plugins-dir", folder)
+    named = command("run", "--task", "digits", "--plugins-dir", folder, "--set", "coding=notes")
+
+    assert unnamed.code == 0
+    assert unnamed.err == f"spikefront: warning: in {folder} these declare no plugin: notes.py, setup.py\n"
+    assert f"plugin {folder}/notes.py was not loaded: it declares no plugin; hooks: register_codings, " in named.err
 
 
 def test_a_name_that_is_taken_is_refused_and_its_search_is_kept(command: Command, tmp_path: Path) -> None:
