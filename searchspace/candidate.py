@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
-from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, nearest
+from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value, contains, held, nearest
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import PINNED, When, build, fields_of, settings_of, settled
 from spikefront.searchspace.narrowing import Narrowing, read_value
@@ -20,6 +20,9 @@ FAMILIES: Final = (*JOINT_FAMILIES, "training.optimizer", "training.surrogate")
 
 DEFAULTS: Final = {"neuron": "lif", "backbone": "convnet", "training.optimizer": "adam", "training.surrogate": "atan"}
 """Plugins that a candidate takes by default."""
+
+STEPS: Final = 4
+"""Number of time steps T of a candidate that says none, where its coding is searched over it."""
 
 PINNED_FAMILIES: Final = ("training.optimizer",)
 """Families that stay at their default until a user opens them."""
@@ -34,6 +37,10 @@ class Catalogue(Protocol):
 
     def default(self, family: str, coding: str) -> str | None:
         """Return the default name in ``family`` beside ``coding``; None where a candidate must name one."""
+        ...
+
+    def steps(self, coding: str) -> Int:
+        """Return the numbers of time steps over which ``coding`` is searched."""
         ...
 
     def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
@@ -165,7 +172,7 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         UsageError: for a value outside its range, or a missing choice.
     """
     rest = dict(flat)
-    steps, seed = rest.pop("steps", 4), rest.pop("seed", 0)
+    steps, seed = rest.pop("steps", _default_steps(flat, catalogue)), rest.pop("seed", 0)
     for name, value, least in (("steps", steps, 1), ("seed", seed, 0)):
         if type(value) is not int or value < least:
             raise UsageError(f"{name}: {value!r} is not a whole number of at least {least}")
@@ -186,6 +193,11 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         build(Schedule, schedule, "training"),
     )
     return Candidate(**parts, training=training, steps=steps, seed=seed)
+
+
+def _default_steps(flat: Mapping[str, object], catalogue: Catalogue) -> Value:
+    coding = str(flat.get("coding"))
+    return held(catalogue.steps(coding), STEPS) if coding in catalogue.options("coding") else STEPS
 
 
 def typed(flat: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]:

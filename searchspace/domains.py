@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "contains",
     "describe",
+    "held",
     "member",
     "nearest",
     "on_grid",
@@ -70,6 +71,11 @@ def nearest(domain: Domain) -> Value:
         return first
     assert isinstance(domain, (Int, Float))
     return domain.low
+
+
+def held(domain: Domain, default: Value) -> Value:
+    """Return the default, or what takes its place where it lies outside of the domain."""
+    return default if contains(domain, default) else nearest(domain)
 
 
 def size(domain: Domain) -> int | None:

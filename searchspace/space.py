@@ -12,6 +12,7 @@ from spikefront.searchspace.candidate import (
     FAMILIES,
     JOINT_FAMILIES,
     PINNED_FAMILIES,
+    STEPS,
     Candidate,
     Catalogue,
     Schedule,
@@ -23,9 +24,8 @@ from spikefront.searchspace.domains import (
     Domain,
     Int,
     Value,
-    contains,
     describe,
-    nearest,
+    held,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import Field, fields_of
@@ -38,10 +38,6 @@ class SearchCatalogue(Catalogue, Protocol):
 
     def problem(self, chosen: Mapping[str, str]) -> str | None:
         """Return the reason why these names, by family, can't be one network, or None."""
-        ...
-
-    def steps(self, coding: str) -> Int:
-        """Return the numbers of time steps over which ``coding`` is searched."""
         ...
 
     def applies(self, family: str, coding: str) -> bool:
@@ -198,7 +194,7 @@ class Space:
             assert kept is not None  # _problem or _check_domains refused it
             domain = kept
         if field.pinned and not self._is_narrowed(name):
-            return Choice([_held(domain, field.default)])
+            return Choice([held(domain, field.default)])
         return domain
 
     def _check_domains(self) -> None:
@@ -280,7 +276,7 @@ class Space:
         assert domain is not None
         # Optuna needs the options and the scale behind one name to stay the same; a range on a log scale is shared
         name = "steps" if isinstance(domain, Int) and domain.log else f"steps|coding={coding}"
-        return unless_single(ask, name, domain, 4)
+        return unless_single(ask, name, domain, STEPS)
 
     def suggest(self, trial: Suggester) -> Candidate:
         """Return the candidate that an Optuna trial suggests."""
@@ -368,7 +364,7 @@ class Space:
                     Row(
                         "steps",
                         describe(domain),
-                        _held(domain, 4),
+                        held(domain, STEPS),
                         f"coding={name}",
                         "time steps T",
                         not domain.single(),
@@ -388,12 +384,7 @@ class Space:
 
     def _row(self, name: str, field: Field, active: str) -> Row:
         domain = self._domain_of(name, field)
-        return Row(name, describe(domain), _held(domain, field.default), active, field.doc, not domain.single())
-
-
-def _held(domain: Domain, default: Value) -> Value:
-    """Return the default, or what takes its place where it was narrowed away."""
-    return default if contains(domain, default) else nearest(domain)
+        return Row(name, describe(domain), held(domain, field.default), active, field.doc, not domain.single())
 
 
 def _default_of(family: str, names: Sequence[str]) -> str:

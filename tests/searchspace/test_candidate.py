@@ -68,6 +68,11 @@ def test_a_stored_candidate_is_altered_and_loses_what_belongs_to_what_it_replace
             altered(flat, [parse_set(text)])
 
 
+def test_steps_that_are_not_said_lie_in_what_the_coding_is_searched_over(shelf: SearchCatalogue) -> None:
+    assert from_flat({"task": "gestures", "coding": "frames"}, shelf).steps == 10
+    assert from_flat({"task": "images", "coding": "direct"}, shelf).steps == 4
+
+
 def test_what_is_not_said_takes_its_default(shelf: SearchCatalogue) -> None:
     candidate = from_flat(IMAGES, shelf)
     assert (candidate.neuron.name, candidate.backbone.name) == ("lif", "convnet")

@@ -37,5 +37,5 @@ def test_setting_of_a_task_can_be_searched(registry: Registry) -> None:
 
 def test_setting_of_a_task_is_listed(registry: Registry) -> None:
     (row,) = [row for row in space(registry, f"{SIZE}=16").rows() if row.name.startswith("task.")]
-    assert (row.name, row.domain, row.default, row.active) == (SIZE, "16", 32, "always")
+    assert (row.name, row.domain, row.default, row.active) == (SIZE, "16", 16, "always")
     assert row.doc == "Height and width to which the images are scaled and cut, in pixels."

@@ -262,7 +262,8 @@ class StudyRecord:
     def states(self, rule: str) -> dict[int, Any]:
         """Return the states that a stopping rule stored, by trial; of a trial that is evaluated again, by its last."""
         trials = self.study.get_trials(deepcopy=False)
-        again = {trial.user_attrs["retry_of"]: trial.number for trial in trials if "retry_of" in trial.user_attrs}
+        before = {trial.number: trial.user_attrs.get("retry_of", trial.number) for trial in trials}
+        again = {first: number for number, first in before.items() if first < number}
         found = {}
         for trial in trials:
             number = trial.number
