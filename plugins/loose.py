@@ -10,6 +10,7 @@ import ast
 import builtins
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -19,15 +20,25 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from spikefront.plugins.kinds import KINDS
+from spikefront.searchspace import UsageError
 
 COMMANDS: Final = "register_commands"  # for the command line, which calls it itself
 HOOKS: Final = (*(kind.hook for kind in KINDS.values()), COMMANDS)
+_LARGEST: Final = 16 * 1024**2  # bytes of a plugin file
 _MARKERS: Final = ("hookimpl", "HookimplMarker")
 _PREFIX: Final = "spikefront_plugin_"
 
 
 def plugin_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files of a folder that are plugins, and its other Python files that no plugin imports."""
+    """Return the files of a folder that are plugins, and its other Python files that no plugin imports.
+
+    Raises:
+        UsageError: when the folder does not exist, or can't be read.
+    """
+    if not os.path.isdir(folder):
+        raise UsageError(f"--plugins-dir {folder}: no such folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UsageError(f"--plugins-dir {folder} can't be read; check its permissions")
     files = sorted(file for file in folder.glob("*.py") if not file.is_dir())
     plugins = [file for file in files if declares_plugins(file)]
     used = {sibling for file in plugins for sibling in _closure(file)}
@@ -37,8 +48,11 @@ def plugin_files(folder: Path) -> tuple[list[Path], list[Path]]:
 def declares_plugins(file: Path) -> bool:
     """Return whether a file implements a hook, as far as that is seen without executing it.
 
-    One that can't be read or parsed counts when its text names a hook, so that its error is shown.
+    One that can't be read or parsed counts when its text names a hook, so that its error is shown. Pipes and devices,
+    which may have no end, are not plugins, and neither are files of many megabytes.
     """
+    if not os.path.isfile(file) or os.path.getsize(file) > _LARGEST:
+        return False
     try:
         source = file.read_bytes()
     except OSError:

@@ -288,6 +288,7 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
         UsageError: when a folder does not exist.
     """
     registry = Registry()
+    folders = list({os.path.realpath(folder): folder for folder in folders}.values())
     for name, axis in OBJECTIVES.items():
         registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", _own_version())
     for source, load, release in _sources(folders, third_parties):
@@ -340,8 +341,6 @@ def _sources(folders: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
             version_of = point.dist.version if point.dist else "unknown"
             yield point.value, point.load, lambda found=version_of: found  # type: ignore[misc]
     for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"--plugins-dir {folder}: no such folder")
         for path in plugin_files(folder)[0]:
             yield str(path), lambda path=path: load_file(path), lambda path=path: f"sha256:{digest(path)}"  # type: ignore[misc]
 

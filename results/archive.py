@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -183,7 +184,7 @@ class SearchArchive:
         # torch comes with it, and an export needs neither
         from spikefront.plugins.data.zips import Unreadable, open_zip
 
-        if file.exists() and not file.is_file():  # a device may have no end
+        if os.path.exists(file) and not os.path.isfile(file):  # a device may have no end
             raise UsageError(f"archive {file} can't be read: it is not a regular file; check its name")
         try:
             file.open("rb").close()

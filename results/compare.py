@@ -20,6 +20,7 @@ from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.front import Front, Losses, volume
 from spikefront.searchspace.objectives import ENERGY, Objective
+from spikefront.searchspace.targets import check_target
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import format_duration
 
@@ -157,10 +158,11 @@ def check_picture(file: Path | str) -> None:
     """Refuse the name of a picture that can't be drawn, before anything is read.
 
     Raises:
-        UsageError: when it ends neither in .png nor in .svg.
+        UsageError: when it ends neither in .png nor in .svg, or can't be written.
     """
     if Path(file).suffix.lower() not in _PICTURES:
         raise UsageError(f"picture {file} must end in {' or '.join(_PICTURES)}")
+    check_target(file, "picture", todo="choose another place")
 
 
 def _labels(searches: Sequence[StoredSearch]) -> list[str]:

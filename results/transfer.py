@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import zipfile
@@ -18,11 +19,13 @@ from spikefront.results.store.connection import Store
 from spikefront.results.store.reading import search_runs, trial_runs
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.secrets import redact, redact_values
+from spikefront.searchspace.targets import check_target
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_UNFINISHED: Final = ".part"
 _PAIRS: Final = 100
 _METRICS: Final = 1000
 """Most params or tags, and most metrics, that MLflow takes at once."""
@@ -44,16 +47,15 @@ def export_search(store: Store, search: str, file: Path | str) -> int:
         UsageError: when the file exists or can't be written, the store does not answer, or a run is too large.
     """
     file = Path(file)
-    if file.exists():
+    if os.path.lexists(file):
         raise UsageError(f"archive {file} exists already; choose another name")
-    if not file.parent.is_dir():
-        raise UsageError(f"archive {file}: folder {file.parent} does not exist; create it or choose another")
+    check_target(file, "archive", beside=_UNFINISHED)
     found = StoredSearch.open(store, search)
     parent = found.run
     children = trial_runs(store, parent.info.run_id)
     trials = {key_of(run.data.tags): run for run in children if schema.NUMBER in run.data.tags}
     runs = {SEARCH_KEY: parent, **dict(sorted(trials.items()))}
-    unfinished = file.with_name(f"{file.name}.part")
+    unfinished = file.with_name(f"{file.name}{_UNFINISHED}")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
             archive.writestr(HEAD, head_json(found.name, list(runs)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import pickletools
 import tarfile
@@ -50,7 +51,7 @@ class Archive:
         """
         if data_dir is not None:
             for path in (data_dir / self.name, data_dir / folder / self.name):
-                if path.is_file():
+                if os.path.isfile(path):
                     return path
             raise UsageError(f"--data-dir {data_dir}: no {self.name} there, nor in its folder {folder}")
         try:

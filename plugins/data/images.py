@@ -143,9 +143,9 @@ def open_source(path: Path) -> Source:
     Raises:
         UsageError: when there is neither.
     """
-    if path.is_file():
+    if os.path.isfile(path):
         return Zip(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise UsageError(f"--data-dir {path}: no such folder, nor a zip")
     visible = [child for child in path.iterdir() if not _ignored(child.name)]
     zips = [child for child in visible if child.suffix.lower() == ".zip"]

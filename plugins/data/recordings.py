@@ -152,10 +152,10 @@ def find_part(name: str, data_dir: Path, folders: Sequence[str]) -> Part | None:
     It may be a folder, a zip of its own, which goes before others, or lie in a zip with other parts, which may stand
     in the place of the folder.
     """
-    if data_dir.is_file():
+    if os.path.isfile(data_dir):
         return Part(data_dir, name) if Part(data_dir, name)._listing() else None
     for folder in (data_dir, *(data_dir / inner for inner in folders)):
-        if (folder / name).is_dir():
+        if os.path.isdir(folder / name):
             return Part(folder / name, name)
         zips = sorted(folder.glob("*.zip"), key=lambda path: (path.stem.lower() != name.lower(), path.name))
         for path in zips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -54,7 +55,7 @@ class TonicTask(EventTask):
         """
         kind = getattr(_tonic(self.name).datasets, self.dataset)
         if data_dir is not None:
-            if not (data_dir / self.dataset).is_dir():
+            if not os.path.isdir(data_dir / self.dataset):
                 raise UsageError(f"--data-dir {data_dir}: no folder {self.dataset} there, as tonic unpacks it")
             # an excerpt is read as it is, and nothing is ever downloaded into a folder of the user's
             kind = type(self.dataset, (kind,), {"_check_exists": lambda self: True})

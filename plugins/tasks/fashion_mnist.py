@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def find(name: str, data_dir: Path | None) -> Path:
     if data_dir is not None:
         for folder in (data_dir, data_dir / "fashion-mnist"):
             for path in (folder / name, folder / name.removesuffix(".gz")):
-                if path.is_file():
+                if os.path.isfile(path):
                     return path
         raise UsageError(f"--data-dir {data_dir}: no {name} there, nor in its folder fashion-mnist")
     if (DEBIAN_FOLDER / name).is_file():

@@ -72,11 +72,11 @@ def _check(file: Path) -> None:
     """Check the name and folder of the page's file, before anything is read.
 
     Raises:
-        UsageError: when it does not end in .html, or its folder does not exist.
+        UsageError: when it does not end in .html, or can't be written.
     """
     from spikefront.searchspace import UsageError
+    from spikefront.searchspace.targets import check_target
 
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"report {file} must end in .html")
-    if not file.parent.is_dir():
-        raise UsageError(f"folder {file.parent} does not exist; create it or choose another place with --to")
+    check_target(file, "report", todo="choose another place with --to")

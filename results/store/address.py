@@ -98,7 +98,7 @@ def _resolved_sqlite(uri: str) -> str:
     if path in ("", ":memory:") or path.startswith("file:"):
         raise UsageError(f"tracking URI {redact_address(uri)!r} names no file; use for example {DEFAULT_URI}")
     decoded = _decoded(path)
-    if not Path(decoded).parent.is_dir() and Path(path).parent.is_dir():  # it was not encoded
+    if not os.path.isdir(Path(decoded).parent) and os.path.isdir(Path(path).parent):  # it was not encoded
         decoded = path
     return sqlite_uri(os.path.abspath(decoded), query)
 

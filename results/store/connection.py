@@ -6,6 +6,7 @@ MLflow itself is imported inside functions: it takes more than a second.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from contextlib import suppress
 from glob import escape
@@ -17,11 +18,14 @@ from spikefront.results.store.address import SERVERS, scheme_of, sqlite_file, sq
 from spikefront.results.store.address import resolve_uri as resolve_uri
 from spikefront.results.store.reachable import check_store, without_secrets
 from spikefront.searchspace import UsageError
+from spikefront.searchspace.errors import shown
+from spikefront.searchspace.options import line
 from spikefront.searchspace.secrets import redact as redact
 from spikefront.searchspace.secrets import redact_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 _UNFINISHED: Final = "new"
 """Suffix of a database that is being made."""
@@ -78,8 +82,21 @@ class Store:
         Raises:
             UsageError: with what was tried and what to do.
         """
+        self._check_variables()
         prepare_environment(self.uri)
         check_store(self.uri)
+
+    def _check_variables(self) -> None:
+        """Raise ``UsageError`` for what can't be the experiment that MLflow's variables name."""
+        column, value = self.wanted
+        if column == "experiment_id" and scheme_of(self.uri) not in SERVERS and not re.fullmatch("[0-9]+", value):
+            raise UsageError(f"MLFLOW_EXPERIMENT_ID {shown(value)} is not the id of an experiment, which is a number")
+        try:
+            line(value)
+        except ValueError as error:
+            raise UsageError(
+                f"MLFLOW_EXPERIMENT_{'NAME' if column == 'name' else 'ID'} {shown(value)} {error}"
+            ) from None
 
     @property
     def client(self) -> MlflowClient:
@@ -90,7 +107,7 @@ class Store:
 
             if self.file is not None:
                 _tidy(self.file)
-                if not self.file.exists():
+                if not os.path.exists(self.file):
                     _create_database(self.file)
             self._client = MlflowClient(tracking_uri=self.uri)
         return self._client
@@ -114,7 +131,7 @@ class Store:
             UsageError: when there is none, or the store does not answer.
         """
         self.check()
-        if self.file is not None and not self.file.exists():
+        if self.file is not None and not os.path.exists(self.file):
             raise self.nothing_found()
         self._home = self._find_experiment()
         if self._home is None:
@@ -178,14 +195,22 @@ class Store:
 
     def _find_experiment(self) -> str | None:
         column, value = self.wanted
-        if column == "experiment_id":
-            return value
-        found = self.client.get_experiment_by_name(value)
+        found = self._by_id(value) if column == "experiment_id" else self.client.get_experiment_by_name(value)
         if found is None:
             return None
         if found.lifecycle_stage != "active":
             raise UsageError(f"MLflow experiment {found.name!r} is deleted; restore it or choose another")
         return str(found.experiment_id)
+
+    def _by_id(self, value: str) -> Experiment:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_experiment(value)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise UsageError(f"{self.shown} has no experiment of the id in MLFLOW_EXPERIMENT_ID: {value}") from error
 
 
 def _create_database(file: Path) -> None:

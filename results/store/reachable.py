@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from spikefront.results.store.address import DATABASES, DEFAULT_URI, SERVERS, scheme_of, sqlite_file
 from spikefront.searchspace import UsageError
 from spikefront.searchspace.secrets import redact, redact_address
+from spikefront.searchspace.targets import is_writable
 
 _CONNECT_S: Final = 5
 """Longest wait for a connection, and for the lock of a SQLite file."""
@@ -50,13 +52,13 @@ def check_store(uri: str) -> None:
 
 def _check_sqlite(file: Path, uri: str) -> None:
     other = "choose another with --tracking-uri"
-    if not file.parent.is_dir():
+    if not os.path.isdir(file.parent):
         raise UsageError(f"MLflow store {file}: folder {file.parent} does not exist; create it or choose another store")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
+    if not (os.access(file, os.W_OK) if os.path.exists(file) else is_writable(file.parent)):
         raise UsageError(f"MLflow store {file} can't be written; {other}")
     if "?" in uri:
         _check_query(uri)
-    if not file.exists():
+    if not os.path.exists(file):
         return
     try:
         connection = sqlite3.connect(file, timeout=_CONNECT_S)
@@ -73,10 +75,12 @@ def _check_query(uri: str) -> None:
     import sqlalchemy
 
     try:
-        engine = sqlalchemy.create_engine(sqlalchemy.make_url(uri).set(database=":memory:"))
-        engine.connect().close()
-        engine.dispose()
-    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, TypeError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", sqlalchemy.exc.SAWarning)  # of options that are ignored
+            engine = sqlalchemy.create_engine(sqlalchemy.make_url(uri).set(database=":memory:"))
+            engine.connect().close()
+            engine.dispose()
+    except (sqlalchemy.exc.SQLAlchemyError, sqlalchemy.exc.SAWarning, sqlite3.Error, TypeError, ValueError) as error:
         query, reason = redact_address(uri).partition("?")[2], redact(_first_line(error))
         raise UsageError(f"tracking URI: SQLite takes no {query!r} ({reason}); leave it out") from None
 
@@ -87,11 +91,13 @@ def _check_http(uri: str, scheme: str) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.databricks_utils import get_databricks_host_creds
+    from mlflow.utils.logging_utils import suppress_logs_in_thread
     from mlflow.utils.rest_utils import http_request
 
     shown = redact_address(uri)
     try:
-        credentials = get_databricks_host_creds(uri) if scheme == "databricks" else get_default_host_creds(uri)
+        with suppress_logs_in_thread():  # of credentials that are not there
+            credentials = get_databricks_host_creds(uri) if scheme == "databricks" else get_default_host_creds(uri)
         answer = http_request(
             credentials,
             "/api/2.0/mlflow/experiments/search",

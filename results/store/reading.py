@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import sqlite3
 import sys
 import tempfile
@@ -66,7 +67,7 @@ def search_run(store: Store, key: str) -> Run | None:
 def is_in_store(store: Store, name: str) -> bool:
     """Return whether the experiment has a search of a name; False where it can't be asked."""
     if store.file is not None:
-        if not store.file.exists():
+        if not os.path.exists(store.file):
             return False
         with suppress(sqlite3.Error):  # tables of another version of MLflow
             return _is_in_tables(store, store.file, name)

@@ -16,8 +16,9 @@ from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.torch_file import read_weights, write_archive
 from spikefront.runners.judging.training import evaluate
-from spikefront.searchspace import UnknownName, UsageError, Value
+from spikefront.searchspace import UnknownName, Value
 from spikefront.searchspace.records import Spread
+from spikefront.searchspace.targets import check_target as check_file
 
 _DIGITS: Final = 6
 
@@ -111,10 +112,7 @@ def check_target(path: Path, format: str) -> None:
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    if path.is_dir():
-        raise UsageError(f"--to {path} is a folder; name a file in it, for example {path / 'network.pt'}")
-    if not path.parent.is_dir():
-        raise UsageError(f"--to {path}: folder {path.parent} does not exist; create it or choose another")
+    check_file(path, beside=".card.md")
 
 
 def _unit(model: Model) -> list[str]:

@@ -7,6 +7,7 @@ checksum finds damage and careless edits. It is not a signature: a deliberate ed
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,7 +107,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> Any:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:

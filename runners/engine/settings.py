@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
@@ -30,6 +29,7 @@ from spikefront.searchspace.options import (
     text,
     whole,
 )
+from spikefront.searchspace.targets import is_writable
 
 if TYPE_CHECKING:
     from spikefront.searchspace import Narrowing
@@ -198,7 +198,7 @@ class SearchSettings:
             "epochs"
         ):  # that of a study file is among its space already
             self._set("space", epochs_set(self.narrowings, self.epochs, f"--epochs {self.epochs}"))
-        self._set("plugins_dir", tuple(folder.resolve() for folder in cast("tuple[Path, ...]", self.plugins_dir)))
+        self._set("plugins_dir", _folders(cast("tuple[Path, ...]", self.plugins_dir)))
 
     def _check(self) -> None:
         if 0 < self.gpus_per_trial < _GPU_SHARE:
@@ -235,7 +235,9 @@ class SearchSettings:
 
     def error(self, name: str, problem: str) -> OptionError:
         """Return the error that says what is wrong with an option, in the words of the place where it was given."""
-        return OPTIONS[name].error(getattr(self, name), problem, self.sources.get(name, ""))
+        value = getattr(self, name)
+        given = OPTIONS[name].write(value) if isinstance(value, tuple) else value
+        return OPTIONS[name].error(given, problem, self.sources.get(name, ""))
 
     def stored(self) -> dict[str, str]:
         """Return all options of the search as text, for the record."""
@@ -321,6 +323,11 @@ def _is_address(text: str | None) -> bool:
     return text in (None, "auto") or (bool(host) and host.isprintable() and is_port)
 
 
+def _folders(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return folders as absolute paths without links, each once."""
+    return tuple(dict.fromkeys(Path(os.path.realpath(path)) for path in paths))
+
+
 def _word(task: str | None) -> str:
     """Return the name of a task as the beginning of a folder's name."""
     return re.sub(r"[^\w.-]+", "-", str(task))[:100]
@@ -357,8 +364,10 @@ def has_begun(journal: Path) -> bool:
 
     Of a driver that died before that there is nothing to keep. Any other file belongs to the user, and stays.
     """
-    if not journal.exists():
+    if not os.path.lexists(journal):
         return False
+    if not os.path.isfile(journal):
+        return True
     content, first = journal.read_bytes(), b'{"op_code":0'
     return content.count(b"\n") > 1 or content[: len(first)] != first[: len(content)]
 
@@ -373,14 +382,8 @@ def refuse_taken(settings: SearchSettings) -> None:
 
 
 def check_folder(settings: SearchSettings) -> None:
-    """Raise ``OptionError`` when the search's folder can't be made or written; leave nothing.
-
-    A folder is made for a moment: permissions alone say yes to root, also of what holds no files, such as ``/proc``.
-    """
+    """Raise ``OptionError`` when the search's folder can't be made or written; leave nothing."""
     directory = settings.directory.absolute()
-    above = next(parent for parent in (directory, *directory.parents) if os.path.exists(parent))
-    try:
-        os.rmdir(tempfile.mkdtemp(prefix=".spikefront-", dir=above))
-    except OSError as error:
-        problem = f": {above} is not a folder that can be written; choose another"
-        raise settings.error("folder", problem) from error
+    above = next(parent for parent in (directory, *directory.parents) if os.path.lexists(parent))
+    if not is_writable(above):
+        raise settings.error("folder", f": {above} is not a folder that can be written; choose another")

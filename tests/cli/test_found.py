@@ -297,7 +297,10 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
         ("compare one two --plot both.gif", r"^picture both\.gif must end in \.png or \.svg$"),
         ("report oen", r"^unknown search 'oen'\. Did you mean 'one'\?"),
         ("report one --to one.pdf", r"^report one\.pdf must end in \.html$"),
-        ("report one --to no/one.html", r"^folder no does not exist; create it or choose another place with --to$"),
+        (
+            "report one --to no/one.html",
+            r"^report no/one\.html: folder no does not exist; create it or choose another place with --to$",
+        ),
         ("results export oen --to o.zip", r"^unknown search 'oen'\. Did you mean 'one'\?"),
         ("results export one --to no/o.zip", r"^archive no/o\.zip: folder no does not exist; create it"),
         ("results import o.zip", r"^archive o\.zip can't be read: No such file or directory; check its name$"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,6 +163,26 @@ def test_loose_file_is_loaded_once(tmp_path: Path) -> None:
     first = load(tmp_path, mine=GOOD).get("coding", "mine")
     assert load(tmp_path).get("coding", "mine") is first
     assert load(tmp_path, mine=GOOD + "\n# changed").get("coding", "mine") is not first
+
+
+def test_what_is_not_a_regular_file_is_left_out_and_the_others_load(tmp_path: Path) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "gone.py").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.py")
+    with (tmp_path / "huge.py").open("wb") as file:
+        file.truncate(2**40)
+    registry = load(tmp_path, fine=GOOD)
+    assert not registry.problems
+    assert {path.stem for path in registry.left_out} == {"gone", "pipe", "huge"}
+    assert "mine" in registry.entries["coding"]
+
+
+def test_folder_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(GOOD)
+    (tmp_path / "link").symlink_to(tmp_path)
+    registry = load_registry([tmp_path, tmp_path / "link"], third_parties=False)
+    assert not registry.problems
+    assert "mine" in registry.entries["coding"]
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:

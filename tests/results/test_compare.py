@@ -188,7 +188,7 @@ def test_the_picture_shows_a_colour_for_each_search(write: Write, tmp_path: Path
     assert "<svg" in (tmp_path / "both.svg").read_text()
     with pytest.raises(UsageError, match=r"picture .*both\.gif must end in \.png or \.svg"):
         found.plot(tmp_path / "both.gif")
-    with pytest.raises(UsageError, match=r"can't be written: No such file or directory; choose another place"):
+    with pytest.raises(UsageError, match=r"folder .*/nowhere does not exist; create it or choose another place"):
         found.plot(tmp_path / "nowhere" / "both.png")
 
 

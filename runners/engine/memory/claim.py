@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -55,7 +56,7 @@ class Claim:
                 raise
 
     def _make(self, folder: Path) -> None:
-        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        missing = [parent for parent in (folder, *folder.parents) if not os.path.exists(parent)]
         folder.mkdir(parents=True, exist_ok=True)
         self._made += reversed(missing)
 

@@ -173,7 +173,7 @@ def read_attributes(folder: Path) -> Mapping[str, Any]:
         UsageError: when its journal is damaged, or ends before it says what was searched; the text names the line.
     """
     path = folder / JOURNAL
-    if not path.exists():
+    if not os.path.exists(path):
         known = [other.parent.name for other in folder.parent.glob(f"*/{JOURNAL}")]
         raise UnknownName(f"search in {folder.parent}:", folder.name, known)
     attributes: dict[str, Any] = {}

@@ -98,7 +98,7 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
 def _check_plugins(folders: Sequence[str]) -> None:
     """Raise ``UsageError`` when a folder of plugins that a search began with is not there any more."""
     for folder in folders:
-        if not Path(folder).is_dir():
+        if not os.path.isdir(folder):
             raise UsageError(
                 f"--plugins-dir {folder}: no such folder, and the search began with it; name all such folders anew, "
                 "where they are now, by --plugins-dir"

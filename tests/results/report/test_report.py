@@ -55,7 +55,9 @@ def test_a_file_that_can_not_be_is_refused_before_anything_is_read(to: str, told
 def test_a_folder_in_place_of_a_file(write: Callable[..., None]) -> None:
     write([("direct", 0.5, 1.0, "COMPLETE", "")])
     Path("page.html").mkdir()
-    with pytest.raises(UsageError, match=r"report page\.html can't be written: Is a directory; choose another place"):
+    with pytest.raises(
+        UsageError, match=r"report page\.html is a folder; name a file in it, for example page\.html/1\.html"
+    ):
         write_report(Store(), to="page.html")
 
 

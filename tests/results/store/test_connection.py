@@ -93,6 +93,34 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         Store(f"sqlite:///{tmp_path}/nowhere/mlflow.db").check()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("ID", "first", "'first' is not the id of an experiment, which is a number"),
+        ("ID", "٣", "'٣' is not the id of an experiment, which is a number"),
+        ("NAME", "a\x1b[31mb", "'a\\x1b[31mb' must be printable characters, 500 at most"),
+        ("NAME", "x" * 501, rf"'{'x' * 77}...{'x' * 78}' must be printable characters, 500 at most"),
+    ],
+)
+def test_variables_that_name_no_experiment_are_refused_before_anything_is_opened(
+    name: str, value: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"MLFLOW_EXPERIMENT_{name}", value)
+    with pytest.raises(UsageError) as caught:
+        Store().check()
+    assert caught.value.on_command_line() == f"MLFLOW_EXPERIMENT_{name} {problem}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_id_that_no_experiment_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Store().open_for_writing()
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    assert Store().home == "0"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "77")
+    with pytest.raises(UsageError, match=r"mlflow\.db has no experiment of the id in MLFLOW_EXPERIMENT_ID: 77$"):
+        Store().open_for_writing()
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, " * 100)
     with pytest.raises(UsageError, match=r"mlflow\.db does not open: file is not a database; choose another"):
@@ -177,7 +205,7 @@ def test_a_query_belongs_to_the_store_and_not_to_its_file(tmp_path: Path) -> Non
     assert Store("sqlite:///mlflow.db").client.search_experiments()
 
 
-@pytest.mark.parametrize("query", ["check_same_thread=perhaps", "timeout=soon"])
+@pytest.mark.parametrize("query", ["check_same_thread=perhaps", "timeout=soon", "timeuot=60"])
 def test_a_query_that_sqlite_does_not_take_is_refused_before_anything_is_made(query: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"^tracking URI: SQLite takes no '{query}' \(.*\); leave it out$"):
         Store(f"sqlite:///mlflow.db?{query}").check()
