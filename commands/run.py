@@ -109,6 +109,7 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
             _say_namesake(store, str(settings.name))
         session = stack.enter_context(RaySession(settings, partial(_end_stuck, settings, sys.stdout)))
         counting = stack.enter_context(counting_process(settings))
+        from spikefront.commands.printing import warn
         from spikefront.results.live import LiveView
         from spikefront.runners.engine.placing.data import share
         from spikefront.runners.engine.search import SearchRun
@@ -117,6 +118,8 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         data = planned.read_data()
         if planned.description:
             print(planned.description, file=sys.stderr)
+        if few := planned.few_steps(data):
+            warn(few)
         if store.file is not None:  # to import MLflow takes seconds, in which Ray starts
             store.open_for_writing()
         session.wait()

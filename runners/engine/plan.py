@@ -27,6 +27,8 @@ from spikefront.searchspace import SearchInfo, Space, Trial
 
 _FEW_STEPS: Final = 100
 """Gradient steps below which a network of own arrays may well stay at chance."""
+_FEWEST_STEPS: Final = 10
+"""With fewer gradient steps quality stays near chance, whatever is trained."""
 
 
 class SearchPlan:
@@ -97,6 +99,25 @@ class SearchPlan:
         shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
         refuse_misfit(default.training.schedule, self.task, shape)
         return data
+
+    def few_steps(self, data: SearchData) -> str:
+        """Return a warning where trials make too few gradient steps to learn anything; empty where they don't.
+
+        Where epochs, batch or subset are searched, some trial makes enough. Of own arrays the description says it.
+        """
+        if isinstance(self.task, ArrayTask):
+            return ""
+        schedule = self.space.default().training.schedule
+        names = ("training.epochs", "training.batch", "training.subset")
+        samples = min(schedule.subset or len(data.train), len(data.train))
+        steps = schedule.epochs * -(-samples // schedule.batch)
+        if steps >= _FEWEST_STEPS or any(row.searched for row in self.space.rows() if row.name in names):
+            return ""
+        made = f"{schedule.epochs} epochs over {samples} samples in batches of {schedule.batch}"
+        return (
+            f"a trial makes {steps} gradient steps ({made}), too few for its quality to say anything; "
+            "take more --epochs, or a smaller --set training.batch"
+        )
 
     @property
     def description(self) -> str:

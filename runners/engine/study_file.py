@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,6 +180,12 @@ def read_settings(given: Mapping[str, Any]) -> SearchSettings:
     return SearchSettings(**settings, sources=sources)
 
 
+def _beside(path: Path, folder: Path) -> Path:
+    """Return a folder as the study file means it: beside the file, or else, as before, in the current folder."""
+    beside = path.parent / folder
+    return folder if os.path.isdir(folder) and not os.path.isdir(beside) else beside
+
+
 def _read_study(path: Path) -> tuple[dict[str, Any], dict[str, str], tuple[Narrowing, ...]]:
     """Return options, where each stands, and the narrowings of the space, the epochs among them."""
     study = read_study_file(path)
@@ -194,6 +201,8 @@ def _read_study(path: Path) -> tuple[dict[str, Any], dict[str, str], tuple[Narro
         sources[declared.name] = f"{path}, line {line}"
         if value is not None:
             options[declared.name] = declared.read(value, sources[declared.name])
+    if "plugins_dir" in options:
+        options["plugins_dir"] = tuple(_beside(path, folder) for folder in options["plugins_dir"])
     if "epochs" in options:
         narrowings = epochs_set(narrowings, options["epochs"], f"{sources['epochs']}: epochs")
     return options, sources, narrowings

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from spikefront.plugins import load_registry
+from spikefront.plugins import Registry, load_registry
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.settings import SearchSettings
 
@@ -42,3 +43,34 @@ def test_few_gradient_steps_on_own_arrays_are_said(
         assert (
             f"; a network is trained for {steps} gradient steps, which are few (epochs: {epochs}, " in plan.description
         )
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry(third_parties=False)
+
+
+@pytest.mark.parametrize(
+    ("space", "warned"),
+    [
+        # digits has 1157 samples to train on
+        (
+            ["training.epochs=1", "training.batch=1157"],
+            "makes 1 gradient steps (1 epochs over 1157 samples in batches of",
+        ),
+        (["training.epochs=3", "training.batch=386"], "makes 9 gradient steps (3 epochs over 1157 samples"),
+        (["training.epochs=1", "training.batch=64", "training.subset=65"], "makes 2 gradient steps (1 epochs over 65"),
+        (["training.epochs=10", "training.batch=1157"], ""),
+        (["training.epochs=1", "training.batch=64"], ""),
+        (["training.epochs=1", "training.batch=64,2000"], ""),
+        (["training.epochs=1..20", "training.batch=1157"], ""),
+    ],
+)
+def test_trials_of_too_few_gradient_steps_are_told(
+    registry: Registry, tmp_path: Path, space: Sequence[str], warned: str
+) -> None:
+    plan = SearchPlan(SearchSettings("digits", space=space, name="s", folder=tmp_path), registry)
+    said = plan.few_steps(plan.read_data())
+    assert warned in said
+    assert bool(said) == bool(warned)
+    assert not list(tmp_path.iterdir())

@@ -126,6 +126,21 @@ def test_an_empty_value_is_the_default(path: Path) -> None:
     assert (settings.trials, settings.seed) == (24, 0)
 
 
+def test_a_relative_folder_of_plugins_lies_beside_the_study_file_or_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, here = tmp_path / "study" / "s.yaml", tmp_path / "here"
+    for folder in (study.parent / "both", study.parent / "beside", here / "both", here / "current"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    study.write_text("task: digits\nplugins_dir: [both, beside, current, none]\n")
+    folders = read_settings({"config": "../study/s.yaml"}).plugin_folders
+    assert [str(folder.relative_to(tmp_path)) for folder in folders] == [
+        *("study/both", "study/beside", "here/current", "study/none"),
+    ]
+    assert read_settings({"config": study, "plugins_dir": "both"}).plugin_folders == (here / "both",)
+
+
 @pytest.mark.parametrize("given", [{}, {"trials": 4}, {"config": "PATH"}])
 def test_a_search_needs_a_task(path: Path, given: dict[str, Any]) -> None:
     path.write_text("trials: 20\n")
