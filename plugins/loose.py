@@ -51,7 +51,7 @@ def declares_plugins(file: Path) -> bool:
     One that can't be read or parsed counts when its text names a hook, so that its error is shown. Pipes and devices,
     which may have no end, are not plugins, and neither are files of many megabytes.
     """
-    if not os.path.isfile(file) or os.path.getsize(file) > _LARGEST:
+    if os.path.exists(file) and (not os.path.isfile(file) or os.path.getsize(file) > _LARGEST):
         return False
     try:
         source = file.read_bytes()

@@ -167,13 +167,12 @@ def test_loose_file_is_loaded_once(tmp_path: Path) -> None:
 
 def test_what_is_not_a_regular_file_is_left_out_and_the_others_load(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
-    (tmp_path / "gone.py").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe.py")
     with (tmp_path / "huge.py").open("wb") as file:
         file.truncate(2**40)
     registry = load(tmp_path, fine=GOOD)
     assert not registry.problems
-    assert {path.stem for path in registry.left_out} == {"gone", "pipe", "huge"}
+    assert {path.stem for path in registry.left_out} == {"pipe", "huge"}
     assert "mine" in registry.entries["coding"]
 
 
