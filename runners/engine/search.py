@@ -217,17 +217,18 @@ class SearchRun:
                 self._break_off(str(lost))
             except Exception as error:  # Tune's or Ray's own: those of trials don't get here
                 print(redact(traceback.format_exc()), file=log)
-                self._break_off(self._watch.look() or f"{one_line(error)}{self._hint(error)}")
+                self._break_off(self._watch.look() or self._problem(error))
 
     def _break_off(self, problem: str) -> None:
         self._end.end(f"broken off: {problem}")
         with kept_handler():
             ray.shutdown()  # before the wind-up: a Ray that lost its GCS ends this process after a minute
 
-    def _hint(self, error: Exception) -> str:
+    def _problem(self, error: Exception) -> str:
+        folder = self.settings.directory
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return "; make room there, or set RAY_TMPDIR to another place"
-        return f"; see {self.settings.directory / 'ray.log'}"
+            return f"Ray can't write: {error.strerror}; make room in its folder and {folder}, or set RAY_TMPDIR"
+        return f"{one_line(error)}; see {folder / 'ray.log'}"
 
     def _run_trials(self, data: ray.ObjectRef[Any], log: IO[str]) -> None:
         tuner = tune.Tuner(
