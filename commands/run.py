@@ -96,7 +96,6 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
     """Check everything, start Ray and what counts costs side by side, read the data meanwhile, and search."""
     from spikefront.results.store.reading import is_in_store
     from spikefront.results.store.recorder import MlflowRecorder
-    from spikefront.runners.engine.placing.session import RaySession
     from spikefront.runners.engine.proposing.counting_process import counting_process
 
     recorder = MlflowRecorder(store)  # checks that the store answers
@@ -107,6 +106,8 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         settings = claim.settings
         if not settings.resume:
             _say_namesake(store, str(settings.name))
+        from spikefront.runners.engine.placing.session import RaySession
+
         session = stack.enter_context(RaySession(settings, partial(_end_stuck, settings, sys.stdout)))
         counting = stack.enter_context(counting_process(settings))
         from spikefront.commands.printing import warn

@@ -87,8 +87,11 @@ def asked(command: Command, uri: str, monkeypatch: pytest.MonkeyPatch) -> Comman
 
 
 def rows(said: Any) -> list[dict[str, Any]]:
-    assert (said.code, said.err) == (0, "")
     found: list[dict[str, Any]] = json.loads(said.out)
+    assert (said.code, said.err) == (
+        0,
+        "" if found else "the filters leave none of the 4 members of the front of one\n",
+    )
     return found
 
 

@@ -310,6 +310,24 @@ def test_help_shows_an_example_and_imports_nothing_heavy() -> None:
         assert verb == "" or re.search(rf"^  {name} ", found[group][1], re.MULTILINE)
 
 
+REFUSED = """
+import sys
+from spikefront.search import main
+
+sys.argv = ["spikefront", "run", "--task", "digits", "--min-quality", "2"]
+try:
+    main()
+finally:
+    print(sorted({"ray", "mlflow"} & sys.modules.keys()))
+"""
+
+
+def test_a_search_that_is_refused_imports_no_ray(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+    assert done.stderr.startswith("spikefront: --min-quality 2 can't be reached")
+
+
 def test_the_file_itself_is_the_same_command_line(in_new_process: Command) -> None:
     as_file = subprocess.run(
         [sys.executable, "search.py", "run", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
