@@ -207,6 +207,7 @@ def test_a_folder_that_can_not_be_made_is_refused_before_the_search(command: Com
     assert Path("notes").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_missing_data_files_are_named_and_no_search_is_begun(in_new_process: Command) -> None:
     Path("data").mkdir()
 

@@ -81,7 +81,7 @@ def test_rungs_and_reduction_are_short_for_those_of_halving(registry: Registry) 
         ({"space": "stopping.halving.reduction=1"}, UsageError, r"reduction: 1 is outside 2\.\.100"),
         ({"space": "stopping.halving.redction=4"}, UnknownName, r"'redction'\. Did you mean 'reduction'\?"),
         ({"reduction": 1}, UsageError, r"1"),
-        ({"rungs": "0.5,0.2"}, UsageError, r"^rungs=\(0\.5, 0\.2\) must be rising shares of the epochs, from 0\.15 to"),
+        ({"rungs": "0.5,0.2"}, UsageError, r"^rungs='0\.5,0\.2' must be rising shares of the epochs, from 0\.15 to"),
         ({"stopping": "halvin"}, UnknownName, r"unknown stopping.* 'halvin'\. Did you mean 'halving'\?"),
     ],
 )  # fmt: skip
