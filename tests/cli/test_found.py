@@ -258,7 +258,7 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
 
     assert said.code == 1
     assert "trial 0 could not be confirmed: RuntimeError: no more spikes" in said.out
-    assert said.err == "[1/1] trial 0, seed 1: failed (RuntimeError: no more spikes)\n"
+    assert said.err == "[1/1] trial 0, seed 1: failed (RuntimeError: no more spikes (fails.py:10))\n"
 
 
 # Bad input
