@@ -16,6 +16,7 @@ from spikefront.commands.printing import Format, print_rows
 from spikefront.runners.engine.settings import OPTIONS
 from spikefront.searchspace.errors import OptionError, UsageError
 from spikefront.searchspace.options import Option, options_of, path, text
+from spikefront.searchspace.targets import check_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,8 +116,7 @@ def judge(
     from spikefront.searchspace.candidate import altered
 
     assert isinstance(plugins_dir, tuple)
-    for file in (to, export_to):
-        _check_file(file, "to" if file is to else "export_to")
+    _check_targets(to, export_to)
     registry = registry or load_registry(plugins_dir)
     given = candidate.flat() if isinstance(candidate, Candidate) else candidate
     source = _found(given, search, tracking_uri, experiment)
@@ -166,17 +166,17 @@ def export_judged(found: Judgement, to: Path, format: str) -> Model:
     return export_model(model, to, format, registry=found.registry, data=found.data)
 
 
-def _check_file(file: Path | str | None, option: str) -> None:
-    """Refuse a file that can't be written, before anything is trained."""
-    if file is None:
+def _check_targets(to: Path | str | None, export_to: Path | str | None) -> None:
+    """Refuse files that can't be written, before anything is trained."""
+    if to is not None:
+        check_target(to)
+    if export_to is None:
         return
-    flag = {"to": "--to", "export_to": "--export"}[option]
-    if option == "export_to" and Path(file).suffix not in FORMATS:
-        raise OptionError(option, str(file), f"must end in {', '.join(FORMATS)}", flag=flag)
-    if Path(file).is_dir():
-        raise OptionError(option, str(file), "is a folder; name a file in it", flag=flag)
-    if not Path(file).parent.is_dir():
-        raise OptionError(option, str(file), f": folder {Path(file).parent} does not exist", flag=flag)
+    if Path(export_to).suffix not in FORMATS:
+        raise OptionError("export_to", str(export_to), f"must end in {', '.join(FORMATS)}", flag="--export")
+    check_target(export_to, "--export", beside=".card.md")
+    if to is not None and Path(to) == Path(export_to):
+        raise OptionError("export_to", str(export_to), "is the file of --to, too; name another", flag="--export")
 
 
 def _narrowings(space: object) -> tuple[Narrowing, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from spikefront.results.store import schema
 from spikefront.searchspace.domains import Value
+from spikefront.searchspace.json_values import is_count, is_number, is_table, is_text, is_value
 from spikefront.searchspace.records import LayerEnergy
 from spikefront.searchspace.trial import Trial
 
@@ -38,7 +39,7 @@ def front_members(front: Mapping[str, Any]) -> list[Trial]:
 def candidate_of(content: bytes) -> dict[str, Value]:
     """Return the flat form of a candidate that ``candidate.json`` has; an empty one where the file is damaged."""
     found = parsed(content)
-    return found if _is_table(found, _is_value) else {}
+    return found if is_table(found, is_value) else {}
 
 
 def parsed(content: bytes | bytearray) -> Any:
@@ -62,31 +63,11 @@ def layers_of(document: object) -> list[LayerEnergy]:
 
 
 def _is_layer(one: dict[str, Any]) -> bool:
-    return all((_is_text if name in ("layer", "role") else _is_number)(value) for name, value in one.items())
+    return all((is_text if name in ("layer", "role") else is_number)(value) for name, value in one.items())
 
 
 def _is_any(document: object) -> bool:
     return True
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, float) or (type(value) is int and abs(value) < _MOST)
-
-
-def _is_trial(value: object) -> bool:
-    return type(value) is int and 0 <= value < _MOST
-
-
-def _is_value(value: object) -> bool:
-    return isinstance(value, (bool, str)) or _is_number(value)
-
-
-def _is_table(value: object, holds: Callable[[object], bool], *keys: str) -> bool:
-    return isinstance(value, dict) and value.keys() >= {*keys} and all(map(holds, value.values()))
 
 
 def _are_members(value: object, holds: Callable[[dict[str, Any]], bool]) -> bool:
@@ -95,14 +76,14 @@ def _are_members(value: object, holds: Callable[[dict[str, Any]], bool]) -> bool
 
 def _is_member(one: dict[str, Any], measured: str, *metrics: str) -> bool:
     """Return whether a member has a trial, a candidate, and metrics of which some are needed."""
-    is_measured = _is_table(one.get(measured), _is_number, *metrics)
-    return is_measured and _is_trial(one.get("trial")) and _is_table(one.get("candidate"), _is_value)
+    is_measured = is_table(one.get(measured), is_number, *metrics)
+    return is_measured and is_count(one.get("trial")) and is_table(one.get("candidate"), is_value)
 
 
 def _is_front(document: dict[str, Any]) -> bool:
     def holds(one: dict[str, Any]) -> bool:
         return _is_member(one, "metrics", "quality", "energy_nj") and (
-            one.get("run_id", 0) is None or _is_text(one.get("run_id"))
+            one.get("run_id", 0) is None or is_text(one.get("run_id"))
         )
 
     return _are_members(document.get("front"), holds)
@@ -110,13 +91,13 @@ def _is_front(document: dict[str, Any]) -> bool:
 
 def _is_confirmed(document: dict[str, Any]) -> bool:
     def is_spread(value: object) -> bool:
-        return _is_table(value, _is_number)
+        return is_table(value, is_number)
 
     def holds(one: dict[str, Any]) -> bool:
-        if not _is_member(one, "selected") or not _is_table(one.get("test"), is_spread, "quality"):
+        if not _is_member(one, "selected") or not is_table(one.get("test"), is_spread, "quality"):
             return False
         is_whole = all(name in spread for name, spread in one["test"].items())
-        return is_whole and isinstance(one.get("stays"), bool) and (one["stays"] or _is_trial(one.get("beaten_by")))
+        return is_whole and isinstance(one.get("stays"), bool) and (one["stays"] or is_count(one.get("beaten_by")))
 
     seeds = document.get("seeds", [])
     return _are_members(document.get("members"), holds) and isinstance(seeds, list) and _has_failures(document)
@@ -127,11 +108,11 @@ def _is_twins(document: dict[str, Any]) -> bool:
         twins = [one[name] for name in ("ann", "quantised") if name in one]
         if (
             not _is_member(one, "metrics", "quality", "energy_nj")
-            or not _is_text(one.get("verdict"))
-            or not _is_text(one.get("reason", ""))
+            or not is_text(one.get("verdict"))
+            or not is_text(one.get("reason", ""))
         ):
             return False
-        are_whole = all(_is_table(twin, _is_number, "quality", "energy_nj") for twin in twins)
+        are_whole = all(is_table(twin, is_number, "quality", "energy_nj") for twin in twins)
         return not twins or (len(twins) == 2 and are_whole and "bits" in one["quantised"])
 
     return _are_members(document.get("members"), holds) and _has_failures(document)
@@ -139,14 +120,13 @@ def _is_twins(document: dict[str, Any]) -> bool:
 
 def _is_environment(document: dict[str, Any]) -> bool:
     texts = [document.get(name) or "" for name in ("platform", "python", "command", "git_commit")]
-    return all(map(_is_text, texts)) and _is_table(document.get("packages", {}), _is_text)
+    return all(map(is_text, texts)) and is_table(document.get("packages", {}), is_text)
 
 
 def _has_failures(document: dict[str, Any]) -> bool:
-    return _is_table(document.get("failed", {}), _is_text)
+    return is_table(document.get("failed", {}), is_text)
 
 
-_MOST: Final = 1 << 53
 _LAYER: Final = {each.name for each in fields(LayerEnergy)}
 
 _HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {

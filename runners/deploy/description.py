@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 
 from spikefront.plugins import ArrayTask, Registry, SearchData
 from spikefront.searchspace import Candidate, Value, from_flat
 from spikefront.searchspace.candidate import JOINT_FAMILIES
+from spikefront.searchspace.json_values import LARGEST, is_count, is_number, is_table, is_text, is_value
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
 
@@ -116,38 +117,21 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, float) or _is_count(value) or (type(value) is int and abs(value) <= _MOST)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= _MOST
-
-
 def _is_shape(value: object) -> bool:
-    if not isinstance(value, list) or not 1 <= len(value) <= _AXES or not all(map(_is_count, value)):
+    if not isinstance(value, list) or not 1 <= len(value) <= _AXES or not all(map(is_count, value)):
         return False
-    return 1 <= math.prod(value) <= _MOST
+    return 1 <= math.prod(value) <= LARGEST
 
 
-def _is_table(value: object, holds: Callable[[object], bool], keys: Collection[str] = ()) -> bool:
-    return isinstance(value, dict) and all(map(holds, value.values())) and (not keys or value.keys() == {*keys})
+def _has_exactly(value: object, holds: Callable[[object], bool], *keys: str) -> bool:
+    return is_table(value, holds, *keys) and len(cast("dict[str, object]", value)) == len(keys)
 
 
 def _is_numbers(value: object) -> bool:
-    return isinstance(value, list) and all(_is_number(one) and math.isfinite(one) for one in value)
-
-
-def _is_value(value: object) -> bool:
-    return isinstance(value, (str, bool)) or _is_number(value)
+    return isinstance(value, list) and all(is_number(one) and math.isfinite(one) for one in value)
 
 
 _SHOWN: Final = 60
-_MOST: Final = 1 << 53
 _AXES: Final = 8
 _DTYPES: Final = frozenset({"bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"}) | {
     "float16", "bfloat16", "float32", "float64",
@@ -156,26 +140,24 @@ _LATER: Final[Mapping[str, object]] = {"class_names": [], "constants": None, "ar
 """Fields that files of earlier versions lack."""
 
 _HOLDS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "candidate": lambda value: _is_table(value, _is_value) and _is_text(value.get("task")),
-    "plugins": lambda value: _is_table(value, _is_text),
+    "candidate": lambda value: is_table(value, is_value) and is_text(value.get("task")),
+    "plugins": lambda value: is_table(value, is_text),
     "input_shape": _is_shape,
-    "input_dtype": lambda value: _is_text(value) and value in _DTYPES,
+    "input_dtype": lambda value: is_text(value) and value in _DTYPES,
     "network_shape": _is_shape,
-    "outputs": lambda value: _is_count(value) and value >= 1,
+    "outputs": lambda value: is_count(value) and value >= 1,
     "classes": lambda value: isinstance(value, bool),
-    "quality": _is_text,
-    "samples": lambda value: _is_table(value, _is_count, ("train", "validation")),
-    "metrics": lambda value: _is_table(value, _is_number),
-    "energy_model": _is_text,
-    "origin": lambda value: _is_table(value, _is_text, [each.name for each in fields(Origin)]),
+    "quality": is_text,
+    "samples": lambda value: _has_exactly(value, is_count, "train", "validation"),
+    "metrics": lambda value: is_table(value, is_number),
+    "energy_model": is_text,
+    "origin": lambda value: _has_exactly(value, is_text, *(each.name for each in fields(Origin))),
     "confirmation": lambda value: (
         value is None
-        or (_is_table(value, _is_number, [each.name for each in fields(Spread)]) and _is_count(value["seeds"]))
+        or (_has_exactly(value, is_number, *(each.name for each in fields(Spread))) and is_count(value["seeds"]))
     ),
-    "class_names": lambda value: (
-        isinstance(value, list) and all(map(_is_text, value)) and len(set(value)) == len(value)
-    ),
-    "constants": lambda value: value is None or _is_table(value, _is_numbers),
+    "class_names": lambda value: isinstance(value, list) and all(map(is_text, value)) and len(set(value)) == len(value),
+    "constants": lambda value: value is None or is_table(value, _is_numbers),
     "arrays": lambda value: isinstance(value, bool),
 }
 """Whether a field of the JSON holds what ``to_json`` writes there."""

@@ -25,10 +25,10 @@ from spikefront.runners.engine.settings import SearchSettings, check_folder, ref
 from spikefront.runners.judging.augmentation import refuse_misfit
 from spikefront.searchspace import SearchInfo, Space, Trial
 
-_FEW_STEPS: Final = 100
-"""Gradient steps below which a network of own arrays may well stay at chance."""
-_FEWEST_STEPS: Final = 10
-"""With fewer gradient steps quality stays near chance, whatever is trained."""
+_ENOUGH: Final = 10
+"""Gradient steps; with fewer quality stays near chance, whatever is trained."""
+_ENOUGH_OF_ARRAYS: Final = 100
+"""The same of own arrays, whose length of training nobody has chosen for them."""
 
 
 class SearchPlan:
@@ -103,36 +103,25 @@ class SearchPlan:
     def few_steps(self, data: SearchData) -> str:
         """Return a warning where trials make too few gradient steps to learn anything; empty where they don't.
 
-        Where epochs, batch or subset are searched, some trial makes enough. Of own arrays the description says it.
+        Where epochs, batch or subset are searched, some trial makes enough.
         """
-        if isinstance(self.task, ArrayTask):
-            return ""
         schedule = self.space.default().training.schedule
         names = ("training.epochs", "training.batch", "training.subset")
         samples = min(schedule.subset or len(data.train), len(data.train))
-        steps = schedule.epochs * -(-samples // schedule.batch)
-        if steps >= _FEWEST_STEPS or any(row.searched for row in self.space.rows() if row.name in names):
+        steps = schedule.epochs * math.ceil(samples / schedule.batch)
+        enough = _ENOUGH_OF_ARRAYS if isinstance(self.task, ArrayTask) else _ENOUGH
+        if steps >= enough or any(row.searched for row in self.space.rows() if row.name in names):
             return ""
         made = f"{schedule.epochs} epochs over {samples} samples in batches of {schedule.batch}"
         return (
-            f"a trial makes {steps} gradient steps ({made}), too few for its quality to say anything; "
+            f"a trial makes {steps} gradient steps ({made}), too few for its quality to say much; "
             "take more --epochs, or a smaller --set training.batch"
         )
 
     @property
     def description(self) -> str:
-        """One line about data and length of training, of a task that was made from arrays; empty for any other."""
-        if not isinstance(self.task, ArrayTask):
-            return ""
-        schedule, samples = self.space.default().training.schedule, self.task.about().counts[0]
-        batches = math.ceil(min(samples, schedule.subset or samples) / schedule.batch)
-        steps = schedule.epochs * batches
-        if steps >= _FEW_STEPS:
-            return self.task.describe()
-        return (
-            f"{self.task.describe()}; a network is trained for {steps} gradient steps, which are few "
-            f"(epochs: {schedule.epochs}, batches: {batches}): give more --epochs, or a smaller --set training.batch"
-        )
+        """One line about the data, of a task that was made from arrays; empty for any other."""
+        return self.task.describe() if isinstance(self.task, ArrayTask) else ""
 
     def info(self, earlier: tuple[Trial, ...] | None = None, search_id: str = "") -> SearchInfo:
         """Return what callbacks learn of the search.

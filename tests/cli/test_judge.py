@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,13 @@ def test_a_stored_trial_gives_the_numbers_of_its_search(stored: dict[str, float]
         ("net.pt", "net.pt: no such file"),
         ("list.json", "list.json: a candidate is a mapping of hyperparameter: value, such as steps: 6"),
         ("--set task=digits --export net.txt", "--export net.txt must end in .pt, .nir, .onnx"),
-        ("--set task=digits --to none/x", "--to 'none/x': folder none does not exist"),
+        ("--set task=digits --to none/x", "--to none/x: folder none does not exist; create it or choose another"),
+        ("--set task=digits --to pipe", "--to pipe is neither a regular file nor a new name; choose another"),
+        (
+            "--set task=digits --export gone.pt",
+            "--export gone.pt is neither a regular file nor a new name; choose another",
+        ),
+        ("--set task=digits --to a.pt --export a.pt", "--export a.pt is the file of --to, too; name another"),
         ("--set steps=2..4", "--set steps=2..4: a candidate has one value of each hyperparameter: give NAME=VALUE"),
         ("--set task=digits --set coding=sac --set steps=two", "steps: 'two' is not a whole number of at least 1"),
         (
@@ -108,4 +115,6 @@ def test_a_stored_trial_gives_the_numbers_of_its_search(stored: dict[str, float]
 )
 def test_what_can_not_be_judged_is_told_in_one_line(command: Command, asked: str, problem: str) -> None:
     Path("list.json").write_text("[1, 2]")
+    os.mkfifo("pipe")
+    Path("gone.pt").symlink_to("nowhere/net.pt")
     assert command("judge", *asked.split()).problem() == problem
