@@ -115,6 +115,12 @@ class Search:
         """Count the trials that have ended."""
         return sum(trial.state.is_finished() for trial in self.trials())
 
+    def check_all(self, trials: int) -> None:
+        """Check that the journal and the default MLflow store have each trial once, and that nothing is left over."""
+        self.check_journal(trials)
+        self.check_mlflow(f"sqlite:///{self.folder}/mlflow.db")
+        self.check_nothing_is_left_over()
+
     def check_journal(self, count: int) -> None:
         """Check that the journal is complete, and that each of ``count`` trials has one final outcome."""
         for line in self.path.read_bytes().splitlines(True):

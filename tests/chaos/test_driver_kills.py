@@ -65,6 +65,4 @@ def test_no_trial_is_lost_or_recorded_twice(search: Search) -> None:
             arguments = ["--resume", "s"]
     search.wait(search.start(*arguments))
     assert known.items() <= finished(search).items()
-    search.check_journal(TRIALS)
-    search.check_mlflow(f"sqlite:///{search.folder}/mlflow.db")
-    search.check_nothing_is_left_over()
+    search.check_all(TRIALS)

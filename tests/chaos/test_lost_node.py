@@ -65,6 +65,4 @@ def test_the_trials_of_a_lost_node_end_on_another(search: Search, cluster: subpr
 
     assert out.startswith(f"s: all trials done; {TRIALS} judged, 0 failed, 0 stopped early")
     assert {trial.state for trial in search.trials()} == {TrialState.COMPLETE}
-    search.check_journal(TRIALS)
-    search.check_mlflow(f"sqlite:///{search.folder}/mlflow.db")
-    search.check_nothing_is_left_over()
+    search.check_all(TRIALS)

@@ -40,6 +40,4 @@ def test_the_loss_of_a_process_of_ray_is_one_line_and_how_to_go_on(name: str, tr
     assert lines[-1] == "go on: spikefront run --resume s"
     assert "Traceback" not in search.err.read_text()
     search.wait(search.start("--resume", "s"))
-    search.check_journal(TRIALS)
-    search.check_mlflow(f"sqlite:///{search.folder}/mlflow.db")
-    search.check_nothing_is_left_over()
+    search.check_all(TRIALS)

@@ -76,6 +76,4 @@ def test_a_search_ended_by_sigterm_at_any_moment_says_how_to_go_on(search: Searc
             arguments = ["--resume", "s"]
     search.wait(search.start(*arguments))
     assert known.items() <= finished(search).items()
-    search.check_journal(TRIALS)
-    search.check_mlflow(f"sqlite:///{search.folder}/mlflow.db")
-    search.check_nothing_is_left_over()
+    search.check_all(TRIALS)

@@ -4,18 +4,18 @@ import gzip
 import http.server
 import io
 import pickle
-import struct
 import tarfile
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.plugins.tasks.python2 import python2_pickle
 
 from spikefront.plugins import Task
 from spikefront.plugins.data.archives import read_pickle
@@ -26,31 +26,6 @@ from spikefront.plugins.testing import TaskContract
 from spikefront.searchspace import UsageError
 
 TASKS = [Cifar10, Cifar100]
-
-
-class Python2Pickler(pickle._Pickler):
-    """Writes bytes as Python 2 wrote its strings, and arrays under NumPy's name of that time, as in the archives."""
-
-    dispatch: ClassVar[dict[type, Any]] = dict(pickle._Pickler.dispatch)
-
-    def save_bytes(self: Any, value: bytes) -> None:
-        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
-        self.memoize(value)
-
-    def save_global(self: Any, value: Any, name: str | None = None) -> None:
-        names = {np.ndarray: "numpy\nndarray\n", np.dtype: "numpy\ndtype\n"}
-        self.write(pickle.GLOBAL + names.get(value, "numpy.core.multiarray\n_reconstruct\n").encode())
-        self.memoize(value)
-
-    dispatch[bytes] = save_bytes
-    dispatch[type(np.empty(0).__reduce__()[0])] = save_global
-    dispatch[type] = save_global
-
-
-def python2_pickle(value: object) -> bytes:
-    file = io.BytesIO()
-    Python2Pickler(file, protocol=2).dump(value)
-    return file.getvalue()
 
 
 def batch(label: bytes, images: int, first: int, classes: int = 2) -> dict[bytes, Any]:

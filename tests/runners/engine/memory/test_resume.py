@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
 import pytest
@@ -25,17 +24,12 @@ from spikefront.runners.engine.memory.resume import about, refuse_changed, resum
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.search import trials_left
-from spikefront.runners.engine.settings import OPTIONS, SearchSettings
+from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, UnknownName, UsageError, parse_set
 
 REGISTRY = load_registry(third_parties=False)
 OBJECTIVES = (Objective("quality", maximize=True, worst=0.0, best=1.0), ENERGY)
 GOOD = {"quality": 0.9, "energy_nj": 1000.0}
-
-
-@pytest.fixture
-def space(registry: Registry) -> Space:
-    return Space(registry, "digits", [parse_set("coding=latency,rate")])
 
 
 def search_settings(tmp_path: Path, **more: Any) -> SearchSettings:
@@ -356,57 +350,3 @@ def test_permissions_of_the_lock_do_not_outlive_the_process(tmp_path: Path) -> N
     lock.release()
     assert (tmp_path / "driver.lock.holder").read_text().startswith(f"process {os.getpid()} on ")
     DriverLock(tmp_path).release()
-
-
-SECRET = "Q7/pa@ss%Z9"
-ADDRESSES = (
-    f"postgresql://me:{quote(SECRET, safe='')}@host/db",
-    f"mysql+pymysql://host/db?user=me&password={quote(SECRET, safe='')}",
-    f"mssql+pyodbc:///?odbc_connect={quote(f'SERVER=h;PWD={SECRET}', safe='')}",
-    f"https://me:{quote(SECRET, safe='')}@host",
-)
-
-
-def begin_with(tmp_path: Path, space: Space, uri: str) -> SearchSettings:
-    settings = search_settings(tmp_path, task="digits", tracking_uri=uri)
-    create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY), about(settings, REGISTRY, space))
-    return settings
-
-
-@pytest.mark.parametrize("uri", ADDRESSES)
-def test_a_password_is_not_in_the_journal_and_is_asked_for_again(
-    uri: str, tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("URI", "PASSWORD", "TOKEN"):
-        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
-    settings = begin_with(tmp_path, space, uri)
-    journal = (tmp_path / "s" / "journal.log").read_text()
-    assert settings.tracking_uri == uri
-    for text in (journal, str(settings), str(settings.stored()), str(OPTIONS["tracking_uri"].error(uri, "is odd"))):
-        assert not any(part in text for part in ("Q7", "Z9", SECRET))
-    given = {"resume": "s", "folder": tmp_path}
-    said = r"^search 's' writes to .*\*\*\*.*, and its password is not stored; give"
-    with pytest.raises(UsageError, match=said) as caught:
-        resumed_settings(given)
-    assert "Q7" not in str(caught.value)
-    assert resumed_settings({**given, "tracking_uri": uri}).tracking_uri == uri
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert resumed_settings(given).tracking_uri == uri
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
-    with pytest.raises(UsageError, match="its password is not stored"):
-        resumed_settings(given)
-
-
-def test_a_password_that_mlflow_reads_from_the_environment_need_not_be_in_the_address(
-    tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
-    begin_with(tmp_path, space, "https://me:secret@host/mlflow")
-    assert resumed_settings({"resume": "s", "folder": tmp_path}).tracking_uri == "https://host/mlflow"
-
-
-def test_an_address_without_a_password_is_taken_from_the_journal(tmp_path: Path, space: Space) -> None:
-    begin_with(tmp_path, space, "postgresql://me@host/db?timeout=60")
-    resumed = resumed_settings({"resume": "s", "folder": tmp_path})
-    assert resumed.tracking_uri == "postgresql://me@host/db?timeout=60"
