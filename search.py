@@ -61,13 +61,21 @@ def _main() -> None:
         _fail(error)
     except Interrupted as interrupted:  # a search that has begun ends cleanly instead
         print(f"spikefront: {interrupted}", file=sys.stderr)
-        if interrupted.go_on:
-            print(interrupted.go_on)
+        if go_on := interrupted.go_on or _same_command():
+            print(go_on)
         sys.exit(exit_code(interrupted.number))
     except Exception as error:
         _fail(error)
     finally:
         _flush()
+
+
+def _same_command() -> str:
+    """Return how a search goes on that was to be resumed, and had not got that far; empty for another command."""
+    from spikefront.searchspace.secrets import redacted_command
+
+    resumes = any(word.partition("=")[0] == "--resume" for word in sys.argv[2:])
+    return f"go on: {redacted_command(['spikefront', *sys.argv[1:]])}" if resumes else ""
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -262,7 +262,7 @@ class SearchRun:
         reason = self._end.reason
         self._searcher.end_all("PRUNED" if reason else "FAIL", reason or "the search broke off")
         keep_weights_of(settings.weights, [trial.number for trial in self._record.front.members])
-        _tidy_checkpoints(settings)
+        _tidy_checkpoints(settings, self._record.unsettled)
         shutil.rmtree(settings.directory / _TUNE_FOLDER, ignore_errors=True)
         self._callbacks.search_ended(reason or "all trials done")
 
@@ -351,9 +351,13 @@ def trainable_for(plan: SearchPlan, data: ray.ObjectRef[Any]) -> Any:
     return tune.with_parameters(CandidateTrainable, data=data, settings=worker)
 
 
-def _tidy_checkpoints(settings: SearchSettings) -> None:
-    """Delete what killed workers left half-written or under a limit; whole checkpoints are for a resumed search."""
+def _tidy_checkpoints(settings: SearchSettings, unsettled: Iterable[int]) -> None:
+    """Delete the checkpoints of all trials but these, and what killed workers left half-written or under a limit."""
     folder = checkpoint_file(settings.weights, 0).parent
+    kept = {checkpoint_file(settings.weights, number) for number in unsettled}
+    for path in folder.glob("trial-*.pt"):
+        if path not in kept:
+            path.unlink(missing_ok=True)
     for path in (*folder.glob("*.part"), *folder.glob(hang_file(Path("*")).name)):
         path.unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty, or was never made

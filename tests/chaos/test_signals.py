@@ -61,7 +61,7 @@ def test_a_search_ended_by_sigterm_at_any_moment_says_how_to_go_on(search: Searc
         said = (moment_s, driver.returncode, out, search.err.read_text()[-1000:])
         resumable = arguments[0] == "--resume" or search.has_begun()
         if driver.returncode == 143 and resumable:
-            assert out.splitlines()[-1] == "go on: spikefront run --resume s", said
+            assert out.splitlines()[-1:] == ["go on: spikefront run --resume s"], said
         elif driver.returncode == 143:
             assert search.err.read_text().splitlines()[-1] == "spikefront: interrupted by SIGTERM", said
         elif driver.returncode == 0:

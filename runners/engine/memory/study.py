@@ -274,6 +274,18 @@ class StudyRecord:
         return found
 
     @property
+    def unsettled(self) -> set[int]:
+        """Numbers of the trials that a resumed search goes on with: they run, or are queued to be evaluated again."""
+        trials = self.study.get_trials(deepcopy=False)
+        taken_up = {trial.user_attrs.get("retry_of") for trial in trials if trial.state is not TrialState.WAITING}
+
+        def goes_on(trial: optuna.trial.FrozenTrial) -> bool:
+            outcome = trial.user_attrs.get("outcome")
+            return trial.state is TrialState.RUNNING if outcome is None else bool(outcome.get("again"))
+
+        return {trial.number for trial in trials if trial.number not in taken_up and goes_on(trial)}
+
+    @property
     def queued(self) -> bool:
         """Whether trials are queued, which the sampler does not propose."""
         return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))

@@ -186,3 +186,23 @@ def test_ctrl_c_before_anything_is_imported_prints_no_traceback() -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (-signal.SIGINT, "")
+
+
+RESUMES = IMPORTS.replace("spikefront.commands.app", "spikefront.runners.engine.memory.resume")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out"),
+    [
+        (["--resume", "s", "--workers", "2"], "go on: spikefront run --resume s --workers 2\n"),
+        (["--resume=s"], "go on: spikefront run --resume=s\n"),
+        (["--task", "digits"], ""),
+    ],
+)
+def test_a_resume_that_is_ended_before_it_has_begun_says_its_command_again(arguments: list[str], out: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", RESUMES, "run", *arguments], stdout=-1, stderr=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "imports\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30) == (out, "spikefront: interrupted by SIGTERM\n")
+    assert process.returncode == 143

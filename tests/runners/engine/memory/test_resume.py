@@ -23,7 +23,8 @@ from spikefront.runners.engine.memory.journal import DriverLock, JournalError, o
 from spikefront.runners.engine.memory.resume import about, refuse_changed, resumed_settings
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
 from spikefront.runners.engine.parts import make_sampler
-from spikefront.runners.engine.search import trials_left
+from spikefront.runners.engine.placing.files import checkpoint_file
+from spikefront.runners.engine.search import _tidy_checkpoints, trials_left
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, UnknownName, UsageError, parse_set
 
@@ -125,6 +126,32 @@ def test_trial_broken_off_by_the_end_of_a_search_is_judged_again_when_resumed(tm
     record = take_up(tmp_path)
     assert record.earlier[0].state == "PRUNED"
     assert record.ask().user_attrs["retry_of"] == 0
+
+
+def test_unsettled_are_the_trials_that_a_resumed_search_goes_on_with(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=1, running=3)
+    record.tell(1, "PRUNED", "time is up at epoch 1 of 3", {}, epoch=1, again=True)
+    assert record.unsettled == {1, 2, 3}
+    record = take_up(tmp_path)  # the driver died; its trials are queued again
+    assert record.unsettled == {1, 2, 3}
+    again = record.ask()
+    assert again.user_attrs["retry_of"] == 1
+    assert record.unsettled == {again.number, 2, 3}
+    space.suggest(again)
+    record.tell(again.number, "COMPLETE", "", GOOD, epoch=5)
+    assert record.unsettled == {2, 3}
+
+
+def test_at_the_end_checkpoints_are_those_of_unsettled_trials(tmp_path: Path) -> None:
+    settings = search_settings(tmp_path)
+    folder = checkpoint_file(settings.weights, 0).parent
+    folder.mkdir(parents=True)
+    for name in ("trial-00001.pt", "trial-00002.pt", "trial-00002.hang", "trial-00003.pt.part"):
+        (folder / name).touch()
+    _tidy_checkpoints(settings, {2})
+    assert [path.name for path in folder.iterdir()] == ["trial-00002.pt"]
+    _tidy_checkpoints(settings, ())
+    assert not folder.exists()
 
 
 def test_budget_counts_what_has_ended_but_not_what_is_judged_again(tmp_path: Path, space: Space) -> None:
