@@ -119,8 +119,8 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         data = planned.read_data()
         if planned.description:
             print(planned.description, file=sys.stderr)
-        if few := planned.few_steps(data):
-            warn(few)
+        for said in filter(None, (planned.few_steps(data), planned.priors_left_out)):
+            warn(said)
         if store.file is not None:  # to import MLflow takes seconds, in which Ray starts
             store.open_for_writing()
         session.wait()

@@ -14,6 +14,7 @@ from spikefront.plugins.contracts import (
     Backbone,
     Coding,
     EnergyModel,
+    Loss,
     Neuron,
     Optimizer,
     Sampler,
@@ -90,6 +91,15 @@ def register_optimizers(register: Callable[[type[Optimizer]], None]) -> None:
 
     Args:
         register: call it once for each ``Optimizer`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_losses(register: Callable[[type[Loss]], None]) -> None:
+    """Register training losses.
+
+    Args:
+        register: call it once for each ``Loss`` subclass. A name already taken is refused, naming both modules.
     """
 
 

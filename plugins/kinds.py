@@ -9,6 +9,7 @@ from spikefront.plugins.contracts import (
     Backbone,
     Coding,
     EnergyModel,
+    Loss,
     Neuron,
     Optimizer,
     Plugin,
@@ -56,6 +57,7 @@ KINDS: Final[dict[str, PluginKind]] = {
             "surrogate", Surrogate, "register_surrogates", "surrogates", "surrogate gradient", "training.surrogate"
         ),
         PluginKind("optimizer", Optimizer, "register_optimizers", "optimizers", family="training.optimizer"),
+        PluginKind("loss", Loss, "register_losses", "losses", "training loss", "training.loss"),
         PluginKind("sampler", Sampler, "register_samplers", "samplers"),
         PluginKind("stopping", StoppingRule, "register_stopping_rules", "stopping", "stopping rule"),
         PluginKind("objective", Objective, "register_objectives"),

@@ -107,12 +107,18 @@ def refuse_relations(registry: Registry, coding: type[Coding]) -> None:
     where = coding.__qualname__
     if coding.step_range.low < 1:
         raise UsageError(f"{where}.step_range must begin at 1 or more, not {describe(coding.step_range)}")
+    opened = coding.open_steps or coding.step_range
+    if overlap(coding.step_range, opened) != coding.step_range:
+        raise UsageError(
+            f"{where}.open_steps must hold all of step_range, {describe(coding.step_range)}, not {describe(opened)}"
+        )
     for neuron in sorted(coding.neurons or ()):
         if neuron not in registry.entries["neuron"]:
             raise UnknownName(f"neuron in {where}.neurons:", neuron, registry.entries["neuron"])
     _refuse_requires(registry, coding)
     _refuse_domains(coding)
-    _refuse_published(registry, coding)
+    for attribute in ("published", "starting_points"):
+        _refuse_settings(registry, coding, attribute)
 
 
 def _refuse_requires(registry: Registry, coding: type[Coding]) -> None:
@@ -139,7 +145,8 @@ def _refuse_requires(registry: Registry, coding: type[Coding]) -> None:
 
 def _refuse_domains(coding: type[Coding]) -> None:
     own = {field.name: field.domain for field in fields_of(coding.Config)}
-    for steps in (coding.step_range.low, coding.step_range.high):
+    opened = coding.open_steps or coding.step_range
+    for steps in sorted({coding.step_range.low, coding.step_range.high, opened.low, opened.high}):
         for name, domain in coding.domains(steps).items():
             where = f"{coding.__qualname__}.domains({steps})"
             if name not in own:
@@ -148,12 +155,12 @@ def _refuse_domains(coding: type[Coding]) -> None:
                 raise UsageError(f"{where}: {name}: {describe(domain)} leaves nothing of {describe(own[name])}")
 
 
-def _refuse_published(registry: Registry, coding: type[Coding]) -> None:
-    where = f"{coding.__qualname__}.published"
-    if isinstance(coding.published, (str, Mapping)) or not isinstance(coding.published, Sequence):
-        raise UsageError(f"{where} must be a sequence of settings, each a dictionary, not {coding.published!r}")
+def _refuse_settings(registry: Registry, coding: type[Coding], attribute: str) -> None:
+    where, given = f"{coding.__qualname__}.{attribute}", getattr(coding, attribute)
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Sequence):
+        raise UsageError(f"{where} must be a sequence of settings, each a dictionary, not {given!r}")
     task = next(iter(registry.entries["task"]), None)
-    for number, settings in enumerate(coding.published):
+    for number, settings in enumerate(given):
         if not isinstance(settings, Mapping):
             raise UsageError(f"{where}[{number}] must be a dictionary of settings, not {settings!r}")
         if settings.get("coding", coding.name) != coding.name:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import os
 import pkgutil
 import sys
@@ -23,6 +22,7 @@ import pluggy
 
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
+from spikefront.plugins.entry import Entry as Entry
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import place_of, traceback_of
@@ -47,37 +47,6 @@ from spikefront.searchspace.declarations import field_at, optunas_warnings, with
 from spikefront.searchspace.objectives import OBJECTIVES
 
 _NAMED: Final = 8  # files that declare no plugin
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A registered plugin: its class (or the objective), the module it came from and that module's version."""
-
-    plugin: Any
-    origin: str
-    version: str
-
-    @property
-    def summary(self) -> str:
-        """First line of its documentation."""
-        if isinstance(self.plugin, Objective):
-            return f"{self.plugin.label}; {'higher' if self.plugin.maximize else 'lower'} is better"
-        return (self.plugin.__doc__ or "").strip().partition("\n")[0]
-
-    @property
-    def file(self) -> Path:
-        """The source file of the class, or of the module that registered the objective."""
-        if isinstance(self.plugin, type):
-            return Path(inspect.getfile(self.plugin))
-        module = sys.modules.get(self.origin.partition(":")[0])
-        return Path(self.origin if module is None else inspect.getfile(module))
-
-    @property
-    def hyperparameters(self) -> tuple[str, ...]:
-        """Names of its hyperparameters."""
-        return (
-            () if isinstance(self.plugin, Objective) else tuple(field.name for field in fields_of(self.plugin.Config))
-        )
 
 
 @dataclass
@@ -182,6 +151,11 @@ class Registry:
         domain: Int = self.get("coding", coding).step_range
         return domain
 
+    def open_steps(self, coding: str) -> Int:
+        """Return the numbers of time steps that can be asked for by their value: those of ``steps``, and more."""
+        more: Int | None = self.get("coding", coding).open_steps
+        return self.steps(coding) if more is None else more
+
     def default(self, family: str, coding: str) -> str | None:
         """Return the default name in a family beside this coding; None where there is none."""
         needed: frozenset[str] | None = self.get("coding", coding).neurons
@@ -193,9 +167,26 @@ class Registry:
         """Return whether a family makes a difference to a coding: an ANN that is converted needs no surrogate."""
         return family != "training.surrogate" or self.get("coding", coding).trained_by == "bptt"
 
+    def misfit(self, family: str, name: str, chosen: Mapping[str, str]) -> str | None:
+        """Return the reason why a loss does not fit task and coding, or None; all else fits."""
+        if family != "training.loss":
+            return None
+        loss, task = self.get("loss", name), self.get("task", chosen["task"])
+        if loss.classes and not task.classifies():
+            return f"loss {name!r} needs classes, and task {task.name!r} has none; leave training.loss at 'task'"
+        coding = self.get("coding", chosen["coding"])
+        if loss.per_step and not coding(steps=coding.step_range.low).averages:
+            return _unaveraged(name, coding.name)
+        return None
+
     def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
-        """Return the settings that publications used with a coding."""
+        """Return the settings of publications of a coding."""
         settings: Sequence[Mapping[str, Value]] = self.get("coding", coding).published
+        return settings
+
+    def starting_points(self, coding: str) -> Sequence[Mapping[str, Value]]:
+        """Return settings of a coding from which a search may begin, though no publication has them."""
+        settings: Sequence[Mapping[str, Value]] = self.get("coding", coding).starting_points
         return settings
 
     def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
@@ -257,6 +248,12 @@ class Registry:
         )
         if problem is not None:
             raise UsageError(problem)
+        if (loss := candidate.training.loss) is not None:
+            misfit = self.misfit(
+                "training.loss", loss.name, {"task": candidate.task.name, "coding": candidate.coding.name}
+            )
+            if misfit is not None:
+                raise UsageError(misfit)
         self.refuse_values(candidate)
 
     def refuse_values(self, candidate: Candidate) -> None:
@@ -269,6 +266,11 @@ class Registry:
                 if name in values:
                     where = f"{family}.{part.name}.{name} (coding {coding!r} at {candidate.steps} steps)"
                     check(domain, values[name], where)
+        loss = candidate.training.loss
+        if loss is not None and self.get("loss", loss.name).per_step:
+            made = self.get("coding", coding)(candidate.coding.config, steps=candidate.steps)
+            if not made.averages:
+                raise UsageError(_unaveraged(loss.name, coding))
 
     def versions(self) -> dict[str, str]:
         """Return ``kind.name -> version`` of every plugin, to compare two machines by."""
@@ -343,6 +345,10 @@ def _sources(folders: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
     for folder in folders:
         for path in plugin_files(folder)[0]:
             yield str(path), lambda path=path: load_file(path), lambda path=path: f"sha256:{digest(path)}"  # type: ignore[misc]
+
+
+def _unaveraged(loss: str, coding: str) -> str:
+    return f"loss {loss!r} needs a coding that decodes by the mean over time, and {coding!r} does not"
 
 
 def _some(names: Sequence[str]) -> str:

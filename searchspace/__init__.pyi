@@ -7,6 +7,7 @@ from .candidate import Part as Part
 from .candidate import Schedule as Schedule
 from .candidate import Training as Training
 from .candidate import from_flat as from_flat
+from .catalogue import SearchCatalogue as SearchCatalogue
 from .domains import Choice as Choice
 from .domains import Domain as Domain
 from .domains import Float as Float
@@ -32,8 +33,8 @@ from .objectives import ENERGY as ENERGY
 from .objectives import LATENCY as LATENCY
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import Objective as Objective
+from .priors import Prior as Prior
 from .rows import Row as Row
-from .space import SearchCatalogue as SearchCatalogue
 from .space import Space as Space
 from .trial import SearchInfo as SearchInfo
 from .trial import State as State

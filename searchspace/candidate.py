@@ -15,16 +15,22 @@ from spikefront.searchspace.narrowing import Narrowing, read_value
 JOINT_FAMILIES: Final = ("task", "coding", "neuron", "backbone")
 """Families of plugins that must go together to be one network."""
 
-FAMILIES: Final = (*JOINT_FAMILIES, "training.optimizer", "training.surrogate")
+FAMILIES: Final = (*JOINT_FAMILIES, "training.optimizer", "training.surrogate", "training.loss")
 """Families of plugins that a candidate is made of, by their flat name, in the order in which they are chosen."""
 
-DEFAULTS: Final = {"neuron": "lif", "backbone": "convnet", "training.optimizer": "adam", "training.surrogate": "atan"}
+DEFAULTS: Final = {
+    "neuron": "lif",
+    "backbone": "convnet",
+    "training.optimizer": "adam",
+    "training.surrogate": "atan",
+    "training.loss": "task",
+}
 """Plugins that a candidate takes by default."""
 
 STEPS: Final = 4
 """Number of time steps T of a candidate that says none, where its coding is searched over it."""
 
-PINNED_FAMILIES: Final = ("training.optimizer",)
+PINNED_FAMILIES: Final = ("training.optimizer", "training.loss")
 """Families that stay at their default until a user opens them."""
 
 
@@ -76,8 +82,8 @@ class Schedule:
     """Samples per training step."""
     subset: Annotated[int, Int(0, 100_000_000), PINNED] = 0
     """Training samples to use, drawn once with a fixed seed; 0 means all of them."""
-    decay: Annotated[str, Choice(("cosine", "constant")), PINNED] = "cosine"
-    """Learning rate over the run: a cosine down to zero, or constant."""
+    decay: Annotated[str, Choice(("cosine", "cosine-by-epoch", "constant")), PINNED] = "cosine"
+    """Learning rate over the run: a cosine down to zero, step by step or epoch by epoch, or constant."""
     flip: Annotated[bool, Choice((False, True)), PINNED] = False
     """Mirror each training image left to right with a probability of one half."""
     crop: Annotated[int, Int(0, 256), PINNED] = 0
@@ -94,11 +100,15 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a candidate is trained: optimiser and surrogate gradient by name, and the schedule."""
+    """How a candidate is trained: optimiser, surrogate gradient and loss by name, and the schedule.
+
+    No loss stands for the task's own, as the loss ``task`` does.
+    """
 
     optimizer: Part
     surrogate: Part
     schedule: Schedule = Schedule()
+    loss: Part | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", settled(self.schedule))
@@ -131,6 +141,8 @@ class Candidate:
         flat: dict[str, Value] = {}
         for family in FAMILIES:
             part = _part(self, family)
+            if part is None:
+                continue
             flat[family] = part.name
             flat |= {f"{family}.{part.name}.{name}": value for name, value in part.existing().items()}
         flat |= {f"training.{name}": value for name, value in settings_of(self.training.schedule).items()}
@@ -150,11 +162,11 @@ def identity(flat: Mapping[str, object]) -> frozenset[tuple[str, object]]:
     return frozenset((name, tuple(value) if isinstance(value, list) else value) for name, value in flat.items())
 
 
-def _part(candidate: Candidate, family: str) -> Part:
+def _part(candidate: Candidate, family: str) -> Part | None:
     owner: object = candidate
     for name in family.split("."):
         owner = getattr(owner, name)
-    assert isinstance(owner, Part)
+    assert owner is None or isinstance(owner, Part)
     return owner
 
 
@@ -191,6 +203,7 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         parts.pop("training.optimizer"),
         parts.pop("training.surrogate"),
         build(Schedule, schedule, "training"),
+        parts.pop("training.loss"),
     )
     return Candidate(**parts, training=training, steps=steps, seed=seed)
 

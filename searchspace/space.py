@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Protocol
+from types import MappingProxyType
 
 from spikefront.searchspace.answers import Ask, Odometer, Suggester, answering, suggested_by, unless_single
 from spikefront.searchspace.candidate import (
@@ -14,39 +14,25 @@ from spikefront.searchspace.candidate import (
     PINNED_FAMILIES,
     STEPS,
     Candidate,
-    Catalogue,
     Schedule,
     from_flat,
     identity,
 )
+from spikefront.searchspace.catalogue import SearchCatalogue as SearchCatalogue
 from spikefront.searchspace.domains import (
     Choice,
     Domain,
     Int,
     Value,
+    contains,
     describe,
     held,
 )
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import Field, fields_of
 from spikefront.searchspace.narrowing import Narrowing, intersect, members, overlap
+from spikefront.searchspace.priors import Prior, Priors
 from spikefront.searchspace.rows import Row, conditions_of
-
-
-class SearchCatalogue(Catalogue, Protocol):
-    """A catalogue that also knows what goes together. The plugin registry is one."""
-
-    def problem(self, chosen: Mapping[str, str]) -> str | None:
-        """Return the reason why these names, by family, can't be one network, or None."""
-        ...
-
-    def applies(self, family: str, coding: str) -> bool:
-        """Return whether a family makes a difference to ``coding``."""
-        ...
-
-    def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
-        """Return settings that publications used with ``coding``: parts of flat candidates."""
-        ...
 
 
 class Space:
@@ -93,13 +79,14 @@ class Space:
 
     def _steps_of(self, coding: str) -> Domain | None:
         """Part of the coding's steps that the narrowings keep; None when nothing is left."""
-        domain: Domain = self._catalogue.steps(coding)
-        for narrowing in self._narrowings:
-            if narrowing.matches("steps"):
-                kept = intersect(narrowing, domain)
-                if kept is None:
-                    return None
-                domain = kept
+        narrowings = [narrowing for narrowing in self._narrowings if narrowing.matches("steps")]
+        named = any(narrowing.bounds is None for narrowing in narrowings)
+        domain: Domain = self._catalogue.open_steps(coding) if named else self._catalogue.steps(coding)
+        for narrowing in narrowings:
+            kept = intersect(narrowing, domain)
+            if kept is None:
+                return None
+            domain = kept
         return domain
 
     def _combine(self) -> list[dict[str, str]]:
@@ -126,10 +113,15 @@ class Space:
         """Return why these names can't be one network, and how specific that reason is; None when they can."""
         coding = chosen["coding"]
         if self._steps[coding] is None:
-            domain = describe(self._catalogue.steps(coding))
-            return 0, f"coding {coding!r} is searched over steps {domain}; none are kept"
+            domain, opened = self._catalogue.steps(coding), self._catalogue.open_steps(coding)
+            more = "" if opened == domain else f", and takes {describe(opened)} where they are named one by one"
+            return 0, f"coding {coding!r} is searched over steps {describe(domain)}{more}; none are kept"
         if (problem := self._catalogue.problem(chosen)) is not None:
             return 1, problem
+        for family in (family for family in FAMILIES if family not in JOINT_FAMILIES):
+            misfits = [self._catalogue.misfit(family, name, chosen) for name in self._names[family]]
+            if misfits[0] is not None and all(misfits):
+                return 3, misfits[0]
         return None if (clash := self._clash(chosen)) is None else (2, clash)
 
     def _clash(self, chosen: Mapping[str, str]) -> str | None:
@@ -148,7 +140,8 @@ class Space:
 
     def _allowed(self, family: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
         if family not in JOINT_FAMILIES:
-            return self._names[family]
+            misfit = self._catalogue.misfit
+            return tuple(name for name in self._names[family] if not chosen or misfit(family, name, chosen) is None)
         key = (family, *chosen.items())
         if key not in self._fitting:  # a search asks the same questions for every candidate
             fits = [combo for combo in self._combinations if all(combo[name] == chosen[name] for name in chosen)]
@@ -162,7 +155,7 @@ class Space:
         for narrowing in self._narrowings:
             if not any(narrowing.matches(name) for name in names):
                 raise UnknownName(f"hyperparameter in {narrowing.source}:", narrowing.pattern, names)
-        hulls = [self._catalogue.steps(coding) for coding in self._catalogue.options("coding")]
+        hulls = [self._catalogue.open_steps(coding) for coding in self._catalogue.options("coding")]
         hull = Int(min(domain.low for domain in hulls), max(domain.high for domain in hulls))
         for narrowing in self._narrowings:
             if narrowing.matches("steps"):
@@ -223,22 +216,27 @@ class Space:
 
     # Walking
 
-    def walk(self, ask: Ask) -> Candidate:
+    def walk(self, ask: Ask, pinned: Mapping[str, Value] = MappingProxyType({})) -> Candidate:
         """Return a candidate, from the value of each active parameter in turn.
 
         Args:
             ask: returns a value. A choice whose options depend on earlier choices has a name with these choices in it
                 (``neuron|coding=css``), since Optuna needs the options of one name to stay the same. It is not called
                 for parameters with one possible value.
+            pinned: values in place of those that the space holds, by flat name; they are not asked for.
         """
         flat: dict[str, Value] = {"seed": self.seed}
         chosen: dict[str, str] = {}
+
+        def valued(name: str, asked: str, domain: Domain, default: Value) -> Value:
+            return pinned[name] if name in pinned else unless_single(ask, asked, domain, default)
+
         for family in FAMILIES:
             if family not in JOINT_FAMILIES and not self._catalogue.applies(family, chosen["coding"]):
                 continue  # from_flat takes the default
-            flat[family] = chosen[family] = str(self._choose(family, chosen, ask))
+            flat[family] = chosen[family] = str(pinned.get(family) or self._choose(family, chosen, ask))
             if family == "coding":
-                flat["steps"] = self._ask_steps(chosen["coding"], ask)
+                flat["steps"] = pinned.get("steps") or self._ask_steps(chosen["coding"], ask)
             tighter: Mapping[str, Domain] = {}
             steps = flat.get("steps")
             if isinstance(steps, int):
@@ -253,15 +251,12 @@ class Space:
                 asked = name
                 if varies:
                     asked += f"|steps={steps}" if family == "coding" else f"|coding={chosen['coding']}"
-                values[field.name] = unless_single(ask, asked, domain, field.default)
-                flat[name] = values[field.name]
+                flat[name] = values[field.name] = valued(name, asked, domain, field.default)
         schedule: dict[str, Value] = {}
         for field in fields_of(Schedule):
             if field.active(schedule):
                 name = f"training.{field.name}"
-                schedule[field.name] = flat[name] = unless_single(
-                    ask, name, self._domain_of(name, field), field.default
-                )
+                schedule[field.name] = flat[name] = valued(name, name, self._domain_of(name, field), field.default)
         return from_flat(flat, self._catalogue)
 
     def _choose(self, family: str, chosen: Mapping[str, str], ask: Ask) -> Value:
@@ -278,9 +273,9 @@ class Space:
         name = "steps" if isinstance(domain, Int) and domain.log else f"steps|coding={coding}"
         return unless_single(ask, name, domain, STEPS)
 
-    def suggest(self, trial: Suggester) -> Candidate:
-        """Return the candidate that an Optuna trial suggests."""
-        return self.walk(suggested_by(trial))
+    def suggest(self, trial: Suggester, pinned: Mapping[str, Value] = MappingProxyType({})) -> Candidate:
+        """Return the candidate that an Optuna trial suggests; one that was queued may have ``Prior.pinned`` besides."""
+        return self.walk(suggested_by(trial), pinned)
 
     def candidates(self) -> Iterator[tuple[dict[str, Value], Candidate]]:
         """Yield every candidate once, with the suggestions of which ``suggest`` makes it.
@@ -321,33 +316,42 @@ class Space:
             raise UsageError(problem[1])
         return candidate
 
-    def priors(self) -> list[dict[str, Value]]:
-        """Return each coding's defaults, then the settings its publication used, as ``answers``."""
-        codings = self._allowed("coding", {})
-        settings: list[dict[str, Value]] = [{"coding": coding} for coding in codings]
-        settings += [{**more, "coding": coding} for coding in codings for more in self._catalogue.published(coding)]
-        return self.answers(settings)
+    def priors(self) -> list[Prior]:
+        """Return each coding's defaults, then the settings of its publication and its starting points that fit."""
+        return self._priors().found
 
-    def answers(self, settings: Iterable[Mapping[str, Value]]) -> list[dict[str, Value]]:
-        """Return the suggestions of which ``suggest`` makes each of some candidates.
+    def priors_left_out(self) -> list[str]:
+        """Return the published settings and starting points that this space has no room for, with what they need."""
+        return self._priors().left_out
+
+    def _priors(self) -> Priors:
+        names = {name for name, _, field in self._all_fields() if field.pinned and not self._is_narrowed(name)}
+        names |= {family for family in PINNED_FAMILIES if not self._is_narrowed(family)}
+
+        def held(name: str, wanted: Mapping[str, Value]) -> bool:
+            if name == "steps":
+                domain, opened = self._steps[str(wanted["coding"])], self._catalogue.open_steps(str(wanted["coding"]))
+                searched = self._is_narrowed(name) or (domain is not None and contains(domain, wanted[name]))
+                return not searched and contains(opened, wanted[name])
+            return name in names or any(name.startswith(f"{family}.{wanted.get(family)}.") for family in names)
+
+        return Priors(self, self._catalogue, self._allowed("coding", {}), held)
+
+    def fitted(self, settings: Iterable[Mapping[str, Value]]) -> list[Prior]:
+        """Return some candidates as this space has them.
 
         Args:
             settings: parts of flat candidates. What is missing takes its default, and what was narrowed away the
                 nearest value that is left. One with a coding that is not in this space is left out, and so is a
                 duplicate.
-
-        Returns:
-            For each candidate the values by parameter name, as for ``Study.enqueue_trial``.
         """
-        found: list[dict[str, Value]] = []
-        seen: set[Candidate] = set()
+        found: dict[Candidate, Prior] = {}
         for wanted in settings:
             asked: dict[str, Value] = {}
             candidate = self.walk(answering(wanted, asked))
-            if candidate not in seen and wanted.get("coding", candidate.coding.name) == candidate.coding.name:
-                seen.add(candidate)
-                found.append(asked)
-        return found
+            if wanted.get("coding", candidate.coding.name) == candidate.coding.name:
+                found.setdefault(candidate, Prior(candidate, asked))
+        return list(found.values())
 
     # Describing
 

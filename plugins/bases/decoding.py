@@ -62,6 +62,10 @@ class Decoding(Coding):
 
     config: DecodingConfig
 
+    @property
+    def averages(self) -> bool:
+        return type(self).decode is Decoding.decode and self.config.decoding == "rate"
+
     def decode(self, output: Signal) -> Tensor:
         if self.config.decoding == "rate":
             return super().decode(output)

@@ -41,7 +41,8 @@ class CSS(Conversion):
     Config = CSSConfig
     config: CSSConfig
     step_range = Int(3, 12)
-    published = ({"steps": 8, "backbone": "ms-resnet"}, {"steps": 8, "backbone": "vgg"})
+    source = "Gu et al., arXiv:2408.17245 (2024), whose numbers and code are not known"
+    starting_points = ({"steps": 8, "backbone": "ms-resnet"}, {"steps": 8, "backbone": "vgg"})
     neurons: ClassVar[frozenset[str] | None] = frozenset({"tsa"})
     requires: ClassVar[Mapping[str, Domain]] = {**Conversion.requires, "neuron.tsa.relu": Choice((True,))}
 

@@ -121,6 +121,8 @@ class SAC(Coding):
     Config = SACConfig
     config: SACConfig
     inputs = frozenset({"static", "events"})
+    source = "Liu et al., IEEE TNNLS 2023, whose numbers and code are not known"
+    starting_points = ({"steps": 8, "coding.sac.scope": "readout", "coding.sac.normaliser": "softmax"},)
     step_range = Int(2, 16, log=True)
 
     def __init__(self, config: SACConfig | None = None, *, steps: int) -> None:
@@ -144,6 +146,10 @@ class SAC(Coding):
         channels = site.channels if self.config.scope == "channel" else None
         self.layers.append(WeightedSpikes(self.config, self.steps, channels))
         return self.layers[-1]
+
+    @property
+    def averages(self) -> bool:
+        return self.readout is None
 
     def decode(self, output: Signal) -> Tensor:
         if self.readout is None:

@@ -6,6 +6,7 @@ Time is the leading axis everywhere: activations are ``(T, B, ...)``. No module 
 from spikefront.plugins.contracts.backbone import Backbone
 from spikefront.plugins.contracts.coding import Coding
 from spikefront.plugins.contracts.energy import EnergyModel
+from spikefront.plugins.contracts.loss import Loss
 from spikefront.plugins.contracts.neuron import Neuron
 from spikefront.plugins.contracts.optimizer import Optimizer
 from spikefront.plugins.contracts.plugin import InputKind, Layout, NoConfig, OutputKind, Plugin
@@ -24,6 +25,7 @@ __all__ = [
     "Generator",
     "InputKind",
     "Layout",
+    "Loss",
     "Neuron",
     "NoConfig",
     "Optimizer",

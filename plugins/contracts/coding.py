@@ -13,7 +13,7 @@ from spikefront.plugins.contracts.plugin import InputKind, Plugin
 from spikefront.plugins.contracts.site import Between, SiteInfo
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind, Signal
-from spikefront.searchspace import Domain, Int, Value
+from spikefront.searchspace import Domain, Int, UsageError, Value
 
 
 class Coding(Plugin, nn.Module):
@@ -24,12 +24,17 @@ class Coding(Plugin, nn.Module):
 
     Attributes:
         step_range: numbers of time steps T over which it is searched.
+        open_steps: further numbers of time steps, for a user who names them one by one (``--set steps=20``), and for
+            ``published``; None for no further ones.
         steps: number of time steps T of this instance.
         inputs: task input kinds that it takes.
         neurons: names of the neurons that it needs; None for any.
         requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
             ``backbone.*.pool``.
-        published: settings that publications used with it, as parts of flat candidates; a search tries them early.
+        published: settings of its publication and of the code released with it, as parts of flat candidates with their
+            task, pinned hyperparameters included; ``--priors`` tries them first, exactly as they are.
+        starting_points: the same where no publication has them: guesses, and published settings at another size.
+        source: what ``published`` and ``starting_points`` are taken from: paper, year, and commit of the code.
         trained_by: ``bptt``: the spiking network is trained by backpropagation through time; ``conversion``: an ANN is
             trained and turned into it (``spikefront.plugins.bases.conversion``).
 
@@ -39,11 +44,14 @@ class Coding(Plugin, nn.Module):
     """
 
     step_range: ClassVar[Int] = Int(1, 8)
+    open_steps: ClassVar[Int | None] = None
     steps: int
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
     neurons: ClassVar[frozenset[str] | None] = None
     requires: ClassVar[Mapping[str, Domain]] = {}
     published: ClassVar[Sequence[Mapping[str, Value]]] = ()
+    starting_points: ClassVar[Sequence[Mapping[str, Value]]] = ()
+    source: ClassVar[str] = ""
     trained_by: ClassVar[Literal["bptt", "conversion"]] = "bptt"
 
     def __init__(self, config: Any = None, *, steps: int) -> None:
@@ -109,6 +117,22 @@ class Coding(Plugin, nn.Module):
     def decode(self, output: Signal) -> Tensor:
         """Turn the network's output ``(T, B, K)`` into one value per output, ``(B, K)``."""
         return output.decoded().mean(0)
+
+    @property
+    def averages(self) -> bool:
+        """Whether ``decode`` returns the mean of the output over time, as losses of single steps need it."""
+        return type(self).decode is Coding.decode
+
+    def step_outputs(self, output: Signal) -> Tensor:
+        """Turn the network's output into one value per step and output, ``(T, B, K)``, whose mean ``decode`` returns.
+
+        Raises:
+            UsageError: for a coding that does not average.
+        """
+        if not self.averages:
+            raise UsageError(f"coding {self.name!r} does not decode by the mean over time, which a loss of steps needs")
+        values = output.decoded()
+        return values.expand(self.steps, *values.shape[1:])
 
     def decode_operations(self, output: Signal) -> Operations:
         """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""

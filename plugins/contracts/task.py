@@ -106,6 +106,11 @@ class Task(Plugin):
         """Return the training loss of decoded outputs ``(B, K)``; the default is cross-entropy."""
         return nn.functional.cross_entropy(output, targets)
 
+    @classmethod
+    def classifies(cls) -> bool:
+        """Return whether targets are numbers of classes: its loss is cross-entropy, or its quality is accuracy."""
+        return cls.output == "values" and (cls.loss is Task.loss or cls.quality == "accuracy")
+
     def score(self, output: Tensor, targets: Tensor) -> float:
         """Return the quality of decoded outputs ``(N, K)`` of a whole split; the default is accuracy in [0, 1]."""
         return float((output.argmax(1) == targets).to(torch.float64).mean())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import torch
 
-from spikefront.plugins import PINNED, Float, Optimizer, hookimpl
+from spikefront.plugins import PINNED, Choice, Float, Optimizer, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,17 @@ class SGD(Optimizer):
     """Momentum."""
     weight_decay: Annotated[float, Float(0.0, 0.01), PINNED] = 0.0
     """L2 penalty on the weights."""
+    decay_all: Annotated[bool, Choice((False, True)), PINNED] = False
+    """Whether the penalty is on biases and normalisation too, as torch's optimisers have it by default."""
 
     def __call__(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        if self.decay_all:
+            parameters = [_without_own_decay(group) for group in parameters]
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+def _without_own_decay(group: Any) -> Any:
+    return {key: value for key, value in group.items() if key != "weight_decay"} if isinstance(group, dict) else group
 
 
 @hookimpl

@@ -16,6 +16,7 @@ from spikefront.plugins.testing.backbones import BackboneContract
 from spikefront.plugins.testing.base import NumberedSites, PluginContract, assert_survive_fresh_process, sample_configs
 from spikefront.plugins.testing.codings import CodingContract
 from spikefront.plugins.testing.energy import EnergyModelContract
+from spikefront.plugins.testing.losses import LossContract
 from spikefront.plugins.testing.neurons import NeuronContract
 from spikefront.plugins.testing.objectives import ObjectiveContract
 from spikefront.plugins.testing.optimizers import OptimizerContract
@@ -28,6 +29,7 @@ __all__ = [
     "BackboneContract",
     "CodingContract",
     "EnergyModelContract",
+    "LossContract",
     "NeuronContract",
     "NumberedSites",
     "ObjectiveContract",

@@ -45,9 +45,9 @@ class SamplerContract(PluginContract):
 
     def test_queued_candidate_passes_it_by(self, plugin: type[Sampler]) -> None:
         study, _ = _search(plugin().make(0), trials=2)
-        answers = _space().priors()[-1]
-        study.enqueue_trial(answers)
-        assert _space().suggest(_ask(study)) == _space().suggest(optuna.trial.FixedTrial(answers))
+        prior = _space().priors()[-1]
+        study.enqueue_trial(dict(prior.answers))
+        assert _space().suggest(_ask(study), prior.pinned) == prior.candidate
 
     def test_draws_several_candidates_for_one_trial(self, plugin: type[Sampler]) -> None:
         study, _ = _search(plugin().make(0))

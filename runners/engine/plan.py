@@ -119,6 +119,13 @@ class SearchPlan:
         )
 
     @property
+    def priors_left_out(self) -> str:
+        """One line about the priors that the space has no room for; empty where all fit, or none were asked for."""
+        if not self.settings.priors or self.settings.resume or not (found := self.space.priors_left_out()):
+            return ""
+        return f"--priors leaves out, as this space has not all that they need: {'; '.join(found)}"
+
+    @property
     def description(self) -> str:
         """One line about the data, of a task that was made from arrays; empty for any other."""
         return self.task.describe() if isinstance(self.task, ArrayTask) else ""

@@ -36,7 +36,7 @@ from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
 from spikefront.runners.engine.proposing.fresh import FreshSampler
-from spikefront.runners.engine.proposing.start import first_answers
+from spikefront.runners.engine.proposing.start import first_candidates
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.engine.settings import SearchSettings, TellStopped
 from spikefront.runners.failures import one_line
@@ -136,7 +136,7 @@ class SearchRun:
         if counting is not None:
             counting.tell(seen)
             self._cost = CostModel(counting)
-        first = [] if settings.resume else first_answers(settings, self.plan.space, self._cost)
+        first = [] if settings.resume else first_candidates(settings, self.plan.space, self._cost)
         self._record = self._open_record()
         self._info = self.plan.info(self._take_up() if settings.resume else None, self._record.search_id)
         self._record.begin_with(first)

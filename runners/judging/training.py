@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Data, Task
+from spikefront.plugins import Data, Loss, Task
+from spikefront.plugins.losses.task import TaskLoss
 from spikefront.runners.judging.augmentation import augmented, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network
@@ -58,10 +59,10 @@ class Trainer:
         self._samples = _subset(len(data), training.schedule)
         self._order = torch.Generator().manual_seed(seed)
         self._optimizer = training.optimizer.config(parameter_groups(network, training.optimizer.config.lr))
-        total = training.schedule.epochs * math.ceil(len(self._samples) / training.schedule.batch)
+        loss: Loss = TaskLoss() if training.loss is None else training.loss.config
+        self._loss, self._per_step = loss.of(task), loss.per_step
         self._decay = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer,
-            lambda step: 0.5 * (1 + math.cos(math.pi * step / total)) if self._schedule.decay == "cosine" else 1.0,
+            self._optimizer, learning_rate(training.schedule, len(self._samples))
         )
 
     def epoch(self) -> float:
@@ -79,7 +80,7 @@ class Trainer:
             x = self._task.prepare(inputs.to(self.network.device))
             batch = augmented(self._schedule, x, targets.to(self.network.device))
             output = self._output(batch.inputs)
-            loss = batch.loss(self._task.loss, output) + self.network.penalty()
+            loss = batch.loss(self._loss, output) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             total += self._processes.combine(self.network, loss.detach(), weight)
@@ -94,6 +95,9 @@ class Trainer:
 
     def _output(self, inputs: Tensor) -> Tensor:
         try:
+            if self._per_step:
+                signal = self.network.propagate(self.network.encode(laid_out(inputs)))
+                return self.network.coding.step_outputs(signal)
             output: Tensor = self.network(laid_out(inputs))
         except ValueError as error:
             if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
@@ -136,6 +140,28 @@ class Trainer:
             # batch norm has no variance to learn from a last batch of one
             if len(index) > 1 or number == 0 or self._schedule.batch == 1:
                 yield index
+
+
+def learning_rate(schedule: Schedule, samples: int) -> Callable[[int], float]:
+    """Return the learning rate, as a share of that at the start, by the number of training steps made.
+
+    Args:
+        schedule: the schedule.
+        samples: number of training samples.
+    """
+    steps = math.ceil(samples / schedule.batch)
+    left_out = samples % schedule.batch == 1 and steps > 1 and schedule.batch > 1  # a last batch of one
+    made = steps - left_out
+
+    def share(step: int) -> float:
+        if schedule.decay == "constant":
+            return 1.0
+        done, whole = step, schedule.epochs * steps
+        if schedule.decay == "cosine-by-epoch":
+            done, whole = step // made, schedule.epochs
+        return 0.5 * (1 + math.cos(math.pi * done / whole))
+
+    return share
 
 
 def one_ahead(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterator[Loaded]:

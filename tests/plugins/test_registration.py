@@ -218,6 +218,8 @@ def test_choices_that_are_equal_but_not_the_same_stay_apart(tmp_path: Path) -> N
         ('published = ({"coding.mine.size": 7},)', "Mine.published[0]: coding.mine.size: 7 is outside 1..3"),
         ('published = ({}, {"backbone": "vggg"})', "Mine.published[1]: unknown backbone 'vggg'. Did you mean 'vgg'?"),
         ('published = ({"coding": "direct"},)', "Mine.published[0]: it is about coding 'direct'"),
+        ('starting_points = ({"step": 4},)', "Mine.starting_points[0]: unknown hyperparameter 'step'. Did you mean"),
+        ("open_steps = Int(2, 4)", "Mine.open_steps must hold all of step_range, 1..8, not 2..4"),
         (
             "@classmethod\n    def domains(cls, steps):\n        return {'sise': Int(1, steps)}",
             "unknown hyperparameter in Mine.domains(1): 'sise'. Did you mean 'size'?",

@@ -64,6 +64,7 @@ class Shelf:
         "backbone": {"convnet": WidthConfig, "mlp": WidthConfig, "vgg": WidthConfig},
         "training.optimizer": {"adam": Nothing, "sgd": Nothing},
         "training.surrogate": {"atan": Nothing, "sigmoid": Nothing},
+        "training.loss": {"task": Nothing},
     }
     _steps: Mapping[str, Int] = {
         "css": Int(4, 6),
@@ -88,8 +89,17 @@ class Shelf:
     def published(self, coding: str) -> Sequence[Mapping[str, Value]]:
         return ({"steps": 8, "coding.tcja.kernel": 7, "backbone": "vgg"}, {}) if coding == "tcja" else ()
 
+    def starting_points(self, coding: str) -> Sequence[Mapping[str, Value]]:
+        return ()
+
+    def misfit(self, family: str, name: str, chosen: Mapping[str, str]) -> str | None:
+        return None
+
     def steps(self, coding: str) -> Int:
         return self._steps[coding]
+
+    def open_steps(self, coding: str) -> Int:
+        return Int(2, 20, log=True) if coding == "tcja" else self._steps[coding]
 
     def default(self, family: str, coding: str) -> str | None:
         return "tsa" if (family, coding) == ("neuron", "css") else DEFAULTS.get(family)

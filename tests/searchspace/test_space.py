@@ -317,24 +317,3 @@ def test_every_asked_domain_holds_the_value_given(shelf: SearchCatalogue) -> Non
         return value
 
     assert space(shelf).walk(first).steps >= 1
-
-
-def test_priors_are_the_defaults_of_each_coding_then_what_was_published(shelf: SearchCatalogue) -> None:
-    searched = space(shelf)
-    study = optuna.create_study()
-    for answers in searched.priors():
-        study.enqueue_trial(answers)
-    found = [searched.suggest(study.ask()) for _ in searched.priors()]
-    assert [candidate.coding.name for candidate in found] == ["css", "direct", "tcja", "tcja"]
-    assert found[:3] == [searched.default(coding=coding) for coding in ("css", "direct", "tcja")]
-    flat = found[3].flat()
-    assert (flat["steps"], flat["coding.tcja.kernel"], flat["backbone"]) == (8, 7, "vgg")
-
-
-def test_priors_stay_in_the_space(shelf: SearchCatalogue) -> None:
-    searched = space(shelf, "coding=tcja", "steps=2..4", "backbone=mlp")
-    (answers,) = searched.priors()  # without its steps and backbone, what was published is the default
-    study = optuna.create_study()
-    study.enqueue_trial(answers)
-    candidate = searched.suggest(study.ask())
-    assert (candidate.steps, candidate.backbone.name) == (4, "mlp")

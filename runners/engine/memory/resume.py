@@ -50,8 +50,16 @@ def _plain(value: object) -> object:
 
 
 def _digest(space: Space) -> str:
-    rows = [(row.name, row.domain, row.active) for row in space.rows()]
+    """Return a hash of what is searched, and of what is held at a value, but for what was added since, at its default.
+
+    So a search that began before there was such a hyperparameter goes on.
+    """
+    rows = [(row.name, row.domain, row.active) for row in space.rows() if row.searched or not _was_added(row.name)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _was_added(name: str) -> bool:
+    return name.startswith("training.loss") or name == "training.optimizer.sgd.decay_all"
 
 
 def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:

@@ -21,8 +21,11 @@ from spikefront.runners.engine.memory.journal import JOURNAL, open_journal, read
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.proposing.sampler_warnings import SamplerWarnings
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
-from spikefront.searchspace import Candidate, Front, Objective, State, Trial, Value
+from spikefront.searchspace import Candidate, Front, Objective, Prior, Space, State, Trial, Value
 from spikefront.searchspace.front import objective_vector
+
+_PINNED: Final = "pinned"
+"""Attribute of a trial with the values of its prior that the space does not search."""
 
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
@@ -221,10 +224,15 @@ class StudyRecord:
         found = [(t.user_attrs["candidate"], t.user_attrs["outcome"]["cost"]) for t in islice(known, last)]
         return found[::-1]
 
-    def begin_with(self, answers: Sequence[Mapping[str, Value]]) -> None:
+    def begin_with(self, priors: Sequence[Prior]) -> None:
         """Queue candidates to be evaluated before any that the sampler proposes."""
-        for candidate in answers:
-            self.study.enqueue_trial(dict(candidate), user_attrs={"prior": True})
+        for prior in priors:
+            pinned = {_PINNED: dict(prior.pinned)} if prior.pinned else {}
+            self.study.enqueue_trial(dict(prior.answers), user_attrs={"prior": True, **pinned})
+
+    def suggested(self, trial: optuna.Trial, space: Space) -> Candidate:
+        """Return the candidate that a trial judges: a queued one may have what the space holds at another value."""
+        return space.suggest(trial, trial.user_attrs.get(_PINNED, {}))
 
     def take_up(self) -> None:
         """Settle the trials of an earlier driver: record the end of those evaluated, queue the others again."""
@@ -234,7 +242,8 @@ class StudyRecord:
         queued = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in trials:
             if trial.user_attrs.get("outcome", {}).get("again") and trial.number not in queued:
-                self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+                kept = {name: trial.user_attrs[name] for name in (_PINNED,) if name in trial.user_attrs}
+                self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, **kept})
 
     def _settle(self, trial: optuna.trial.FrozenTrial) -> None:
         """Record the end of a trial that was running when its driver died."""

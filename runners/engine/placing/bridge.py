@@ -128,7 +128,7 @@ class StudySearcher(Searcher):
         self._left -= 1
         try:
             trial = self._record.ask()
-            candidate = self._space.suggest(trial)
+            candidate = self._record.suggested(trial, self._space)
             self._record.chosen(trial, candidate)
         except JournalError as error:
             self._break_off(error)

@@ -1,7 +1,8 @@
-"""First candidates of a search: the front of another search, defaults and published settings."""
+"""First candidates of a search: the front of another search, defaults, published settings and starting points."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +15,12 @@ from optuna.study import StudyDirection
 from spikefront.runners.engine.memory.journal import read_attributes, read_journal
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.settings import SearchSettings
-from spikefront.searchspace import Space, UsageError, Value
+from spikefront.searchspace import Prior, Space, UsageError, Value
 from spikefront.searchspace.front import nondominated
 
 _SHARE: Final = 2 / 3  # of the trials; the rest is the sampler's, however few there are
 
-Answers = dict[str, Value]
+_log = logging.getLogger(__name__)
 
 
 def check_start(settings: SearchSettings, space: Space) -> None:
@@ -27,17 +28,19 @@ def check_start(settings: SearchSettings, space: Space) -> None:
     _from_front(settings, space)
 
 
-def _from_front(settings: SearchSettings, space: Space) -> list[Answers]:
+def _from_front(settings: SearchSettings, space: Space) -> list[Prior]:
     if settings.from_ is None:
         return []
-    found = space.answers(front_of(Path(settings.folder) / settings.from_))
+    found = space.fitted(front_of(Path(settings.folder) / settings.from_))
     if not found:
         raise settings.error("from_", ": no coding on its front is in this space; leave it out")
     return found
 
 
-def first_answers(settings: SearchSettings, space: Space, cost: CostModel | None) -> list[Answers]:
-    """Return what the first trials answer to ``Space.suggest``: the front of another search, then the priors.
+def first_candidates(settings: SearchSettings, space: Space, cost: CostModel | None) -> list[Prior]:
+    """Return what the first trials evaluate: the front of another search, then the priors.
+
+    A prior that is predicted to outlast the time of the search is left out, with a line.
 
     Args:
         settings: options of the search; one of few trials takes the first of them only.
@@ -49,10 +52,14 @@ def first_answers(settings: SearchSettings, space: Space, cost: CostModel | None
     """
     found = _from_front(settings, space)
     if settings.priors:
-        priors = space.priors()
-        if cost is not None:
-            priors.sort(key=lambda answers: cost.predict(space.suggest(optuna.trial.FixedTrial(answers))))
-        found += [answers for answers in priors if answers not in found]
+        priors = [(0.0 if cost is None else cost.predict(prior.candidate), prior) for prior in space.priors()]
+        priors.sort(key=lambda costly: costly[0])
+        known = {prior.candidate for prior in found}
+        for seconds, prior in priors:
+            if settings.time_s is not None and settings.time_s < seconds < math.inf:
+                _log.warning("a prior is left out, predicted to take %.0f s: %s", seconds, prior.candidate)
+            elif prior.candidate not in known:
+                found.append(prior)
     return found if settings.trials is None else found[: math.ceil(_SHARE * settings.trials)]
 
 

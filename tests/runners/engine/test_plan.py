@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +74,19 @@ def test_trials_of_too_few_gradient_steps_are_told(
     assert warned in said
     assert bool(said) == bool(warned)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"priors": True}, ""),
+        ({"epochs": 15}, ""),
+        ({"priors": True, "epochs": 15}, "published settings of gac (training.epochs=250)"),
+    ],
+)
+def test_priors_that_the_space_has_no_room_for_are_named(
+    registry: Registry, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    settings = SearchSettings("cifar10", space="coding=gac", name="s", folder=tmp_path, **options)
+    found = SearchPlan(settings, registry).priors_left_out
+    assert found == (f"--priors leaves out, as this space has not all that they need: {said}" if said else "")

@@ -48,7 +48,7 @@ def test_epochs_and_steps_cost_in_proportion() -> None:
 def test_everything_that_goes_with_images_can_be_estimated() -> None:
     data = REGISTRY.get("task", "digits")().search_data(None, 1)
     space, count = Space(REGISTRY, "digits"), Workloads(REGISTRY, data).seconds
-    codings = [str(answers["coding"]) for answers in space.priors()]
+    codings = [prior.candidate.coding.name for prior in space.priors()]
     assert len(codings) >= 10
     for coding in codings:
         assert 0 < count(space.default(coding=coding)) < math.inf, coding

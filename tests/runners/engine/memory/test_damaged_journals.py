@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Lines:
     space = Space(REGISTRY, "digits", settings.narrowings)
     sampler = make_sampler(settings, REGISTRY)
     record = StudyRecord(create_study(settings, OBJECTIVES, sampler, about(settings, REGISTRY, space)), OBJECTIVES)
-    record.begin_with([{"coding": "rate"}])
+    record.begin_with(space.fitted([{"coding": "rate"}]))
     states: list[State] = ["COMPLETE", "PRUNED", "FAIL", "COMPLETE"]
     for number in range(6):
         trial = record.ask()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -377,3 +379,17 @@ def test_permissions_of_the_lock_do_not_outlive_the_process(tmp_path: Path) -> N
     lock.release()
     assert (tmp_path / "driver.lock.holder").read_text().startswith(f"process {os.getpid()} on ")
     DriverLock(tmp_path).release()
+
+
+def test_a_search_from_before_a_hyperparameter_was_added_goes_on_while_that_stays_at_its_default() -> None:
+    """The digest is that of the rows that there were."""
+    before = Space(REGISTRY, "digits", [parse_set("training.optimizer=sgd")])
+    added = ("training.loss", "training.optimizer.sgd.decay_all")
+    rows = [(row.name, row.domain, row.active) for row in before.rows() if not row.name.startswith(added)]
+    assert len(rows) < len(before.rows())
+    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+    stored = {"plugins": {k: v for k, v in REGISTRY.versions().items() if not k.startswith("loss.")}, "space": digest}
+    refuse_changed(stored, REGISTRY, before)
+    opened = Space(REGISTRY, "digits", [parse_set("training.optimizer=sgd"), parse_set("training.loss=task,tet")])
+    with pytest.raises(UsageError, match="the ranges of its hyperparameters are others"):
+        refuse_changed(stored, REGISTRY, opened)

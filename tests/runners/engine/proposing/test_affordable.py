@@ -103,7 +103,7 @@ def test_what_was_queued_is_judged_as_it_is(tmp_path: Path) -> None:
     record = begin(SearchSettings(name="s", folder=tmp_path))
     sampler = record.study.sampler
     record.study.sampler = AffordableSampler(sampler, space, CostModel(by_steps), lambda: 1.0)
-    queued = space.answers([{"coding": "direct", "steps": 8}, {"coding": "rate", "steps": 16}])
+    queued = space.fitted([{"coding": "direct", "steps": 8}, {"coding": "rate", "steps": 16}])
     record.begin_with(queued)
     found = [space.suggest(record.ask()) for _ in range(2)]
     assert [(candidate.coding.name, candidate.steps) for candidate in found] == [("direct", 8), ("rate", 16)]
