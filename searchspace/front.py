@@ -50,30 +50,41 @@ def nondominated(losses: ArrayLike) -> NDArray[np.bool_]:
     """Return which points no other point dominates. Points with equal values don't dominate each other.
 
     Args:
-        losses: points to be minimised, shape ``(n, m)``.
+        losses: points to be minimised, shape ``(n, m)``. One with a NaN is on no front, and dominates none.
 
     Returns:
         Mask of shape ``(n,)``.
     """
     points = np.asarray(losses, dtype=np.float64)
+    found = _comparable(points)
+    if found.any():  # moocore lets a NaN dominate
+        found[found] = moocore.is_nondominated(points[found], keep_weakly=True)
+    return found
+
+
+def _comparable(points: Losses) -> NDArray[np.bool_]:
+    """Return which points have no NaN."""
     if len(points) == 0:
         return np.zeros(0, dtype=np.bool_)
-    return np.asarray(moocore.is_nondominated(points, keep_weakly=True), dtype=np.bool_)
+    return np.asarray(~np.isnan(points).any(axis=1), dtype=np.bool_)
 
 
 def pareto_ranks(losses: ArrayLike) -> NDArray[np.int64]:
     """Count the fronts to be peeled off before each point is on the front: 0 on the front, 1 behind it, and so on.
 
     Args:
-        losses: points to be minimised, shape ``(n, m)``.
+        losses: points to be minimised, shape ``(n, m)``. Those with a NaN are behind all others.
 
     Returns:
         Ranks of shape ``(n,)``.
     """
     points = np.asarray(losses, dtype=np.float64)
-    if len(points) == 0:
-        return np.zeros(0, dtype=np.int64)
-    return np.asarray(moocore.pareto_rank(points), dtype=np.int64)
+    known = _comparable(points)
+    ranks = np.zeros(len(points), dtype=np.int64)
+    if known.any():
+        ranks[known] = moocore.pareto_rank(points[known])
+        ranks[~known] = ranks[known].max() + 1
+    return ranks
 
 
 def hypervolume(points: ArrayLike, objectives: Sequence[Objective]) -> float:

@@ -75,6 +75,16 @@ def test_nothing_has_no_front() -> None:
     assert hypervolume([], PLANE) == 0.0
 
 
+def test_a_point_with_a_nan_is_on_no_front_and_dominates_none() -> None:
+    nan = math.nan
+    assert nondominated([[0.1, nan], [0.2, 0.2], [0.3, 0.3]]).tolist() == [False, True, False]
+    assert nondominated([[nan, nan], [nan, 0.0]]).tolist() == [False, False]
+    assert pareto_ranks([[0.1, nan], [0.2, 0.2], [0.3, 0.3], [nan, 0.1]]).tolist() == [2, 0, 1, 2]
+    assert pareto_ranks([[nan, nan]]).tolist() == [0]
+    assert find_knee([[nan, 0.0], [0.0, 1.0], [0.2, 0.2], [1.0, 0.0]]) == 2
+    assert hypervolume([[nan, 1.0], [0.5, 1e7]], PLANE) == 0
+
+
 def test_hypervolume_of_two_points() -> None:
     # Quality loss 1 - q; energy loss log10(nJ) / 7. The points lie at (1/2, 1/7) and (1/5, 3/7).
     # Union of the two boxes up to (1, 1): 1/2 * 6/7 + (4/5 - 1/2) * 4/7 = 3/7 + 1.2/7 = 0.6
