@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from spikefront.commands.app import command
 from spikefront.commands.options import DataDir, Experiment, Folder, PluginsDir, SearchName, TrackingUri
 from spikefront.commands.printing import Conclusions, print_conclusions
+from spikefront.commands.retraining import (
+    MOST_SEEDS,
+    Address,
+    GpusPerTraining,
+    Workers,
+    announce,
+    checked_registry,
+    counted,
+    retraining_settings,
+)
 from spikefront.searchspace.errors import OptionError
-from spikefront.searchspace.options import Option, number, text, whole
+from spikefront.searchspace.options import Option, whole
 
 if TYPE_CHECKING:
     from spikefront.results.confirmations import Confirmations
     from spikefront.runners.engine.settings import SearchSettings
 
 DEFAULT_SEEDS: Final = 5
-_MOST_SEEDS: Final = 1000
 
 
 @command(
     print_conclusions,
-    about="Retrain the front with several seeds and evaluate it on the test split.",
+    about="Retrain the front with several seeds, evaluate it on the test split, and say who stays.",
     example="confirm --seeds 5 --workers 2",
     formats=True,
 )
@@ -30,11 +40,14 @@ def confirm(
     search: SearchName = None,
     *,
     seeds: Annotated[int, Option("How", whole), "Trainings of each member"] = DEFAULT_SEEDS,
-    workers: Annotated[int | None, Option("How", whole, shown="number of cores"), "Trainings at a time"] = None,
-    gpus_per_training: Annotated[
-        float, Option("How", number, aliases=("gpus",), shown="none"), "GPUs of one training; 0.25 lets four share one"
-    ] = 0.0,
-    address: Annotated[str | None, Option("How", text), "Existing Ray cluster, host:port or auto"] = None,
+    selection_seeds: Annotated[
+        int | None,
+        Option("How", whole, shown="1, where members are trained"),
+        "More trainings of each, on the training split alone: they tell the luck of selection from the gain of data",
+    ] = None,
+    workers: Workers = None,
+    gpus_per_training: GpusPerTraining = 0.0,
+    address: Address = None,
     data_dir: DataDir = None,
     plugins_dir: PluginsDir = (),
     folder: Folder = Path("searches"),
@@ -44,7 +57,8 @@ def confirm(
     """Retrain the members of a front on training and validation split together, and evaluate them on the test split.
 
     This, and nothing before it, reads the test split. Results are stored in MLflow at once, and are not measured again
-    when confirming is called again.
+    when confirming is called again. A member stays on the front where its posterior probability of being there is 0.975
+    or more, falls where it is 0.025 or less, and is undecided otherwise.
 
     Returns:
         A row for each member, cheapest first, and the conclusions, in sentences.
@@ -54,65 +68,44 @@ def confirm(
     """
     from spikefront.results.confirmations import Confirmations
     from spikefront.results.store.connection import Store
-    from spikefront.runners.engine.settings import SearchSettings, check_folder
 
-    if not 1 <= seeds <= _MOST_SEEDS:
-        raise OptionError("seeds", seeds, f"must be from 1 to {_MOST_SEEDS}; 5 give a useful interval")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise OptionError("seeds", seeds, f"must be from 1 to {MOST_SEEDS}; 5 give a useful interval")
+    if selection_seeds is not None and not 0 <= selection_seeds <= seeds:
+        raise OptionError("selection_seeds", selection_seeds, f"must be from 0 to {seeds}, the seeds; 1 is enough")
     known = Confirmations(Store(tracking_uri, experiment), search)
-    try:
-        settings = SearchSettings(
-            name=known.search.name,
-            folder=folder,
-            workers=workers,
-            gpus_per_trial=gpus_per_training,
-            address=address,
-            energy_model=known.search.energy_model,
-            data_dir=data_dir,
-            plugins_dir=plugins_dir,
-        )
-    except OptionError as error:
-        if error.option == "gpus_per_trial":  # its name here is another
-            raise OptionError("gpus_per_training", error.value, error.problem) from None
-        raise
-    check_folder(settings)
+    settings = retraining_settings(
+        known.search,
+        folder=folder,
+        workers=workers,
+        gpus_per_training=gpus_per_training,
+        address=address,
+        data_dir=data_dir,
+        plugins_dir=plugins_dir,
+    )
     first = int(known.search.options.get("seed", "0")) + 1  # selection has used the one before
-    _repeat(known, settings, range(first, first + seeds))
+    _repeat(known, settings, range(first, first + seeds), selection_seeds)
     return Conclusions(*known.conclude(range(first, first + seeds)))
 
 
-def _repeat(known: Confirmations, settings: SearchSettings, seeds: Sequence[int]) -> None:
+def _repeat(known: Confirmations, settings: SearchSettings, seeds: Sequence[int], selection_seeds: int | None) -> None:
     """Make the repeats that are missing, and print how each ended."""
-    from spikefront.plugins import load_registry
-    from spikefront.runners.engine.confirm import repeat_all
-    from spikefront.runners.engine.placing.data import share
-    from spikefront.runners.engine.placing.session import RaySession
-    from spikefront.runners.judging.confirm import confirmation_data
-    from spikefront.searchspace.configured import name_of
-
-    registry = load_registry(settings.plugin_folders)
-    registry.need("energy", name_of(settings.energy_model))
-    candidates = {trial.number: trial.candidate for trial in known.members}
-    members = {number: registry.stored(flat) for number, flat in candidates.items()}
-    for candidate in members.values():
-        registry.refuse(candidate)
-    done = known.known(seeds)
-    if len(done) == len(members) * len(seeds):
+    registry = checked_registry(settings, known.members)
+    missing = known.missing(seeds)
+    few = int(bool(missing)) if selection_seeds is None else selection_seeds
+    alone = known.missing(seeds[:few], alone=True)
+    if not missing and not alone:
         return
-    first = next(iter(members.values()))
-    task = registry.task(first)
-    with RaySession(settings) as session:
-        data = confirmation_data(task, settings.data_folder, first.steps)
-        session.wait()
-        shared = share(data, task, settings.data_folder, confirming=True, plugins_dir=settings.plugin_folders)
-        del data  # the driver, too, has no copy beside that of its node then
-        repeat_all(
-            candidates,
-            seeds,
-            shared,
-            plugins_dir=settings.plugin_folders,
-            energy_model=settings.energy_model,
-            ann_cache=settings.anns.resolve(),
-            gpus=settings.gpus_per_trial,
-            done=done,
-            on_repeat=known.record(len(members) * len(seeds) - len(done)),
-        )
+    from spikefront.runners.engine.repeats import Round, repeat_all
+    from spikefront.runners.judging.confirm import judge_for_good
+
+    pairs = [*missing, *alone]
+    note = f", {len(alone)} of them on the training split alone" if alone else ""
+    wanted = f"{counted(len(pairs), 'training')} for {counted(len(known.members), 'member')}"
+    announce(wanted + note, pairs, known.members, registry)
+    take = known.record(len(pairs))
+    rounds = (
+        Round("confirm", judge_for_good, missing, take),
+        Round("alone", judge_for_good, alone, partial(take, alone=True)),
+    )
+    repeat_all({trial.number: trial.candidate for trial in known.members}, rounds, settings)

@@ -40,3 +40,13 @@ class EndedFront:
         at = int(time.time() * 1000)
         points = [Metric(name, value, at, step) for name, value in metrics.items() if math.isfinite(value)]
         self._client.log_batch(self._runs[trial], metrics=points)
+
+    def _by_seed(self, trial: int, prefix: str) -> dict[int, dict[str, float]]:
+        """Return metrics of a member's run by seed, their step: those whose names have a prefix, without it."""
+        found: dict[int, dict[str, float]] = {}
+        run = self._runs[trial]
+        for name in self._client.get_run(run).data.metrics:
+            if name.startswith(prefix):
+                for point in self._client.get_metric_history(run, name):
+                    found.setdefault(point.step, {})[name.removeprefix(prefix)] = point.value
+        return found

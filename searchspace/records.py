@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["wins", "loses", "trades", "none"]
+Verdict = Literal["wins", "loses", "trades", "undecided", "none"]
 """How a spiking network compares with its twins; ``none`` where it can't have any."""
 
 
@@ -81,16 +80,14 @@ class TwinResult:
     """A twin after training.
 
     Attributes:
-        quality: on the validation split.
+        quality: on the split that it was measured on.
         energy_nj: per sample.
         macs: multiply-accumulates of non-zero inputs, per sample.
-        break_even_rate: spikes per neuron and step at which the spiking network would cost as much; NaN where unknown.
     """
 
     quality: float
     energy_nj: float
     macs: float
-    break_even_rate: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +103,3 @@ class TwinPair:
     ann: TwinResult
     quantised: TwinResult
     bits: int
-
-
-@dataclass(frozen=True, slots=True)
-class TwinComparison:
-    """A spiking network beside its twins.
-
-    Attributes:
-        trial: number of its trial.
-        verdict: how it compares; None where training the twins failed.
-        twins: its twins; None where it has none, or they failed.
-        reason: why there are none; empty where there are.
-    """
-
-    trial: int
-    verdict: Verdict | None
-    twins: TwinPair | None = None
-    reason: str = ""

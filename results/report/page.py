@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from spikefront.results.confirmed import place_in, selection_in, told
 from spikefront.results.report import tables
 from spikefront.results.report.axes import colours, markers
 from spikefront.results.report.energy import energy_table
@@ -178,22 +179,25 @@ def _next(findings: Findings) -> list[object]:
         advice = f"The search runs, or its driver died. {choice} so far. If it died, go on with it:"
         return [element("p", advice), element("pre", f"spikefront run --resume {name}")]
     if findings.confirmed:
-        return [element("p", f"The front is confirmed. {choice} among those that stay. Export it:"), export]
+        return [
+            element("p", f"The front was confirmed. {choice} among those that did not fall off. Export it:"),
+            export,
+        ]
     why = "The front was chosen on one seed and the validation split, which flatters. Train its members anew first:"
     command = element("pre", f"spikefront confirm --search {name} --seeds 5")
     return [element("p", why), command, element("p", f"{choice}. Export it:"), export]
 
 
 def _knee(findings: Findings) -> Trial | None:
-    """Return the knee of the front; once it is confirmed, of the means of those that stay."""
+    """Return the knee of the front; once it is confirmed, of the means of those that did not fall off."""
     known = {trial.number: trial for trial in findings.members}
     plane = (findings.objectives[0], findings.front.across)
-    stays = [one for one in findings.confirmed.get("members", ()) if one["stays"] and one["trial"] in known]
-    stays = [one for one in stays if all(axis.metric in one["test"] for axis in plane)]
-    if not stays:
+    left = [one for one in findings.confirmed.get("members", ()) if place_in(one) != "falls" and one["trial"] in known]
+    left = [one for one in left if all(axis.metric in one["test"] for axis in plane)]
+    if not left:
         return findings.knee
-    means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in stays]
-    return known[stays[find_knee(losses(means, plane))]["trial"]]
+    means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in left]
+    return known[left[find_knee(losses(means, plane))]["trial"]]
 
 
 def _front(findings: Findings) -> list[object]:
@@ -210,15 +214,19 @@ def _front(findings: Findings) -> list[object]:
 
 def _confirmed(findings: Findings) -> list[object]:
     kept = findings.confirmed
-    fell = [one for one in kept["members"] if not one["stays"]]
+    by = Counter(place_in(one) for one in kept["members"])
     seeds = ", ".join(map(str, kept.get("seeds", ())))
-    note = f"{len(kept['members']) - len(fell)} of {len(kept['members']) + len(kept.get('failed', {}))} members stay "
-    note += f"on the front of the means. Each was trained anew on training and validation split, under seeds {seeds}."
+    note = f"{by['stays']} of {len(kept['members']) + len(kept.get('failed', {}))} members stay on the front"
+    note += " of the means" if "rule" not in kept else ""  # an earlier version made no test
+    note += f", {by['undecided']} undecided" if by["undecided"] else ""
+    note += f". Each was trained anew on training and validation split, under seeds {seeds}. {kept.get('rule', '')}"
     failed = [
         element("p", f"Trial {trial} could not be confirmed: {reason}")
         for trial, reason in kept.get("failed", {}).items()
     ]
-    return [element("p", note), tables.confirmed_table(findings), failed]
+    selection = selection_in(kept)
+    why = [] if selection is None else [element("p", f"On the test split {told(selection)}.")]
+    return [element("p", note), tables.confirmed_table(findings), why, failed]
 
 
 def _codings(findings: Findings) -> list[object]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from spikefront.results.confirmed import place_in
 from spikefront.results.report.axes import key
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
@@ -225,12 +226,16 @@ def confirmed_table(findings: Findings) -> Html:
         quality = one["test"]["quality"]
         low, high = quality.get("quality_low"), quality.get("quality_high")
         interval = "" if low is None else f"{format_quality(low)} to {format_quality(high)}"
-        place = "stays" if one["stays"] else f"fell off: trial {one['beaten_by']} is better"
+        rival = one.get("rival", one.get("beaten_by"))
+        place = place_in(one) if place_in(one) != "falls" else f"fell off: trial {rival} is better"
         coding = coding_cell(findings, str(one["candidate"].get("coding", "")))
         selected, mean = (format_quality(of["quality"]) if "quality" in of else "" for of in (one["selected"], quality))
         spread = [number(quality.get("quality_sd"), 2), interval]
         means = [axis.format(one["test"].get(axis.metric, {}).get(axis.metric)) for axis in costs]
-        rows.append([one["trial"], coding, selected, mean, *spread, *means, place])
+        decided = [number(one.get("probability"), 3), number(one.get("p"), 2)]
+        rows.append([one["trial"], coding, selected, mean, *spread, *means, place, *decided])
     means = [f"{findings.heading(axis)}, mean" for axis in costs]
-    titles = ["trial", "coding", "validation", "test, mean", "sd", "95 % interval", *means, "front of the means"]
-    return table(titles, rows, numbers=(2, 3, 4, *range(6, 6 + len(costs))))
+    titles = ["trial", "coding", "validation", "test, mean", "sd", "95 % interval", *means]
+    titles += ["on the front", "probability", "p"]
+    at = 6 + len(costs)
+    return table(titles, rows, numbers=(2, 3, 4, *range(6, at), at + 1, at + 2))

@@ -10,16 +10,17 @@ from spikefront.results.report.axes import Scale, energy_tick, key, mark, percen
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, table
 from spikefront.results.report.tables import coding_cell, energy, number
-from spikefront.results.twins import without_twins
+from spikefront.results.twins import how_compared, itself, without_twins
 from spikefront.searchspace.units import format_quality
 
-_VERDICTS: Final = {"wins": "beats both", "loses": "loses to a twin", "trades": "a trade"}
+_VERDICTS: Final = {"wins": "beats both", "loses": "loses to a twin", "trades": "a trade", "undecided": "undecided"}
 _HOW: Final = (
     "Each member is held against two networks without spikes, made of its own backbone with rectifiers, trained with "
-    "its schedule and seed, and counted and priced by the same rules: one at full precision, one whose activations "
+    "its schedule and seeds, and counted and priced by the same rules: one at full precision, one whose activations "
     "have as many bits as T steps can tell values apart. A member loses where one of them is at least as good and "
-    "costs no more. The break-even is the spike rate at which the member would cost as much as the twin: 0 where none "
-    "is low enough."
+    "costs no more, by paired t tests over the seeds (5 % to either side, adjusted for both), and is undecided "
+    "where they can't tell. The break-even is the spike rate at which the member would cost as much as the twin: 0 "
+    "where none is low enough."
 )
 _RIGHT: Final = 85
 """Percent from the left behind which a number stands before its mark."""
@@ -33,7 +34,9 @@ def twins_section(findings: Findings) -> list[object]:
     lost = sum(one["verdict"] == "loses" for one in known)
     parts: list[object] = []
     if known:
-        parts += [element("p", _HOW), element("p", f"{lost} of {len(known)} members lose to a twin.")]
+        stored = findings.twins
+        how = how_compared(known, str(stored.get("split", "validation")), stored.get("seeds", ()))
+        parts += [element("p", _HOW), element("p", " ".join([f"{lost} of {len(known)} members lose to a twin.", *how]))]
         parts += [twins_figure(findings, known), twins_table(findings, known)]
     parts += [element("p", line) for line in without_twins(findings.twins.get("members", ()))]
     failed = findings.twins.get("failed", {})
@@ -42,7 +45,7 @@ def twins_section(findings: Findings) -> list[object]:
 
 def twins_figure(findings: Findings, members: list[Member]) -> Html:
     """Return quality over energy of members and of their twins, each joined with its own."""
-    each = [one["metrics"] for one in members] + [one[twin] for one in members for twin in ("ann", "quantised")]
+    each = [itself(one) for one in members] + [one[twin] for one in members for twin in ("ann", "quantised")]
     across, up = Scale.around([one["energy_nj"] for one in each], True), Scale.around([one["quality"] for one in each])
 
     def place(metrics: Mapping[str, float]) -> tuple[float, float]:
@@ -51,7 +54,7 @@ def twins_figure(findings: Findings, members: list[Member]) -> Html:
     lines, marks = [], []
     for one in members:
         at = _place(findings, one)
-        mine, ann, few = place(one["metrics"]), place(one["ann"]), place(one["quantised"])
+        mine, ann, few = place(itself(one)), place(one["ann"]), place(one["quantised"])
         lines += [element("g", segment(*mine, *other), class_=f"c{at}", data_coding=at) for other in (ann, few)]
         inside = [
             element("title", _describe(findings, one)),
@@ -91,15 +94,15 @@ def twins_table(findings: Findings, members: list[Member]) -> Html:
     """Return a row for each member that has twins."""
     rows = []
     for one in members:
-        metrics, ann, few = one["metrics"], one["ann"], one["quantised"]
+        mine, ann, few = itself(one), one["ann"], one["quantised"]
         name = str(one["candidate"].get("coding", ""))
         verdict = element("span", _VERDICTS.get(one["verdict"], one["verdict"]), class_="coding")
         verdict = element("strong", verdict) if one["verdict"] == "loses" else verdict
         row = [one["trial"], coding_cell(findings, name), verdict, one["candidate"].get("steps", "")]
-        row += [format_quality(metrics["quality"]), energy(metrics["energy_nj"])]
+        row += [format_quality(mine["quality"]), energy(mine["energy_nj"])]
         row += [format_quality(ann["quality"]), energy(ann["energy_nj"])]
         row += [f"{few['bits']:g}", format_quality(few["quality"]), energy(few["energy_nj"])]
-        row += [number(metrics.get("spike_rate"), 2)]
+        row += [number(one["metrics"].get("spike_rate"), 2)]
         row += [number(twin.get("break_even_rate"), 2) for twin in (ann, few)]
         rows.append(row)
     quality = findings.quality
@@ -127,8 +130,7 @@ def _place(findings: Findings, one: Member) -> int:
 
 def _describe(findings: Findings, one: Member) -> str:
     text = f"trial {one['trial']}, {one['candidate'].get('coding', '')}"
-    named = (("itself", "metrics"), ("ANN", "ann"), (f"{one['quantised']['bits']:g} bits", "quantised"))
-    for name, where in named:
-        reached = format_quality(one[where]["quality"])
-        text += f"; {name}: {findings.quality} {reached}, {energy(one[where]['energy_nj'])}"
+    few = one["quantised"]
+    for name, metrics in (("itself", itself(one)), ("ANN", one["ann"]), (f"{few['bits']:g} bits", few)):
+        text += f"; {name}: {findings.quality} {format_quality(metrics['quality'])}, {energy(metrics['energy_nj'])}"
     return text

@@ -97,10 +97,29 @@ def _is_confirmed(document: dict[str, Any]) -> bool:
         if not _is_member(one, "selected") or not is_table(one.get("test"), is_spread, "quality"):
             return False
         is_whole = all(name in spread for name, spread in one["test"].items())
-        return is_whole and isinstance(one.get("stays"), bool) and (one["stays"] or is_count(one.get("beaten_by")))
+        return is_whole and isinstance(one.get("stays"), bool) and is_decided(one)
+
+    def is_decided(one: dict[str, Any]) -> bool:
+        if "verdict" not in one:  # of an earlier version, by the means alone
+            return one["stays"] or is_count(one.get("beaten_by"))
+        numbers = all(one.get(name) is None or is_number(one[name]) for name in ("probability", "p"))
+        rival = one.get("rival") is None or is_count(one["rival"])
+        return numbers and rival and one["verdict"] in ("stays", "undecided", "falls")
 
     seeds = document.get("seeds", [])
-    return _are_members(document.get("members"), holds) and isinstance(seeds, list) and _has_failures(document)
+    is_whole = (
+        isinstance(seeds, list) and is_text(document.get("rule", "")) and _is_selection(document.get("selection"))
+    )
+    return is_whole and _are_members(document.get("members"), holds) and _has_failures(document)
+
+
+def _is_selection(value: object) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not is_count(value.get("members")):
+        return False
+    numbers = {name: one for name, one in value.items() if name.startswith(("flatters", "more_data"))}
+    return is_table(numbers, is_number, "flatters", "more_data")
 
 
 def _is_twins(document: dict[str, Any]) -> bool:
@@ -112,10 +131,13 @@ def _is_twins(document: dict[str, Any]) -> bool:
             or not is_text(one.get("reason", ""))
         ):
             return False
-        are_whole = all(is_table(twin, is_number, "quality", "energy_nj") for twin in twins)
+        compared = [*twins, *([one["member"]] if "member" in one else [])]
+        are_whole = all(is_table(each, is_number, "quality", "energy_nj") for each in compared)
         return not twins or (len(twins) == 2 and are_whole and "bits" in one["quantised"])
 
-    return _are_members(document.get("members"), holds) and _has_failures(document)
+    seeds = document.get("seeds", [])
+    is_whole = isinstance(seeds, list) and all(map(is_count, seeds)) and is_text(document.get("split", ""))
+    return is_whole and _are_members(document.get("members"), holds) and _has_failures(document)
 
 
 def _is_environment(document: dict[str, Any]) -> bool:

@@ -53,10 +53,18 @@ RANK: Final = "pareto.rank"
 PLUGIN: Final = "plugin."
 """Prefix: ``plugin.<kind>`` holds name and version."""
 CONFIRMED: Final = "confirmed"
+"""``true`` where the member stays on the front surely, ``false`` where it falls or is undecided, or ``failed``."""
+CONFIRMED_VERDICT: Final = "confirmed.verdict"
+"""``stays``, ``undecided``, ``falls`` or ``failed``; without it in what earlier versions wrote."""
 BEATEN_BY: Final = "confirmed.beaten_by"
+"""Number of a member that dominates this one on the means over seeds; empty where there is none."""
 CONFIRMED_SEEDS: Final = "confirmed.seeds"
 TWIN: Final = "twin"
 TWIN_REASON: Final = "twin.reason"
+TWIN_SPLIT: Final = "twin.split"
+"""``test`` or ``validation``: what a member and its twins were measured on."""
+TWIN_SEEDS: Final = "twin.seeds"
+"""The seeds that a member and its twins have in common; without it in what earlier versions wrote."""
 
 # Metrics of a search
 HYPERVOLUME: Final = "hypervolume"
@@ -64,9 +72,13 @@ FRONT_SIZE: Final = "front_size"
 
 # Prefixes of metrics of a trial
 TEST_METRIC: Final = "test."
+ALONE_METRIC: Final = "training_alone."
+"""Measured on the test split, by seed, as ``TEST_METRIC``, after a training on the training split alone."""
 CONFIRMED_METRIC: Final = "confirmed."
+CONFIRMED_PROBABILITY: Final = "confirmed.probability"
+CONFIRMED_P: Final = "confirmed.p"
 TWIN_METRIC: Final = "twin."
-ADDED_LATER: Final = (TEST_METRIC, CONFIRMED_METRIC, TWIN_METRIC)
+ADDED_LATER: Final = (TEST_METRIC, ALONE_METRIC, CONFIRMED_METRIC, TWIN_METRIC)
 """Prefixes of the metrics that ``spikefront confirm`` and ``spikefront twin`` add to the runs of members."""
 
 # Artifacts of a search

@@ -13,18 +13,21 @@ from spikefront.runners.judging.judge import Judging, refuse_infinite
 from spikefront.searchspace import Candidate
 
 
-def confirmation_data(task: Task, data_dir: Path | None, steps: int) -> SearchData:
+def confirmation_data(task: Task, data_dir: Path | None, steps: int, *, alone: bool = False) -> SearchData:
     """Read a task's data for confirming. The test split is read nowhere else.
 
     Args:
         task: the task.
         data_dir: folder with the user's data.
         steps: number of time steps T; only event tasks need it.
+        alone: whether to train on the training split alone, as a search does.
 
     Returns:
-        Training and validation samples as ``train``, test samples as ``validation``.
+        Training and validation samples as ``train``, or training samples alone; test samples as ``validation``.
     """
     known = task.search_data(data_dir, steps)
+    if alone:
+        return replace(known, validation=task.test_data(data_dir, steps))
     inputs = _joined(known.train.inputs, known.validation.inputs)
     generated = known.train.targets is known.train.inputs  # kept once, as the task does
     targets = inputs if generated else _joined(known.train.targets, known.validation.targets)
@@ -59,13 +62,13 @@ def judge_for_good(
         candidate: the candidate.
         seed: seed of every random source, in place of the candidate's own.
         registry: where its plugins are looked up.
-        data: what ``confirmation_data`` returned.
+        data: what ``confirmation_data`` returned, or the splits of a search.
         energy_model: what prices the operations.
         device: where to train.
         ann_cache: folder in which the ANNs of conversion codings are kept; None for none.
 
     Returns:
-        The metrics of ``Judging.epoch``, of the test split.
+        The metrics of ``Judging.epoch``, of the test split, or of what else ``data`` has for validation.
 
     Raises:
         FloatingPointError: when its training diverges.

@@ -13,12 +13,13 @@ al., arXiv 1308.3432, 2013); see ``quantise``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task, load_registry
-from spikefront.runners.failures import one_line
+import torch
+
+from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
 from spikefront.runners.judging.conversion import ann_key, train_ann, train_once
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.judge import MEASURING_SAMPLES, refuse_infinite
@@ -27,9 +28,7 @@ from spikefront.runners.judging.quantise import bit_energy_nj, bits_of, calibrat
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import device, evaluate, evenly
 from spikefront.searchspace import Candidate
-from spikefront.searchspace.configured import name_of
-from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair, TwinResult, Verdict
-from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.records import LayerEnergy, TwinPair, TwinResult
 
 
 def why_no_twin(candidate: Candidate, registry: Registry) -> str:
@@ -55,9 +54,12 @@ def judge_twins(
     Args:
         candidate: the candidate.
         registry: where its plugins are looked up.
-        data: the task's training and validation splits.
+        data: the task's training and validation splits, or those of confirming.
         energy_model: what prices the operations.
         ann_cache: folder in which trained ANNs are kept; those of conversion codings are found there. None for none.
+
+    Raises:
+        FloatingPointError: when a training diverges.
     """
     task = registry.task(candidate)
     on = device()
@@ -78,33 +80,50 @@ def judge_twins(
         refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
         counts = count_operations(network, batch)
         energy = sum(bit_energy_nj(counts, energy_model, bits, scales.keys()).values())
-        return TwinPair(ann, TwinResult(_quality(network, task, data.validation), energy, counts.macs), bits)
+        few = TwinResult(_quality(network, task, data.validation), energy, counts.macs)
+    for twin in (ann, few):
+        refuse_infinite({"quality": twin.quality, "energy_nj": twin.energy_nj}, candidate.training.schedule.epochs)
+    return TwinPair(ann, few, bits)
+
+
+def judge_twins_under(
+    candidate: Candidate,
+    seed: int,
+    *,
+    registry: Registry,
+    data: SearchData,
+    energy_model: EnergyModel,
+    device: torch.device | str = "cpu",
+    ann_cache: Path | None = None,
+) -> dict[str, float]:
+    """Train and measure the twins of a candidate under a seed in place of its own; see ``judge_twins``.
+
+    Args:
+        candidate: the candidate.
+        seed: seed of every random source.
+        registry: where its plugins are looked up.
+        data: what to train on, and to measure on as validation split.
+        energy_model: what prices the operations.
+        device: not used: twins are trained on a GPU where there is one.
+        ann_cache: folder in which trained ANNs are kept; None for none.
+
+    Returns:
+        ``ann.quality``, ``ann.energy_nj`` and ``ann.macs``, the same of ``quantised``, and ``quantised.bits``.
+    """
+    twins = judge_twins(
+        replace(candidate, seed=seed), registry=registry, data=data, energy_model=energy_model, ann_cache=ann_cache
+    )
+    each = {"ann": twins.ann, "quantised": twins.quantised}
+    metrics = {
+        f"{name}.{metric}": float(getattr(twin, metric))
+        for name, twin in each.items()
+        for metric in ("quality", "energy_nj", "macs")
+    }
+    return metrics | {"quantised.bits": float(twins.bits)}
 
 
 def _quality(network: Network, task: Task, data: Data) -> float:
     return evaluate(network, task, data)["quality"]
-
-
-def verdict(quality: float, energy_nj: float, twins: TwinPair, *, maximize: bool = True) -> Verdict:
-    """Return how a spiking network compares with its twins.
-
-    Args:
-        quality: its own.
-        energy_nj: its own.
-        twins: its twins.
-        maximize: whether more quality is better.
-
-    Returns:
-        ``loses`` where a twin is at least as good and costs no more, ``wins`` where it is itself at least as good as
-        both and costs no more, else ``trades``.
-    """
-    sign = 1 if maximize else -1
-    both = (twins.ann, twins.quantised)
-    if any(sign * twin.quality >= sign * quality and twin.energy_nj <= energy_nj for twin in both):
-        return "loses"
-    if all(sign * quality >= sign * twin.quality and energy_nj <= twin.energy_nj for twin in both):
-        return "wins"
-    return "trades"
 
 
 def break_even_rate(layers: Sequence[LayerEnergy], energy_nj: float) -> float:
@@ -128,59 +147,3 @@ def break_even_rate(layers: Sequence[LayerEnergy], energy_nj: float) -> float:
     if rate == 0 or spiking <= 0:
         return math.nan
     return max(0.0, rate * (energy_nj - silent) / spiking)
-
-
-def compare_all(
-    members: Sequence[tuple[Trial, Sequence[LayerEnergy]]],
-    *,
-    plugins_dir: tuple[Path, ...],
-    energy_model: str,
-    data_dir: Path | None,
-    ann_cache: Path,
-    on_comparison: Callable[[TwinComparison], None],
-) -> None:
-    """Train the twins of members of a front, one after the other, and compare each member with its own.
-
-    Args:
-        members: trials with typed candidates, each with its layers; these are empty where not known.
-        plugins_dir: folders with loose plugin files.
-        energy_model: name of the energy model, with its settings.
-        data_dir: folder with the user's data.
-        ann_cache: folder in which trained ANNs are kept.
-        on_comparison: called with each comparison.
-
-    Raises:
-        UsageError: before any training starts, for plugins or data that are not there.
-    """
-    registry = load_registry(plugins_dir)
-    registry.need("energy", name_of(energy_model))
-    model: EnergyModel = registry.energy_model(energy_model)
-    candidates = {trial.number: registry.stored(trial.candidate) for trial, _ in members}
-    reasons = {number: why_no_twin(candidate, registry) for number, candidate in candidates.items()}
-    data: SearchData | None = None
-    for trial, layers in members:
-        candidate = candidates[trial.number]
-        if reasons[trial.number]:
-            on_comparison(TwinComparison(trial.number, "none", reason=reasons[trial.number]))
-            continue
-        task = registry.task(candidate)
-        data = data or task.search_data(data_dir, 1)  # all are of one task
-        try:
-            twins = judge_twins(candidate, registry=registry, data=data, energy_model=model, ann_cache=ann_cache)
-        except Exception as error:  # a plugin may raise anything, and the device be full; the others go on
-            reason = one_line(error)[:300]
-            on_comparison(TwinComparison(trial.number, None, reason=reason))
-        else:
-            on_comparison(compare_with_twins(trial, layers, twins, maximize=task.maximize))
-
-
-def compare_with_twins(
-    trial: Trial, layers: Sequence[LayerEnergy], twins: TwinPair, *, maximize: bool = True
-) -> TwinComparison:
-    """Compare a spiking network, by its metrics and layers, with its twins."""
-    ann, quantised = (
-        replace(twin, break_even_rate=break_even_rate(layers, twin.energy_nj)) for twin in (twins.ann, twins.quantised)
-    )
-    pair = TwinPair(ann, quantised, twins.bits)
-    stands = verdict(trial.metrics["quality"], trial.metrics["energy_nj"], twins, maximize=maximize)
-    return TwinComparison(trial.number, stands, pair)

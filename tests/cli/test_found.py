@@ -216,8 +216,18 @@ def test_confirm_prints_what_is_known_already_without_training(asked: Command, u
     assert (table.code, table.err) == (0, "")
     assert table.out.endswith("0 of 6 pairs of members changed their order in quality\n")
     found = json.loads(as_json.out)  # nothing but rows on stdout
-    assert as_json.err.splitlines()[0] == "4 of 4 members stay on the front"
-    assert [(row["trial"], row["front"]) for row in found] == [(0, "stays"), (4, "stays"), (2, "stays"), (5, "stays")]
+    said = as_json.err.splitlines()
+    # of 4 degrees of freedom, with a scale of 0.0707: t is 8.5 for trial 4 and, with less than 0.975, 1.4 and 2.1 then
+    assert said[0].startswith("2 of 4 members stay on the front (probability of 0.975 or more), 2 are undecided")
+    assert any("--selection-seeds 1 tells the luck of selection from the gain of more data" in line for line in said)
+    assert [(row["trial"], row["front"]) for row in found] == [
+        (0, "stays"),
+        (4, "stays"),
+        (2, "undecided"),
+        (5, "undecided"),
+    ]
+    assert [row["rival"] for row in found] == ["", "0", "4", "2"]
+    assert [row["p"] for row in found] == [None, 0, 0, 0]  # the seeds change all members alike
     # t(0.975, 1) = 12.7062; half = 12.7062 * 0.05: beyond what accuracy can be on both sides
     assert [row["95 % interval"] for row in found[:2]] == ["0.0000 to 0.7353", "0.0647 to 1.0000"]
 
@@ -254,11 +264,15 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
     store.trial_ended(0, "COMPLETE", "", {"quality": 0.5, "energy_nj": 10.0}, None)
     store.search_ended("all trials done")
 
-    said = asked("confirm", "--seeds", "1", "--plugins-dir", "mine", "--tracking-uri", "sqlite:///f.db")
+    arguments = ("--seeds", "1", "--selection-seeds", "0", "--plugins-dir", "mine", "--tracking-uri", "sqlite:///f.db")
+    said = asked("confirm", *arguments)
 
     assert said.code == 1
     assert "trial 0 could not be confirmed: RuntimeError: no more spikes" in said.out
-    assert said.err == "[1/1] trial 0, seed 1: failed (RuntimeError: no more spikes (fails.py:10))\n"
+    assert said.err.splitlines() == [
+        "1 training for 1 member",
+        "[1/1] trial 0, seed 1: failed (RuntimeError: no more spikes (fails.py:10))",
+    ]
 
 
 # Bad input
@@ -277,6 +291,11 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
         ("pareto --max-energy 5", r"^--max-energy 5 is not an energy: give a number above 0 and a unit"),
         ("confirm --seeds 0", r"^--seeds 0 must be from 1 to 1000; 5 give"),
         ("confirm --seeds 1001", r"^--seeds 1001 must be from 1 to 1000; 5 give"),
+        (
+            "confirm --search one --selection-seeds 6",
+            r"^--selection-seeds 6 must be from 0 to 5, the seeds; 1 is enough$",
+        ),
+        ("twin --search one --seeds 0", r"^--seeds 0 must be from 1 to 1000; a test takes 2 or more$"),
         ("confirm --search oen", r"^unknown search 'oen'\. Did you mean 'one'\?"),
         (
             "confirm --search running",

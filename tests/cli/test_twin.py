@@ -18,7 +18,10 @@ from spikefront.searchspace import ENERGY, Objective, SearchInfo, UsageError
 QUICK: dict[str, object] = {"task": "digits", "steps": 4, "training.epochs": 2, "training.subset": 300}
 
 
-def test_members_are_judged_beside_their_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_members_are_trained_beside_their_twins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     registry = load_registry(third_parties=False)
@@ -41,23 +44,28 @@ def test_members_are_judged_beside_their_twins(tmp_path: Path, monkeypatch: pyte
         store.trial_ended(number, "COMPLETE", "", metrics, weights)
     store.search_ended("all trials done")
 
-    frame, told = spikefront.twin("one", folder=tmp_path / "searches")
-    assert list(frame["twin"]) == ["trades", "none"]
+    frame, told = spikefront.twin("one", seeds=2, workers=2, folder=tmp_path / "searches")
+    assert list(frame["twin"]) in (["trades", "none"], ["undecided", "none"])  # cheaper, and worse or not surely so
     row = frame.iloc[0]
-    assert row["bits"] == 3  # of 4 steps
+    assert (row["bits"], row["seeds"]) == (3, 2)  # of 4 steps
     assert row["quantised"] > 0.5  # chance is 0.1
     assert row["energy_nj"] < row["quantised_energy_nj"] < row["ann_energy_nj"]
     assert row["break_even_rate"] > row["rate"]  # it is cheaper, so it could fire more
-    assert told[1].startswith("Trial 1 has no twin: backbone 'sew-resnet' with rectifiers")
+    assert told[1].startswith("Compared on the validation split, under fresh seeds 1, 2 for members and twins")
+    assert told[2].startswith("Trial 1 has no twin: backbone 'sew-resnet' with rectifiers")
+    said = capfd.readouterr().err.splitlines()
+    assert said[0].startswith("2 trainings of both twins and 2 of members, validation split, about ")
+    assert [line[:19] for line in said[1:5]] == [f"[{number}/4] trial 0, seed" for number in range(1, 5)]
     kept = {path.name for path in (tmp_path / "searches/one/anns").glob("*.pt")}
-    assert len(kept) == 2
+    assert len(kept) == 4
     for path in (tmp_path / "searches/one/anns").glob("*.pt"):
         path.unlink()
     again, _ = spikefront.twin("one", folder=tmp_path / "searches")
     assert json.loads(again.to_json()) == json.loads(frame.to_json())
     assert not list((tmp_path / "searches/one/anns").glob("*.pt"))  # nothing was trained again
-    runs = MlflowClient(resolve_uri()).search_runs(["0"], "tags.twin = 'trades'")
-    assert [run.data.metrics["twin.quantised.quality"] for run in runs] == [row["quantised"]]
+    (run,) = MlflowClient(resolve_uri()).search_runs(["0"], "tags.`twin.seeds` = '1,2'")
+    assert run.data.metrics["twin.quantised.quality"] == row["quantised"]
+    assert run.data.metrics["twin.member.quality"] == row["quality"]
 
     with pytest.raises(UsageError, match="unknown search 'two'"):
         spikefront.twin("two")

@@ -123,6 +123,19 @@ def test_documents_are_those_that_are_written() -> None:
                 if (key, value) in (("run_id", None), ("run_id", "x"), ("verdict", "x")):
                     continue
                 assert checked(name, {listed: [{**one, key: value}]}) == {}, (name, key, value)
+    decided = {**whole[schema.CONFIRMED_FILE], "verdict": "undecided", "probability": 0.5, "p": None, "rival": 1}
+    compared = {**whole[schema.TWINS_FILE], "member": measured}
+    for name, one in ((schema.CONFIRMED_FILE, decided), (schema.TWINS_FILE, compared)):
+        assert checked(name, {"members": [one]}) == {"members": [one]}
+        for key in one.keys() & {"verdict", "probability", "p", "rival", "member"}:
+            for value in ODD:
+                allowed = key in ("probability", "p", "rival") and value in ((None,) if key == "rival" else (None, -1))
+                if not allowed and (name, key) != (schema.TWINS_FILE, "verdict"):
+                    assert checked(name, {"members": [{**one, key: value}]}) == {}, (name, key, value)
+    selection = {"members": 2, "flatters": 0.1, "more_data": 0.2}
+    assert checked(schema.CONFIRMED_FILE, {"members": [], "selection": selection}) != {}
+    for odd in ("x", [], {}, {**selection, "members": 0.5}, {**selection, "flatters": "x"}, {"members": 2}):
+        assert checked(schema.CONFIRMED_FILE, {"members": [], "selection": odd}) == {}
     layer = {"layer": "a", "role": "synapse", "sops": 1, "macs": 0, "adds": 0, "multiplies": 0, "events": 1.0,
              "sites": 2.0, "energy_nj": 0.1, "silent_nj": 0.0}  # fmt: skip
     assert len(layers_of(json.loads(json.dumps({"layers": [layer]})))) == 1

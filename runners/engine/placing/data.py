@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from spikefront.searchspace import Candidate, fields_of, from_flat
 
 Array = npt.NDArray[Any]
 Key = tuple[str, int]
+Purpose = Literal["search", "confirm", "alone"]
+"""What splits are for: a search; confirming, with the test split as validation; confirming after a training on the
+training split alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,15 @@ class SplitsReader:
     Args:
         plugins_dir: folders with loose plugin files.
         data_dir: folder with the user's data.
-        confirming: whether the data are those of confirming.
+        purpose: what the splits are for.
     """
 
-    def __init__(self, plugins_dir: tuple[Path, ...], data_dir: Path | None, confirming: bool) -> None:
+    def __init__(self, plugins_dir: tuple[Path, ...], data_dir: Path | None, purpose: Purpose) -> None:
         torch.set_num_threads(1)
         self._plugins_dir = plugins_dir
         self._registry: Registry | None = None
         self._data_dir = data_dir
-        self._confirming = confirming
+        self._purpose = purpose
         self._read: dict[Key, ray.ObjectRef[Any]] = {}
 
     def splits(self, flat: Mapping[str, Any]) -> list[ray.ObjectRef[Any]]:
@@ -77,7 +80,7 @@ class SplitsReader:
         task = self._registry.task(candidate)
         key = _key(task, candidate.steps)
         if key not in self._read:
-            data = _read_splits(task, self._data_dir, candidate.steps, self._confirming)
+            data = read_splits(task, self._data_dir, candidate.steps, self._purpose)
             self._read[key] = ray.put(Splits.of(data))
         return [self._read[key]]
 
@@ -92,14 +95,14 @@ class SharedData:
         splits: the splits that the driver has read; None for a task that is mapped.
         key: the configuration of the task, and of events the T, that ``splits`` are for.
         data_dir: folder with the user's data.
-        confirming: whether the data are those of confirming: the test split as validation.
+        purpose: what the splits are for.
         reader: ``SplitsReader`` of the candidates that need others; None where no candidate can, and outside of Ray.
     """
 
     splits: Splits | None
     key: Key
     data_dir: Path | None
-    confirming: bool
+    purpose: Purpose
     reader: Any = None
 
     @classmethod
@@ -109,15 +112,15 @@ class SharedData:
         task: Task | type[Task],
         data_dir: Path | None = None,
         *,
-        confirming: bool = False,
+        purpose: Purpose = "search",
         reader: Any = None,
     ) -> SharedData:
         """Wrap the splits of a task; of a class, those of its default configuration."""
         task = task() if isinstance(task, type) else task
         if task.mapped:  # workers have other working directories
-            return cls(None, _key(task, 0), data_dir and data_dir.resolve(), confirming)
+            return cls(None, _key(task, 0), data_dir and data_dir.resolve(), purpose)
         key = _key(task, data.train.inputs.shape[1] if task.inputs == "events" else 0)
-        return cls(Splits.of(data), key, data_dir, confirming, reader)
+        return cls(Splits.of(data), key, data_dir, purpose, reader)
 
     def data_for(self, candidate: Candidate, registry: Registry) -> SearchData:
         """Return the splits for a candidate, as tensors on shared memory.
@@ -128,7 +131,7 @@ class SharedData:
         if self.splits is not None and self.key == _key(task, candidate.steps):
             return self.splits.tensors()
         if self.reader is None:
-            return _read_splits(task, self.data_dir, candidate.steps, self.confirming)
+            return read_splits(task, self.data_dir, candidate.steps, self.purpose)
         try:
             (reference,) = ray.get(self.reader.splits.remote(candidate.flat()))
         except ray.exceptions.RayTaskError as error:
@@ -142,7 +145,7 @@ def share(
     task: Task | type[Task],
     data_dir: Path | None = None,
     *,
-    confirming: bool = False,
+    purpose: Purpose = "search",
     plugins_dir: tuple[Path, ...] = (),
 ) -> ray.ObjectRef[Any]:
     """Put a task's splits into Ray's object store, as ``SharedData``.
@@ -153,7 +156,7 @@ def share(
         data: the splits that the driver has read.
         task: their task; a class for its default configuration.
         data_dir: folder with the user's data.
-        confirming: whether the data are those of confirming.
+        purpose: what the splits are for.
         plugins_dir: folders with loose plugin files.
     """
     reader: Any = None
@@ -162,8 +165,8 @@ def share(
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = ray.remote(SplitsReader)
         actor = actor.options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-        reader = actor.remote(plugins_dir, data_dir and data_dir.resolve(), confirming)
-    return ray.put(SharedData.of(data, task, data_dir, confirming=confirming, reader=reader))
+        reader = actor.remote(plugins_dir, data_dir and data_dir.resolve(), purpose)
+    return ray.put(SharedData.of(data, task, data_dir, purpose=purpose, reader=reader))
 
 
 def _key(task: Task, steps: int) -> Key:
@@ -171,9 +174,11 @@ def _key(task: Task, steps: int) -> Key:
     return repr(task.config), steps if task.inputs == "events" else 0
 
 
-def _read_splits(task: Task, data_dir: Path | None, steps: int, confirming: bool) -> SearchData:
-    read = confirmation_data if confirming else type(task).search_data
-    return read(task, data_dir, steps)
+def read_splits(task: Task, data_dir: Path | None, steps: int, purpose: Purpose) -> SearchData:
+    """Read the splits of a task for a purpose."""
+    if purpose == "search":
+        return task.search_data(data_dir, steps)
+    return confirmation_data(task, data_dir, steps, alone=purpose == "alone")
 
 
 def _arrays(data: Data) -> tuple[Array, Array]:

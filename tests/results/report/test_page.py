@@ -132,6 +132,36 @@ def test_what_was_confirmed(write: Callable[..., None], read: Read) -> None:
     assert "spikefront confirm" not in page.sections["next"]
 
 
+def test_what_the_test_of_confirming_says(findings: Make) -> None:
+    def member(trial: int, verdict: str, probability: float, rival: int | None, p: float | None) -> dict[str, Any]:
+        test = {"quality": {"quality": 0.9}, "energy_nj": {"energy_nj": 10.0 * 10**trial}}
+        decided = {"verdict": verdict, "probability": probability, "rival": rival, "p": p, "stays": verdict == "stays"}
+        return {"trial": trial, "candidate": {"coding": "sac"}, "selected": {"quality": 0.5}, "test": test, **decided}
+
+    selection = {"members": 3, "flatters": 0.01, "flatters_low": 0.005, "flatters_high": 0.015, "flatters_sd": 0.002}
+    confirmed = {
+        "members": [
+            member(0, "stays", 1.0, None, None),
+            member(1, "undecided", 0.6123, 0, 0.31),
+            member(2, "falls", 0.002, 1, 1.0),
+        ],
+        "seeds": [4, 5],
+        "rule": "A member stays where its <probability> is high.",
+        "selection": {**selection, "more_data": 0.002},
+    }
+    rows = [row("sac", quality, energy) for quality, energy in ((0.5, 10.0), (0.6, 100.0), (0.7, 1000.0))]
+    page = Page(report_page(findings(rows, confirmed=confirmed)))
+    told = " ".join(page.sections["confirmed"].split())
+    assert "1 of 3 members stay on the front, 1 undecided. Each was trained anew" in told
+    assert "under seeds 4, 5. A member stays where its <probability> is high." in told
+    assert "100 nJ undecided 0.612 0.31" in told
+    assert "fell off: trial 1 is better 0.002 1" in told
+    assert (
+        "On the test split selection flatters by 0.0100 (95 % interval 0.0050 to 0.0150), more data give 0.00" in told
+    )
+    assert "Trial 0 is the knee" in " ".join(page.sections["next"].split())  # of 0 and 1, which did not fall off
+
+
 def test_nothing_that_a_user_names_becomes_markup(write: Callable[..., None], read: Read) -> None:
     evil = f"{EVIL}\"'&"
     write(

@@ -78,6 +78,22 @@ def test_a_member_that_loses_is_marked_wherever_it_stands(findings: Make) -> Non
     assert [float(value) for value in place] == pytest.approx([100 * 104 / 108, 100 * 4 / 108], abs=0.01)
 
 
+def test_members_stand_as_they_were_compared_and_the_page_says_how(findings: Make) -> None:
+    compared = twin(0, "sac", "undecided", 0.5, 10.0) | {
+        "member": {"quality": 0.4711, "energy_nj": 11.0},
+        "seeds": [4, 5],
+    }
+    rows = [row("sac", 0.5, 10.0)]
+    told = text_of(
+        report_page(findings(rows, twins={"members": [compared], "split": "test", "seeds": [4, 5]})), "twins"
+    )
+    assert "0 sac undecided 4 0.4711 11.0 nJ 0.9000 1.00 µJ" in told
+    assert "0 of 1 members lose to a twin. Compared on the test split, under seeds 4, 5 of the confirmation." in told
+    earlier = twin(0, "sac", "trades", 0.5, 10.0)
+    told = text_of(report_page(findings(rows, twins={"members": [earlier]})), "twins")
+    assert "Trial 0: compared by an earlier version with the member as selected" in told
+
+
 def test_numbers_of_members_at_the_right_edge_stand_before_their_marks(findings: Make) -> None:
     members = [twin(0, "sac", "trades", 0.5, 10.0), twin(1, "sac", "trades", 0.95, 1e4)]
     page = report_page(findings([row("sac", 0.5, 10.0), row("sac", 0.95, 1e4)], twins={"members": members}))

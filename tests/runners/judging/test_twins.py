@@ -1,4 +1,4 @@
-"""The twins: the ANN is the one that conversion trains; verdicts and break-even rates by hand."""
+"""The twins: the ANN is the one that conversion trains; break-even rates by hand."""
 
 from __future__ import annotations
 
@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 
-from spikefront.plugins import Registry, SearchData
+from spikefront.plugins import Registry, SearchData, load_registry
 from spikefront.runners.judging.judge import judge
-from spikefront.runners.judging.twins import (
-    break_even_rate,
-    compare_all,
-    compare_with_twins,
-    judge_twins,
-    verdict,
-)
-from spikefront.searchspace import Trial, UsageError, from_flat
-from spikefront.searchspace.records import LayerEnergy, TwinComparison, TwinPair, TwinResult
+from spikefront.runners.judging.twins import break_even_rate, judge_twins, judge_twins_under, why_no_twin
+from spikefront.searchspace import from_flat
+from spikefront.searchspace.records import LayerEnergy
 
 QUICK: dict[str, Any] = {"task": "digits", "coding": "direct", "backbone": "mlp"}
 QUICK |= {"training.epochs": 2, "training.subset": 300}
+LEAST: dict[str, Any] = {**QUICK, "steps": 2, "training.epochs": 1, "training.subset": 64}
 
 
 @pytest.mark.parametrize("energy_model", ["horowitz-45nm", "lemaire-45nm", "loihi-1"])
@@ -73,36 +68,6 @@ def test_the_break_even_rate_by_hand() -> None:
     assert math.isnan(break_even_rate(LAYERS[:1], 50.0))
 
 
-@pytest.mark.parametrize(
-    ("quality", "energy", "expected"),
-    [
-        (0.90, 5.0, "wins"),
-        (0.89, 1.0, "trades"),  # cheap, and worse than both
-        (0.80, 4.0, "trades"),
-        (0.80, 6.0, "loses"),  # to the network of few bits
-        (0.95, 99.0, "trades"),
-        (0.90, 10.0, "loses"),  # a draw with the ANN
-        (0.85, 5.0, "loses"),  # a draw with the other
-    ],
-)
-def test_verdicts_by_hand(quality: float, energy: float, expected: str) -> None:
-    twins = TwinPair(TwinResult(0.90, 10.0, 1.0), TwinResult(0.85, 5.0, 1.0), 3)
-    assert verdict(quality, energy, twins) == expected
-    errors = TwinPair(TwinResult(-0.90, 10.0, 1.0), TwinResult(-0.85, 5.0, 1.0), 3)
-    assert verdict(-quality, energy, errors, maximize=False) == expected
-
-
-def test_a_comparison_has_both_break_evens() -> None:
-    twins = TwinPair(TwinResult(0.9, 161.0, 1.0), TwinResult(0.9, 146.0, 1.0), 3)
-    trial = Trial(4, metrics={"quality": 0.9, "energy_nj": 161.0})
-    found = compare_with_twins(trial, LAYERS, twins)
-    assert (found.trial, found.verdict) == (4, "loses")
-    assert found.twins is not None
-    assert (found.twins.ann.quality, found.twins.quantised.energy_nj, found.twins.bits) == (0.9, 146.0, 3)
-    rates = [found.twins.ann.break_even_rate, found.twins.quantised.break_even_rate]
-    assert rates == pytest.approx([0.1, 0.05])
-
-
 EVENTS = """
 from spikefront.plugins import Task, hookimpl
 
@@ -116,21 +81,36 @@ def register_tasks(register):
 """
 
 
-def test_members_without_a_twin_say_why_and_the_others_go_on(tmp_path: Path) -> None:
+def test_what_has_no_twin_says_why(tmp_path: Path) -> None:
     (tmp_path / "flashes.py").write_text(EVENTS)
-    found: list[TwinComparison] = []
-    flat: dict[int, dict[str, Any]] = {
-        1: {**QUICK, "backbone": "sew-resnet"},
-        2: QUICK,
-        3: {"task": "flashes", "coding": "direct"},
+    registry = load_registry((tmp_path,))
+
+    def why(**flat: Any) -> str:
+        return why_no_twin(from_flat({**QUICK, **flat}, registry), registry)
+
+    assert why() == ""
+    assert why(backbone="sew-resnet") == "backbone 'sew-resnet' with rectifiers for neurons is no ANN of the same form"
+    assert why(task="flashes") == "task 'flashes' gives events, which an ANN of one step does not take"
+
+
+def test_twins_are_trained_under_the_seed_that_is_given(registry: Registry, data: SearchData) -> None:
+    candidate, model = from_flat(LEAST, registry), registry.get("energy", "horowitz-45nm")()
+    known: dict[str, Any] = {"registry": registry, "data": data, "energy_model": model}
+    own = judge_twins(candidate, **known)
+    found = judge_twins_under(candidate, candidate.seed, **known)
+    assert found == {
+        **{f"ann.{name}": getattr(own.ann, name) for name in ("quality", "energy_nj", "macs")},
+        **{f"quantised.{name}": getattr(own.quantised, name) for name in ("quality", "energy_nj", "macs")},
+        "quantised.bits": own.bits,
     }
-    metrics = {"quality": 0.0, "energy_nj": 1e9}
-    members = [(Trial(number, candidate=each, metrics=metrics), ()) for number, each in flat.items()]
-    options: dict[str, Any] = {"data_dir": None, "ann_cache": tmp_path / "anns", "on_comparison": found.append}
-    compare_all(members, plugins_dir=(tmp_path,), energy_model="horowitz-45nm", **options)
-    assert [(each.trial, each.verdict) for each in found] == [(1, "none"), (2, "loses"), (3, "none")]
-    assert found[0].reason == "backbone 'sew-resnet' with rectifiers for neurons is no ANN of the same form"
-    assert found[2].reason == "task 'flashes' gives events, which an ANN of one step does not take"
-    assert found[1].twins is not None
-    with pytest.raises(UsageError, match="energy model 'guess' is missing here: "):
-        compare_all(members, plugins_dir=(), energy_model="guess", **options)
+    assert judge_twins_under(candidate, candidate.seed + 1, **known)["ann.energy_nj"] != own.ann.energy_nj
+
+
+def test_a_twin_whose_quality_is_no_number_has_no_result(
+    registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, model = from_flat(LEAST, registry), registry.get("energy", "horowitz-45nm")()
+    task = registry.get("task", "digits")
+    monkeypatch.setattr(task, "score", lambda self, output, targets: math.nan)
+    with pytest.raises(FloatingPointError, match=r"^quality is nan at epoch 1$"):
+        judge_twins_under(candidate, 1, registry=registry, data=data, energy_model=model)

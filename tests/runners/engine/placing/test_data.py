@@ -135,7 +135,7 @@ def test_data_are_those_of_the_candidates_own_steps_and_settings(registry: Regis
         return judge(candidate, registry=registry, data=shared.data_for(candidate, registry)).metrics
 
     shared = share(task.search_data(None, 4), task, plugins_dir=folders)
-    confirmed = share(confirmation_data(task, None, 4), task, confirming=True, plugins_dir=folders)
+    confirmed = share(confirmation_data(task, None, 4), task, purpose="confirm", plugins_dir=folders)
     log = tmp_path / "reads.txt"
     log.unlink()
     flat = {"task": "grating", "coding": "direct", "backbone": "mlp", "training.epochs": 1, "training.batch": 16}
@@ -196,7 +196,7 @@ def test_a_relative_folder_means_the_same_to_workers(
 
 def test_confirming_reads_the_test_split(registry: Registry) -> None:
     task = registry.get("task", "bars")
-    shared = SharedData.of(confirmation_data(task(), None, 1), task, confirming=True)
+    shared = SharedData.of(confirmation_data(task(), None, 1), task, purpose="confirm")
     data = shared.data_for(from_flat({"task": "bars", "coding": "direct", "steps": 3}, registry), registry)
     assert (len(data.train), len(data.validation)) == (64 + 32, 16)
     assert torch.equal(data.validation.inputs, task().test_data(None, 3).inputs)
