@@ -134,8 +134,9 @@ def test_documents_are_those_that_are_written() -> None:
                     assert checked(name, {"members": [{**one, key: value}]}) == {}, (name, key, value)
     selection = {"members": 2, "flatters": 0.1, "more_data": 0.2}
     assert checked(schema.CONFIRMED_FILE, {"members": [], "selection": selection}) != {}
-    for odd in ("x", [], {}, {**selection, "members": 0.5}, {**selection, "flatters": "x"}, {"members": 2}):
-        assert checked(schema.CONFIRMED_FILE, {"members": [], "selection": odd}) == {}
+    damaged: list[Any] = ["x", [], {}, {**selection, "members": 0.5}, {**selection, "flatters": "x"}, {"members": 2}]
+    for value in damaged:
+        assert checked(schema.CONFIRMED_FILE, {"members": [], "selection": value}) == {}
     layer = {"layer": "a", "role": "synapse", "sops": 1, "macs": 0, "adds": 0, "multiplies": 0, "events": 1.0,
              "sites": 2.0, "energy_nj": 0.1, "silent_nj": 0.0}  # fmt: skip
     assert len(layers_of(json.loads(json.dumps({"layers": [layer]})))) == 1
