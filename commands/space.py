@@ -23,6 +23,8 @@ def _print(frame: pd.DataFrame, format_: Format) -> None:
 
     print_rows(frame, format_)
     print(f"{frame.attrs['searched']} hyperparameters searched on task {frame.attrs['task']}", file=sys.stderr)
+    if frame.attrs["held_out"]:
+        print(f"validation holds out {frame.attrs['held_out']}", file=sys.stderr)
 
 
 @command(
@@ -44,7 +46,8 @@ def space(
     """Return what a search would search: a row for each hyperparameter, with its range and when it exists.
 
     Returns:
-        The rows; ``attrs`` has the number of those ``searched``, and the ``task``.
+        The rows; ``attrs`` has the number of those ``searched``, the ``task``, and what its validation split holds out
+        (``held_out``).
 
     Raises:
         UsageError: for a narrowing that makes no sense, or an unknown task.
@@ -66,5 +69,6 @@ def space(
     frame = pd.DataFrame(
         [{"name": r.name, "range": r.domain, "default": r.default, "active": r.active, "what": r.doc} for r in rows]
     )
-    frame.attrs |= {"searched": sum(row.searched for row in rows), "task": found.task}
+    held_out = registry.get("task", found.task).held_out
+    frame.attrs |= {"searched": sum(row.searched for row in rows), "task": found.task, "held_out": held_out}
     return frame

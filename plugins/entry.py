@@ -14,7 +14,10 @@ from spikefront.searchspace import Objective, fields_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A registered plugin: its class (or the objective), the module it came from and that module's version."""
+    """A registered plugin: its class (or the objective), the module it came from, and its version.
+
+    That is the version of the module, with the plugin's revision where it has one.
+    """
 
     plugin: Any
     origin: str

@@ -292,7 +292,7 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
     registry = Registry()
     folders = list({os.path.realpath(folder): folder for folder in folders}.values())
     for name, axis in OBJECTIVES.items():
-        registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", _own_version())
+        registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", own_version())
     for source, load, release in _sources(folders, third_parties):
         try:
             with optunas_warnings():
@@ -337,7 +337,7 @@ def _sources(folders: Sequence[Path], third_parties: bool) -> Iterator[_Source]:
             continue
         package = importlib.import_module(f"spikefront.plugins.{kind.package}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            yield module.name, lambda name=module.name: importlib.import_module(name), _own_version  # type: ignore[misc]
+            yield module.name, lambda name=module.name: importlib.import_module(name), own_version  # type: ignore[misc]
     if third_parties:
         for point in entry_points(group="spikefront"):
             version_of = point.dist.version if point.dist else "unknown"
@@ -355,7 +355,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """Return the version of spikefront, which its built-in plugins have; ``source`` where it is not installed."""
     try:
         return version("spikefront")
     except PackageNotFoundError:
@@ -383,7 +384,8 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
             if taken.plugin is plugin and taken.origin != source:  # a file has imported the hook of another
                 continue
             raise UsageError(f"{kind.name} {plugin.name!r} is registered by both {taken.origin} and {source}")
-        added[kind.name, plugin.name] = Entry(plugin, source, release)
+        revision = getattr(plugin, "revision", 0)  # objectives have none
+        added[kind.name, plugin.name] = Entry(plugin, source, f"{release}+{revision}" if revision else release)
     for (name_of_kind, name), entry in added.items():
         registry.entries[name_of_kind][name] = entry
 

@@ -23,10 +23,13 @@ class Plugin:
     Attributes:
         name: what users call it; lower case, words joined by ``-``.
         Config: its hyperparameters, a frozen dataclass of ``Annotated[type, domain] = default`` fields.
+        revision: number of changes after which its results don't compare with earlier ones under the same version of
+            its package, such as another split of a task's data. It follows the version, ``0.1.0+1``.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type] = NoConfig
+    revision: ClassVar[int] = 0
     config: Any
 
     def _configure(self, config: Any) -> None:

@@ -68,6 +68,9 @@ class Task(Plugin):
         maximize: whether more quality is better.
         worst_quality: the quality from which hypervolume is measured, such as a chance or trivial result.
         best_quality: the best possible quality.
+        held_out: what the validation split holds out of the training data, and why, in a few words; empty where that is
+            not said. Samples that share more than their class, such as those of one person or of one recording, belong
+            in one split, or the quality says little about others.
     """
 
     inputs: ClassVar[InputKind] = "static"
@@ -78,6 +81,7 @@ class Task(Plugin):
     maximize: ClassVar[bool] = True
     worst_quality: ClassVar[float] = 0.0
     best_quality: ClassVar[float] = 1.0
+    held_out: ClassVar[str] = ""
 
     def __init__(self, config: Any = None) -> None:
         self._configure(config)

@@ -94,6 +94,7 @@ class ArrayTask(Task):
         lambda about: "images" if len(about.shape) == 3 else "features"
     )
     _about: ClassVar[About]
+    held_out = "16 % of the samples, of each class by itself, at random"
     _scaling: Scaling | None = None
 
     @classmethod

@@ -41,6 +41,7 @@ class Cifar(Task):
     test_file: ClassVar[str]
     label: ClassVar[bytes]
     class_names: ClassVar[tuple[str, ...]]
+    held_out = "the last tenth of each class of the official training images"
 
     def _read(self, names: Sequence[str], data_dir: Path | None) -> Data:
         path = self.archive.find(data_dir, self.name)

@@ -6,7 +6,7 @@ trials on the node map the same files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
@@ -19,15 +19,17 @@ from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.data.cache import cached, mapped, new_array
 from spikefront.plugins.data.events import BINNINGS, pooled_size, read_40_bit, refuse_outside, to_frames
 from spikefront.plugins.data.recordings import Part, Recording, Recordings, as_trained, write
-from spikefront.plugins.data.splits import classes_of, split_each
+from spikefront.plugins.data.splits import classes_of, last_groups, split_each
 from spikefront.searchspace import PINNED, Choice, Int, UsageError, Value
 
 Array = npt.NDArray[Any]
 
 VALIDATION_SHARE: Final = 6
-"""One in so many recordings of a class validates; a class of two to five gives one, a class of one gives none."""
+"""One in so many recordings of a class validates; a class of two to five gives one, a class of one gives none.
 
-FORMAT: Final = 2
+Of recordings in groups, such as those of one person, one in so many groups validates."""
+
+FORMAT: Final = 3
 """Version of the cached files: raise it when what is written changes."""
 
 _SPLIT_SEED: Final = 0
@@ -48,6 +50,19 @@ def stratified(labels: Array) -> tuple[Array, Array]:
     train, validation, _ = split_each(classes_of(labels), generator.permutation, sizes)
     validation = generator.permutation(validation)
     return generator.permutation(np.sort(train)), validation
+
+
+def by_group(groups: Sequence[str]) -> tuple[Array, Array]:
+    """Split samples by group: the last one in ``VALIDATION_SHARE`` groups, in the order of their names, validates.
+
+    Args:
+        groups: the group of each sample, two different ones or more.
+
+    Returns:
+        Numbers of the samples that train and of those that validate, shuffled with a fixed seed.
+    """
+    generator, held_out = np.random.default_rng(_SPLIT_SEED), last_groups(groups, VALIDATION_SHARE)
+    return generator.permutation(np.flatnonzero(~held_out)), generator.permutation(np.flatnonzero(held_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,14 @@ class EventTask(Task):
         """Return the recordings of ``Train`` or ``Test``, and a fingerprint of where they came from."""
         raise TypeError(f"{type(self).__name__} must define recordings(part, data_dir)")
 
+    def group(self, name: str) -> str:
+        """Return the group of a recording by the path of its file: those of one, such as a person, stay in one split.
+
+        Raises:
+            UsageError: when the path has none although all of the data set have one.
+        """
+        return ""
+
     def sampled(self, recordings: Recordings, numbers: Array, steps: int, inputs: Path) -> Array:
         """Write the inputs ``(N, T, 2, H, W)`` of some recordings, uint8, and return their targets ``(N, ...)``."""
         pool = getattr(self.config, "pool", 1)  # only large sensors' frames are pooled
@@ -108,14 +131,27 @@ class EventTask(Task):
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         recordings, source = self.recordings("Train", data_dir)
-        train, validation = stratified(recordings.labels)
-        if not len(validation):
-            raise UsageError(f"task {self.name!r}: no class has two recordings, of which one could validate; add some")
+        train, validation = self._split(recordings)
         outputs = self.outputs(recordings)
         splits = {"train": train, "validation": validation}
         data = self._cached(recordings, splits, steps, source)
         named = outputs == len(recordings.classes) and not data["train"].targets.is_floating_point()
         return SearchData(data["train"], data["validation"], outputs, recordings.classes if named else ())
+
+    def _split(self, recordings: Recordings) -> tuple[Array, Array]:
+        """Return the numbers of the recordings that train, and of those that validate."""
+        groups = set(recordings.groups)
+        if len(groups) > 1:
+            return by_group(recordings.groups)
+        if any(groups):
+            raise UsageError(
+                f"task {self.name!r}: all training recordings are of {recordings.groups[0]}, and others must validate; "
+                "add some"
+            )
+        train, validation = stratified(recordings.labels)
+        if not len(validation):
+            raise UsageError(f"task {self.name!r}: no class has two recordings, of which one could validate; add some")
+        return train, validation
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
         recordings, source = self.recordings("Test", data_dir)
@@ -167,4 +203,4 @@ class BinTask(EventTask):
         for label, name, raw in part.read():
             events = read_40_bit(raw, name)
             refuse_outside(events, self.size, name)
-            yield Recording(label, events, name)
+            yield Recording(label, events, name, self.group(name))

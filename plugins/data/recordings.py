@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -31,11 +31,15 @@ LARGEST: Final = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording: its class, its events of dtype ``EVENT`` ``(E,)``, and what to call it in messages."""
+    """One recording: its class, its events of dtype ``EVENT`` ``(E,)``, and what to call it in messages.
+
+    Recordings of one ``group``, such as those of one person, stay in one split; it is empty where there are none.
+    """
 
     label: str
     events: Array
     name: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +211,14 @@ class Recordings:
         ends: where each recording ends among them, ``(N,)``.
         labels: class of each, by its place in ``classes``, ``(N,)``.
         classes: names of the classes, sorted.
+        groups: the group of each, see ``Recording``.
     """
 
     events: Array
     ends: Array
     labels: Array
     classes: tuple[str, ...]
+    groups: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -227,21 +233,30 @@ class Recordings:
         """Map what ``write`` left in a folder."""
         events = np.memmap(folder / "events.bin", EVENT, mode="r")
         with np.load(folder / "about.npz") as about:
-            return cls(events, about["ends"], about["labels"], tuple(about["classes"].tolist()))
+            names = (tuple(about[name].tolist()) for name in ("classes", "groups"))
+            return cls(events, about["ends"], about["labels"], *names)
 
 
 def write(recordings: Iterable[Recording], folder: Path) -> None:
     """Write recordings into a folder, one at a time, for ``Recordings.load``."""
     labels: list[str] = []
+    groups: list[str] = []
     ends: list[int] = [0]
     with (folder / "events.bin").open("wb") as file:
         for recording in recordings:
             file.write(np.ascontiguousarray(recording.events).data)
             labels.append(recording.label)
+            groups.append(recording.group)
             ends.append(ends[-1] + len(recording.events))
     classes = sorted(set(labels))
     places = [classes.index(label) for label in labels]
-    np.savez(folder / "about.npz", ends=np.array(ends[1:]), labels=np.array(places), classes=np.array(classes))
+    np.savez(
+        folder / "about.npz",
+        ends=np.array(ends[1:]),
+        labels=np.array(places),
+        classes=np.array(classes),
+        groups=np.array(groups, np.str_),
+    )
 
 
 def as_trained(recordings: Recordings, classes: Sequence[str], path: Path | str) -> Recordings:
@@ -256,4 +271,4 @@ def as_trained(recordings: Recordings, classes: Sequence[str], path: Path | str)
             f"{path}: class {unknown[0]} is tested but has no training recording; remove it, or train on it"
         )
     numbers = np.array([classes.index(name) for name in recordings.classes])
-    return Recordings(recordings.events, recordings.ends, numbers[recordings.labels], tuple(classes))
+    return replace(recordings, labels=numbers[recordings.labels], classes=tuple(classes))

@@ -1,8 +1,8 @@
-"""Random splits of samples into those that train, validate and test, each class by itself."""
+"""Splits of samples into those that train, validate and test: random, each class by itself, or by group."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,3 +37,18 @@ def split_each(
         validation.append(members[testing : testing + validating])
         train.append(members[testing + validating :])
     return np.concatenate(train), np.concatenate(validation), np.concatenate(test)
+
+
+def last_groups(groups: Sequence[str], share: int) -> Array:
+    """Return which samples belong to the last groups, in the order of their names.
+
+    Args:
+        groups: the group of each sample, such as its person, ``(N,)``; two different ones or more.
+        share: one in so many groups is among the last, at least one.
+
+    Returns:
+        Mask of shape ``(N,)``.
+    """
+    names = sorted(set(groups))
+    last = names[-max(1, round(len(names) / share)) :]
+    return np.isin(np.array(groups), last)

@@ -80,7 +80,7 @@ class TonicTask(EventTask):
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 raise UsageError(f"{name}: not readable ({reason})") from error
             refuse_outside(events, self.size, name)
-            yield Recording(str(label), events, name)
+            yield Recording(str(label), events, name, self.group(name))
 
     def _numbers(self, opened: Any, part: str) -> Sequence[int]:
         """Return which recordings belong to a part, in the order of their names, not in that of the file system."""

@@ -23,6 +23,7 @@ class CIFAR10DVS(TonicTask):
     name = "cifar10-dvs"
     dataset = "CIFAR10DVS"
     size = (128, 128)
+    held_out = "one in six training recordings of each class, at random; each image was recorded once"
 
 
 @hookimpl

@@ -24,6 +24,7 @@ class Diabetes(ArrayTask):
     """Disease progression from 10 measurements of a patient (scikit-learn); regression."""
 
     name = "diabetes"
+    held_out = "16 % of the patients, at random, of whom each is in the data once"
 
     @classmethod
     def read(cls) -> tuple[Array, Array]:

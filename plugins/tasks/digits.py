@@ -51,6 +51,7 @@ class Digits(Task):
     """8x8 grey images of handwritten digits (scikit-learn); classification."""
 
     name = "digits"
+    held_out = "16 % of the images of each class, at random; who wrote a digit is not in the file"
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         train, validation, _ = _split()

@@ -18,6 +18,7 @@ class DigitsGeneration(ImageGeneration):
 
     name = "digits-generation"
     source = Digits
+    held_out = Digits.held_out
     worst_quality = 170.0  # about that of the mean image
     features = Path(__file__).with_suffix(".npz")
 

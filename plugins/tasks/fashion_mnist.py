@@ -104,6 +104,7 @@ class FashionMNIST(Task):
     """28x28 grey images of clothes; classification."""
 
     name = "fashion-mnist"
+    held_out = "the last 10,000 of the official 60,000 training images"
 
     def _read(self, part: str, data_dir: Path | None) -> Data:
         paths = [find(f"{part}-{what}-ubyte.gz", data_dir) for what in ("images-idx3", "labels-idx1")]

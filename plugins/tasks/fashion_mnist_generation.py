@@ -18,6 +18,7 @@ class FashionMNISTGeneration(ImageGeneration):
 
     name = "fashion-mnist-generation"
     source = FashionMNIST
+    held_out = FashionMNIST.held_out
     worst_quality = 600.0  # about that of the mean image
     features = Path(__file__).with_suffix(".npz")
 

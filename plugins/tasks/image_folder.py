@@ -58,6 +58,7 @@ class ImageFolder(Task):
     name = "image-folder"
     Config = ImageFolderConfig
     mapped = True
+    held_out = "your folder val; without one a tenth, or 16 %, of the images of each class, at random"
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         return self._search_data(_source(data_dir))

@@ -34,6 +34,7 @@ class NCaltech101(BinTask):
     config: PooledConfig
     source = "n-caltech101"
     size = (180, 240)
+    held_out = "one in six training recordings of each class, at random; each image was recorded once"
 
     def part(self, name: str, data_dir: Path | None) -> Part:
         if data_dir is None:

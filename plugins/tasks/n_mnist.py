@@ -61,6 +61,7 @@ class NMNIST(BinTask):
     name = "n-mnist"
     source = "n-mnist"
     size = (34, 34)
+    held_out = "one in six training recordings of each class, at random; who wrote a digit is not in the files"
 
     def part(self, name: str, data_dir: Path | None) -> Part:
         return find(name, data_dir)

@@ -119,6 +119,7 @@ class NMNISTMotion(BinTask):
     config: MotionConfig
     source = NMNIST.source
     size = NMNIST.size
+    held_out = "one in six training recordings of each digit, at random, with all of their windows"
     quality = "angular_error_deg"
     maximize = False
     worst_quality = 90.0

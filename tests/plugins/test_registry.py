@@ -149,6 +149,12 @@ def test_versions_name_every_plugin() -> None:
     assert {"coding.direct", "neuron.lif", "energy.horowitz-45nm"} <= registry.versions().keys()
 
 
+def test_a_revision_is_part_of_the_version() -> None:
+    registry = load_registry(third_parties=False)
+    release = registry.versions()["task.n-mnist"]
+    assert registry.versions()["task.dvs128-gesture"] == f"{release}+1"  # its split has changed
+
+
 def test_loose_file_is_a_plugin(tmp_path: Path) -> None:
     registry = load(tmp_path, mine=GOOD)
     assert not registry.problems

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Data, SearchData, Task
+from spikefront.plugins import Data, SearchData, Task, load_registry
 from spikefront.plugins.data.arrays import array_task
 
 
@@ -45,3 +46,11 @@ def test_chance_of_a_thousand_classes_takes_no_time() -> None:
     began = time.process_time()
     assert Plain().chance_quality(search_data(targets, 1000)) == pytest.approx(1 / 1000)
     assert time.process_time() - began < 2  # an argmax for each class takes minutes
+
+
+def test_every_task_says_what_its_validation_holds_out_and_so_does_the_page() -> None:
+    registry = load_registry(third_parties=False)
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for name in registry.entries["task"]:
+        assert registry.get("task", name).held_out, name
+        assert f"`{name}`" in page, name

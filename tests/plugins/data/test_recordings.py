@@ -23,6 +23,7 @@ from spikefront.plugins.data.recordings import (
     in_share,
     write,
 )
+from spikefront.plugins.tasks.dvs128_gesture import DVS128Gesture
 from spikefront.searchspace import UsageError
 
 NMNIST = Path(__file__).parents[2] / "data" / "nmnist"
@@ -230,3 +231,34 @@ def test_folders_that_lie_too_deep_are_refused_in_one_line(tmp_path: Path) -> No
         archive.writestr("a/" * 30_000 + "x.png", b"")
     with pytest.raises(UsageError, match=r"deep\.zip: more than 100 folders lie in it"):
         open_source(tmp_path / "deep.zip")
+
+
+def test_recordings_of_one_person_are_in_one_split(tmp_path: Path) -> None:
+    """Five persons under two lights, with three gestures each, named as DVS128 Gesture is published."""
+    events = read_40_bit((NMNIST / "Train" / "0" / "00211.bin").read_bytes(), "a")
+    task = DVS128Gesture()
+    names = [
+        f"/data/DVSGesture/ibmGestureTrain/user{person:02}_{light}/{gesture}.npy"
+        for person in range(1, 6)
+        for light in ("led", "fluorescent_led")
+        for gesture in range(3)
+    ]
+    write((Recording(Path(name).stem, events, name, task.group(name)) for name in names), tmp_path)
+    recordings = Recordings.load(tmp_path)
+    train, validation = task._split(recordings)
+    assert sorted([*train, *validation]) == list(range(len(names)))
+    sides = [{names[number].split("/")[4].partition("_")[0] for number in side} for side in (train, validation)]
+    assert sides == [{"user01", "user02", "user03", "user04"}, {"user05"}]
+    assert set(recordings.labels[validation]) == {0, 1, 2}
+    assert not np.array_equal(validation, np.sort(validation))  # a part of it has all classes
+    assert [side.tolist() for side in task._split(recordings)] == [train.tolist(), validation.tolist()]
+
+
+def test_a_split_by_person_needs_two_and_their_names(tmp_path: Path) -> None:
+    task = DVS128Gesture()
+    with pytest.raises(UsageError, match=r"^/d/someone/0\.npy: its folder must be userNN_LIGHT, as published"):
+        task.group("/d/someone/0.npy")
+    events = read_40_bit((NMNIST / "Train" / "0" / "00211.bin").read_bytes(), "a")
+    write((Recording(str(number), events, "a", "user07") for number in range(3)), tmp_path)
+    with pytest.raises(UsageError, match="all training recordings are of user07, and others must validate"):
+        task._split(Recordings.load(tmp_path))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikefront.plugins.data.splits import classes_of, split_each
+from spikefront.plugins.data.splits import classes_of, last_groups, split_each
 
 
 def test_each_class_is_split_by_itself_in_the_order_of_the_classes() -> None:
@@ -24,3 +24,13 @@ def test_every_sample_is_in_one_part() -> None:
 
 def test_no_samples_are_split_into_nothing() -> None:
     assert [len(part) for part in split_each([], np.flip, lambda count: (1, 1))] == [0, 0, 0]
+
+
+def test_the_last_groups_are_held_out_whole() -> None:
+    groups = [f"user{number:02}" for number in range(1, 24)] * 3
+    held_out = last_groups(groups, 6)
+    assert sorted({group for group, out in zip(groups, held_out, strict=True) if out}) == [
+        "user20", "user21", "user22", "user23",
+    ]  # fmt: skip
+    assert held_out.sum() == 12
+    assert last_groups(["b", "a", "b"], 6).tolist() == [True, False, True]

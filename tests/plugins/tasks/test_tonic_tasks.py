@@ -120,6 +120,8 @@ def test_gestures_are_split_by_person(tmp_path: Path) -> None:
     data, test = task.search_data(folder, 3), task.test_data(folder, 3)
     found = {sample.numpy().tobytes() for split in (data.train, data.validation) for sample in split.inputs}
     assert found == frames_of([10, 11, 20, 21, 30, 31], milliseconds=True)
+    validating = {sample.numpy().tobytes() for sample in data.validation.inputs}
+    assert validating == frames_of([30, 31], milliseconds=True)  # all of the last person, and nothing of the others
     assert {sample.numpy().tobytes() for sample in test.inputs} == frames_of([240, 241], milliseconds=True)
     assert data.outputs == 2
     assert sorted(test.targets.tolist()) == [0, 1]
