@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,20 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap[Any, 
     return array
 
 
+_mapped: dict[int, Path] = {}
+"""Files that tensors of this process are mapped from, by where they lie in memory."""
+
+
 def mapped(path: Path) -> Tensor:
     """Return the array of an ``.npy`` file as a tensor mapped into memory. Writing to it changes no file."""
-    return torch.from_numpy(np.load(path, mmap_mode="c"))
+    array = np.load(path, mmap_mode="c")
+    tensor = torch.from_numpy(array)
+    place = tensor.data_ptr()
+    _mapped[place] = path
+    weakref.finalize(array, _mapped.pop, place, None)  # the array lives as long as a tensor lies in it
+    return tensor
+
+
+def file_of(tensor: Tensor) -> Path | None:
+    """Return the file that a tensor, or the one that it is a part of, is mapped from; None where it is not mapped."""
+    return _mapped.get(tensor.untyped_storage().data_ptr())

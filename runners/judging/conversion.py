@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from filelock import FileLock
@@ -15,12 +15,16 @@ from torch import Tensor
 
 from spikefront.plugins import Data, Registry, Task
 from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.data.digest import digest_of
 from spikefront.plugins.data.files import replaced
+from spikefront.plugins.registry import own_version
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import Trainer, evenly, prepared
 from spikefront.searchspace import Candidate
 
+_TRAINED_BY: Final = {"task": "task", "backbone": "backbone", "training.optimizer": "optimizer"}
+"""Kinds of the plugins that the training of an ANN depends on, by their family."""
 CALIBRATION_SAMPLES = 512
 """Number of training samples, evenly spaced, on which activations are measured."""
 
@@ -36,6 +40,7 @@ class Converter:
         train: the training split.
         shape: shape of one input.
         outputs: number of outputs.
+        read: the training split as it was read, by which the ANN's file is named; it may be on another device.
         cache: folder of trained ANNs, shared with other candidates; None for none.
     """
 
@@ -49,10 +54,13 @@ class Converter:
         train: Data,
         shape: tuple[int, ...],
         outputs: int,
+        read: Data,
         cache: Path | None,
     ) -> None:
         self._candidate = candidate
         self._network = network
+        self._registry = registry
+        self._read = read
         self._task = task
         self._train = train
         self._cache = cache
@@ -66,7 +74,8 @@ class Converter:
         Returns:
             The last epoch's training loss of the ANN.
         """
-        loss, self.trained_here = train_ann(self._candidate, self.ann, self._task, self._train, self._cache)
+        path = ann_file(self._cache, self._candidate, self._read, self._registry)
+        loss, self.trained_here = train_once(self._candidate, self.ann, self._task, self._train, path)
         self._convert()
         return loss
 
@@ -99,28 +108,22 @@ def run_calibration(network: Network, task: Task, train: Data) -> None:
     network(prepared(task, evenly(train.inputs, CALIBRATION_SAMPLES).to(network.device)))
 
 
-def train_ann(candidate: Candidate, ann: Network, task: Task, train: Data, cache: Path | None) -> tuple[float, bool]:
-    """Train the ANN of a candidate for all epochs of its schedule, or read it from the cache.
-
-    Args:
-        candidate: the candidate, with schedule and seed.
-        ann: the result of ``assemble_ann``; its weights are written.
-        task: the task.
-        train: the training split.
-        cache: folder of trained ANNs, shared with other candidates; None for none.
-
-    Returns:
-        The last epoch's training loss, or the first that is not finite, and whether the ANN was trained by this call.
-    """
-    return train_once(candidate, ann, task, train, cache and cache / f"{ann_key(candidate, train)}.pt")
-
-
 def train_once(
     candidate: Candidate, network: Network, task: Task, train: Data, path: Path | None
 ) -> tuple[float, bool]:
-    """Train a network for all epochs of a candidate's schedule, or read it from ``path``; see ``train_ann``.
+    """Train an ANN for all epochs of a candidate's schedule, or read it from a file.
 
-    Of several processes with the same path the first trains, and the others wait for the file.
+    Of several processes with the same file the first trains, and the others wait for it.
+
+    Args:
+        candidate: the candidate, with schedule and seed.
+        network: the result of ``assemble_ann``; its weights are written.
+        task: the task.
+        train: the training split.
+        path: the file, see ``ann_file``; None for none.
+
+    Returns:
+        The last epoch's training loss, or the first that is not finite, and whether it was trained by this call.
     """
     if path is None:
         return _fit(candidate, network, task, train), True
@@ -159,8 +162,24 @@ def _fit(candidate: Candidate, network: Network, task: Task, train: Data) -> flo
     return loss
 
 
-def ann_key(candidate: Candidate, train: Data) -> str:
-    """Return a name for the ANN of a candidate: a hash of everything its training depends on, not of the conversion."""
+def ann_file(cache: Path | None, candidate: Candidate, train: Data, registry: Registry) -> Path | None:
+    """Return the file of a candidate's ANN in a cache; None without one.
+
+    Args:
+        cache: folder of trained ANNs, shared with other candidates.
+        candidate: the candidate.
+        train: the training split, as it was read.
+        registry: contains its plugins.
+    """
+    return None if cache is None else cache / f"{ann_key(candidate, train, registry)}.pt"
+
+
+def ann_key(candidate: Candidate, train: Data, registry: Registry) -> str:
+    """Return a name for the ANN of a candidate: a hash of everything its training depends on, not of the conversion.
+
+    That is the candidate without its coding and neuron, the versions of the plugins that are trained or train, the
+    version of spikefront, and each byte of the training split.
+    """
     flat: Mapping[str, Any] = candidate.flat()
     used = {
         name: value
@@ -168,9 +187,9 @@ def ann_key(candidate: Candidate, train: Data) -> str:
         if name.partition(".")[0] in ("task", "backbone", "training", "seed")
         and not name.startswith("training.surrogate")
     }
-    digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode())
-    some = slice(None, None, max(1, len(train) // 64))
+    versions = registry.versions()
+    plugins = {name: versions[name] for name in (f"{kind}.{flat[family]}" for family, kind in _TRAINED_BY.items())}
+    digest = hashlib.sha256(json.dumps([used, plugins, own_version()], sort_keys=True).encode())
     for tensor in (train.inputs, train.targets):
-        digest.update(f"{tuple(tensor.shape)}".encode())
-        digest.update(tensor[some].cpu().numpy().tobytes())
+        digest.update(digest_of(tensor).encode())
     return f"{candidate.backbone.name}-{digest.hexdigest()[:16]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ Purpose = Literal["search", "confirm", "alone"]
 training split alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Splits:
     """Training and validation split of a task, as arrays, for one T and one configuration of the task.
 
@@ -46,8 +47,9 @@ class Splits:
         """Return the splits without a copy."""
         return cls(_arrays(data.train), _arrays(data.validation), data.outputs, data.classes)
 
+    @cached_property
     def tensors(self) -> SearchData:
-        """Return the splits as tensors on the same memory."""
+        """The splits as tensors on the same memory; the same ones each time, so that they are hashed once."""
         train, validation = (Data(*map(_tensor, arrays)) for arrays in (self.train, self.validation))
         return SearchData(train, validation, self.outputs, self.classes)
 
@@ -129,7 +131,7 @@ class SharedData:
         """
         task = registry.task(candidate)
         if self.splits is not None and self.key == _key(task, candidate.steps):
-            return self.splits.tensors()
+            return self.splits.tensors
         if self.reader is None:
             return read_splits(task, self.data_dir, candidate.steps, self.purpose)
         try:
@@ -137,7 +139,7 @@ class SharedData:
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         splits: Splits = ray.get(reference)
-        return splits.tensors()
+        return splits.tensors
 
 
 def share(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,8 @@ def test_of_two_processes_one_trains_and_the_other_waits(tmp_path: Path) -> None
 
 
 def test_key_names_what_the_training_depends_on(registry: Registry, data: SearchData) -> None:
-    def key(split: Data = data.train, **more: Any) -> str:
-        return ann_key(from_flat({**QUICK, "coding": "css", **more}, registry), split)
+    def key(split: Data = data.train, plugins: Registry = registry, **more: Any) -> str:
+        return ann_key(from_flat({**QUICK, "coding": "css", **more}, registry), split, plugins)
 
     same: list[dict[str, Any]] = [
         {"steps": 7},
@@ -175,6 +176,17 @@ def test_key_names_what_the_training_depends_on(registry: Registry, data: Search
     assert {key(**more) for more in same} == {key()}
     assert len({key(), *(key(**more) for more in other)}) == 1 + len(other)
     assert key(data.validation) != key()
+    for place in (5, 1000, len(data.train) - 1):  # whichever it is
+        inputs, targets = data.train.inputs.clone(), data.train.targets.clone()
+        inputs[place, 0, 3, 4] += 1
+        targets[place] = (targets[place] + 1) % 10
+        assert len({key(), key(Data(inputs, data.train.targets)), key(Data(data.train.inputs, targets))}) == 3
+    assert key(Data(data.train.inputs.clone(), data.train.targets.clone())) == key()
+    trained_by = [("backbone", "mlp"), ("task", "digits"), ("optimizer", "adam")]
+    for kind, name in [*trained_by, ("coding", "css"), ("neuron", "tsa"), ("surrogate", "atan")]:
+        entries = {each: dict(names) for each, names in registry.entries.items()}
+        entries[kind][name] = replace(entries[kind][name], version="another")
+        assert (key(plugins=Registry(entries)) != key()) == ((kind, name) in trained_by)
 
 
 def test_network_is_loaded_from_its_weights_alone(registry: Registry, data: SearchData) -> None:
