@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final[Mapping[str, str]] = {".pt": "torch", ".nir": "nir", ".onnx": "onnx"}
 """Formats of exported networks by the ending of the file."""
-_COLUMNS: Final = ("quality", "energy_nj", "latency_steps", "parameters", "loss", "seconds")
+_COLUMNS: Final = ("quality", "energy_nj", "energy_se_nj", "latency_steps", "parameters", "loss", "seconds")
 _CANDIDATE: Final = "a candidate is a mapping of hyperparameter: value, such as steps: 6"
 
 
@@ -263,7 +263,8 @@ def _measured(
 ) -> Judgement:
     """Measure the network of an exported file on the validation split."""
     from spikefront.runners.deploy.model import load
-    from spikefront.runners.judging.judge import Judgement, measure, measuring_batch
+    from spikefront.runners.judging.judge import Judgement, measure, measuring_batch, silent_counts
+    from spikefront.runners.judging.sampling import energy_error
 
     assert source.file is not None
     network = load(source.file, registry=registry, device=device)
@@ -271,7 +272,11 @@ def _measured(
     data = data or task.search_data(None if data_dir is None else Path(data_dir), network.candidate.steps)
     batch = measuring_batch(task, data.validation, device)
     metrics, counts = measure(network.network, task, data.validation, batch, model)
-    return Judgement(network.candidate, metrics, (metrics,), counts, network.network, model, registry, data)
+    metrics |= energy_error(network.network, batch, model)
+    silent = silent_counts(network.network, batch)
+    return Judgement(
+        network.candidate, metrics, (metrics,), counts, network.network, model, registry, data, silent=silent
+    )
 
 
 @contextmanager

@@ -6,12 +6,12 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, ENERGY_ERROR
 from spikefront.searchspace.secrets import redact
 from spikefront.searchspace.units import format_energy
 
@@ -40,8 +40,12 @@ class Conclusions(NamedTuple):
     sentences: Sequence[str]
 
 
-_LEFT_OUT: Final = ("search", "run_id", "spike_rate", "sops", "macs")
+_LEFT_OUT: Final = ("search", "run_id", "spike_rate", "sops", "macs", ENERGY_ERROR, "same_energy_as")
 """Columns of a front that csv and json have, and for which 80 characters leave no room."""
+_MARKED: Final = (
+    "~ its energy and that of a neighbour on the front differ by less than two standard errors of their difference\n"
+    "  (\u00b1, over the measured samples): either may be the cheaper one"
+)
 _WIDE: Final = 200
 """Characters for a line that goes to a file or a pipe."""
 
@@ -68,9 +72,11 @@ def print_table(frame: pandas.DataFrame) -> None:
     for name in columns:
         is_text = all(isinstance(value, str) for value in frame[name])
         table.add_column(name.removesuffix("_nj").removesuffix("_steps"), justify="left" if is_text else "right")
-    for row in frame[columns].itertuples(index=False):
-        table.add_row(*(_cell(name, value) for name, value in zip(columns, row, strict=True)))
+    for row in frame.to_dict(orient="records"):
+        table.add_row(*(_with_error(row) if name == "energy_nj" else _cell(name, row[name]) for name in columns))
     console.print(table)
+    if "same_energy_as" in frame and frame["same_energy_as"].any():
+        print(_MARKED)
 
 
 def markdown(frame: pandas.DataFrame) -> str:
@@ -80,6 +86,15 @@ def markdown(frame: pandas.DataFrame) -> str:
         [_cell(name, value).replace("|", "\\|") for name, value in zip(frame.columns, row, strict=True)] for row in rows
     )
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def _with_error(row: Mapping[str, Any]) -> str:
+    """Return the energy of a row with its standard error, and the mark of one that is not separated."""
+    energy, error = row["energy_nj"], row.get(ENERGY_ERROR)
+    shown = _cell("energy_nj", energy)
+    if isinstance(energy, float) and isinstance(error, float) and not math.isnan(energy):
+        shown = format_energy(energy, error)
+    return f"{shown} ~" if row.get("same_energy_as") else shown
 
 
 def _cell(name: str, value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -177,7 +177,21 @@ def _common_axes(searches: Sequence[StoredSearch]) -> tuple[Objective, ...]:
     each = [search.objectives for search in searches]
     if len({axes[0] for axes in each}) > 1:
         raise UsageError("the searches measure quality on different scales, so they don't compare; choose others")
-    return tuple(axis for axis in each[0] if all(axis in axes for axes in each))
+    common = (_widest(axis, [one for axes in each for one in axes if _same_axis(one, axis)]) for axis in each[0])
+    return tuple(axis for axis in common if all(any(_same_axis(one, axis) for one in axes) for axes in each))
+
+
+def _same_axis(one: Objective, other: Objective) -> bool:
+    """Return whether axes differ in nothing but their scales: versions of spikefront have had several."""
+    if (one.metric, one.maximize, one.log) != (other.metric, other.maximize, other.log):
+        return False
+    return replace(one, best=other.best, worst=other.worst) == other
+
+
+def _widest(axis: Objective, others: Sequence[Objective]) -> Objective:
+    """Return an axis that reaches from the worst to the best value of any search."""
+    best, worst = (max, min) if axis.maximize else (min, max)
+    return replace(axis, best=best(one.best for one in others), worst=worst(one.worst for one in others))
 
 
 def _table(courses: Sequence[Course]) -> pandas.DataFrame:
@@ -289,8 +303,14 @@ def _differences(searches: Sequence[StoredSearch], courses: Sequence[Course]) ->
     note("data", [each.split for each in settings])
     for part in sorted(set.intersection(*(set(each.versions) for each in settings))):
         note(f"version of {part}", [each.versions[part] for each in settings])
-    if len({search.objectives for search in searches}) > 1:
+    compared = {axis.metric: axis for axis in courses[0].front.objectives}
+    axes = [axis for search in searches for axis in search.objectives]
+    if any(axis.metric not in compared for axis in axes):
         notes.append("objectives differ: only those that all the searches have are compared")
+    for axis in compared.values():
+        if any(one.metric == axis.metric and one != axis for one in axes):
+            ends = " to ".join(axis.format(end) for end in (axis.worst, axis.best))
+            notes.append(f"scale of {axis.name} differs: all hypervolumes are computed from {ends}")
     return tuple(notes)
 
 

@@ -6,7 +6,7 @@ import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +15,16 @@ from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, quoted, tag_is
 from spikefront.results.store.reading import trial_runs, trials_of
 from spikefront.searchspace.errors import UnknownName, UsageError, shown
-from spikefront.searchspace.front import Front, distinct
-from spikefront.searchspace.objectives import ENERGY, LATENCY, OBJECTIVES, Objective
+from spikefront.searchspace.front import Front, distinct, unseparated
+from spikefront.searchspace.objectives import ENERGY, ENERGY_ERROR, LATENCY, OBJECTIVES, Objective
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import parse_count, parse_energy
 
 if TYPE_CHECKING:
     import pandas
+
+UNSEPARATED: Final = "same_energy_as"
+"""Column with the neighbours on the front that a member's energy is not separated from; see ``unseparated``."""
 
 COLUMNS: Final = (
     "search",
@@ -37,6 +40,8 @@ COLUMNS: Final = (
     "spike_rate",
     "sops",
     "macs",
+    ENERGY_ERROR,
+    UNSEPARATED,
 )
 """Columns of ``pareto``; the metrics of further objectives follow."""
 
@@ -122,9 +127,10 @@ def pareto(
 
     Returns:
         One row for each member, with ``COLUMNS`` and the metrics of further objectives, in the given order; grouped by
-        coding with ``per_coding``. Missing numbers are NaN. ``attrs["quality"]`` has the task's own name for quality,
-        and states where less is better; ``attrs["energy_model"]`` the energy model with its settings, and
-        ``attrs["empty"]`` why there is no row.
+        coding with ``per_coding``. Missing numbers are NaN. ``same_energy_as`` has the numbers of the neighbours on the
+        front that the energy is not separated from (see ``unseparated``), and is empty where there is none.
+        ``attrs["quality"]`` has the task's own name for quality, and states where less is better;
+        ``attrs["energy_model"]`` the energy model with its settings, and ``attrs["empty"]`` why there is no row.
 
     Raises:
         UnknownName: when there is no search of that name, no trial in it has one of the codings, or no such metric.
@@ -141,10 +147,13 @@ def pareto(
         if trials or search is not None:
             break
     else:
-        frame = _table(found, [])
+        frame = _table(found, [], {})
         frame.attrs["empty"] = f"no search in {store.shown} has a front: none has a trial judged at full budget"
         return frame
     members = len(trials)
+    alike: dict[int, tuple[int, ...]] = {}
+    for name in {trial.coding for trial in trials} if per_coding else {None}:
+        alike |= unseparated(trial for trial in trials if name in (None, trial.coding))
     quality = found.objectives[0]
     if min_quality is not None:
         conditions.append(Condition("quality", ">=" if quality.maximize else "<=", min_quality))
@@ -159,7 +168,7 @@ def pareto(
         knees = [each.knee() for each in (front.by("coding").values() if per_coding else [front])]
         trials = [one for one in knees if one is not None]
     trials = sorted(trials, key=lambda trial: (trial.coding if per_coding else "", *_rank(trial, axis)))
-    frame = _table(found, trials)
+    frame = _table(found, trials, alike)
     frame.attrs["quality"] = found.quality + ("" if quality.maximize else ", less is better")
     frame.attrs["energy_model"] = found.energy_model
     if frame.empty:
@@ -225,16 +234,17 @@ def _rank(trial: Trial, axis: Objective) -> tuple[bool, float, bool, float, int]
     return math.isnan(value), 0.0 if math.isnan(value) else signed, math.isnan(energy), energy, trial.number
 
 
-def _table(search: StoredSearch, trials: Sequence[Trial]) -> pandas.DataFrame:
+def _table(search: StoredSearch, trials: Sequence[Trial], alike: Mapping[int, tuple[int, ...]]) -> pandas.DataFrame:
     import pandas
 
     columns = list(dict.fromkeys([*COLUMNS, *(axis.metric for axis in search.objectives)]))
-    rows = [{name: _cell(search.name, trial, name) for name in columns} for trial in trials]
+    rows = [{name: _cell(search.name, trial, name, alike) for name in columns} for trial in trials]
     return pandas.DataFrame(rows, columns=columns)
 
 
-def _cell(search: str, trial: Trial, column: str) -> Any:
+def _cell(search: str, trial: Trial, column: str, alike: Mapping[int, tuple[int, ...]]) -> Any:
     given = {"search": search, "trial": trial.number, "run_id": trial.run_id}
+    given[UNSEPARATED] = " ".join(map(str, alike.get(trial.number, ())))
     if column in given:
         return given[column]
     if column in ("coding", "neuron", "backbone", "steps"):

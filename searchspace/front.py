@@ -5,19 +5,24 @@ Everything is computed on ``Objective.loss``: each axis is minimised, 0 is the i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from itertools import pairwise
+from typing import Final, TypeVar
 
 import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikefront.searchspace.candidate import identity
-from spikefront.searchspace.objectives import ENERGY, Objective
+from spikefront.searchspace.objectives import ENERGY, ENERGY_ERROR, Objective
 from spikefront.searchspace.trial import Trial
 
 Losses = NDArray[np.float64]
 Item = TypeVar("Item")
+
+_SEPARATED: Final = 2.0
+"""Standard errors of a difference beyond which it counts as one: 95 % of differences of equals are smaller."""
 
 
 def losses(points: ArrayLike, objectives: Sequence[Objective]) -> Losses:
@@ -268,6 +273,32 @@ class Front:
             )
             for value in values
         }
+
+
+def unseparated(members: Iterable[Trial]) -> dict[int, tuple[int, ...]]:
+    """Return which members of a front have a neighbour that costs as much, as far as the measured samples tell.
+
+    Neighbours are those next in energy. Energies e and f with the standard errors s and t are separated where
+    ``|e - f| >= 2 sqrt(s^2 + t^2)``. This is the error of measurements on different samples. All candidates of a search
+    are measured on the same samples, whose errors mostly point the same way, so the error of a difference is smaller:
+    what is marked may be separated all the same, what is not marked is. Nothing is said about quality, which
+    depends on the seed more than on the samples: ``spikefront confirm`` tests it.
+
+    Args:
+        members: trials with their metrics. One without a standard error, as earlier versions stored them, is separated.
+
+    Returns:
+        Numbers of the neighbours that a member is not separated from, by its own number.
+    """
+    known = [one for one in members if ENERGY.metric in one.metrics and ENERGY_ERROR in one.metrics]
+    known.sort(key=lambda one: (one.metrics[ENERGY.metric], one.number))
+    found: dict[int, tuple[int, ...]] = {}
+    for one, other in pairwise(known):
+        error = math.hypot(one.metrics[ENERGY_ERROR], other.metrics[ENERGY_ERROR])
+        if other.metrics[ENERGY.metric] - one.metrics[ENERGY.metric] < _SEPARATED * error:
+            found[one.number] = (*found.get(one.number, ()), other.number)
+            found[other.number] = (one.number,)
+    return found
 
 
 def spread(members: Sequence[Item], most: int) -> list[Item]:

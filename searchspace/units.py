@@ -37,12 +37,21 @@ def parse_energy(text: str) -> float:
     return found
 
 
-def format_energy(nanojoules: float) -> str:
-    """Write an energy with three digits and the unit that keeps it short, for example ``1.23 µJ``."""
+def format_energy(nanojoules: float, error: float = math.nan) -> str:
+    """Write an energy with three digits and the unit that keeps it short: ``1.23 µJ``, ``12.3 ± 0.2 nJ``.
+
+    Args:
+        nanojoules: the energy.
+        error: its standard error, in nanojoules; NaN where it is not known. It has as many decimals as the energy, and
+            one digit where it is smaller than they show.
+    """
     unit, size = next(((u, s) for u, s in reversed(_ENERGY.items()) if nanojoules >= s * 0.9995), ("pJ", 1e-3))
     value = nanojoules / size
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {unit}"
+    if math.isnan(error):
+        return f"{value:.{digits}f} {unit}"
+    spread = f"{error / size:.{digits}f}"
+    return f"{value:.{digits}f} ± {spread if float(spread) or not error else f'{error / size:.1g}'} {unit}"
 
 
 def parse_count(text: str) -> float:

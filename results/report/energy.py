@@ -7,7 +7,7 @@ from typing import Final
 
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
-from spikefront.results.report.tables import coding_cell, energy, number
+from spikefront.results.report.tables import coding_cell, energy, energy_of, number
 from spikefront.searchspace import Trial
 from spikefront.searchspace.records import LayerEnergy
 
@@ -72,7 +72,7 @@ def _body(findings: Findings, one: Trial, layers: Sequence[LayerEnergy], numbers
     counts = [number(metrics.get(name)) for name in ("sops", "macs", "macs_every_step")]
     spikes = " / ".join(number(rate, 2) or "-" for rate in rates)
     bar = _bar(parts_of(one, layers))
-    cells = [one.number, coding_cell(findings, one.coding), energy(metrics.get("energy_nj")), bar, *counts, spikes]
+    cells = [one.number, coding_cell(findings, one.coding), energy_of(one), bar, *counts, spikes]
     row = [element("td", cell, class_="number" if at in numbers else None) for at, cell in enumerate(cells)]
     if not layers:
         return element("tbody", element("tr", row))

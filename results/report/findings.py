@@ -12,7 +12,7 @@ import numpy as np
 from spikefront.results.plot import heading
 from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, TWINS_FILE
 from spikefront.searchspace import Front, Objective, Trial, Value
-from spikefront.searchspace.front import spread
+from spikefront.searchspace.front import spread, unseparated
 from spikefront.searchspace.records import LayerEnergy
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ class Findings:
     def knee(self) -> Trial | None:
         """The best compromise of the front between quality and the axis beside it."""
         return self.front.knee()
+
+    @cached_property
+    def alike(self) -> Mapping[int, tuple[int, ...]]:
+        """The neighbours on the front that a member's energy is not separated from, by its number."""
+        return unseparated(self.members)
 
     @cached_property
     def losers(self) -> frozenset[int]:

@@ -15,7 +15,8 @@ from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
 from spikefront.results.report.importance import ENOUGH, MOST, Explained, Importance
 from spikefront.searchspace import ENERGY, Trial
-from spikefront.searchspace.units import format_quality
+from spikefront.searchspace.objectives import ENERGY_ERROR
+from spikefront.searchspace.units import format_energy, format_quality
 
 _REASONS: Final = 25
 """Most kinds of reasons that are listed."""
@@ -24,6 +25,10 @@ _SHOWN: Final = 12
 _LONGEST: Final = 300
 """Most characters of a reason."""
 
+_ALIKE: Final = (
+    "Energy as that of a trial: they are neighbours on the front, and differ by less than two standard errors of their "
+    "difference (\u00b1, over the measured samples), so that either may be the cheaper one."
+)
 _BEFORE: Final = {"energy_nj": "energy", "latency_steps": "steps to output"}
 _AFTER: Final = {"spike_rate": "spike rate", "sops": "SOPs", "macs": "MACs", "parameters": "parameters"}
 """Metrics that have a column of the table of members where they are not objectives, and its heading."""
@@ -39,6 +44,14 @@ def number(value: float | None, digits: int = 4) -> str:
 def energy(value: float | None) -> str:
     """Write an energy; empty for None and what is not finite."""
     return ENERGY.format(value)
+
+
+def energy_of(trial: Trial) -> str:
+    """Write the energy of a trial with its standard error, where that is known."""
+    value, error = (trial.metrics.get(name) for name in (ENERGY.metric, ENERGY_ERROR))
+    if value is None or error is None or not (0 < value < math.inf and 0 <= error < math.inf):
+        return energy(value)
+    return format_energy(value, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +78,15 @@ def _columns(findings: Findings) -> Iterator[_Column]:
     def place(trial: Trial) -> str:
         is_knee = findings.knee is not None and trial.number == findings.knee.number
         where = "knee" if is_knee else "front" if trial.number in on_front else "of its coding"
+        near = " and ".join(map(str, findings.alike.get(trial.number, ())))
+        where += f"; energy as that of {near}" if near else ""
         return where + ("; loses to a twin" if trial.number in findings.losers else "")
 
     def metric(name: str, title: str, write: Callable[[float | None], str]) -> _Column:
         return _Column(title, lambda one: one.metrics.get(name, ""), lambda one: write(one.metrics.get(name)))
+
+    def spent(title: str) -> _Column:
+        return _Column(title, lambda one: one.metrics.get(ENERGY.metric, ""), energy_of)
 
     def parameter(name: str, numeric: bool = False) -> _Column:
         return _Column(name, lambda one: one.candidate.get(name, ""), lambda one: one.candidate.get(name, ""), numeric)
@@ -77,10 +95,13 @@ def _columns(findings: Findings) -> Iterator[_Column]:
     yield _Column("trial", lambda one: one.number, lambda one: one.number)
     yield _Column("front", place, place, False)
     for axis in findings.objectives:
-        yield metric(axis.metric, findings.heading(axis), axis.format)
+        if axis.metric == ENERGY.metric:
+            yield spent(findings.heading(axis))
+        else:
+            yield metric(axis.metric, findings.heading(axis), axis.format)
     for name, title in _BEFORE.items():
         if name not in known:
-            yield metric(name, title, energy if name == ENERGY.metric else number)
+            yield spent(title) if name == ENERGY.metric else metric(name, title, number)
     yield _Column("coding", lambda one: one.coding, lambda one: coding_cell(findings, one.coding), False)
     yield from (parameter("neuron"), parameter("backbone"), parameter("steps", True))
     for name, title in _AFTER.items():
@@ -103,7 +124,8 @@ def members_table(findings: Findings) -> Html:
     caption = element("caption", "Members of the front, and of each coding's own front")
     whole = element("table", caption, element("thead", element("tr", head)), bodies, id="members-table")
     only = element("label", element("input", type="checkbox", id="only-front"), " only the front of all codings")
-    return element("div", element("p", only, class_="needs-script"), scrolling(whole))
+    note = element("p", _ALIKE) if findings.alike else None
+    return element("div", element("p", only, class_="needs-script"), scrolling(whole), note)
 
 
 def _kind(column: _Column) -> str | None:

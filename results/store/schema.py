@@ -15,7 +15,7 @@ from spikefront.searchspace.candidate import FAMILIES
 from spikefront.searchspace.domains import Value
 from spikefront.searchspace.errors import shown
 from spikefront.searchspace.objectives import (
-    ENERGY,
+    EARLIER_ENERGY,
     Objective,
     quality_objective,
     read_objectives,
@@ -166,7 +166,7 @@ def objectives_of(tags: Mapping[str, str]) -> tuple[Objective, ...]:
         ValueError: when the tag is damaged, in one line that names it.
     """
     if OBJECTIVES not in tags:
-        return quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY
+        return quality_objective(maximize=True, worst=0.0, best=1.0), EARLIER_ENERGY
     try:
         return read_objectives(tags[OBJECTIVES])
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Final
 from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import read_attributes
-from spikefront.runners.engine.memory.resume import about, refuse_changed
+from spikefront.runners.engine.memory.resume import about, as_begun, refuse_changed
 from spikefront.runners.engine.parts import (
     check_quality_limit,
     make_energy_model,
@@ -68,11 +68,14 @@ class SearchPlan:
         self.energy_model = make_energy_model(settings, self.registry)
         refuse_unused(settings, self.registry)
         self.sampler, self.rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
-        self.about = about(settings, self.registry, self.space)
         if not settings.resume:
             check_start(settings, self.space)
-        elif not settings.force:
-            refuse_changed(read_attributes(settings.directory)["search"], self.registry, self.space)
+        else:
+            stored = read_attributes(settings.directory)["search"]
+            self.objectives = as_begun(self.objectives, stored)
+            if not settings.force:
+                refuse_changed(stored, self.registry, self.space)
+        self.about = about(settings, self.registry, self.space, self.objectives)
 
     def claim(self, taken: Callable[[str], bool] = lambda name: False) -> Claim:
         """Make and lock the search's folder for this driver; a name that nobody chose is made free.

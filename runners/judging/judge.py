@@ -20,7 +20,8 @@ from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.layers import layers_json
-from spikefront.runners.judging.network import Network, assemble
+from spikefront.runners.judging.network import Network, assemble, muted
+from spikefront.runners.judging.sampling import energy_error
 from spikefront.runners.judging.seeding import fixed_randomness, random_state, seed_everything, set_random_state
 from spikefront.runners.judging.soundness import refuse_unsound
 from spikefront.runners.judging.training import Trainer, evaluate, evenly
@@ -49,6 +50,7 @@ class Judgement:
         data: the task's training and validation splits.
         origin: where the candidate came from: ``SEARCH/TRIAL``, or a file; empty for a candidate that was given.
         stored: metrics that it has there, on the same split; empty where none are known.
+        silent: operations of the network with its neurons muted; None where they are not known.
     """
 
     candidate: Candidate
@@ -61,13 +63,16 @@ class Judgement:
     data: SearchData | None = None
     origin: str = ""
     stored: Mapping[str, float] = field(default_factory=dict)
+    silent: Counts | None = None
 
     def to_json(self) -> str:
         """Return candidate, versions of its plugins, metrics of each epoch and energy by layer as JSON."""
         versions = {} if self.registry is None else self.registry.versions()
         kinds = [(family, getattr(self.candidate, family).name) for family in JOINT_FAMILIES]
         kinds += [] if self.energy_model is None else [("energy", self.energy_model.name)]
-        layers = {} if self.energy_model is None else json.loads(layers_json(self.counts, self.energy_model))
+        layers = {}
+        if self.energy_model is not None and self.silent is not None:
+            layers = json.loads(layers_json(self.counts, self.silent, self.energy_model))
         document = {
             "candidate": self.candidate.flat(),
             "plugins": {f"{kind}.{name}": versions.get(f"{kind}.{name}", "") for kind, name in kinds},
@@ -146,6 +151,7 @@ class Judging:
                 train=train,
                 shape=shape,
                 outputs=data.outputs,
+                read=data.train,
                 cache=ann_cache,
             )
         else:
@@ -188,7 +194,8 @@ class Judging:
             modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that
             of the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
             ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the
-            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); and metrics of task and coding.
+            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and
+            after the last epoch ``energy_se_nj``, the standard error of the energy over the measured samples.
         """
         started = time.perf_counter()
         loss, more = self.train(), {}
@@ -203,10 +210,16 @@ class Judging:
             **more,
             **self.network.coding.metrics(),
         }
+        if self.finished:
+            metrics |= energy_error(self.network, self._measuring, self._energy_model)
         for axis in self._computed:
             assert axis.measure is not None
             metrics[axis.metric] = float(axis.measure(metrics))
         return metrics
+
+    def silent_counts(self) -> Counts:
+        """Return the operations of the network, as it is now, with its neurons muted."""
+        return silent_counts(self.network, self._measuring)
 
     def picture(self) -> Tensor | None:
         """Return the task's picture of the network on the validation split; None if it has none."""
@@ -272,6 +285,16 @@ def measure(
         "parameters": float(network.parameter_count),
     }
     return metrics, counts
+
+
+def silent_counts(network: Network, batch: Tensor) -> Counts:
+    """Count the operations of a network in which no neuron spikes, on the inputs and with the draws of ``measure``.
+
+    What is left is spent whatever the firing rate is: the synapses that read the input or currents, updates of neurons,
+    gates, biases and the read-out.
+    """
+    with fixed_randomness(_MEASURING_SEED), muted(network):
+        return count_operations(network, batch)
 
 
 def measuring_batch(task: Task, validation: Data, device: torch.device | str = "cpu") -> Tensor:
@@ -341,4 +364,7 @@ def judge(
         refuse_infinite(history[-1], judging.epochs_done)
         if on_epoch is not None:
             on_epoch(judging.epochs_done, history[-1])
-    return Judgement(candidate, history[-1], tuple(history), judging.counts, judging.network, model, registry, data)
+    silent, network = judging.silent_counts(), judging.network
+    return Judgement(
+        candidate, history[-1], tuple(history), judging.counts, network, model, registry, data, silent=silent
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from spikefront.plugins import Backbone, Coding, Registry, SiteFactory
+from spikefront.plugins import Backbone, Coding, Neuron, Registry, SiteFactory
 from spikefront.plugins.bases.conversion import Activations, Conversion, Rectifier
 from spikefront.plugins.contracts.network import Network
 from spikefront.searchspace import Candidate
 
-__all__ = ["Network", "assemble", "assemble_ann"]
+__all__ = ["Network", "assemble", "assemble_ann", "muted"]
 
 
 def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -64,3 +67,21 @@ def _build(
     network = Network(coding, backbone, registry.get("task", candidate.task.name).inputs)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+@contextmanager
+def muted(network: Network) -> Iterator[None]:
+    """Let no neuron of a network spike inside: whatever drives it, it emits zeros. The coded input stays as it is.
+
+    Hooks on a neuron that are registered inside, as those of the op counter, see the zeros.
+    """
+    handles = [
+        module.register_forward_hook(lambda neuron, args, spikes: torch.zeros_like(spikes))
+        for module in network.backbone.modules()
+        if isinstance(module, Neuron)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
-from spikefront.runners.judging.conversion import ann_key, train_ann, train_once
+from spikefront.runners.judging.conversion import ann_file, train_once
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.judge import MEASURING_SAMPLES, refuse_infinite
 from spikefront.runners.judging.network import Network, assemble_ann
@@ -66,14 +66,15 @@ def judge_twins(
     batch = task.prepare(evenly(data.validation.inputs, MEASURING_SAMPLES).to(on))
     seed_everything(candidate.seed)  # as conversion does, so that the ANN is the same one
     network = assemble_ann(candidate, registry, tuple(batch.shape[1:]), data.outputs).to(on)
-    loss, _ = train_ann(candidate, network, task, data.train, ann_cache)
+    path = ann_file(ann_cache, candidate, data.train, registry)
+    loss, _ = train_once(candidate, network, task, data.train, path)
     refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
     counts = count_operations(network, batch)
     ann = TwinResult(_quality(network, task, data.validation), energy_model.energy_nj(counts), counts.macs)
 
     bits = bits_of(candidate.steps)
     scales = calibrated_scales(network, task, data.train, bits)
-    path = ann_cache and ann_cache / f"{ann_key(candidate, data.train)}-{bits}bit.pt"
+    path = path and path.with_name(f"{path.stem}-{bits}bit.pt")
     with rounding(network, scales, bits):
         seed_everything(candidate.seed)  # whether or not the ANN was trained here
         loss, _ = train_once(candidate, network, task, data.train, path)
@@ -129,21 +130,21 @@ def _quality(network: Network, task: Task, data: Data) -> float:
 def break_even_rate(layers: Sequence[LayerEnergy], energy_nj: float) -> float:
     """Return the firing rate at which a spiking network would cost as much as its twin.
 
-    Accumulates behind the first synapse, and a model's price of a spike, grow in proportion to the rate; all else,
-    such as the first synapse, updates of neurons and attention, stays as it was counted.
+    With E its energy and S that of the same network with its neurons muted, it costs as much as a twin of energy A at
+    the share ``(A - S) / (E - S)`` of its spikes: of first order, with the spikes of all layers thinned evenly. Behind
+    max pooling, and average pooling of gated spikes, a window with few spikes costs as much as one with many, so energy
+    falls more slowly, and the true rate is lower.
 
     Args:
         layers: of the spiking network.
         energy_nj: of the twin.
 
     Returns:
-        Spikes per neuron and step; 0 where no rate is low enough, NaN where nothing grows with the rate.
+        Spikes per neuron and step; 0 where no rate is low enough, NaN where the energy does not depend on the rate.
     """
     neurons = [layer for layer in layers if layer.role == "neuron"]
     sites = sum(layer.sites for layer in neurons)
     rate = float(sum(layer.events for layer in neurons) / sites) if sites else 0.0
     silent = float(sum(layer.silent_nj for layer in layers))
     spiking = float(sum(layer.energy_nj for layer in layers)) - silent
-    if rate == 0 or spiking <= 0:
-        return math.nan
-    return max(0.0, rate * (energy_nj - silent) / spiking)
+    return max(0.0, rate * (energy_nj - silent) / spiking) if spiking else math.nan

@@ -40,3 +40,21 @@ def test_what_is_missing_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> 
     frame = pandas.DataFrame({"a": [1.5, float("nan")], "b": pandas.Series([float("nan"), "text"], dtype=object)})
     print_rows(frame, Format.json)
     assert json.loads(capsys.readouterr().out) == [{"a": 1.5, "b": None}, {"a": None, "b": "text"}]
+
+
+def test_an_energy_is_printed_with_its_error_and_marked_where_a_neighbour_costs_as_much(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    front = {"search": ["s"] * 3, "trial": [3, 4, 5], "energy_nj": [12.34, 12.5, 1234.0]}
+    front |= {"energy_se_nj": [0.21, 0.2, float("nan")], "same_energy_as": ["4", "3", ""]}
+    print_table(pandas.DataFrame(front))
+    shown = capsys.readouterr().out
+    rows = [line.split() for line in shown.splitlines() if "nJ" in line or "µJ" in line]
+    assert rows == [
+        ["3", "12.3", "±", "0.2", "nJ", "~"],
+        ["4", "12.5", "±", "0.2", "nJ", "~"],
+        ["5", "1.23", "µJ"],
+    ]
+    assert "~ its energy and that of a neighbour on the front differ by less than two standard errors" in shown
+    print_table(pandas.DataFrame(front).drop(columns="same_energy_as"))
+    assert "~" not in capsys.readouterr().out

@@ -37,7 +37,8 @@ def test_members_are_trained_beside_their_twins(
         found = spikefront.judge({**QUICK, **flat})
         weights = tmp_path / f"trial-0000{number}.pt"
         weights.touch()
-        weights.with_suffix(".layers.json").write_text(layers_json(found.counts, model))
+        assert found.silent is not None
+        weights.with_suffix(".layers.json").write_text(layers_json(found.counts, found.silent, model))
         store.trial_started(number, found.candidate)
         energy = found.metrics["energy_nj"] if number == 0 else 1e6
         metrics = {**found.metrics, "quality": 0.1 + number / 2, "energy_nj": energy}  # both on the front

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from spikefront.results.compare import compare, draw
+from spikefront.results.searches import StoredSearch
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store
 from spikefront.searchspace import ENERGY, UnknownName, UsageError
@@ -204,3 +205,18 @@ def test_the_picture_says_which_way_quality_goes(write: Write, maximize: bool) -
         client.set_tag(run.info.run_id, schema.QUALITY, "r2")
     (left, _) = draw(compare(Store(), ["a", "b"]).courses).axes
     assert left.get_ylabel() == "r2 (validation)" + ("" if maximize else ", less is better")
+
+
+def test_searches_with_another_ideal_are_compared_on_the_widest_scale(write: Write) -> None:
+    write("before", [(1.0, 10.0**2, 10.0)])  # without objectives, as earlier versions wrote it: from 1 nJ on
+    write("now", [(1.0, 10.0**-1, 10.0)])
+    client = Store().client
+    (run,) = client.search_runs(["0"], "tags.`spikefront.role` = 'search' and tags.search = 'now'")
+    axes = write_objectives([quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY])
+    client.set_tag(run.info.run_id, schema.OBJECTIVES, axes)
+    # 5 and 8 of the 10 decades from 10 mJ to 1 pJ; alone, the first counts 5 of 7
+    assert measured("before", "now")["hypervolume", "end"] == pytest.approx([0.5, 0.8])
+    assert StoredSearch.open(Store(), "before").front.hypervolume == pytest.approx(5 / 7)
+    assert compare(Store(), ["now", "before"]).warnings == (
+        "scale of energy differs: all hypervolumes are computed from 10.0 mJ to 1.00 pJ",
+    )

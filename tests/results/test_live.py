@@ -44,14 +44,14 @@ def test_one_plain_line_for_each_trial_where_there_is_no_terminal(search: Search
     view.trial_ended(1, "FAIL", "NaN loss", {}, None)
     view.trial_ended(2, "PRUNED", "silent", {"quality": 0.1, "energy_nj": 2e3}, None)
     view.search_ended("all trials done")
-    # 1/2 * 6/7 = 0.4286: see the hypervolume of one point in test_front.py
+    # 1/2 * 6/10 = 0.3: see the hypervolume of one point in test_front.py
     assert stream.getvalue().splitlines() == [
         "search digits-1 on digits started",
-        "trial 0  done  accuracy 0.5000  energy 10.0 nJ  coding sac  hv 0.4286",
-        "trial 1  failed (NaN loss)  coding rate  hv 0.4286",
-        "trial 2  pruned (silent)  accuracy 0.1000  energy 2.00 µJ  hv 0.4286",
+        "trial 0  done  accuracy 0.5000  energy 10.0 nJ  coding sac  hv 0.3000",
+        "trial 1  failed (NaN loss)  coding rate  hv 0.3000",
+        "trial 2  pruned (silent)  accuracy 0.1000  energy 2.00 µJ  hv 0.3000",
         "search digits-1 ended: all trials done; 1 of 10 trials done, 1 pruned, 1 failed; "
-        "best accuracy 0.5000, 1 on the front, hypervolume 0.4286",
+        "best accuracy 0.5000, 1 on the front, hypervolume 0.3000",
     ]
 
 
@@ -88,8 +88,8 @@ def test_a_terminal_shows_counts_and_front(search: Search, candidate: Make, monk
     assert "best accuracy 0.6100, 12 on the front" in shown
     assert "20.5 µJ" in shown  # the last trial: 10 nJ * 2^11
     assert "10 of 12 on the front" in shown
-    # The first box is 1/2 by 6/7; each further trial adds a slab 1/100 high, log10(2) / 7 narrower than the one before.
-    volume = 0.5 * 6 / 7 + sum(0.01 * (6 - n * math.log10(2)) / 7 for n in range(1, 12))
+    # The first box is 1/2 by 6/10; each further trial adds a slab 1/100 high, log10(2) / 10 narrower than that before.
+    volume = 0.5 * 6 / 10 + sum(0.01 * (6 - n * math.log10(2)) / 10 for n in range(1, 12))
     assert shown.endswith(f"12 on the front, hypervolume {volume:.4f}\n")
     assert view.time_left() == 0.0
 

@@ -323,3 +323,20 @@ def test_conditions_that_can_not_be_read_are_refused(condition: str, problem: st
 @pytest.mark.usefixtures("sized")
 def test_each_coding_has_a_front_in_three_objectives() -> None:
     assert list(pareto(Store(), per_coding=True)["trial"]) == [1, 2, 0]
+
+
+def test_members_whose_energies_are_not_separated_name_each_other(
+    search: Search, candidate: Make, database: None
+) -> None:
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("one"))
+    for number, (quality, energy, error) in enumerate([(0.5, 10.0, 0.1), (0.6, 11.0, 2.0), (0.7, 90.0, 1.0)]):
+        recorder.trial_started(number, candidate("sac" if number else "rate", steps=number + 1))
+        metrics = {"quality": quality, "energy_nj": energy, "energy_se_nj": error}
+        recorder.trial_ended(number, "COMPLETE", "", metrics, None)
+    recorder.search_ended("done")
+    front = pareto(Store())
+    assert list(front["energy_se_nj"]) == [0.1, 2.0, 1.0]
+    assert list(front["same_energy_as"]) == ["1", "0", ""]
+    assert list(pareto(Store(), min_quality=0.55)["same_energy_as"]) == ["0", ""]  # of the whole front
+    assert set(pareto(Store(), per_coding=True)["same_energy_as"]) == {""}  # the two are of different codings

@@ -16,8 +16,8 @@ from spikefront.results.report.page import report_page
 from spikefront.results.searches import StoredSearch, fetch_member, find_run
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
-from spikefront.searchspace import ENERGY, Candidate, SearchInfo, Trial, UnknownName, UsageError, Value
-from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
+from spikefront.searchspace import Candidate, SearchInfo, Trial, UnknownName, UsageError, Value
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, EARLIER_ENERGY
 from spikefront.searchspace.records import Spread
 
 Search = Callable[..., SearchInfo]
@@ -192,4 +192,4 @@ def test_objectives_of_a_search_without_their_tag_are_quality_and_energy(databas
     Store().client.create_run("0", tags={"search": "old", "spikefront.role": "search"})
     quality, energy = StoredSearch.open(Store()).objectives
     assert (quality.metric, quality.maximize, quality.worst, quality.best) == ("quality", True, 0.0, 1.0)
-    assert energy == ENERGY
+    assert energy == EARLIER_ENERGY

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -20,10 +21,11 @@ from spikefront.searchspace.front import (
     nondominated,
     pareto_ranks,
     spread,
+    unseparated,
 )
 
 QUALITY = Objective("quality", maximize=True, worst=0.0, best=1.0)
-PLANE = (QUALITY, ENERGY)
+PLANE = (QUALITY, replace(ENERGY, best=1.0))
 
 # Few distinct values, so that ties and duplicates are common.
 clouds = st.integers(1, 4).flatmap(
@@ -94,8 +96,8 @@ def test_hypervolume_of_two_points() -> None:
 
 
 def test_hypervolume_in_three_dimensions() -> None:
-    # Losses 1/2, 1/7 and log(8)/log(64) = 1/2: 1/2 * 6/7 * 1/2 = 3/14
-    assert hypervolume([[0.5, 10.0, 8.0]], (QUALITY, ENERGY, LATENCY)) == pytest.approx(3 / 14, rel=1e-12)
+    # Losses 1/2, 4/10 and log(8)/log(64) = 1/2: 1/2 * 6/10 * 1/2 = 0.15
+    assert hypervolume([[0.5, 10.0, 8.0]], (QUALITY, ENERGY, LATENCY)) == pytest.approx(0.15, rel=1e-12)
 
 
 def test_hypervolume_of_the_ideal_is_one() -> None:
@@ -279,7 +281,7 @@ def test_less_is_better_where_an_objective_says_so() -> None:
     front.add(trial(0, 0.5, 10.0))
     front.add(trial(1, 0.9, 10.0))
     assert [trial.number for trial in front.members] == [0]
-    assert front.hypervolume == pytest.approx(0.75 * 6 / 7)  # losses 0.5 / 2 and 1 / 7
+    assert front.hypervolume == pytest.approx(0.75 * 0.6)  # losses 0.5 / 2 and 4 / 10
 
 
 def test_the_knee_is_farthest_from_the_line_between_the_extremes() -> None:
@@ -307,3 +309,31 @@ def test_stretching_an_axis_does_not_move_the_knee(points: list[tuple[int, int]]
     rise = (np.array(best) - plain) @ np.array([-lengths[1], lengths[0]])  # the line's normal, towards the ideal
     if (rise == rise.max()).sum() == 1:  # else the sum of losses decides, which stretching changes
         assert find_knee(plain) == find_knee(plain * [factor, 1.0] + [shift, 0.0]) == int(rise.argmax())
+
+
+def member(number: int, energy: float, error: float | None = None) -> Trial:
+    known = {"quality": 0.5, "energy_nj": energy} | ({} if error is None else {"energy_se_nj": error})
+    return Trial(number, metrics=known)
+
+
+def test_neighbours_are_separated_by_two_standard_errors_of_their_difference() -> None:
+    # the error of a difference is 5 (3 and 4), so that 10 separates
+    assert unseparated([member(1, 100.0, 3.0), member(2, 110.0, 4.0)]) == {}
+    assert unseparated([member(2, 109.99, 4.0), member(1, 100.0, 3.0)]) == {1: (2,), 2: (1,)}
+    row = [member(5, 100.0, 1.0), member(3, 102.0, 1.0), member(4, 104.0, 1.0), member(9, 200.0, 1.0)]
+    assert unseparated(row) == {5: (3,), 3: (5, 4), 4: (3,)}  # of which 5 and 4 are no neighbours
+
+
+def test_energies_without_an_error_are_separated() -> None:
+    assert unseparated([member(1, 100.0), member(2, 100.1)]) == {}  # of an earlier version
+    assert unseparated([member(1, 100.0, 0.0), member(2, 100.0, 0.0)]) == {}  # each sample costs the same
+    assert unseparated([member(1, 100.0, 50.0), member(2, 100.1)]) == {}
+    assert unseparated([]) == {}
+
+
+def test_the_hypervolume_tells_apart_what_costs_less_than_a_nanojoule() -> None:
+    axes = (QUALITY, ENERGY)
+    volumes = [hypervolume([[0.5, energy]], axes) for energy in (1.0, 0.76, 0.1, 0.01, 0.0011)]
+    assert volumes == sorted(set(volumes))
+    # 0.1 nJ lies 8 of the 10 decades below 10 mJ, and the quality halfway
+    assert volumes[2] == pytest.approx(0.5 * 0.8)

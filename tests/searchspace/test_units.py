@@ -58,6 +58,21 @@ def test_energies_are_written_with_three_digits(nanojoules: float, text: str) ->
     assert format_energy(nanojoules) == text
 
 
+@pytest.mark.parametrize(
+    ("nanojoules", "error", "text"),
+    [
+        (12.34, 0.21, "12.3 ± 0.2 nJ"),
+        (1234.0, 30.0, "1.23 ± 0.03 µJ"),
+        (0.76, 0.02, "760 ± 20 pJ"),
+        (12.34, 0.004, "12.3 ± 0.004 nJ"),  # smaller than the digits show
+        (12.34, 0.0, "12.3 ± 0.0 nJ"),
+        (12.34, math.nan, "12.3 nJ"),
+    ],
+)
+def test_errors_have_the_unit_and_the_decimals_of_the_energy(nanojoules: float, error: float, text: str) -> None:
+    assert format_energy(nanojoules, error) == text
+
+
 @given(st.floats(1e-3, 1e11))
 def test_written_energies_read_back_to_half_a_percent(nanojoules: float) -> None:
     assert parse_energy(format_energy(nanojoules)) == pytest.approx(nanojoules, rel=0.0051)

@@ -9,6 +9,7 @@ import re
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,19 @@ from spikefront.plugins import Registry
 from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
-from spikefront.searchspace import Space, UsageError, parse_set
+from spikefront.searchspace import Objective, Space, UsageError, parse_set
 from spikefront.searchspace.errors import OptionError
+from spikefront.searchspace.objectives import EARLIER_ENERGY, read_objectives, write_objectives
 from spikefront.searchspace.secrets import HIDDEN, has_hidden, redact_address
 
 
-def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[str, Any]:
-    """Return what a search stores about itself, as plain values: an id, options that were given, plugins, space."""
+def about(
+    settings: SearchSettings, registry: Registry, space: Space, objectives: Sequence[Objective] = ()
+) -> dict[str, Any]:
+    """Return what a search stores about itself: an id, options that were given, plugins, space, objectives.
+
+    All are plain values.
+    """
     options = {
         OPTIONS[name].key: _stored(name, getattr(settings, name))
         for name in settings.given
@@ -35,7 +42,22 @@ def about(settings: SearchSettings, registry: Registry, space: Space) -> dict[st
         "narrowings": [str(narrowing) for narrowing in settings.narrowings],
         "plugins": registry.versions(),
         "space": _digest(space),
+        "objectives": write_objectives(objectives),
     }
+
+
+def as_begun(objectives: Sequence[Objective], stored: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """Return objectives on the scales that a search began with, so that its hypervolumes before and after compare.
+
+    Args:
+        objectives: those of a search that is resumed, on the scales of this version.
+        stored: what ``about`` returned when it began. Journals of earlier versions have no objectives, and their energy
+            counts from 1 nJ on.
+    """
+    began = read_objectives(str(stored["objectives"])) if "objectives" in stored else (EARLIER_ENERGY,)
+    scales = {axis.metric: axis for axis in began}
+    found = ((axis, scales.get(axis.metric, axis)) for axis in objectives)
+    return tuple(replace(axis, worst=scale.worst, best=scale.best) for axis, scale in found)
 
 
 def _stored(name: str, value: object) -> object:

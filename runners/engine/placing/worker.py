@@ -228,7 +228,8 @@ class CandidateTrainable(tune.Trainable):
         picture = judging.picture()
         if picture is not None:
             _write_png(picture, beside(path, PICTURE))
-        beside(path, LAYERS).write_text(layers_json(judging.counts, self._energy_model), encoding="utf-8")
+        layers = layers_json(judging.counts, judging.silent_counts(), self._energy_model)
+        beside(path, LAYERS).write_text(layers, encoding="utf-8")
 
     def _unsave(self) -> None:
         """Delete what was written of the weights and the files beside them."""

@@ -13,9 +13,6 @@ from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.searchspace import ENERGY, Candidate, Float, Part, SearchInfo, State, Trial
 from spikefront.searchspace.objectives import quality_objective
 
-HALF = 10**3.5
-"""Energy in the middle of the axis, in nanojoules."""
-
 Run = tuple[str, float, float, State | Literal["RUNNING"], str]
 """Coding, quality, energy, state, reason."""
 Write = Callable[..., None]

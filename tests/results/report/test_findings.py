@@ -1,4 +1,4 @@
-"""Values are computed by hand: quality from 0 to 1, energy from 1 nJ to 10 mJ, seven decades."""
+"""Values are computed by hand: quality from 0 to 1, energy from 1 pJ to 10 mJ, ten decades."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from spikefront.results.report.findings import Findings
 
-HALF = 10**3.5
+HALF = 10**2
 
 Read = Callable[..., Findings]
 
 
 def test_a_search_is_read_with_all_that_its_store_left(write: Callable[..., None], read: Read) -> None:
     runs = [
-        ("direct", 0.5, 1.0, "COMPLETE", ""),
+        ("direct", 0.5, 1e-3, "COMPLETE", ""),
         ("sac", 1.0, HALF, "COMPLETE", ""),
         ("sac", 0.2, HALF, "COMPLETE", ""),
         ("sac", 0.9, 2.0, "PRUNED", "stopped at rung 1"),
@@ -41,7 +41,7 @@ def test_a_search_is_read_with_all_that_its_store_left(write: Callable[..., None
 
 
 def test_what_runs_comes_last_and_has_no_end(write: Callable[..., None], read: Read) -> None:
-    write([("direct", 0.5, 1.0, "RUNNING", ""), ("direct", 0.5, 1.0, "COMPLETE", "")], end=False)
+    write([("direct", 0.5, 1.0, "RUNNING", ""), ("direct", 0.5, 1e-3, "COMPLETE", "")], end=False)
     found = read()
     assert [one.number for one in found.trials] == [1, 0]
     assert math.isnan(found.trials[1].ended_s)

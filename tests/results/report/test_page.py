@@ -268,8 +268,8 @@ def test_the_page_says_which_way_quality_goes(findings: Make) -> None:
     assert [trial[5] for trial in page.data["trials"]] == [1, 1, 0]
     assert "frechet_distance (validation), less is better" in page.sections["front"]
     assert "97.491" in page.sections["members"]
-    # 1 - 97.4914 / 170 of one axis; of the other 5 of 7 decades, from 100 nJ to 10 mJ
-    assert f"{(1 - 97.4914 / 170) * 5 / 7:.4f}" in page.sections["codings"]
+    # 1 - 97.4914 / 170 of one axis; of the other 5 of 10 decades, from 100 nJ to 10 mJ
+    assert f"{(1 - 97.4914 / 170) * 5 / 10:.4f}" in page.sections["codings"]
     # the best is lowest, so that the line goes down, and what is lower lies further from the top
     assert page.data["trials"][1][3] > page.data["trials"][0][3]
     assert "less is better" not in report_page(findings([row("sac", 0.5, 10.0)]))
@@ -384,3 +384,17 @@ def fill(parent: str, runs: int) -> None:
             connection.executemany(f"INSERT INTO {name} ({columns[name]}) VALUES ({marks})", values)
     connection.close()
     assert Store().client.get_run(f"{0:032x}").data.tags["trial.number"] == "1"
+
+
+def test_energies_have_their_errors_and_members_that_cost_as_much_are_marked(findings: Make) -> None:
+    metrics = [(0.5, 100.0, 3.0), (0.6, 105.0, 4.0), (0.9, 200.0, 5.0)]
+    rows = [
+        ({"coding": "sac"}, {"quality": quality, "energy_nj": energy, "energy_se_nj": error})
+        for quality, energy, error in metrics
+    ]
+    members = Page(report_page(findings(rows))).sections["members"]
+    for text in ("100 ± 3 nJ", "105 ± 4 nJ", "200 ± 5 nJ", "energy as that of 1", "energy as that of 0"):
+        assert text in members, text
+    assert "differ by less than two standard errors" in members
+    apart = [(params, {**known, "energy_se_nj": 0.1}) for params, known in rows]
+    assert "energy as that of" not in Page(report_page(findings(apart))).sections["members"]

@@ -148,4 +148,5 @@ def test_prices_follow_the_settings(with_chips: Registry) -> None:
     assert default.metrics["energy_nj"] == pytest.approx(found.metrics["energy_nj"])  # half the scale, twice the price
     cheap = with_chips.energy_model("chip-table(node=14nm)")
     assert cheap.energy_nj(found.counts) == pytest.approx(found.metrics["energy_nj"] / 2)
-    assert f'"energy_model": "{WHOLE}"' in layers_json(found.counts, with_chips.energy_model(WHOLE))
+    assert found.silent is not None
+    assert f'"energy_model": "{WHOLE}"' in layers_json(found.counts, found.silent, with_chips.energy_model(WHOLE))

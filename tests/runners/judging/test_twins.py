@@ -66,6 +66,10 @@ def test_the_break_even_rate_by_hand() -> None:
     assert break_even_rate(LAYERS, 50.0) == 0
     assert math.isnan(break_even_rate([], 50.0))
     assert math.isnan(break_even_rate(LAYERS[:1], 50.0))
+    # of which (191.68 - 104.9) / (239.6 - 104.9) = 0.64425 of the spikes are as much as the twin's energy
+    gated = [layer("neuron", 50.0, 50.0, 43_307, 1_000_000), layer("synapse", 189.6, 54.9, 0, 0)]
+    assert break_even_rate(gated, 191.68) == pytest.approx(0.64425 * 0.043307, rel=1e-5)
+    assert break_even_rate(gated, 239.6) == pytest.approx(0.043307)
 
 
 EVENTS = """

@@ -26,6 +26,7 @@ from spikefront.runners.engine.memory.resume import about, refuse_changed, resum
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.files import checkpoint_file
+from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.search import _tidy_checkpoints, trials_left
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, UnknownName, UsageError, parse_set
@@ -393,3 +394,26 @@ def test_a_search_from_before_a_hyperparameter_was_added_goes_on_while_that_stay
     opened = Space(REGISTRY, "digits", [parse_set("training.optimizer=sgd"), parse_set("training.loss=task,tet")])
     with pytest.raises(UsageError, match="the ranges of its hyperparameters are others"):
         refuse_changed(stored, REGISTRY, opened)
+
+
+def test_a_resumed_search_has_the_scales_that_it_began_with(tmp_path: Path, registry: Registry) -> None:
+    settings = SearchSettings("digits", name="s", folder=tmp_path, objective="latency")
+    quality, energy, latency = SearchPlan(settings, registry).objectives
+    began = (quality, replace(energy, best=0.5), replace(latency, worst=100.0))
+    stored = about(settings, registry, Space(registry, "digits"), began)
+    create_study(settings, began, make_sampler(settings, registry), stored)
+    resumed = SearchPlan(resumed_settings({"resume": "s", "folder": tmp_path}), registry)
+    assert resumed.objectives == began
+
+
+def test_energy_of_a_search_of_an_earlier_version_counts_from_a_nanojoule_on(
+    tmp_path: Path, registry: Registry
+) -> None:
+    settings = SearchSettings("digits", name="s", folder=tmp_path)
+    plan = SearchPlan(settings, registry)
+    assert plan.objectives[1].best == 1e-3
+    stored = {name: value for name, value in plan.about.items() if name != "objectives"}
+    create_study(settings, plan.objectives, plan.sampler, stored)
+    resumed = SearchPlan(resumed_settings({"resume": "s", "folder": tmp_path}), registry)
+    assert [axis.best for axis in resumed.objectives] == [1.0, 1.0]
+    assert resumed.objectives[0] == plan.objectives[0]
