@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from filelock import FileLock
@@ -17,14 +17,13 @@ from spikefront.plugins import Data, Registry, Task
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.data.digest import digest_of
 from spikefront.plugins.data.files import replaced
+from spikefront.plugins.kinds import FAMILY_KINDS
 from spikefront.plugins.registry import own_version
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import Trainer, evenly, prepared
 from spikefront.searchspace import Candidate
 
-_TRAINED_BY: Final = {"task": "task", "backbone": "backbone", "training.optimizer": "optimizer"}
-"""Kinds of the plugins that the training of an ANN depends on, by their family."""
 CALIBRATION_SAMPLES = 512
 """Number of training samples, evenly spaced, on which activations are measured."""
 
@@ -188,8 +187,9 @@ def ann_key(candidate: Candidate, train: Data, registry: Registry) -> str:
         and not name.startswith("training.surrogate")
     }
     versions = registry.versions()
-    plugins = {name: versions[name] for name in (f"{kind}.{flat[family]}" for family, kind in _TRAINED_BY.items())}
-    digest = hashlib.sha256(json.dumps([used, plugins, own_version()], sort_keys=True).encode())
+    names = [f"{kind.name}.{used[family]}" for family, kind in FAMILY_KINDS.items() if family in used]
+    key = {**used, "versions": {name: versions[name] for name in names}, "spikefront": own_version()}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
     for tensor in (train.inputs, train.targets):
         digest.update(digest_of(tensor).encode())
     return f"{candidate.backbone.name}-{digest.hexdigest()[:16]}"
