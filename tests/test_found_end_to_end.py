@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -97,10 +98,33 @@ def test_of_all_verbs_confirm_alone_reads_the_test_split_and_what_it_found_is_ke
         assert [point.step for point in sorted(seeds, key=lambda point: point.step)] == [98, 99]  # after ord("a")
         assert sum(point.value for point in seeds) / 2 == pytest.approx(row["test"])
         assert runs[row["trial"]].data.tags["confirmed"] == ("true" if row["front"] == "stays" else "false")
+        assert runs[row["trial"]].data.tags["confirmed.verdict"] == row["front"]
+        (alone,) = client.get_metric_history(runs[row["trial"]].info.run_id, "training_alone.loss")
+        both = client.get_metric_history(runs[row["trial"]].info.run_id, "test.loss")
+        assert alone.step == 98
+        assert alone.value not in [point.value for point in both]  # trained on the training split alone
 
     (folder / "mine" / "read").unlink()
     assert json.loads(spikefront(folder, *asked)) == rows
     assert not (folder / "mine" / "read").exists()  # what is known is not measured again
+    (found,) = (entry.path for entry in client.list_artifacts(searched.info.run_id) if entry.path == "confirmed.json")
+    document = json.loads(mlflow.artifacts.load_text(f"{searched.info.artifact_uri}/{found}"))
+    assert document["selection"]["seeds"] == [98]
+    assert document["selection"]["flatters"] == pytest.approx(
+        sum(
+            run.data.metrics["quality"] - run.data.metrics["training_alone.quality"]
+            for run in (client.get_run(run.info.run_id) for run in runs.values())
+        )
+        / len(runs)
+    )
+
+    compared = json.loads(
+        spikefront(folder, "twin", "a", "--plugins-dir", "mine", "--workers", "2", "--format", "json")
+    )
+    assert (folder / "mine" / "read").exists()  # the twins are measured on the test split
+    means = {row["trial"]: row["test"] for row in rows}
+    assert {row["trial"]: row["quality"] for row in compared} == pytest.approx(means)
+    assert {row["seeds"] for row in compared} == {2}
 
 
 def test_an_export_is_loaded_elsewhere_and_predicts_as_it_was_judged(folder: Path) -> None:

@@ -99,7 +99,7 @@ class Task(Plugin):
         raise TypeError(f"{type(self).__name__} must define search_data(data_dir, steps)")
 
     def test_data(self, data_dir: Path | None, steps: int) -> Data:
-        """Read the test split; only the final confirmation does."""
+        """Read the test split; only the final confirmation does, and the twins of what was confirmed."""
         raise TypeError(f"{type(self).__name__} must define test_data(data_dir, steps)")
 
     def prepare(self, batch: Tensor) -> Tensor:

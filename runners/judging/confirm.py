@@ -14,7 +14,7 @@ from spikefront.searchspace import Candidate
 
 
 def confirmation_data(task: Task, data_dir: Path | None, steps: int, *, alone: bool = False) -> SearchData:
-    """Read a task's data for confirming. The test split is read nowhere else.
+    """Read a task's data for confirming, and for twins of what was confirmed. The test split is read nowhere else.
 
     Args:
         task: the task.
