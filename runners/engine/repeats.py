@@ -59,9 +59,12 @@ def repeat_all(members: Mapping[int, Mapping[str, Value]], rounds: Sequence[Roun
     first = registry.stored(next(iter(members.values())))
     task = registry.task(first)
     with RaySession(settings) as session:
+        is_ready = False
         for purpose, alike in groupby(rounds, lambda each: each.purpose):
             data = read_splits(task, settings.data_folder, first.steps, purpose)
-            session.wait()
+            if not is_ready:  # Ray starts while data are read
+                session.wait()
+                is_ready = True
             shared = share(data, task, settings.data_folder, purpose=purpose, plugins_dir=settings.plugin_folders)
             del data  # the driver, too, has no copy beside that of its node then
             for each in alike:
