@@ -12,6 +12,7 @@ from spikefront.plugins.contracts import (
     Between,
     Coding,
     Data,
+    EnergyConfig,
     EnergyModel,
     Generator,
     InputKind,
@@ -35,12 +36,12 @@ from spikefront.plugins.hookspecs import hookimpl, hookspec
 from spikefront.plugins.kinds import KINDS, PluginKind
 from spikefront.plugins.network.layers import Add, AvgPool, Counted, Dropout, Flatten, MaxPool, Synapse, fold
 from spikefront.plugins.network.membrane import integrate_and_fire
-from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations, product_by
 from spikefront.plugins.network.signal import ContractError, Events, Kind, Signal
 from spikefront.plugins.registry import Entry, Registry, load_registry
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value
 from spikefront.searchspace.errors import UsageError
-from spikefront.searchspace.fields import PINNED, When
+from spikefront.searchspace.fields import PINNED, Snap, When
 from spikefront.searchspace.objectives import Objective
 from spikefront.searchspace.trial import Trial
 
@@ -65,6 +66,7 @@ __all__ = [
     "DecodingConfig",
     "Domain",
     "Dropout",
+    "EnergyConfig",
     "EnergyModel",
     "Entry",
     "Events",
@@ -95,6 +97,7 @@ __all__ = [
     "SiteFactory",
     "SiteInfo",
     "Sites",
+    "Snap",
     "StoppingRule",
     "Surrogate",
     "Synapse",
@@ -109,4 +112,5 @@ __all__ = [
     "hookspec",
     "integrate_and_fire",
     "load_registry",
+    "product_by",
 ]

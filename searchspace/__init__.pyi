@@ -20,6 +20,7 @@ from .errors import OptionError as OptionError
 from .errors import UnknownName as UnknownName
 from .errors import UsageError as UsageError
 from .fields import PINNED as PINNED
+from .fields import Snap as Snap
 from .fields import When as When
 from .fields import build as build
 from .fields import fields_of as fields_of

@@ -23,7 +23,7 @@ from spikefront.searchspace.docs import attribute_docs
 from spikefront.searchspace.domains import Domain, Value, check, contains, describe, on_grid
 from spikefront.searchspace.errors import UnknownName, UsageError
 
-__all__ = ["PINNED", "Field", "When", "build", "existing", "fields_of", "settings_of", "settled", "validate"]
+__all__ = ["PINNED", "Field", "Snap", "When", "build", "existing", "fields_of", "settings_of", "settled", "validate"]
 
 
 class _Pinned:
@@ -42,6 +42,22 @@ class When:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Snap:
+    """Marker: of a range, what a search draws near one of ``values`` is that value.
+
+    For values that are cheaper than all their neighbours, such as powers of two, which no draw from a continuous range
+    ever hits. It acts on the whole range alone: what is given, and a range that a user narrows, stay as they are.
+
+    Attributes:
+        values: the values.
+        within: how near, as a share of the value.
+    """
+
+    values: tuple[float, ...]
+    within: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Field:
     """One hyperparameter of a config.
 
@@ -52,6 +68,7 @@ class Field:
         pinned: whether it stays at its default until a user opens it.
         when: the condition under which it exists, or None for always.
         doc: its documentation, the string below it.
+        snap: values that draws are moved to, or None.
     """
 
     name: str
@@ -60,11 +77,18 @@ class Field:
     pinned: bool
     when: When | None
     doc: str
+    snap: Snap | None = None
 
     def active(self, values: Mapping[str, object]) -> bool:
         """Return whether it exists beside the fields that exist, given with their values."""
         when = self.when
         return when is None or (when.field in values and values[when.field] in when.values)
+
+    def snapped(self, value: Value, domain: Domain) -> Value:
+        """Return what stands for a value that was drawn from ``domain``."""
+        if self.snap is None or domain != self.domain or isinstance(value, str):
+            return value
+        return next((one for one in self.snap.values if abs(value - one) <= self.snap.within * abs(one)), value)
 
 
 def fields_of(config: type) -> tuple[Field, ...]:
@@ -102,7 +126,11 @@ def _read_fields(config: type) -> tuple[Field, ...]:
             _refuse_condition(conditions[0], found, where)
         pinned = any(isinstance(mark, _Pinned) for mark in marks)
         when = conditions[0] if conditions else None
-        found[field.name] = Field(field.name, domains[0], field.default, pinned, when, docs.get(field.name, ""))
+        snap = next((mark for mark in marks if isinstance(mark, Snap)), None)
+        for value in snap.values if snap is not None else ():
+            check(domains[0], value, f"{where}, Snap")
+        doc = docs.get(field.name, "")
+        found[field.name] = Field(field.name, domains[0], field.default, pinned, when, doc, snap)
     return tuple(found.values())
 
 

@@ -16,7 +16,7 @@ class LayerEnergy:
 
     Attributes:
         layer: the module's name in the network.
-        role: what the layer is: synapse, neuron, attention, residual or readout.
+        role: what the layer is: encoder, synapse, neuron, attention, residual or readout.
         sops: accumulates.
         macs: multiply-accumulates; a constant input is charged once.
         adds: additions besides.
@@ -25,6 +25,8 @@ class LayerEnergy:
         sites: values that an event could have stood on: inputs or neurons, times steps.
         energy_nj: energy in nanojoules.
         silent_nj: the same had no neuron of the network spiked.
+        shifts: multiplications by powers of two; 0 where an earlier version did not tell them from the others.
+        biases: additions of biases that do not fold into neurons; 0 where an earlier version did not count them.
     """
 
     layer: str
@@ -37,6 +39,8 @@ class LayerEnergy:
     sites: float
     energy_nj: float
     silent_nj: float
+    shifts: float = 0.0
+    biases: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,8 @@ class Space:
                 asked = name
                 if varies:
                     asked += f"|steps={steps}" if family == "coding" else f"|coding={chosen['coding']}"
-                flat[name] = values[field.name] = valued(name, asked, domain, field.default)
+                drawn = valued(name, asked, domain, field.default)
+                flat[name] = values[field.name] = drawn if name in pinned else field.snapped(drawn, domain)
         schedule: dict[str, Value] = {}
         for field in fields_of(Schedule):
             if field.active(schedule):

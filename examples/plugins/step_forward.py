@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Float, Int, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Float, Int, Kind, Operations, Signal, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,12 @@ class StepForward(Coding):
     def encode(self, x: Tensor) -> Signal:
         spikes = step_forward(x, steps=self.steps, threshold=self.config.threshold, start=self.config.start)
         return Signal(spikes, self.steps, Kind.TERNARY)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """A difference, a comparison at each step until one fails, and a step of the baseline for each spike."""
+        spikes = (code.values != 0).sum(0)
+        looks = (spikes + 1).clamp(max=self.steps)
+        return Operations(adds=x.numel() + int(looks.sum()) + int(spikes.sum()))
 
 
 @hookimpl

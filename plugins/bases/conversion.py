@@ -97,9 +97,8 @@ class Conversion(Coding):
         return (values * over_time(self.weights().to(values), values)).sum(0)
 
     def decode_operations(self, output: Signal) -> Operations:
-        equal = (self.weights().diff() == 0).all()  # then only the order of outputs matters, which a sum keeps
-        count = output.values.numel()
-        return Operations(adds=count, multiplies=0 if equal else count)
+        weighted = output.weighted(self.weights().to(output.values))  # by constants, which fold where they are equal
+        return Operations(adds=output.values.numel()) + weighted.weighting(output.values[0, 0].numel())
 
     def initial_scale(self, site: SiteInfo) -> Tensor:
         """Return the scale of a site before calibration: ones, ``(1, 1)`` or ``(1, C)``."""

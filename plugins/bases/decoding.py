@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins.contracts import Coding
-from spikefront.plugins.network.operations import Operations
+from spikefront.plugins.network.operations import Operations, product_by
 from spikefront.plugins.network.signal import Signal
 from spikefront.searchspace import PINNED, Choice, Float, When
 
@@ -72,8 +72,8 @@ class Decoding(Coding):
         return membrane_potential(output.decoded(), decay=self.config.decay)
 
     def decode_operations(self, output: Signal) -> Operations:
-        """Sum over time; a leak is a multiplication at each step but the first."""
+        """Sum over time; a leak is a product at each step but the first."""
         summed = super().decode_operations(output)
         if self.config.decoding == "rate" or self.config.decay == 1:
             return summed
-        return summed + Operations(multiplies=output.values[1:].numel())
+        return summed + product_by(self.config.decay) * output.values[1:].numel()

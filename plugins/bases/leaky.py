@@ -9,17 +9,17 @@ from torch import Tensor
 
 from spikefront.plugins.contracts import Neuron
 from spikefront.plugins.network.membrane import integrate_and_fire
-from spikefront.plugins.network.operations import Operations
+from spikefront.plugins.network.operations import Operations, product_by
 from spikefront.plugins.network.signal import Kind
-from spikefront.searchspace import PINNED, Choice, Float
+from spikefront.searchspace import PINNED, Choice, Float, Snap
 
 
 @dataclass(frozen=True, slots=True)
 class LeakyConfig:
     """Hyperparameters of a leaky integrator, for a neuron's config to inherit."""
 
-    tau: Annotated[float, Float(1.1, 10.0, log=True)] = 2.0
-    """Membrane time constant, in time steps."""
+    tau: Annotated[float, Float(1.1, 10.0, log=True), Snap((2.0, 4.0, 8.0))] = 2.0
+    """Membrane time constant, in time steps; a power of two leaks by a shift."""
     threshold: Annotated[float, Float(0.3, 2.0)] = 1.0
     """Membrane potential at which it fires."""
     reset: Annotated[str, Choice(("hard", "soft"))] = "hard"
@@ -35,6 +35,7 @@ class Leaky(Neuron):
 
     Config: ClassVar[type] = LeakyConfig
     config: Any
+    folds_bias: ClassVar[bool] = True
 
     def leak(self) -> float | Tensor:
         """Return the share of the membrane potential that is lost in a step: 1 / tau, or a tensor of one element."""
@@ -55,7 +56,10 @@ class Leaky(Neuron):
         )
 
     def update_operations(self) -> Operations:
-        return Operations(adds=2, multiplies=1)  # leak, take the current in (1/tau folds into the weights), compare
+        # leak, take the current in (1/tau folds into the weights), compare with each threshold
+        leak = self.leak()
+        kept = 1 - (leak.item() if isinstance(leak, Tensor) else leak)
+        return product_by(kept) + Operations(adds=3 if self.kind is Kind.TERNARY else 2)
 
     def spike_operations(self) -> Operations:
         return Operations(adds=1 if self.config.reset == "soft" else 0)

@@ -16,6 +16,7 @@ class Profile:
         measured: whether the prices were measured on silicon.
         add_pj: an addition; on a spiking chip, a synaptic operation.
         multiply_pj: a multiplication.
+        shift_pj: a multiplication by a power of two.
         access_pj: a read or write of an empty memory; 0 where memory is not priced by itself.
         access_pj_per_bit: what each bit that the memory holds adds to that.
         word_bits: width of a word in memory.
@@ -28,6 +29,7 @@ class Profile:
     measured: bool
     add_pj: float
     multiply_pj: float
+    shift_pj: float = 0.0
     access_pj: float = 0.0
     access_pj_per_bit: float = 0.0
     word_bits: int = 32
@@ -46,6 +48,7 @@ FLOAT32_45NM: Final = Profile(
     measured=False,
     add_pj=0.9,
     multiply_pj=3.7,
+    shift_pj=0.03,  # a float times 2^k is an addition of 8 bits to its exponent; this is that of an 8-bit integer
 )
 
 INT32_45NM: Final = Profile(
@@ -54,6 +57,7 @@ INT32_45NM: Final = Profile(
     measured=False,
     add_pj=0.1,
     multiply_pj=3.1,
+    shift_pj=0.1,  # that of an addition, for want of one of a shifter's own in the source
     access_pj=13.2,
     access_pj_per_bit=1.09e-5,
     word_bits=32,

@@ -93,7 +93,7 @@ class UncountedWork(TorchDispatchMode):
         stated, scope.products = state(), 0.0  # what it takes to count is no work of the network
         yield
         self._inside.pop()
-        if scope.products > stated.adds + stated.multiplies:
+        if scope.products > stated.adds + stated.multiplies + stated.shifts:
             raise ContractError(f"{part} decodes with products that nobody counts: decode_operations() must state them")
 
     def _enter(self, scope: str) -> Any:
@@ -112,7 +112,7 @@ class UncountedWork(TorchDispatchMode):
         self._inside.append(scope)  # what it takes to count is no work of the network
         stated = module.operations(*(arg for arg in args if isinstance(arg, (Signal, Tensor))))
         self._inside.pop()
-        if not stated.adds + stated.multiplies:
+        if not stated.adds + stated.multiplies + stated.shifts:
             raise ContractError(f"{scope.name} computes products, but its operations() says that it costs nothing")
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -5,8 +5,9 @@ Each input integrates its own value, ``V += x`` at each step, and sends::
     graded       g[t] = 2 g[t-1] after a spike, else 1;  s[t] = [V >= g[t] threshold];  sends g[t] threshold s[t]
     multi-spike  n[t] = min(max_spikes, floor(V / threshold));                          sends n[t] threshold
 
-and loses what it sends, so what was sent adds up to ``T x`` less what V still holds. Graded spikes are analog values.
-Several spikes of one step are a count, each an accumulate, with the threshold as the edge's coefficient.
+and loses what it sends, so what was sent adds up to ``T x`` less what V still holds. Several spikes of one step are a
+count, each an accumulate; a graded spike is a power of two, an accumulate behind a shift. The threshold is the edge's
+coefficient, which folds into the weights.
 
 Reference: Park, Kim, Choe & Yoon, "Fast and efficient information transmission with burst spikes in deep spiking neural
 networks", DAC (2019), for graded bursts; Li & Zeng, "Efficient and accurate conversion of spiking neural network with
@@ -24,7 +25,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.searchspace import Choice, Float, Int, When
 
 
@@ -105,9 +106,22 @@ class Burst(Coding):
     def encode(self, x: Tensor) -> Signal:
         steps, threshold = self.steps, self.config.threshold
         if self.config.burst == "graded":
-            return Signal(graded(x, steps=steps, threshold=threshold), steps, Kind.ANALOG)
+            powers = graded(x, steps=steps, threshold=threshold) / threshold  # exact: it is a threshold times 2^k
+            return Signal(powers, steps, Kind.POWER, x.new_full((1,), threshold))
         spikes = multi_spike(x, steps=steps, threshold=threshold, max_spikes=self.config.max_spikes)
         return Signal(spikes, steps, Kind.COUNT, x.new_full((1,), threshold))
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """Integrate at each step, compare, and subtract what is sent.
+
+        A burst of several spikes is compared for one after the other, until the charge is too small or ``max_spikes``
+        are sent. A graded one is compared once; its strength doubles by a shift.
+        """
+        steps, sent = code.values.numel(), int((code.values != 0).sum())
+        if self.config.burst == "graded":
+            return Operations(adds=2 * steps + sent, shifts=sent)
+        looks = (code.values + 1).clamp(max=self.config.max_spikes).sum(dtype=torch.float64)
+        return Operations(adds=steps + int(looks) + int(code.values.sum(dtype=torch.float64)))
 
 
 @hookimpl

@@ -22,7 +22,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int, When
 
@@ -96,6 +96,13 @@ class Delta(Decoding):
             return Signal(send_on_delta(frames, threshold=threshold), self.steps, Kind.TERNARY)
         spikes = delta(frames, threshold=threshold, off_spikes=self.config.off_spikes)
         return Signal(spikes, self.steps, Kind.TERNARY if self.config.off_spikes else Kind.BINARY)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """At each step a difference and a comparison for each sign; send-on-delta moves its reference at a spike."""
+        steps = code.values.numel()
+        if self.config.reference == "send-on-delta":
+            return Operations(adds=3 * steps + int((code.values != 0).sum()))
+        return Operations(adds=(3 if self.config.off_spikes else 2) * steps)
 
 
 @hookimpl

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, Synapse, hookimpl
 from spikefront.plugins.bases.attention import AttentionConfig, Gate
+from spikefront.plugins.network.operations import product_by
 from spikefront.searchspace import Choice, Domain, Int, UsageError, Value
 
 _RATIOS: Final = (1, 2, 4)
@@ -125,11 +126,14 @@ class TemporalAttention(nn.Module):
         pooled, hidden, outputs = steps * samples, self.squeeze.out_features, self.excite.out_features
         mlp = 2 * pooled * hidden + samples * hidden * outputs  # for a constant, the rows of M1 are summed beforehand
         # sums and comparisons of the poolings, both rectifiers, the sum of the branches; divisions of the mean
-        return Operations(adds=2 * values + mlp + 3 * samples * hidden, multiplies=pooled + mlp)
+        summed = Operations(adds=2 * values + mlp + 3 * samples * hidden, multiplies=mlp)
+        return summed + product_by(pooled / values) * pooled
 
 
 class GatedAttention(Gate):
     """The gated attention unit. Fully connected neurons are maps of one pixel."""
+
+    reads_current = True
 
     def __init__(self, config: GACConfig, steps: int, site: SiteInfo) -> None:
         super().__init__(config)

@@ -18,7 +18,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int
 
@@ -77,6 +77,12 @@ class Latency(Decoding):
     def encode(self, x: Tensor) -> Signal:
         spikes = latency(x, steps=self.steps, curve=self.config.curve, threshold=self.config.threshold)
         return Signal(spikes, self.steps, Kind.BINARY)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """A comparison with a falling ramp at each step until the spike; the ramp is the same for all inputs."""
+        fired = code.values != 0
+        steps = torch.where(fired.any(0), fired.int().argmax(0) + 1, self.steps)
+        return Operations(adds=int(steps.sum()))
 
 
 @hookimpl

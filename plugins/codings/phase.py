@@ -18,7 +18,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.plugins.neurons.phase import phase_weights
 from spikefront.searchspace import PINNED, Choice, Int
 
@@ -76,6 +76,18 @@ class PhaseCoding(Coding):
     def encode(self, x: Tensor) -> Signal:
         digits = phase(x, steps=self.steps, period=self.period, rounding=self.config.rounding)
         return Signal(digits, self.steps, Kind.BINARY, self.weights)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """Successive approximation, once, since digits repeat: a comparison per digit, a subtraction per 1.
+
+        Nothing for inputs that are numbers of K binary digits already.
+        """
+        level = x * 2**self.period
+        if bool(((level == level.floor()) & (level < 2**self.period)).all()):
+            return Operations()
+        rounds = x.numel() if self.config.rounding == "nearest" else 0  # half a digit more
+        ones = int((code.values[: self.period] != 0).sum())
+        return Operations(adds=self.period * x.numel() + ones + rounds)
 
 
 @hookimpl

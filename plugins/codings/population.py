@@ -18,9 +18,9 @@ from typing import Annotated, Final
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
-from spikefront.plugins.codings.rate import bernoulli
+from spikefront.plugins.codings.rate import bernoulli, spike_placing
 from spikefront.searchspace import Choice, Float, Int
 
 _THRESHOLD: Final = 0.999  # below 1, so that rounding can't keep the strongest drive from firing
@@ -84,6 +84,11 @@ class Population(Decoding):
         drive = receptive_fields(x, fields=self.config.fields, width=self.config.width)
         function = bernoulli if self.config.spikes == "bernoulli" else integrate_and_fire
         return Signal(function(drive, steps=self.steps), self.steps, Kind.BINARY)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """For each field a distance, its square, by two multiplications, and a table of the exponential, a third."""
+        fields = code.values[0].numel()
+        return Operations(adds=fields, multiplies=3 * fields) + spike_placing(code, self.config.spikes)
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Coding, Kind, Signal, hookimpl
+from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Int
 
@@ -61,6 +61,20 @@ def deterministic(x: Tensor, *, steps: int) -> Tensor:
     return (time * x + 0.5).floor().diff(dim=0)
 
 
+def spike_placing(code: Signal, spikes: str) -> Operations:
+    """Return the operations by which drives become spikes, one neuron for each.
+
+    Two additions at each step: integrate and compare; an evenly spaced spike takes one more, the soft reset. At random:
+    draw a number, with a shift register that feeds back, and compare.
+
+    Args:
+        code: the spikes.
+        spikes: ``deterministic`` or ``bernoulli``.
+    """
+    resets = 0 if spikes == "bernoulli" else int(torch.count_nonzero(code.values))
+    return Operations(adds=2 * code.values.numel() + resets)
+
+
 class Rate(Decoding):
     """Firing rate proportional to the input, at random or evenly spaced."""
 
@@ -72,6 +86,9 @@ class Rate(Decoding):
     def encode(self, x: Tensor) -> Signal:
         function = bernoulli if self.config.spikes == "bernoulli" else deterministic
         return Signal(function(x, steps=self.steps), self.steps, Kind.BINARY)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        return spike_placing(code, self.config.spikes)
 
 
 @hookimpl

@@ -140,6 +140,10 @@ class SAC(Coding):
         events = super().encode_events(frames)
         return events if self.input is None else self.input.weigh(events)
 
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        events = self.input is not None and code.kind is not Kind.ANALOG
+        return Operations(adds=self.input.looks(code.with_values(x))) if self.input and events else Operations()
+
     def between(self, site: SiteInfo) -> Between | None:
         if self.config.scope not in ("layer", "channel"):
             return None

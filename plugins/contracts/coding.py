@@ -31,6 +31,7 @@ class Coding(Plugin, nn.Module):
         neurons: names of the neurons that it needs; None for any.
         requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
             ``backbone.*.pool``.
+        free_encoder: why encoding costs nothing, for a coding that makes spikes and states no ``encode_operations``.
         published: settings of its publication and of the code released with it, as parts of flat candidates with their
             task, pinned hyperparameters included; ``--priors`` tries them first, exactly as they are.
         starting_points: the same where no publication has them: guesses, and published settings at another size.
@@ -49,6 +50,7 @@ class Coding(Plugin, nn.Module):
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
     neurons: ClassVar[frozenset[str] | None] = None
     requires: ClassVar[Mapping[str, Domain]] = {}
+    free_encoder: ClassVar[str] = ""
     published: ClassVar[Sequence[Mapping[str, Value]]] = ()
     starting_points: ClassVar[Sequence[Mapping[str, Value]]] = ()
     source: ClassVar[str] = ""
@@ -110,6 +112,19 @@ class Coding(Plugin, nn.Module):
         """
         return Signal(frames, self.steps, Kind.COUNT)
 
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """Return the operations of one ``encode``, or ``encode_events``, summed over time and batch.
+
+        Those of the cheapest circuit with a clock that makes the same code; a comparison counts as an addition. The
+        default is none: a constant analog input pays in the first synapse, by multiply-accumulates, and a sensor that
+        emits events encodes by itself.
+
+        Args:
+            x: what was encoded, ``(B, ...)``, or frames of events, ``(T, B, ...)``.
+            code: what came of it.
+        """
+        return Operations()
+
     def between(self, site: SiteInfo) -> Between | None:
         """Return the module to put behind a spiking site, or None. Called once for each site, in their order."""
         return None
@@ -136,7 +151,7 @@ class Coding(Plugin, nn.Module):
 
     def decode_operations(self, output: Signal) -> Operations:
         """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""
-        return Operations(output.values.numel(), output.weightings() * output.values[0, 0].numel())
+        return Operations(adds=output.values.numel()) + output.weighting(output.values[0, 0].numel())
 
     def penalty(self) -> Tensor | float:
         """Return the regularisation term of the coding's own parameters."""

@@ -9,6 +9,7 @@ from spikefront.plugins.contracts.backbone import Backbone
 from spikefront.plugins.contracts.coding import Coding
 from spikefront.plugins.contracts.plugin import InputKind
 from spikefront.plugins.contracts.site import Between, Site
+from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Signal, refuse_time_axis
 
 
@@ -33,8 +34,12 @@ class Network(nn.Module):
             ContractError: when the coding's time axis is neither 1 nor T long.
         """
         coding = self.coding
-        signal = coding.encode(x) if self._inputs == "static" else coding.encode_events(x.transpose(0, 1).contiguous())
+        signal = coding.encode(x) if self._inputs == "static" else coding.encode_events(_frames(x))
         return refuse_time_axis(f"coding {coding.name!r}", signal, coding.steps)
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        """Return the operations by which inputs became ``code``."""
+        return self.coding.encode_operations(x if self._inputs == "static" else _frames(x), code)
 
     def propagate(self, signal: Signal) -> Signal:
         """Return the output signal of the backbone, ``(T, B, K)``, of a coded input.
@@ -73,3 +78,8 @@ class Network(nn.Module):
     def parameter_count(self) -> int:
         """Learnt parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _frames(x: Tensor) -> Tensor:
+    """Return event frames with time first."""
+    return x.transpose(0, 1).contiguous()

@@ -17,6 +17,9 @@ class Neuron(Plugin, nn.Module):
 
     Attributes:
         kind: what it emits.
+        folds_bias: whether a constant current is the same as another threshold and another value after a reset, so that
+            biases cost nothing. It is of a leaky integrator, whose potential a constant shifts by a constant; without a
+            leak the potential climbs, and biases are added at every step.
 
     Args:
         config: its ``Config``, or None for the defaults.
@@ -24,6 +27,7 @@ class Neuron(Plugin, nn.Module):
     """
 
     kind: ClassVar[Kind] = Kind.BINARY
+    folds_bias: ClassVar[bool] = False
 
     def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:
         nn.Module.__init__(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -46,7 +46,13 @@ class Sites(Protocol):
 
 
 class Between(Counted):
-    """A coding's module behind one spiking layer. It may own parameters."""
+    """A coding's module behind one spiking layer. It may own parameters.
+
+    Attributes:
+        reads_current: whether it needs the current, so that biases have to be added to it.
+    """
+
+    reads_current: ClassVar[bool] = False
 
     def forward(self, spikes: Signal, current: Signal) -> Signal:
         """Transform what the layer emits.

@@ -1,8 +1,8 @@
 """Energy at 45 nm, 0.9 V, 32-bit floating point: arithmetic only.
 
 An addition costs 0.9 pJ and a multiplication 3.7 pJ, hence an accumulate (AC) 0.9 pJ and a multiply-accumulate (MAC)
-4.6 pJ: the constants of most of the SNN literature. Memory and communication are not priced; on real hardware they
-dominate.
+4.6 pJ: the constants of most of the SNN literature. A float times a power of two is an addition to its exponent of 8
+bits, 0.03 pJ. Memory and communication are not priced; on real hardware they dominate.
 
 Reference: Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014.
 """
@@ -25,9 +25,9 @@ class Horowitz45nm(EnergyModel):
     def layer_energy_nj(self, counts: Counts) -> dict[str, float]:
         energies = {}
         for layer in counts.layers:
-            adds = layer.sops + layer.operations.adds
-            multiplies = layer.operations.multiplies
-            picojoules = PRICES.add_pj * adds + PRICES.mac_pj * layer.macs + PRICES.multiply_pj * multiplies
+            done = layer.operations
+            picojoules = PRICES.add_pj * (layer.sops + done.adds + layer.biases) + PRICES.mac_pj * layer.macs
+            picojoules += PRICES.multiply_pj * done.multiplies + PRICES.shift_pj * done.shifts
             energies[layer.layer] = picojoules / 1000 / counts.samples
         return energies
 

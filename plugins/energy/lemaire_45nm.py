@@ -13,7 +13,8 @@ synapse: arithmetic     S additions                                   A multiply
 synapse: addresses      S additions, 2 E multiply-accumulates         P (inputs + N + weights of one input channel)
                         (convolutions only)                           additions (fully connected: A)
 neurons                 T N potentials read and written, a word written and an addition per spike, T N additions, a
-                        multiply-accumulate per multiplication that the neuron declares: its leak
+                        multiply-accumulate per multiplication that the neuron declares, its leak (by a power of
+                        two a shift and an addition)
 ======================  ============================================  ================================================
 
 Reference: Lemaire et al., "An analytical estimation of spiking neural networks energy efficiency", ICONIP 2022, as far
@@ -69,13 +70,14 @@ def _access(words: float) -> float:
 
 
 def _arithmetic(operations: Operations) -> float:
-    return PRICES.add_pj * operations.adds + PRICES.multiply_pj * operations.multiplies
+    energy = PRICES.add_pj * operations.adds + PRICES.multiply_pj * operations.multiplies
+    return energy + PRICES.shift_pj * operations.shifts
 
 
 def _neurons(layer: LayerCount, frames: int) -> float:
     memory = _access(layer.sites / frames) * (2 * layer.sites + layer.events)
-    multiplies = layer.operations.multiplies
-    return memory + _arithmetic(Operations(layer.sites + layer.events + multiplies, multiplies))
+    multiplies, shifts = layer.operations.multiplies, layer.operations.shifts
+    return memory + _arithmetic(Operations(layer.sites + layer.events + multiplies + shifts, multiplies, shifts))
 
 
 def _synapse(layer: LayerCount, geometry: Geometry, frames: int) -> float:

@@ -227,7 +227,8 @@ class Add(Counted):
     """Sum of two edges: a shortcut and what it goes around.
 
     Spikes that meet stay events: the sum of two spiking edges without coefficients, or with the same one, counts
-    them. Any other sum is analog. Edges with different delays are aligned by buffering the earlier one.
+    them; a positive and a negative one cancel. Any other sum is analog. Edges with different delays are aligned by
+    buffering the earlier one.
 
     Raises:
         ValueError: behind average pooling, where values are no spikes any more.
@@ -240,7 +241,9 @@ class Add(Counted):
             raise ValueError("a sum behind average pooling has no op count: put a spiking site between them")
         delay = max(first.delay, second.delay)
         if _merge(first, second):
-            return Signal(first.values + second.values, first.steps, Kind.COUNT, first.coefficient, delay)
+            signed = {first.kind, second.kind} & {Kind.TERNARY, Kind.SIGNED}
+            kind = Kind.SIGNED if signed else Kind.COUNT
+            return Signal(first.values + second.values, first.steps, kind, first.coefficient, delay)
         return Signal(first.decoded() + second.decoded(), first.steps, Kind.ANALOG, delay=delay)
 
     def operations(self, first: Signal, second: Signal) -> Operations:
@@ -251,7 +254,7 @@ class Add(Counted):
 
 
 def _merge(first: Signal, second: Signal) -> bool:
-    events = (Kind.BINARY, Kind.COUNT)
+    events = (Kind.BINARY, Kind.TERNARY, Kind.COUNT, Kind.SIGNED)
     return first.kind in events and second.kind in events and first.coefficient is second.coefficient
 
 

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-Role = Literal["synapse", "neuron", "attention", "residual", "readout"]
+Role = Literal["encoder", "synapse", "neuron", "attention", "residual", "readout"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Elementary operations: additions (comparisons and subtractions count as one) and multiplications."""
+    """Elementary operations.
+
+    Attributes:
+        adds: additions; a comparison or a subtraction counts as one.
+        multiplies: multiplications.
+        shifts: multiplications by a power of two that is known at deployment; see ``product_by``.
+    """
 
     adds: float = 0.0
     multiplies: float = 0.0
+    shifts: float = 0.0
 
     def __mul__(self, times: float) -> Operations:
-        return Operations(self.adds * times, self.multiplies * times)
+        return Operations(self.adds * times, self.multiplies * times, self.shifts * times)
 
     def __add__(self, other: Operations) -> Operations:
-        return Operations(self.adds + other.adds, self.multiplies + other.multiplies)
+        return Operations(self.adds + other.adds, self.multiplies + other.multiplies, self.shifts + other.shifts)
+
+
+def is_power_of_two(factor: float) -> bool:
+    """Return whether a number is exactly ``+-2^k``, k being any integer."""
+    return math.isfinite(factor) and abs(math.frexp(factor)[0]) == 0.5
+
+
+def product_by(factor: float) -> Operations:
+    """Return the operations of one product with a number that is known at deployment.
+
+    One rule for all codings, neurons and read-outs: by 0, 1 or -1 it is free (a sign goes into the addition behind); by
+    ``+-2^k`` it is a shift; by ``1 - 2^-k`` with k > 1, such as the leak of tau = 4, 8, ..., a shift and an addition;
+    by any other number a multiplication, however near to a power of two it is.
+
+    Example:
+        >>> product_by(0.5), product_by(0.75).adds, product_by(0.5001).multiplies
+        (Operations(adds=0.0, multiplies=0.0, shifts=1.0), 1.0, 1.0)
+    """
+    if factor in (0, 1, -1):
+        return Operations()
+    if is_power_of_two(factor):
+        return Operations(shifts=1.0)
+    if 0.5 < factor < 1 and is_power_of_two(1 - factor):
+        return Operations(adds=1.0, shifts=1.0)
+    return Operations(multiplies=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +89,12 @@ class LayerCount:
         sops: synaptic operations: accumulates, one for each event and synapse it reaches (edges and stride respected).
         macs: multiply-accumulates of non-zero analog inputs; a constant input is charged once.
         macs_every_step: the same when a constant input is charged T times, the convention of much of the literature.
-        operations: additions and multiplications besides: neuron updates, coefficients, attention, read-out.
+        operations: operations besides: encoder, neuron updates, coefficients, attention, read-out.
         events: events into a synapse, or spikes emitted by a neuron; a count of n is n of them.
         sites: values an event could have stood on: inputs of a synapse or neurons, times steps and samples.
         geometry: size of a synapse; None for other layers.
         active: of a neuron, the ``sites`` at which it fired, once or more; None for as many as ``events``.
+        biases: of a synapse, additions of biases that do not fold into the threshold and reset of the neurons behind.
     """
 
     layer: str
@@ -73,6 +107,7 @@ class LayerCount:
     sites: int = 0
     geometry: Geometry | None = None
     active: int | None = None
+    biases: int = 0
 
     @property
     def active_sites(self) -> int:
@@ -89,6 +124,7 @@ class LayerCount:
             operations=self.operations + other.operations,
             events=self.events + other.events,
             sites=self.sites + other.sites,
+            biases=self.biases + other.biases,
             active=None if self.active is other.active is None else self.active_sites + other.active_sites,
         )
 

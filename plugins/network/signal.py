@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
+import torch
 from torch import Tensor
+
+from spikefront.plugins.network.operations import Operations
 
 
 class ContractError(ValueError):
@@ -21,6 +25,8 @@ class Kind(StrEnum):
     BINARY = "binary"  # {0, 1}: an accumulate per event and synapse
     TERNARY = "ternary"  # {-1, 0, 1}: an add or subtract per event and synapse
     COUNT = "count"  # {0, 1, 2, ...}: spikes that arrive together, each an accumulate per synapse
+    SIGNED = "signed"  # {..., -1, 0, 1, ...}: what is left of ternary spikes that meet, each an add or subtract
+    POWER = "power"  # 0 or +-2^k: a shift and an accumulate per event and synapse
     ANALOG = "analog"  # anything: a multiply-accumulate per non-zero value and synapse
 
 
@@ -51,7 +57,8 @@ class Signal:
         coefficient: optional weight of each step, shape ``(T,)``, of each step and channel, ``(T, C)``, or of each
             step and sample, ``(T, B, 1)``; the edge carries ``coefficient[t] * values[t]``. Here too a leading 1 means
             constant over time. A synapse behind such an edge stays accumulate-only: what is the same for all steps and
-            samples folds into its weights, what is not costs a multiply per output and step. What differs by sample and
+            samples folds into its weights, what is not costs a product per output and step (``weighting``), a shift
+            where it is a power of two. What differs by sample and
             channel doesn't commute with the weights: multiply the values by it, and the edge is analog.
         delay: steps by which the first value lags the network's input, physically: neurons with a silent period add
             theirs. Values are aligned by index all the same, so sums of edges need no care.
@@ -95,19 +102,62 @@ class Signal:
 
     def weighted_steps(self) -> int:
         """Return at how many steps a coefficient that doesn't fold into weights is anything but 0 or 1."""
-        return int(self._weighted().any(1).sum())
+        return int((self._products() > 0).any(1).sum())
 
     def weightings(self) -> int:
-        """Return the same summed over the samples: multiplications that a synapse needs per output."""
-        return int(self._weighted().sum())
+        """Return the same summed over the samples: products that a synapse needs per output, shifts included."""
+        return int((self._products() > 0).sum())
 
-    def _weighted(self) -> Tensor:
-        """Return at which steps and samples the coefficient needs a multiplication, ``(T|1, B)``."""
+    def weighting(self, outputs: int) -> Operations:
+        """Return the operations of weighting ``outputs`` values per step and sample by the coefficient.
+
+        By the rule of ``product_by``. What is the same at all steps, and so a constant, folds into the weights behind;
+        so does the common factor of a coefficient that is a power of two at each step but for it. A coefficient by
+        sample is made while the network runs: any value of it but 0 and 1 is a multiplication.
+        """
+        return self._weighting(torch.ones_like(self._products(), dtype=torch.int64) * outputs)
+
+    def weighting_of_events(self) -> Operations:
+        """Return the operations of weighting the values that are not 0, one by one."""
+        return self._weighting((self.values != 0).flatten(2).sum(2))
+
+    def _weighting(self, values: Tensor) -> Operations:
+        """Return the operations of weighting so many values of each step and sample, ``(T|1, B)``."""
+        products = self._products()
+        shifts, multiplies = (int((values * (products == price)).sum()) for price in (_SHIFT, _MULTIPLICATION))
+        return Operations(multiplies=multiplies, shifts=shifts)
+
+    def _products(self) -> Tensor:
+        """Return what the coefficient costs at each step and sample: 0, a shift or a multiplication, ``(T|1, B)``."""
         coefficient, samples = self.coefficient, self.values.shape[1]
         if coefficient is None or (len(coefficient) == 1 and coefficient.dim() < 3):
-            return self.values.new_zeros((1, samples)).bool()
-        weighted = (_promoted(coefficient, 3) != 0) & (_promoted(coefficient, 3) != 1)
-        return weighted.any(2).expand(max(len(coefficient), len(self.values)), samples)
+            return self.values.new_zeros((1, samples), dtype=torch.int8)
+        if coefficient.dim() == 3:
+            products = _MULTIPLICATION * ((coefficient != 0) & (coefficient != 1)).any(2).to(torch.int8)
+        else:
+            products = _priced(_promoted(coefficient.detach(), 2)).unsqueeze(1)
+        return products.expand(max(len(coefficient), len(self.values)), samples)
+
+
+_SHIFT: Final = 1
+_MULTIPLICATION: Final = 2
+
+
+def _priced(coefficient: Tensor) -> Tensor:
+    """Return what each step of a coefficient ``(T, C)`` costs, ``(T,)``: as much as the dearest of its channels."""
+    used = coefficient != 0
+    first = coefficient.gather(0, used.int().argmax(0, keepdim=True))  # of each channel, the first that is not 0
+    constant = ((coefficient == first) | ~used).all(0)
+    ratio = coefficient / first
+    folds = (_powers_of_two(ratio) | ~used).all(0) & ~(_powers_of_two(coefficient) | ~used).all(0)
+    factors = torch.where(folds, ratio, coefficient)
+    free = constant | ~used | (factors.abs() == 1)
+    prices = torch.where(_powers_of_two(factors), _SHIFT, _MULTIPLICATION)
+    return torch.where(free, 0, prices).amax(1).to(torch.int8)
+
+
+def _powers_of_two(values: Tensor) -> Tensor:
+    return torch.frexp(values).mantissa.abs() == 0.5
 
 
 def refuse_time_axis(who: str, signal: Signal, steps: int) -> Signal:

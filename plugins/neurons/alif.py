@@ -20,15 +20,16 @@ from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, Surrogate, hookimpl
 from spikefront.plugins.network.membrane import charge, empty_over_time
-from spikefront.searchspace import PINNED, Choice, Float
+from spikefront.plugins.network.operations import product_by
+from spikefront.searchspace import PINNED, Choice, Float, Snap
 
 
 @dataclass(frozen=True, slots=True)
 class ALIFConfig:
     """Hyperparameters of the ALIF neuron."""
 
-    tau: Annotated[float, Float(1.1, 10.0, log=True)] = 2.0
-    """Membrane time constant, in time steps."""
+    tau: Annotated[float, Float(1.1, 10.0, log=True), Snap((2.0, 4.0, 8.0))] = 2.0
+    """Membrane time constant, in time steps; a power of two leaks by a shift."""
     threshold: Annotated[float, Float(0.3, 2.0)] = 1.0
     """Membrane potential at which it fires while it has not adapted."""
     adaptation: Annotated[float, Float(0.0, 2.0)] = 1.8
@@ -49,6 +50,7 @@ class ALIF(Neuron):
     name = "alif"
     Config = ALIFConfig
     config: ALIFConfig
+    folds_bias = True
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
         spikes: Tensor = _AdaptiveIntegrateAndFire.apply(  # type: ignore[no-untyped-call]
@@ -58,7 +60,8 @@ class ALIF(Neuron):
 
     def update_operations(self) -> Operations:
         # as LIF; besides, let b A decay and add it to the threshold
-        return Operations(adds=3, multiplies=2)
+        decays = product_by(1 - 1 / self.config.tau) + product_by(math.exp(-1 / self.config.tau_adaptation))
+        return decays + Operations(adds=3)
 
     def spike_operations(self) -> Operations:
         return Operations(adds=2 if self.config.reset == "soft" else 1)  # the adaptation grows

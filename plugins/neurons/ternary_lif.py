@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from spikefront.plugins import Choice, Float, Kind, LeakyConfig, Neuron, Operations, hookimpl
+from spikefront.plugins import Choice, Float, Kind, LeakyConfig, Neuron, hookimpl
 from spikefront.plugins.bases.leaky import Leaky
 
 
@@ -35,10 +35,6 @@ class TernaryLIF(Leaky):
     Config = TernaryLIFConfig
     config: TernaryLIFConfig
     kind = Kind.TERNARY
-
-    def update_operations(self) -> Operations:
-        # leak, take the current in (1/tau folds into the weights), compare twice
-        return Operations(adds=3, multiplies=1)
 
 
 @hookimpl

@@ -27,15 +27,16 @@ from torch import Tensor
 
 from spikefront.plugins import Kind, Neuron, Operations, Surrogate, hookimpl
 from spikefront.plugins.network.membrane import empty_over_time
-from spikefront.searchspace import PINNED, Choice, Float, Int, When
+from spikefront.plugins.network.operations import product_by
+from spikefront.searchspace import PINNED, Choice, Float, Int, Snap, When
 
 
 @dataclass(frozen=True, slots=True)
 class TSAConfig:
     """Hyperparameters of the TSA neuron."""
 
-    base: Annotated[float, Float(1.2, 3.0)] = 2.0
-    """Growth of the membrane potential in a step: the base of the digits."""
+    base: Annotated[float, Float(1.2, 3.0), Snap((2.0,))] = 2.0
+    """Growth of the membrane potential in a step: the base of the digits; 2 grows by a shift."""
     silent_period: Annotated[int, Int(0, 2)] = 1
     """Steps d for which it integrates before it may fire."""
     ternary: Annotated[bool, Choice((True, False))] = True
@@ -70,7 +71,7 @@ class TSA(Neuron):
         return self.config.silent_period
 
     def update_operations(self) -> Operations:
-        grow = Operations(adds=1) if self.config.base == 2 else Operations(multiplies=1)  # by 2: a shift
+        grow = product_by(self.config.base)
         update = grow + Operations(adds=3 if self.config.ternary else 2)  # take the current in, compare with each bound
         if self.config.ternary and self.config.relu:
             update += grow + Operations(adds=1)  # the number emitted so far

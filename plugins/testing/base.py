@@ -74,7 +74,7 @@ def assert_honest(values: Tensor, kind: Kind) -> None:
 
 def assert_priced(operations: Operations) -> None:
     """Check that operations are counts."""
-    for number in (operations.adds, operations.multiplies):
+    for number in (operations.adds, operations.multiplies, operations.shifts):
         assert 0 <= number < float("inf"), operations
 
 

@@ -79,6 +79,27 @@ class CodingContract(PluginContract):
             assert signal.values.shape == (steps, 3, *plugin(steps=steps).encoded_shape((2, 8, 8)))
             assert_honest(signal.values, signal.kind)
 
+    def test_encoder_says_what_it_costs(self, plugin: type[Coding]) -> None:
+        for steps in _lengths(plugin):
+            for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
+                x = self.example_input(plugin, steps)
+                given = x if "static" in plugin.inputs else x.transpose(0, 1)
+                coding = plugin(config, steps=steps)
+                code = _signal(coding, x)
+                stated = coding.encode_operations(given, code)
+                assert_priced(stated)
+                paid_by_the_first_synapse = code.kind is Kind.ANALOG and len(code.values) == 1
+                as_given = torch.equal(code.values, given)
+                assert (
+                    paid_by_the_first_synapse
+                    or as_given
+                    or plugin.free_encoder
+                    or stated.adds + stated.multiplies + stated.shifts
+                ), (
+                    "it encodes for nothing: let encode_operations() say what one encode() costs, or free_encoder why "
+                    "it costs nothing"
+                )
+
     def test_same_seed_gives_same_spikes(self, plugin: type[Coding]) -> None:
         steps = _length(plugin)
         x = self.example_input(plugin, steps)

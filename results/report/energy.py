@@ -17,10 +17,21 @@ _PARTS: Final = (
     "synapses of spikes",
     "neurons",
     "attention",
+    "encoder",
     "sums and read-out",
     "rest",
 )
 """The parts of a bar; the first is the synapse that reads the input. The style sheet has a colour for each place."""
+_COUNTS: Final = {
+    "sops": "SOPs",
+    "macs": "MACs",
+    "adds": "additions",
+    "multiplies": "multiplications",
+    "shifts": "shifts",
+    "biases": "biases",
+    "events": "events",
+}
+"""Titles of a layer's counts."""
 _LEAST: Final = 0.005
 """Share of a part that is named."""
 
@@ -53,7 +64,7 @@ def parts_of(one: Trial, layers: Sequence[LayerEnergy]) -> dict[str, float]:
 def _part(layer: LayerEnergy) -> str:
     if layer.role == "synapse":
         return "synapses of values" if layer.macs else "synapses of spikes"
-    return {"neuron": "neurons", "attention": "attention"}.get(layer.role, "sums and read-out")
+    return {"neuron": "neurons", "attention": "attention", "encoder": "encoder"}.get(layer.role, "sums and read-out")
 
 
 def _legend(findings: Findings) -> Html:
@@ -98,10 +109,10 @@ def _layers(layers: Sequence[LayerEnergy]) -> Html:
     for layer in layers:
         share = layer.energy_nj / whole if whole else 0.0
         rate = number(layer.events / layer.sites, 2) if layer.sites else ""
-        counts = [_count(getattr(layer, name)) for name in ("sops", "macs", "adds", "multiplies", "events")]
+        counts = [_count(getattr(layer, name)) for name in _COUNTS]
         rows.append([layer.layer, layer.role, energy(layer.energy_nj), f"{share:.1%}", *counts, rate])
-    titles = ["layer", "role", "energy", "share", "SOPs", "MACs", "additions", "multiplications", "events"]
-    return table([*titles, "events per place and step"], rows, numbers=range(2, 10))
+    titles = ["layer", "role", "energy", "share", *_COUNTS.values(), "events per place and step"]
+    return table(titles, rows, numbers=range(2, len(titles)))
 
 
 def _count(value: float) -> str:

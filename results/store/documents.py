@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Final
 
 from spikefront.results.store import schema
@@ -57,7 +57,7 @@ def layers_of(document: object) -> list[LayerEnergy]:
         document: what its JSON says.
     """
     layers = document.get("layers") if isinstance(document, dict) else None
-    if not _are_members(layers, lambda one: one.keys() == _LAYER and _is_layer(one)):
+    if not _are_members(layers, lambda one: _LAYER_AT_FIRST <= one.keys() <= _LAYER and _is_layer(one)):
         return []
     return [LayerEnergy(**layer) for layer in layers or []]
 
@@ -150,6 +150,8 @@ def _has_failures(document: dict[str, Any]) -> bool:
 
 
 _LAYER: Final = {each.name for each in fields(LayerEnergy)}
+_LAYER_AT_FIRST: Final = {each.name for each in fields(LayerEnergy) if each.default is MISSING}
+"""The counts that earlier versions wrote too."""
 
 _HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {
     schema.ENVIRONMENT_FILE: _is_environment,

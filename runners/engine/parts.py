@@ -46,7 +46,13 @@ def make_sampler(settings: SearchSettings, registry: Registry) -> Sampler:
 
 def make_energy_model(settings: SearchSettings, registry: Registry) -> EnergyModel:
     """Return the energy model that the settings name, with its own settings: ``--set energy.NAME.FIELD=VALUE``."""
-    return set_energy_model(registry.energy_model(settings.energy_model), settings.narrowings)
+    model = set_energy_model(registry.energy_model(settings.energy_model), settings.narrowings)
+    if settings.charge_encoder:
+        return model
+    if "charge_encoder" not in {field.name for field in fields_of(model.Config)}:
+        problem = f"energy model {model.name!r} can't leave the encoder out: let its config inherit EnergyConfig"
+        raise settings.error("charge_encoder", problem)
+    return type(model)(build(type(model).Config, {**model.config_values(), "charge_encoder": False}, model.name))
 
 
 def set_energy_model(model: EnergyModel, narrowings: Sequence[Narrowing]) -> EnergyModel:

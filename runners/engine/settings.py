@@ -85,6 +85,8 @@ class SearchSettings:
     """Objective besides quality and energy, such as latency or parameters; repeatable."""
     energy_model: Annotated[str, Option("What to search", text)] = DEFAULT_ENERGY_MODEL
     """Prices of operations; see: spikefront plugins --kind energy."""
+    charge_encoder: Annotated[bool, Option("What to search", switch, both=True)] = True
+    """Count the work of encoding as energy; papers leave it out."""
 
     trials: Annotated[
         int | None,

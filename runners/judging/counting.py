@@ -8,7 +8,7 @@ brute-force loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import (
     AvgPool,
+    Coding,
     ContractError,
     Counted,
     Counts,
@@ -66,7 +67,9 @@ def count_operations(network: Network, batch: Tensor) -> Counts:
 def _count(network: Network, batch: Tensor) -> Counts:
     counter = _Counter()
     with counter.listening(network):
-        network(batch)
+        code = network.encode(batch)
+        counter.encoder(network, batch, code)
+        network.decode(network.propagate(code))
     return Counts(len(batch), network.coding.steps, tuple(counter.layers.values()), counter.delay)
 
 
@@ -75,6 +78,7 @@ class _Counter:
         self.layers: dict[str, LayerCount] = {}
         self.delay = 0
         self._inside_attention: set[str] = set()
+        self._biased: dict[str, int] = {}  # synapses since the last neurons, which may take over their biases
 
     @contextmanager
     def listening(self, network: Network) -> Iterator[None]:
@@ -99,44 +103,59 @@ class _Counter:
             for handle in handles:
                 handle.remove()
 
-    def _add(self, count: LayerCount) -> None:
+    def _add(self, count: LayerCount) -> str:
+        """Add a layer, and return the name that it has among the counts."""
         name, calls = count.layer, 1
         while name in self.layers:  # a module that is called several times
             calls += 1
             name = f"{count.layer}#{calls}"
         self.layers[name] = replace(count, layer=name)
+        return name
+
+    def encoder(self, network: Network, batch: Tensor, code: Signal) -> None:
+        """Count the encoder of a coding that states its operations."""
+        if type(network.coding).encode_operations is not Coding.encode_operations:
+            operations = network.encode_operations(batch, code)
+            self._add(LayerCount("coding.encode", "encoder", operations=operations))
 
     def _synapse(self, name: str, module: Synapse, signal: Signal, current: Signal) -> None:
         check_kind(signal, name)
         events, reached = synaptic_events(module.weight, signal, current)
         spiking = signal.kind is not Kind.ANALOG
-        self._add(
+        shifts = reached if signal.kind is Kind.POWER else 0
+        name = self._add(
             LayerCount(
                 name,
                 "attention" if name in self._inside_attention else "synapse",
                 sops=reached if spiking else 0,
                 macs=0 if spiking else reached,
                 macs_every_step=0 if spiking else reached * _presentations(signal),
-                operations=Operations(multiplies=signal.weightings() * current.values[0, 0].numel()),
+                operations=signal.weighting(current.values[0, 0].numel()) + Operations(shifts=shifts),
                 events=events,
                 sites=signal.values.numel(),
                 geometry=_geometry(module, signal, current),
+                biases=_biases(module, current),
             )
         )
+        self._biased[name] = current.values[0].numel()
 
     def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
         active, neurons = int(torch.count_nonzero(spikes)), spikes.numel()
-        fired = int(spikes.sum(dtype=torch.float64)) if module.kind is Kind.COUNT else active
+        counts = module.kind in (Kind.COUNT, Kind.SIGNED)
+        fired = int(spikes.abs().sum(dtype=torch.float64)) if counts else active
         updates = neurons + module.delay * (neurons // len(spikes))
         operations = module.update_operations() * updates + module.spike_operations() * fired
         self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons, active=active))
 
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
-        """Count the multiplications of an edge with a coefficient that ends in neurons, such as a shortcut."""
+        """Fold biases into neurons, and count the products of an edge with a coefficient that ends in neurons."""
         check_kind(current, name)
+        reads_current = module.between is not None and module.between.reads_current
+        if module.neuron.folds_bias and not reads_current:
+            self._charge_biases(dict.fromkeys(self._biased, 0))
+        self._biased.clear()
         if current.weightings():
-            operations = Operations(multiplies=int(torch.count_nonzero(current.values)))
-            self._add(LayerCount(f"{name}.coefficient", "residual", operations=operations))
+            self._add(LayerCount(f"{name}.coefficient", "residual", operations=current.weighting_of_events()))
 
     def _counted(self, name: str, module: Counted, *signals: Signal) -> None:
         operations = module.operations(*signals[:-1])
@@ -157,9 +176,14 @@ class _Counter:
         passed_on = Events(events.count, compose(rows, events.rows), compose(columns, events.columns))
         return replace(pooled, events=passed_on)
 
+    def _charge_biases(self, most: Mapping[str, int]) -> None:
+        for name, additions in most.items():
+            self.layers[name] = replace(self.layers[name], biases=min(additions, self.layers[name].biases))
+
     def _readout(self, network: Network) -> Callable[[nn.Module, Any, Signal], None]:
         def hook(module: nn.Module, args: Any, output: Signal) -> None:
             self.delay = output.delay
+            self._charge_biases(self._biased)  # those of the last layer are a constant of the output, added once
             self._add(LayerCount("coding.decode", "readout", operations=network.coding.decode_operations(output)))
 
         return hook
@@ -179,9 +203,14 @@ def check_kind(signal: Signal, name: str) -> None:
     """Raise ``EdgeKindError`` when the values into ``name`` are not of the declared kind."""
     if signal.events is not None or signal.kind is Kind.ANALOG:  # pooled events were checked in front of the pooling
         return
-    values = signal.values.abs() if signal.kind is Kind.TERNARY else signal.values
-    counts = signal.kind is Kind.COUNT
-    wrong = (values < 0) | (values != values.round()) if counts else (values != 0) & (values != 1)
+    values = signal.values
+    wrong = {
+        Kind.BINARY: lambda: (values != 0) & (values != 1),
+        Kind.TERNARY: lambda: (values != 0) & (values.abs() != 1),
+        Kind.COUNT: lambda: (values < 0) | (values != values.round()),
+        Kind.SIGNED: lambda: values != values.round(),
+        Kind.POWER: lambda: (values != 0) & (torch.frexp(values).mantissa.abs() != 0.5),
+    }[signal.kind]()
     if wrong.any():
         example = signal.values[wrong][0].item()
         raise EdgeKindError(f"the edge into {name} is declared {signal.kind} but carries {example:g}")
@@ -206,7 +235,8 @@ def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[in
 
 def _event_numbers(signal: Signal) -> Tensor:
     """Return the number of events of each value."""
-    return signal.values.long() if signal.kind is Kind.COUNT else signal.values != 0
+    several = signal.kind in (Kind.COUNT, Kind.SIGNED)
+    return signal.values.abs().long() if several else signal.values != 0
 
 
 def _events(signal: Signal) -> Events:
@@ -233,6 +263,16 @@ def _geometry(module: Synapse, signal: Signal, current: Signal) -> Geometry:
         return Geometry(inputs, outputs, outputs, words, biased=biased)
     kernel, stride = ((size[0], size[1]) for size in (weight.kernel_size, weight.stride))
     return Geometry(inputs, outputs, weight.out_channels, words, kernel, stride, biased)
+
+
+def _biases(module: Synapse, current: Signal) -> int:
+    """Return the additions of a synapse's biases, at each step at which it adds some."""
+    if module.folded()[1] is None:
+        return 0
+    share, steps = module.bias_over_time, len(current.values)
+    if share is not None and len(share) == steps:
+        steps = int(torch.count_nonzero(share))
+    return steps * current.values[0].numel()
 
 
 def _weigh(events: Events, rows: Tensor, columns: Tensor) -> int:

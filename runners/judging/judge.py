@@ -190,9 +190,10 @@ class Judging:
         """Train for one epoch and measure; a conversion coding trains its ANN for all epochs, and is done.
 
         Returns:
-            ``quality`` on the validation split; per sample ``energy_nj``, the part ``attention_nj`` that attention
-            modules take of it, ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that
-            of the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
+            ``quality`` on the validation split; per sample ``energy_nj``, the parts of it that attention modules and
+            the encoder take, ``attention_nj`` and ``encoder_nj`` (what it would be, where the model does not charge
+            the encoder), ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that of
+            the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
             ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the
             ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and
             after the last epoch ``energy_se_nj``, the standard error of the energy over the measured samples.
@@ -268,13 +269,15 @@ def measure(
     measured = evaluate(network, task, validation)
     with fixed_randomness(_MEASURING_SEED):
         counts = count_operations(network, batch)
-    by_layer = energy_model.layer_energy_nj(counts)
+    by_layer, prices = energy_model.charged_nj(counts), energy_model.layer_energy_nj(counts)
     rates = counts.layer_rates.values()
     attention = (by_layer[layer.layer] for layer in counts.layers if layer.role == "attention")
+    encoder = (prices[layer.layer] for layer in counts.layers if layer.role == "encoder")
     metrics = {
         **measured,
         "energy_nj": sum(by_layer.values()),
         "attention_nj": sum(attention),
+        "encoder_nj": sum(encoder),
         "latency_steps": float(network.coding.latency_steps(counts.delay)),
         "sops": counts.sops,
         "macs": counts.macs,

@@ -17,7 +17,7 @@ def energy_by_layer(counts: Counts, silent: Counts, model: EnergyModel) -> tuple
         silent: operations of the same network on the same samples with its neurons muted; see ``silent_counts``.
         model: the energy model.
     """
-    energies, without = model.layer_energy_nj(counts), model.layer_energy_nj(silent)
+    energies, without = model.charged_nj(counts), model.charged_nj(silent)
     # a backbone may leave out what no spike reaches
     return tuple(
         _row(layer, counts.samples, energies[layer.layer], without.get(layer.layer, 0.0)) for layer in counts.layers
@@ -39,6 +39,8 @@ def _row(layer: LayerCount, samples: int, energy_nj: float, silent_nj: float) ->
         macs=layer.macs / samples,
         adds=layer.operations.adds / samples,
         multiplies=layer.operations.multiplies / samples,
+        shifts=layer.operations.shifts / samples,
+        biases=layer.biases / samples,
         events=layer.events / samples,
         sites=layer.sites / samples,
         energy_nj=energy_nj,

@@ -133,7 +133,7 @@ def bit_energy_nj(counts: Counts, model: EnergyModel, bits: int, layers: Collect
     """
     names = set(layers)
     serial = [_bit_serial(one, bits) if one.layer.partition("#")[0] in names else one for one in counts.layers]
-    full, by_bit = model.layer_energy_nj(counts), model.layer_energy_nj(replace(counts, layers=tuple(serial)))
+    full, by_bit = model.charged_nj(counts), model.charged_nj(replace(counts, layers=tuple(serial)))
     return {name: min(energy, by_bit[name]) for name, energy in full.items()}
 
 

@@ -10,6 +10,7 @@ from spikefront.searchspace import (
     Choice,
     Float,
     Int,
+    Snap,
     UnknownName,
     UsageError,
     When,
@@ -88,6 +89,30 @@ def test_default_must_lie_in_its_domain() -> None:
 
     with pytest.raises(UsageError, match=r"Wild\.width, default: 4 is outside 1\.\.3"):
         fields_of(Wild)
+
+
+@dataclass(frozen=True)
+class Snapping:
+    tau: Annotated[float, Float(1.1, 10.0, log=True), Snap((2.0, 4.0), within=0.05)] = 3.0
+    """Tau."""
+
+
+@pytest.mark.parametrize(
+    ("drawn", "kept"), [(2.0, 2.0), (1.91, 2.0), (2.09, 2.0), (2.11, 2.11), (4.19, 4.0), (3.0, 3.0), (1.89, 1.89)]
+)
+def test_draws_near_a_cheap_value_are_that_value(drawn: float, kept: float) -> None:
+    (field,) = fields_of(Snapping)
+    assert field.snapped(drawn, field.domain) == kept
+    assert field.snapped(drawn, Float(1.5, 5.0)) == drawn  # a user asked for this range
+
+
+def test_cheap_value_outside_of_the_range_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Beyond:
+        tau: Annotated[float, Float(1.1, 3.0), Snap((2.0, 4.0))] = 2.0
+
+    with pytest.raises(UsageError, match=r"Beyond\.tau, Snap: 4\.0 is outside 1\.1\.\.3"):
+        fields_of(Beyond)
 
 
 def test_condition_must_name_an_earlier_field() -> None:

@@ -67,13 +67,15 @@ def test_constant_current_is_its_own_value() -> None:
         torch.testing.assert_close(leaky.decode(output), torch.tensor([[3.0, -2.0]]))
 
 
-def test_leak_is_charged_as_a_multiplication_at_each_step_but_the_first() -> None:
+def test_leak_is_charged_as_a_product_at_each_step_but_the_first() -> None:
     leaky = coding(REGISTRY.get("coding", "direct"), 5, decoding="membrane")
     output = Signal(torch.randn(5, 3, 2), 5, Kind.ANALOG)
     weighted = output.weighted(torch.tensor([1.0, 2.0, 0.0, 3.0, 1.0]))
+    halved = coding(REGISTRY.get("coding", "direct"), 5, decoding="membrane", decay=0.5)
 
     assert leaky.decode_operations(output) == Operations(adds=5 * 6, multiplies=4 * 6)
-    assert leaky.decode_operations(weighted) == Operations(adds=5 * 6, multiplies=4 * 6 + 2 * 6)
+    assert leaky.decode_operations(weighted) == Operations(adds=5 * 6, multiplies=4 * 6 + 6, shifts=6)
+    assert halved.decode_operations(output) == Operations(adds=5 * 6, shifts=4 * 6)
 
 
 @pytest.mark.usefixtures("one_thread")

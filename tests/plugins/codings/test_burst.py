@@ -69,8 +69,9 @@ def test_spikes_of_one_step_are_a_count_that_is_worth_the_threshold() -> None:
     assert signal.decoded().sum(0).tolist() == [[0, 2.25, 8]]  # 8 x 0.3 = 2.4, in quarters
 
 
-def test_graded_spikes_are_analog() -> None:
+def test_graded_spikes_are_powers_of_two_times_the_threshold() -> None:
     x = torch.rand(2, 3)
     signal = Burst(BurstConfig(burst="graded", threshold=0.125), steps=6).encode(x)
-    assert (signal.kind, signal.coefficient) == (Kind.ANALOG, None)
-    assert torch.equal(signal.values, graded(x, steps=6, threshold=0.125))
+    assert (signal.kind, signal.coefficient) == (Kind.POWER, torch.tensor([0.125]))
+    assert torch.equal(signal.decoded(), graded(x, steps=6, threshold=0.125))
+    assert set(signal.values.unique().log2().tolist()) <= {float("-inf"), *range(6)}

@@ -98,7 +98,7 @@ def test_sac_weighs_events_by_step_and_its_synapse_stays_accumulate_only(batch: 
         layer for layer in count_operations(network("sac", **settings), batch).layers if layer.role == "synapse"
     ]
     assert first.macs == 0
-    assert first.operations.multiplies == len(batch) * STEPS * 16 * 34 * 34  # one per output and step
+    assert first.operations.shifts == len(batch) * STEPS * 16 * 34 * 34  # one per output and step
 
 
 def test_first_events_alone_are_worth_something_beside_a_latency_preset(batch: Tensor) -> None:

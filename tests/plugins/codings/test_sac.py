@@ -126,14 +126,15 @@ def test_spikes_stay_spikes_with_a_coefficient_beside_them() -> None:
     assert out.coefficient.shape == (4,)
 
 
-def test_weighted_readout_costs_a_multiplication_per_value() -> None:
+def test_weighted_readout_costs_a_product_per_value() -> None:
     output = Signal(torch.rand(4, 2, 5), 4, Kind.ANALOG)
     assert readout(4, init="linear").decode_operations(output) == Operations(adds=40, multiplies=40)
+    assert readout(4).decode_operations(output) == Operations(adds=40)  # equal weights fold
     assert SAC(steps=4).decode_operations(output) == Operations(adds=40)
     weighted = Signal(torch.ones(4, 2, 5), 4, Kind.BINARY, torch.tensor([0.5, 1.0, 0.0, 2.0]))  # a layer's own
-    assert SAC(steps=4).decode_operations(weighted) == Operations(adds=40, multiplies=20)
+    assert SAC(steps=4).decode_operations(weighted) == Operations(adds=40, shifts=20)
     weighted = Signal(torch.ones(4, 2, 5), 4, Kind.BINARY, torch.full((4, 5), 0.5))
-    assert SAC(steps=4).decode_operations(weighted) == Operations(adds=40, multiplies=40)
+    assert SAC(steps=4).decode_operations(weighted) == Operations(adds=40)
 
 
 @pytest.mark.parametrize("regulariser", sorted(REGULARISERS))
@@ -352,8 +353,8 @@ def test_ttfs_read_out_masks_spikes_and_not_currents() -> None:
     ones = torch.ones(2, 1, 1)
     assert coding.decode(Signal(ones, 2, Kind.BINARY)).item() == 1
     assert coding.decode(Signal(ones, 2, Kind.ANALOG)).item() == 1.5
-    assert coding.decode_operations(Signal(ones, 2, Kind.BINARY)) == Operations(adds=2 + 2, multiplies=1)
-    assert coding.decode_operations(Signal(ones, 2, Kind.ANALOG)) == Operations(adds=2, multiplies=1)
+    assert coding.decode_operations(Signal(ones, 2, Kind.BINARY)) == Operations(adds=2 + 2, shifts=1)
+    assert coding.decode_operations(Signal(ones, 2, Kind.ANALOG)) == Operations(adds=2, shifts=1)
 
 
 @pytest.mark.parametrize("preset", ["rate", "count"])

@@ -238,15 +238,25 @@ def test_spikes_that_meet_are_counted() -> None:
     assert Add().operations(first, second) == Operations()
 
 
+def test_signed_spikes_that_meet_are_counted_with_their_sign() -> None:
+    ternary, spikes = (
+        Signal(torch.tensor([[[-1.0, 1.0, 0.0]]]), 1, Kind.TERNARY),
+        Signal(torch.ones(1, 1, 3), 1, Kind.BINARY),
+    )
+    out = Add()(ternary, spikes)
+    assert (out.kind, out.values.tolist()) == (Kind.SIGNED, [[[0.0, 2.0, 1.0]]])
+    assert Add()(out, spikes).kind is Kind.SIGNED
+    assert Add().operations(ternary, spikes) == Operations()
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
         (Signal(torch.rand(1, 2, 3), 4, Kind.ANALOG), Signal(torch.rand(4, 2, 3), 4, Kind.ANALOG)),
         (Signal(binary(4, 2, 3), 4, Kind.BINARY), Signal(torch.rand(4, 2, 3), 4, Kind.ANALOG)),
         (Signal(binary(4, 2, 3), 4, Kind.BINARY, torch.rand(4)), Signal(binary(4, 2, 3), 4, Kind.BINARY)),
-        (Signal(binary(4, 2, 3), 4, Kind.TERNARY), Signal(binary(4, 2, 3), 4, Kind.BINARY)),
     ],
-    ids=["currents", "spikes and current", "weighted spikes", "signed spikes"],
+    ids=["currents", "spikes and current", "weighted spikes"],
 )
 def test_other_sums_are_analog_and_cost_an_addition_per_value_and_step(first: Signal, second: Signal) -> None:
     out = Add()(first, second)

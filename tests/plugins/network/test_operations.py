@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spikefront.plugins import Counts, LayerCount, Operations
+from spikefront.plugins.network.operations import product_by
 
 COUNTS = Counts(
     samples=4,
@@ -19,7 +20,29 @@ COUNTS = Counts(
 
 
 def test_operations_add_and_scale() -> None:
-    assert Operations(1, 2) + Operations(3, 4) * 2 == Operations(7, 10)
+    assert Operations(1, 2, 3) + Operations(3, 4, 5) * 2 == Operations(7, 10, 13)
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        (0.0, Operations()),
+        (1.0, Operations()),
+        (-1.0, Operations()),
+        (2.0, Operations(shifts=1)),
+        (-0.125, Operations(shifts=1)),
+        (0.5, Operations(shifts=1)),  # of tau = 2
+        (0.75, Operations(adds=1, shifts=1)),  # of tau = 4
+        (0.875, Operations(adds=1, shifts=1)),
+        (2.01, Operations(multiplies=1)),
+        (0.4999, Operations(multiplies=1)),
+        (3.0, Operations(multiplies=1)),
+        (1.5, Operations(multiplies=1)),
+        (float("inf"), Operations(multiplies=1)),
+    ],
+)
+def test_powers_of_two_have_one_price(factor: float, expected: Operations) -> None:
+    assert product_by(factor) == expected
 
 
 def test_totals_are_per_sample() -> None:
@@ -34,4 +57,4 @@ def test_spike_rate_is_that_of_neurons_alone() -> None:
 
 def test_counts_survive_json() -> None:
     read = json.loads(json.dumps(COUNTS.to_dict()))
-    assert read["layers"][1]["operations"] == {"adds": 32.0, "multiplies": 0.0}
+    assert read["layers"][1]["operations"] == {"adds": 32.0, "multiplies": 0.0, "shifts": 0.0}

@@ -88,6 +88,6 @@ def test_tie_at_the_threshold_fires() -> None:
 
 
 def test_adaptation_costs_a_decay_per_step_and_an_addition_per_spike() -> None:
-    assert ALIF(surrogate=ATan()).update_operations() == Operations(adds=3, multiplies=2)
+    assert ALIF(surrogate=ATan()).update_operations() == Operations(adds=3, multiplies=1, shifts=1)
     assert ALIF(surrogate=ATan()).spike_operations() == Operations(adds=1)
     assert ALIF(ALIFConfig(reset="soft"), surrogate=ATan()).spike_operations() == Operations(adds=2)

@@ -24,6 +24,8 @@ def test_agrees_with_spikingjelly(
         agree(LIF(config, surrogate=ours), node, steps)
 
 
-def test_leak_costs_a_multiplication_per_step() -> None:
-    assert LIF(surrogate=ATan()).update_operations() == Operations(adds=2, multiplies=1)
+def test_leak_costs_a_product_per_step() -> None:
+    assert LIF(surrogate=ATan()).update_operations() == Operations(adds=2, shifts=1)  # tau = 2
+    assert LIF(LIFConfig(tau=4.0), surrogate=ATan()).update_operations() == Operations(adds=3, shifts=1)
+    assert LIF(LIFConfig(tau=3.0), surrogate=ATan()).update_operations() == Operations(adds=2, multiplies=1)
     assert LIF(LIFConfig(reset="soft"), surrogate=ATan()).spike_operations() == Operations(adds=1)

@@ -52,6 +52,6 @@ def test_tie_at_either_threshold_fires() -> None:
 
 
 def test_second_comparison_costs_an_addition_per_step() -> None:
-    assert TernaryLIF(surrogate=ATan()).update_operations() == Operations(adds=3, multiplies=1)
+    assert TernaryLIF(surrogate=ATan()).update_operations() == Operations(adds=3, shifts=1)
     assert TernaryLIF(surrogate=ATan()).spike_operations() == Operations()
     assert TernaryLIF(TernaryLIFConfig(reset="soft"), surrogate=ATan()).spike_operations() == Operations(adds=1)

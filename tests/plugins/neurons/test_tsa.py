@@ -256,10 +256,10 @@ def test_fire_ratio_of_two_thirds_gives_fewer_spikes() -> None:
 @pytest.mark.parametrize(
     ("hyperparameters", "expected"),
     [
-        ({}, Operations(adds=6)),  # shift, take in, two comparisons; shift and add of what was emitted
+        ({}, Operations(adds=4, shifts=2)),  # shift, take in, two comparisons; shift and add of what was emitted
         ({"base": 2.5}, Operations(adds=4, multiplies=2)),
-        ({"relu": False}, Operations(adds=4)),
-        ({"ternary": False}, Operations(adds=3)),
+        ({"relu": False}, Operations(adds=3, shifts=1)),
+        ({"ternary": False}, Operations(adds=2, shifts=1)),
         ({"ternary": False, "base": 2.5}, Operations(adds=2, multiplies=1)),
     ],
 )

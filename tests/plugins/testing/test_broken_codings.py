@@ -182,6 +182,30 @@ class ThreeSteps(Direct):
         return Signal(x.expand(3, *x.shape), self.steps, Kind.ANALOG)
 
 
+class FreeThresholds(Direct):
+    """A coding that compares its input at every step, for nothing."""
+
+    name = "free-thresholds"
+
+    def encode(self, x: Tensor) -> Signal:
+        levels = torch.arange(1, self.steps + 1).view(-1, 1, 1, 1, 1) / (self.steps + 1)
+        return Signal((x > levels).to(x.dtype), self.steps, Kind.BINARY)
+
+
+class PaidThresholds(FreeThresholds):
+    """The same with its comparisons."""
+
+    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
+        return Operations(adds=code.values.numel())
+
+
+class OpticalThresholds(FreeThresholds):
+    """The same in front of a camera that compares."""
+
+    free_encoder = "the sensor compares"
+
+
+ENCODER = CodingContract.test_encoder_says_what_it_costs
 SOUND = CodingContract.test_modules_behind_sites_are_sound_at_inference
 NETWORK = CodingContract.test_networks_of_it_are_sound_and_everything_is_counted
 GRADIENT = CodingContract.test_gradient_reaches_every_parameter_of_its_own
@@ -207,6 +231,7 @@ STATE, MIXES, FUTURE = "keeps state between calls", "mixes the samples of a batc
         (NETWORK, EventsBackwards, FUTURE),
         (NETWORK, UncountedProjection, "computes products that nobody counts"),
         (NETWORK, ThreeSteps, "coding 'three-steps' returned values of 3 steps"),
+        (ENCODER, FreeThresholds, "it encodes for nothing"),
         (PENALTY, InfinitePenalty, "penalty is -?(inf|nan) after a forward pass"),
         (PENALTY, DetachedPenalty, "penalty has no gradient"),
         (PENALTY, NumberForAPenalty, "is a number without a gradient"),
@@ -225,6 +250,11 @@ def test_fault_is_caught_by_name(test: Any, plugin: type[Coding], message: str) 
 def test_without_the_fault_they_pass(test: Any, plugin: type[Coding]) -> None:
     torch.manual_seed(0)
     test(CodingContract(), plugin)
+
+
+@pytest.mark.parametrize("plugin", [PaidThresholds, OpticalThresholds, Regularised])
+def test_encoders_that_say_what_they_cost_pass(plugin: type[Coding]) -> None:
+    CodingContract().test_encoder_says_what_it_costs(plugin)
 
 
 @dataclass

@@ -301,7 +301,8 @@ def test_nothing_is_imported_early_and_nothing_is_printed(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     # The epoch of a trial that never started is the only thing to report.
-    (line,) = done.stderr.splitlines()
+    # A machine that is busy says how far it is, too.
+    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("writing to MLflow"))
     assert line.startswith("not written to MLflow")
     assert "trial 0 epoch 1" in line
     assert (tmp_path / "mlflow.db").exists()

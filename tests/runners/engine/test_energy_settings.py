@@ -138,6 +138,31 @@ def test_a_resumed_search_keeps_the_settings_that_it_began_with(
         resumed_settings({**again, "energy_model": "chip-table(node=28nm)"})
 
 
+def test_a_search_without_the_encoders_work_keeps_to_that(tmp_path: Path, with_chips: Registry) -> None:
+    settings = SearchSettings("digits", name="s", folder=tmp_path, charge_encoder=False)
+    began = plan(settings, with_chips)
+    whole = "horowitz-45nm(charge_encoder=False)"
+    assert str(began.energy_model) == whole
+    assert began.info().options["energy.horowitz-45nm.charge_encoder"] is False
+    create_study(began.settings, began.objectives, began.sampler, began.about)
+    assert str(plan(resumed_settings({"resume": "s", "folder": tmp_path}), with_chips).energy_model) == whole
+    by_name = SearchSettings("digits", folder=tmp_path, space="energy.horowitz-45nm.charge_encoder=False")
+    assert str(plan(by_name, with_chips).energy_model) == whole
+    with pytest.raises(
+        UsageError, match=r"energy model 'chip-table' can't leave the encoder out: let its config inherit"
+    ):
+        plan(SearchSettings("digits", folder=tmp_path, charge_encoder=False, energy_model="chip-table"), with_chips)
+
+
+def test_an_encoder_that_is_not_charged_is_still_known(with_chips: Registry) -> None:
+    flat = {"task": "digits", "coding": "latency", "backbone": "mlp", "steps": 3}
+    flat |= {"training.epochs": 1, "training.subset": 64}
+    charged = judge(flat, registry=with_chips).metrics
+    free = judge(flat, registry=with_chips, energy_model="horowitz-45nm(charge_encoder=False)").metrics
+    assert charged["encoder_nj"] == free["encoder_nj"] > 0
+    assert charged["energy_nj"] - free["energy_nj"] == pytest.approx(charged["encoder_nj"])
+
+
 def test_prices_follow_the_settings(with_chips: Registry) -> None:
     flat = {"task": "digits", "coding": "latency", "backbone": "mlp", "steps": 2}
     flat |= {"training.epochs": 1, "training.subset": 64}

@@ -238,14 +238,14 @@ def test_average_pooling_in_front_of_a_linear_layer_counts_covered_events() -> N
     assert costs == {"2": (16 * 3, 0)}
 
 
-def test_coefficient_keeps_accumulates_and_costs_one_multiply_per_output_and_step() -> None:
+def test_coefficient_keeps_accumulates_and_costs_one_product_per_output_and_step() -> None:
     x = (torch.rand(3, 2, 10, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     plain = Given(x, Kind.BINARY)
     weighted = Given(x, Kind.BINARY, torch.tensor([0.5, 0.25, 0.125]))
     layer = Synapse(nn.Linear(10, 7))
     assert count(plain, layer) == count(weighted, layer)
     counts = count_operations(Network(weighted, Chain(layer)), torch.zeros(2, 1))
-    assert counts.layers[0].operations == Operations(multiplies=3 * 2 * 7)
+    assert counts.layers[0].operations == Operations(shifts=3 * 2 * 7)  # powers of two
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_neuron_updates_and_soft_resets_are_charged() -> None:
     current = torch.full((2, 1, 5), 3.0)  # every neuron fires at every step
     counts = count_operations(Network(Given(current, Kind.ANALOG), Chain(lif(reset="soft"))), torch.zeros(1, 1))
     neuron = counts.layers[0]
-    # 10 neuron-steps: 2 additions and 1 multiplication each, and 1 subtraction for each of 10 spikes
-    assert neuron.operations == Operations(adds=30, multiplies=10)
+    # 10 neuron-steps: 2 additions and 1 shift each, and 1 subtraction for each of 10 spikes
+    assert neuron.operations == Operations(adds=30, shifts=10)
     assert counts.spike_rate == 1.0
 
 

@@ -5,34 +5,48 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.runners.judging.test_counting import Chain, Given, lif
-from torch import nn
+from torch import Tensor, nn
 
 from spikefront.plugins import (
     Add,
+    Between,
     Kind,
+    Neuron,
     Operations,
     Signal,
     Site,
     SiteInfo,
     Synapse,
 )
+from spikefront.plugins.neurons.integrate_and_fire import IF
+from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
 from spikefront.plugins.surrogates.atan import ATan
-from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.counting import EdgeKindError, count_operations
 from spikefront.runners.judging.network import Network
 
 
 @pytest.mark.parametrize(
-    ("coefficient", "steps"),
-    [((0.5, 0.25, 0.125), 3), ((2.0, 0.0, 1.0), 1), ((0.5,), 0), (((0.5, 0.1),), 0), (((0.5, 0.1), (1, 1), (0, 2)), 2)],
-    ids=["all", "neither 0 nor 1", "constant", "constant by channel", "by channel"],
+    ("coefficient", "multiplied", "shifted"),
+    [
+        ((0.5, 0.3, 0.7), 2, 1),
+        ((3.0, 0.0, 1.0), 1, 0),
+        ((0.5,), 0, 0),
+        (((0.5, 0.1),), 0, 0),
+        (((0.5, 0.1), (1, 1), (0, 2)), 1, 1),  # a step is as dear as its dearest channel
+        ((0.5, 0.25, -0.125), 0, 3),
+        ((0.3, 0.15, 0.075), 0, 2),  # 0.3, which all have in common, is part of the weights
+        ((0.7, 0.0, 0.7), 0, 0),  # so is a constant
+        (((0.3, 0.5), (0.3, 0.25), (0.3, 0.125)), 0, 3),
+        ((2.01, 1.0, 1.0), 1, 0),  # near a power of two is not one
+    ],
 )
-def test_coefficient_costs_a_multiply_per_output_at_the_steps_that_it_weights(
-    coefficient: tuple[object, ...], steps: int
+def test_coefficient_costs_a_product_per_output_at_the_steps_that_it_weights(
+    coefficient: tuple[object, ...], multiplied: int, shifted: int
 ) -> None:
     weighted = Given(torch.ones(3, 2, 2), Kind.BINARY, torch.tensor(coefficient))
     counts = count_operations(Network(weighted, Chain(Synapse(nn.Linear(2, 7)))), torch.zeros(2, 1))
-    assert counts.layers[0].operations == Operations(multiplies=steps * 2 * 7)
+    assert counts.layers[0].operations == Operations(multiplies=multiplied * 2 * 7, shifts=shifted * 2 * 7)
     assert (counts.layers[0].sops, counts.layers[0].macs) == (3 * 2 * 2 * 7, 0)
 
 
@@ -61,11 +75,65 @@ def test_constant_that_is_presented_once_is_charged_once_by_either_convention() 
     assert (layer.macs, layer.macs_every_step) == (2 * 4 * 5, 2 * 4 * 5)
 
 
-def test_weighted_edge_into_neurons_costs_a_multiply_per_event() -> None:
+def test_weighted_edge_into_neurons_costs_a_product_per_event() -> None:
     x = torch.tensor([[[1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0]]])
-    coding = Given(x, Kind.BINARY, torch.tensor([0.5, 0.25]))
+    coding = Given(x, Kind.BINARY, torch.tensor([0.5, 0.3]))
     counts = count_operations(Network(coding, Chain(lif())), torch.zeros(1, 1))
-    assert [c.operations for c in counts.layers if c.role == "residual"] == [Operations(multiplies=3)]
+    assert [c.operations for c in counts.layers if c.role == "residual"] == [Operations(multiplies=1, shifts=2)]
+
+
+def test_powers_of_two_are_shifted_at_each_synapse() -> None:
+    powers = Given(torch.tensor([[[4.0, 0.0, -0.25]], [[1.0, 0.0, 0.0]]]), Kind.POWER)
+    layer = count_operations(Network(powers, Chain(Synapse(nn.Linear(3, 5)))), torch.zeros(1, 1)).layers[0]
+    assert (layer.sops, layer.macs, layer.operations) == (3 * 5, 0, Operations(shifts=3 * 5))
+
+
+@pytest.mark.parametrize(("kind", "value"), [(Kind.POWER, 3.0), (Kind.SIGNED, 0.5), (Kind.COUNT, -1.0)])
+def test_values_that_break_the_declaration_are_an_error(kind: Kind, value: float) -> None:
+    with pytest.raises(EdgeKindError, match=f"is declared {kind} but carries {value:g}"):
+        count_operations(Network(Given(torch.full((1, 1, 2), value), kind), Chain(lif())), torch.zeros(1, 1))
+
+
+def test_signed_spikes_that_meet_are_accumulates() -> None:
+    ternary = Signal(torch.tensor([[[1.0, -1.0, -1.0, 0.0]]]), 1, Kind.TERNARY)
+    met = Add()(ternary, Add()(ternary, ternary))  # three of each
+    layer = count_operations(Network(Given(met.values, met.kind), Chain(Synapse(nn.Linear(4, 5)))), torch.zeros(1, 1))
+    assert (layer.layers[0].sops, layer.layers[0].macs, layer.layers[0].events) == (9 * 5, 0, 9)
+
+
+def biases(neuron: Neuron, values: Tensor, kind: Kind, *, between: Between | None = None) -> list[int]:
+    """Return the additions of biases of two layers, 3 -> 5 -> 2, with neurons between them."""
+    first, last = Synapse(nn.Linear(3, 5)), Synapse(nn.Linear(5, 2))
+    site = Site(SiteInfo(0, 0, 5, (1, 1), True), neuron, between)
+    counts = count_operations(Network(Given(values, kind, steps=4), Chain(first, site, last)), torch.zeros(2, 1))
+    return [layer.biases for layer in counts.layers if layer.role == "synapse"]
+
+
+def test_biases_cost_an_addition_where_they_do_not_fold_into_the_neurons() -> None:
+    spikes, constant = torch.ones(4, 2, 3), torch.ones(1, 2, 3)
+    leaky, perfect = LIF(surrogate=ATan()), IF(surrogate=ATan())
+    assert biases(leaky, spikes, Kind.BINARY) == [0, 2 * 2]  # of the output once, whose mean they shift
+    assert biases(perfect, spikes, Kind.BINARY) == [4 * 2 * 5, 2 * 2]
+    assert biases(perfect, constant, Kind.ANALOG) == [2 * 5, 2 * 2]  # a constant current is computed once
+
+    class Reader(Between):
+        reads_current = True
+
+        def forward(self, spikes: Signal, current: Signal) -> Signal:
+            return spikes
+
+        def operations(self, spikes: Signal, current: Signal) -> Operations:
+            return Operations()
+
+    assert biases(leaky, spikes, Kind.BINARY, between=Reader()) == [4 * 2 * 5, 2 * 2]
+
+
+def test_bias_that_comes_once_is_added_once() -> None:
+    first, last = Synapse(nn.Linear(3, 5)), Synapse(nn.Linear(5, 2))
+    first.bias_over_time = torch.tensor([2.0, 0.0, 0.0, 0.0])
+    site = Site(SiteInfo(0, 0, 5, (1, 1), True), IF(surrogate=ATan()), None)
+    network = Network(Given(torch.ones(4, 2, 3), Kind.BINARY), Chain(first, site, last))
+    assert count_operations(network, torch.zeros(2, 1)).layers[0].biases == 2 * 5
 
 
 def test_neuron_with_a_delay_is_charged_for_its_silent_steps() -> None:
