@@ -135,8 +135,8 @@ def table(results: Results, kind: str) -> str:
     """Write the rows of one table, in Markdown."""
     keys = [key for key in results if key[0] == kind]
     order = TRAINED if kind == "trained" else tuple(SWEEPS)
-    titles = ("coding", "T", "accuracy, %", "its ANN, %", "energy, nJ", "of it encoder, nJ", "of it attention, nJ")
-    titles += ("latency, steps", "parameters")
+    titles = ["coding", "T", "accuracy, %", "its ANN, %", "energy, nJ", "of it encoder, nJ", "of it attention, nJ"]
+    titles += ["latency, steps", "parameters"]
     lines = [f"| {' | '.join(titles)} |\n", "| --- " * len(titles) + "|\n"]
     for _, coding, steps in sorted(keys, key=lambda key: (order.index(key[1]), key[2])):
         found = results[kind, coding, steps]

@@ -59,6 +59,10 @@ def phase(x: Tensor, *, steps: int, period: int, rounding: str = "down") -> Tens
     return digits[torch.arange(steps, device=x.device) % period]
 
 
+def _are_whole(values: Tensor) -> bool:
+    return bool(((values - values.round()).abs() < 1e-4).all())  # n / 255 * 255 is n but for rounding
+
+
 class PhaseCoding(Coding):
     """Binary digits of the input, weighted by their place values where they arrive."""
 
@@ -80,10 +84,11 @@ class PhaseCoding(Coding):
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         """Successive approximation, once, since digits repeat: a comparison per digit, a subtraction per 1.
 
-        Nothing for inputs that are numbers of K binary digits already.
+        Nothing for inputs whose digits are there already: numbers of K binary digits, and pixels of 8 bits, n / 255,
+        whose K <= 8 digits, rounded down, are the first K bits of n.
         """
-        level = x * 2**self.period
-        if bool(((level == level.floor()) & (level < 2**self.period)).all()):
+        pixels = self.config.rounding == "down" and self.period <= 8
+        if _are_whole(x * 2**self.period) or (pixels and _are_whole(x * 255)):
             return Operations()
         rounds = x.numel() if self.config.rounding == "nearest" else 0  # half a digit more
         ones = int((code.values[: self.period] != 0).sum())

@@ -44,8 +44,9 @@ def operations(encoder: Coding, x: Tensor) -> Operations:
         ("sac", {"scope": "input"}, (0,) * 6, Operations()),
         ("css", {}, (0,) * 6, Operations()),
         ("rate-conversion", {}, (0,) * 6, Operations()),
-        # eight digits; 0.1 = 00011001 (25/256) has three ones, and 1.0 is clamped to 11111111
-        ("phase", {"period": 8}, (0, 11, 0, 0, 0, 16), Operations()),
+        # eight digits; 0.1 = 00011001 (25/256) has three ones
+        ("phase", {"period": 8}, (0, 11, 0, 0, 0, 0), Operations()),
+        ("phase", {"period": 8, "rounding": "nearest"}, (0, 8 + 3 + 1, 0, 0, 0, 0), Operations()),  # 0.1 = 00011010
     ],
     ids=str,
 )
@@ -69,6 +70,16 @@ def test_digits_that_are_there_already_cost_nothing() -> None:
     levels = torch.arange(16.0).view(1, 1, 4, 4) / 16
     assert operations(encoder, levels) == Operations()
     assert operations(encoder, levels + 0.01).adds > 0
+
+
+@pytest.mark.parametrize("period", [2, 5, 8])
+def test_digits_of_pixels_are_their_first_bits(period: int) -> None:
+    pixels = torch.arange(256).view(1, 1, 16, 16)
+    encoder = coding("phase", period=period)
+    code = encoder.encode(pixels / 255).values[:period]
+    bits = torch.stack([(pixels >> (7 - bit)) & 1 for bit in range(period)])
+    assert torch.equal(code.long(), bits)
+    assert operations(encoder, pixels / 255) == Operations()
 
 
 @pytest.mark.parametrize(
