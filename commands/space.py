@@ -23,6 +23,8 @@ def _print(frame: pd.DataFrame, format_: Format) -> None:
 
     print_rows(frame, format_)
     print(f"{frame.attrs['searched']} hyperparameters searched on task {frame.attrs['task']}", file=sys.stderr)
+    for line in frame.attrs["priors"]:
+        print(line, file=sys.stderr)
     if frame.attrs["held_out"]:
         print(f"validation holds out {frame.attrs['held_out']}", file=sys.stderr)
 
@@ -46,8 +48,8 @@ def space(
     """Return what a search would search: a row for each hyperparameter, with its range and when it exists.
 
     Returns:
-        The rows; ``attrs`` has the number of those ``searched``, the ``task``, and what its validation split holds out
-        (``held_out``).
+        The rows; ``attrs`` has the number of those ``searched``, the ``task``, what its validation split holds out
+        (``held_out``), and ``priors``, the settings beside defaults that ``--priors`` would begin with, a line each.
 
     Raises:
         UsageError: for a narrowing that makes no sense, or an unknown task.
@@ -70,5 +72,13 @@ def space(
         [{"name": r.name, "range": r.domain, "default": r.default, "active": r.active, "what": r.doc} for r in rows]
     )
     held_out = registry.get("task", found.task).held_out
+    named = [(prior.kind, prior.candidate.coding.name) for prior in found.priors() if prior.kind]
+    sources = {name: entry.plugin.source for name, entry in registry.entries["coding"].items()}
+    priors = [
+        f"--priors takes {kind} of {coding} ({sources[coding] or 'no source given'})"
+        for kind, coding in dict.fromkeys(named)
+    ]
+    priors += [f"--priors leaves out {line}" for line in found.priors_left_out()]
     frame.attrs |= {"searched": sum(row.searched for row in rows), "task": found.task, "held_out": held_out}
+    frame.attrs["priors"] = priors
     return frame

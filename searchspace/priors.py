@@ -20,11 +20,13 @@ class Prior:
         candidate: the candidate.
         answers: values of what is searched, by parameter name, as for ``Study.enqueue_trial``.
         pinned: values of what the space holds at one value, by flat name.
+        kind: what its settings are: ``published settings``, ``a starting point``, or empty for defaults.
     """
 
     candidate: Candidate
     answers: Mapping[str, Value]
     pinned: Mapping[str, Value] = field(default_factory=dict)
+    kind: str = ""
 
 
 class Walkable(Protocol):
@@ -66,7 +68,7 @@ class Priors:
         for coding in codings:
             self._add({"coding": coding})
         for kind, settings in self._settings():
-            if (misfit := self._add(settings, exactly=True)) is not None:
+            if (misfit := self._add(settings, kind)) is not None:
                 self.left_out.append(f"{kind} of {settings['coding']} ({misfit})")
 
     def _settings(self) -> Iterator[tuple[str, dict[str, Value]]]:
@@ -78,15 +80,15 @@ class Priors:
             for settings in self._catalogue.starting_points(coding):
                 yield "a starting point", {**settings, "coding": coding}
 
-    def _add(self, wanted: Mapping[str, Value], exactly: bool = False) -> str | None:
-        """Add a prior unless it is there; return what does not fit where it must be taken exactly, or None."""
+    def _add(self, wanted: Mapping[str, Value], kind: str = "") -> str | None:
+        """Add a prior unless it is there; return what does not fit, of settings that must be taken exactly, or None."""
         pinned = {name: value for name, value in wanted.items() if self._held(name, wanted)}
         answers: dict[str, Value] = {}
         candidate = self._space.walk(answering(wanted, answers), pinned)
-        if exactly and (misfit := self._misfit(wanted, candidate)) is not None:
+        if kind and (misfit := self._misfit(wanted, candidate)) is not None:
             return misfit
         if all(prior.candidate != candidate for prior in self.found):
-            self.found.append(Prior(candidate, answers, pinned))
+            self.found.append(Prior(candidate, answers, pinned, kind))
         return None
 
     def _misfit(self, wanted: Mapping[str, Value], candidate: Candidate) -> str | None:

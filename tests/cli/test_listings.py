@@ -55,7 +55,9 @@ def test_space_prints_ranges_and_counts_what_is_searched(command: Command) -> No
 
     assert table.code == 0
     assert re.search(r"coding\.latency\.threshold +0\.\.0\.2 ", table.out)
-    assert table.err == f"{len(rows)} hyperparameters searched on task digits\n"
+    first, *others = table.err.splitlines()
+    assert first == f"{len(rows)} hyperparameters searched on task digits"
+    assert [line.partition(" holds out ")[0] for line in others] == ["validation"]
     assert rows["coding.latency.curve"]["range"] == "linear, log"
     assert {"coding", "steps"}.isdisjoint(rows)  # one value is left of each
     assert (pinned["coding"]["range"], pinned["steps"]["range"]) == ("latency", "4")
@@ -68,7 +70,7 @@ def test_space_takes_the_example_study(command: Command) -> None:
     rows = {row["name"]: row for row in json.loads(said.out)}
     assert said.code == 0
     assert rows["coding"]["range"] == "direct, latency, sac"
-    assert said.err.endswith(" hyperparameters searched on task digits\n")
+    assert said.err.splitlines()[0].endswith(" hyperparameters searched on task digits")
 
 
 def test_space_reads_a_study_as_run_does(command: Command, tmp_path: Path, picky_coding: str) -> None:
@@ -92,3 +94,15 @@ def test_help_says_of_each_command_what_it_does_to_the_end(command: Command) -> 
     assert "Print what a search would search: each hyperparameter, its range and when it exists." in said
     assert "spiking-network" in said
     assert re.findall(r"\w+\.\.\.", said) == []
+
+
+def test_space_says_what_priors_are_and_where_they_come_from(command: Command) -> None:
+    arguments = ("space", "--task", "cifar10", "--set", "coding=gac,direct", "--format", "csv")
+    source = "(Qiu et al., AAAI 2024; code bollossom/GAC at ed8130a)"
+    whole = [line for line in command(*arguments).err.splitlines() if "--priors" in line]
+    assert whole == [
+        f"--priors takes published settings of gac {source}",
+        f"--priors takes a starting point of gac {source}",
+    ]
+    short = [line for line in command(*arguments, "--set", "training.epochs=2").err.splitlines() if "--priors" in line]
+    assert short == [whole[1], "--priors leaves out published settings of gac (training.epochs=250)"]

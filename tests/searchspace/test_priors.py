@@ -45,6 +45,7 @@ def test_priors_are_the_defaults_of_each_coding_then_what_was_published(shelf: S
     found = [prior.candidate for prior in searched.priors()]
     assert [candidate.coding.name for candidate in found] == ["css", "direct", "tcja", "tcja"]
     assert found[:3] == [searched.default(coding=coding) for coding in ("css", "direct", "tcja")]
+    assert [prior.kind for prior in searched.priors()] == ["", "", "", "published settings"]
     (flat,) = of_tcja(searched)
     assert (flat["steps"], flat["coding.tcja.kernel"], flat["backbone"]) == (8, 7, "vgg")
     assert searched.priors_left_out() == []

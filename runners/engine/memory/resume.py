@@ -80,6 +80,10 @@ def _digest(space: Space) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
+def _is_of_another(name: str, space: Space) -> bool:
+    return name.startswith("task.") and name != f"task.{space.task}"
+
+
 def _was_added(name: str) -> bool:
     return name.startswith("training.loss") or name == "training.optimizer.sgd.decay_all"
 
@@ -180,7 +184,7 @@ def refuse_changed(stored: Mapping[str, Any], registry: Registry, space: Space) 
     changed = [
         f"{name} was {before.get(name, 'not there')} and is {now.get(name, 'not there')}"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and (name in used or name in before)
+        if before.get(name) != now.get(name) and (name in used or (name in before and not _is_of_another(name, space)))
     ]
     if not changed and stored["space"] != _digest(space):
         changed = ["the ranges of its hyperparameters are others"]

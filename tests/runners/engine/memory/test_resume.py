@@ -371,6 +371,12 @@ def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) 
         UsageError, match=r"^since the search began, coding\.rate was 0\.0\.1 and is .*; force= goes on"
     ):
         refuse_changed(other, registry, space)
+    refuse_changed(
+        {**kept, "plugins": {**kept["plugins"], "task.cifar10": "0.0.1"}}, registry, space
+    )  # of another task
+    own = {**kept, "plugins": {**kept["plugins"], "task.digits": "0.0.1"}}
+    with pytest.raises(UsageError, match=r"task\.digits was 0\.0\.1 and is"):
+        refuse_changed(own, registry, space)
     with pytest.raises(UsageError, match="the ranges of its hyperparameters are others"):
         refuse_changed(kept, registry, Space(registry, "digits", [parse_set("coding=latency")]))
 
