@@ -57,14 +57,15 @@ def draw(front: Front, quality: str, title: str = "") -> Figure:
     return figure
 
 
-def quality_label(quality: str, axis: Objective) -> str:
+def quality_label(quality: str, axis: Objective, split: str = "validation") -> str:
     """Return the label of an axis of quality: ``accuracy (validation)``, and where less is better, that.
 
     Args:
         quality: the task's own name for quality.
         axis: the objective.
+        split: what it was measured on.
     """
-    return f"{quality} (validation)" + ("" if axis.maximize else ", less is better")
+    return f"{quality} ({split})" + ("" if axis.maximize else ", less is better")
 
 
 def heading(axis: Objective, quality: str) -> str:
