@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefront.plugins.contracts import Coding
+from spikefront.plugins.contracts import Coding, EnergyModel
 from spikefront.searchspace import Objective, fields_of
 
 
@@ -48,7 +48,9 @@ class Entry:
 
 
 def _origin(plugin: Any) -> str:
-    """Return what the priors of a coding are, and where they come from; empty where it has none."""
+    """Return what stands behind the priors of a coding, or the prices of a model; empty where nothing is stated."""
+    if isinstance(plugin, type) and issubclass(plugin, EnergyModel):
+        return plugin.description()
     if not (isinstance(plugin, type) and issubclass(plugin, Coding)):
         return ""
     kinds = {"published settings": plugin.published, "starting points": plugin.starting_points}

@@ -57,15 +57,14 @@ def draw(front: Front, quality: str, title: str = "") -> Figure:
     return figure
 
 
-def quality_label(quality: str, axis: Objective, split: str = "validation") -> str:
+def quality_label(quality: str, axis: Objective) -> str:
     """Return the label of an axis of quality: ``accuracy (validation)``, and where less is better, that.
 
     Args:
         quality: the task's own name for quality.
         axis: the objective.
-        split: what it was measured on.
     """
-    return f"{quality} ({split})" + ("" if axis.maximize else ", less is better")
+    return f"{quality} (validation)" + ("" if axis.maximize else ", less is better")
 
 
 def heading(axis: Objective, quality: str) -> str:

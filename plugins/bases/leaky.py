@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
 from spikefront.plugins.contracts import Neuron
-from spikefront.plugins.network.membrane import integrate_and_fire
+from spikefront.plugins.network.membrane import integrate_and_fire, potentials
 from spikefront.plugins.network.operations import Operations, product_by
 from spikefront.plugins.network.signal import Kind
 from spikefront.searchspace import PINNED, Choice, Float, Snap
@@ -53,6 +54,16 @@ class Leaky(Neuron):
             decay_input=self.config.decay_input,
             detach_reset=self.config.detach_reset,
             ternary=self.kind is Kind.TERNARY,
+        )
+
+    def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor]:
+        return potentials(
+            current,
+            spikes,
+            leak=self.leak(),
+            threshold=self.config.threshold,
+            hard_reset=self.config.reset == "hard",
+            decay_input=self.config.decay_input,
         )
 
     def update_operations(self) -> Operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ class Neuron(Plugin, nn.Module):
         folds_bias: whether a constant current is the same as another threshold and another value after a reset, so that
             biases cost nothing. It is of a leaky integrator, whose potential a constant shifts by a constant; without a
             leak the potential climbs, and biases are added at every step.
+        states: numbers that one neuron holds from step to step; an energy model may charge an update for each.
 
     Args:
         config: its ``Config``, or None for the defaults.
@@ -28,6 +30,7 @@ class Neuron(Plugin, nn.Module):
 
     kind: ClassVar[Kind] = Kind.BINARY
     folds_bias: ClassVar[bool] = False
+    states: int = 1
 
     def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:
         nn.Module.__init__(self)
@@ -65,3 +68,18 @@ class Neuron(Plugin, nn.Module):
     def spike_operations(self) -> Operations:
         """Return the operations of one spike, such as the subtraction of a soft reset."""
         return Operations()
+
+    def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor] | None:
+        """Return the membrane potentials that a chip holds, to count the steps at which a neuron must be updated.
+
+        The default is None, for which a neuron counts as charged from its first input to the end: an upper bound.
+        ``spikefront.plugins.network.membrane.potentials`` does it for integrate-and-fire neurons.
+
+        Args:
+            current: as ``forward`` takes it.
+            spikes: what it returned, ``(T, B, ...)``.
+
+        Returns:
+            V ``(B, ...)`` as each step begins, and on without current after the last one: as many as are asked for.
+        """
+        return None

@@ -21,6 +21,8 @@ class Horowitz45nm(EnergyModel):
     name = "horowitz-45nm"
     technology = PRICES.technology
     source = PRICES.source
+    evidence = PRICES.evidence
+    leaves_out = PRICES.leaves_out
 
     def layer_energy_nj(self, counts: Counts) -> dict[str, float]:
         energies = {}

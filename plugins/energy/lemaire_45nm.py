@@ -49,6 +49,8 @@ class Lemaire45nm(EnergyModel):
     name = "lemaire-45nm"
     technology = PRICES.technology
     source = PRICES.source
+    evidence = PRICES.evidence
+    leaves_out = PRICES.leaves_out
 
     def layer_energy_nj(self, counts: Counts) -> dict[str, float]:
         return {layer.layer: _picojoules(layer, counts) / 1000 / counts.samples for layer in counts.layers}

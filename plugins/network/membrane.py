@@ -17,8 +17,9 @@ no copies of a constant current, and the layout of the current (channels last, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -130,6 +131,47 @@ class _IntegrateAndFire(torch.autograd.Function):
         if constant:
             grad_current.mul_(gain)
         return grad_current, grad_leak, *[None] * 8
+
+
+RESOLUTION: Final = 1 / 64
+"""Least potential, in units of the current, that Loihi 1 tells from 0: it holds multiples of it."""
+
+
+def potentials(
+    current: Tensor,
+    spikes: Tensor,
+    *,
+    leak: float | Tensor,
+    threshold: float | Sequence[float],
+    hard_reset: bool = True,
+    decay_input: bool = False,
+    start: float = 0.0,
+) -> Iterator[Tensor]:
+    """Yield V as each step begins, as Loihi 1 holds it, of neurons that fired as ``integrate_and_fire`` says.
+
+    What the leak leaves is cut to multiples of ``RESOLUTION``, towards 0, so that a potential comes to rest. After the
+    last step it goes on without current.
+
+    Args:
+        current: X, ``(T, B, ...)`` or ``(1, B, ...)``.
+        spikes: S, ``(T, B, ...)``.
+        leak: as they were made.
+        threshold: as they were made.
+        hard_reset: as they were made.
+        decay_input: as they were made.
+        start: as they were made.
+    """
+    v = torch.full_like(current[0], start)
+    gain = leak if decay_input else 1.0
+    for t in count():
+        yield v
+        v = v.mul(1 - leak).div_(RESOLUTION).trunc_().mul_(RESOLUTION)
+        if t < len(spikes):
+            v.add_(current[t if len(current) > 1 else 0] * gain)
+            if hard_reset:
+                v.masked_fill_(spikes[t] != 0, 0.0)
+            else:
+                v.sub_(spikes[t], alpha=threshold[t] if isinstance(threshold, Sequence) else threshold)
 
 
 def empty_over_time(current: Tensor, steps: int) -> Tensor:

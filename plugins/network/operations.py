@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from spikefront.plugins.network.traffic import Timing, Traffic
 
 Role = Literal["encoder", "synapse", "neuron", "attention", "residual", "readout"]
 
@@ -95,6 +97,8 @@ class LayerCount:
         geometry: size of a synapse; None for other layers.
         active: of a neuron, the ``sites`` at which it fired, once or more; None for as many as ``events``.
         biases: of a synapse, additions of biases that do not fold into the threshold and reset of the neurons behind.
+        traffic: what it does on a chip of spiking cores; None where that was not counted, and for layers that have no
+            place on one.
     """
 
     layer: str
@@ -108,6 +112,7 @@ class LayerCount:
     geometry: Geometry | None = None
     active: int | None = None
     biases: int = 0
+    traffic: Traffic | None = None
 
     @property
     def active_sites(self) -> int:
@@ -126,6 +131,7 @@ class LayerCount:
             sites=self.sites + other.sites,
             biases=self.biases + other.biases,
             active=None if self.active is other.active is None else self.active_sites + other.active_sites,
+            traffic=None if self.traffic is None or other.traffic is None else self.traffic + other.traffic,
         )
 
 
@@ -135,12 +141,14 @@ class Counts:
 
     Attributes:
         delay: steps by which the output lags the input, through the silent periods of the neurons on the way.
+        timing: how long a chip of spiking cores takes for them; None where that was not counted.
     """
 
     samples: int
     steps: int
     layers: tuple[LayerCount, ...]
     delay: int = 0
+    timing: Timing | None = None
 
     @property
     def sops(self) -> float:
@@ -170,11 +178,36 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both batches, which the same network has seen."""
         layers = zip(self.layers, other.layers, strict=True)
-        return replace(self, samples=self.samples + other.samples, layers=tuple(one + more for one, more in layers))
+        return replace(
+            self,
+            samples=self.samples + other.samples,
+            layers=tuple(one + more for one, more in layers),
+            timing=None if self.timing is None or other.timing is None else self.timing + other.timing,
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Counts:
+        """Read what ``to_dict`` returned, by a version that counted less or more: the rest stays at its default."""
+        layers = []
+        for layer in plain["layers"]:
+            geometry = layer.get("geometry")
+            if geometry is not None:
+                pairs = {name: tuple(pair) for name, pair in geometry.items() if isinstance(pair, list | tuple)}
+                geometry = _known(Geometry, {**geometry, **pairs})
+            parts = {"operations": _known(Operations, layer.get("operations", {})), "geometry": geometry}
+            parts["traffic"] = _known(Traffic, layer.get("traffic"))
+            layers.append(_known(LayerCount, {**layer, **parts}))
+        found: Counts = _known(cls, {**plain, "layers": tuple(layers), "timing": _known(Timing, plain.get("timing"))})
+        return found
+
+
+def _known(record: Any, plain: Mapping[str, Any] | None) -> Any:
+    """Return a record made of those values that it has a field for; None for None."""
+    return None if plain is None else record(**{f.name: plain[f.name] for f in fields(record) if f.name in plain})
 
 
 def _rate(layers: Iterable[LayerCount]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -63,6 +63,7 @@ class Signal:
         delay: steps by which the first value lags the network's input, physically: neurons with a silent period add
             theirs. Values are aligned by index all the same, so sums of edges need no care.
         events: set by the op counter behind average pooling; None elsewhere.
+        route: set by the counter of a chip's traffic: where the values come from; None elsewhere.
     """
 
     values: Tensor
@@ -71,6 +72,7 @@ class Signal:
     coefficient: Tensor | None = None
     delay: int = 0
     events: Events | None = None
+    route: Any = None
 
     def with_values(self, values: Tensor) -> Signal:
         """Return the same edge carrying other values."""
@@ -78,7 +80,7 @@ class Signal:
 
     def current(self, values: Tensor) -> Signal:
         """Return the analog signal of a synapse that this signal drove."""
-        return Signal(values, self.steps, Kind.ANALOG, delay=self.delay)
+        return Signal(values, self.steps, Kind.ANALOG, delay=self.delay, route=self.route)
 
     def weighted(self, coefficient: Tensor) -> Signal:
         """Return the same edge with a further coefficient, ``(T|1,)``, ``(T|1, C)`` or ``(T|1, B, 1)``.

@@ -51,6 +51,7 @@ class ALIF(Neuron):
     Config = ALIFConfig
     config: ALIFConfig
     folds_bias = True
+    states = 2
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
         spikes: Tensor = _AdaptiveIntegrateAndFire.apply(  # type: ignore[no-untyped-call]

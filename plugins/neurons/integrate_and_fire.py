@@ -9,14 +9,14 @@ Reference: Lapicque (1907); discrete form and conventions as SpikingJelly's IFNo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, hookimpl
-from spikefront.plugins.network.membrane import integrate_and_fire
+from spikefront.plugins.network.membrane import integrate_and_fire, potentials
 from spikefront.searchspace import PINNED, Choice, Float
 
 
@@ -50,6 +50,16 @@ class IF(Neuron):
             surrogate=self.surrogate,
             hard_reset=self.config.reset == "hard",
             detach_reset=self.config.detach_reset,
+            start=self.config.start * self.config.threshold,
+        )
+
+    def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor]:
+        return potentials(
+            current,
+            spikes,
+            leak=0.0,
+            threshold=self.config.threshold,
+            hard_reset=self.config.reset == "hard",
             start=self.config.start * self.config.threshold,
         )
 

@@ -10,14 +10,14 @@ reconstructed from descriptions of it. Where T is less than K, the period is cut
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, hookimpl
-from spikefront.plugins.network.membrane import integrate_and_fire
+from spikefront.plugins.network.membrane import integrate_and_fire, potentials
 from spikefront.searchspace import PINNED, Choice, Float, Int
 
 
@@ -64,6 +64,11 @@ class Phase(Neuron):
             hard_reset=False,
             detach_reset=self.config.detach_reset,
         )
+
+    def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor]:
+        steps = phase_weights(len(spikes), self.config.period)
+        thresholds = [self.config.threshold * weight for weight in steps]
+        return potentials(current, spikes, leak=0.0, threshold=thresholds, hard_reset=False)
 
     def step_weights(self, steps: int, like: Tensor) -> Tensor | None:
         return like.new_tensor(phase_weights(steps, self.config.period))

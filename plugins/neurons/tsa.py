@@ -70,6 +70,10 @@ class TSA(Neuron):
     def delay(self) -> int:
         return self.config.silent_period
 
+    @property
+    def states(self) -> int:  # type: ignore[override]
+        return 2 if self.config.ternary and self.config.relu else 1  # the number emitted so far
+
     def update_operations(self) -> Operations:
         grow = product_by(self.config.base)
         update = grow + Operations(adds=3 if self.config.ternary else 2)  # take the current in, compare with each bound

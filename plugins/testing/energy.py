@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import ClassVar, get_args
 
@@ -9,6 +10,7 @@ import pytest
 
 from spikefront.plugins.contracts import EnergyModel
 from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations, Role
+from spikefront.plugins.network.traffic import Timing
 from spikefront.plugins.testing.base import PluginContract, sample_configs
 
 
@@ -22,6 +24,24 @@ class EnergyModelContract(PluginContract):
     def test_names_its_technology_and_source(self, plugin: type[EnergyModel]) -> None:
         assert plugin.technology
         assert plugin.source
+
+    def test_says_what_it_leaves_out_where_it_leaves_work_out(self, plugin: type[EnergyModel]) -> None:
+        assert plugin.evidence in ("measured", "simulated", "proxy", "")
+        assert (plugin.unpriced or set()) <= {"macs", *get_args(Role)}
+        assert plugin.leaves_out or not plugin.unpriced
+
+    def test_time_is_absent_or_of_one_sample(self, plugin: type[EnergyModel]) -> None:
+        for config in sample_configs(plugin.Config):
+            model, timed = plugin(config), replace(_counts(), timing=Timing(4, cores=5, tiles=2, busy_ns=4000.0))
+            once = model.latency_us(timed)
+            if once is None:
+                assert "latency_us" not in model.metrics(timed)
+                continue
+            assert 0 < once < math.inf
+            doubled = replace(timed, samples=2 * timed.samples, timing=timed.timing + timed.timing)  # type: ignore[operator]
+            assert model.latency_us(doubled) == pytest.approx(once)
+            assert model.metrics(timed)["latency_us"] == once
+            assert model.metrics(timed)["edp_uj_s"] == pytest.approx(model.energy_nj(timed) * 1e-3 * once * 1e-6)
 
     def test_nothing_done_costs_nothing(self, plugin: type[EnergyModel]) -> None:
         idle = tuple(LayerCount(layer.layer, layer.role) for layer in _counts().layers)
@@ -40,6 +60,9 @@ class EnergyModelContract(PluginContract):
     def test_every_role_has_a_price(self, plugin: type[EnergyModel]) -> None:
         for config in sample_configs(plugin.Config):
             for layer in _counts().layers:
+                free = plugin.unpriced or frozenset()
+                if layer.role in free or (layer.macs and "macs" in free):
+                    continue
                 prices = plugin(config).layer_energy_nj(replace(_counts(), layers=(layer,)))
                 assert layer.layer in prices, f"a layer of role {layer.role!r} is left out"
                 price = prices[layer.layer]
@@ -53,7 +76,7 @@ class EnergyModelContract(PluginContract):
         for config in sample_configs(plugin.Config):
             for number, layer in enumerate(_counts().layers):
                 for name in ("sops", "macs"):
-                    if not getattr(layer, name):
+                    if not getattr(layer, name) or name in (plugin.unpriced or ()):
                         continue
                     layers = list(_counts().layers)
                     layers[number] = replace(layer, **{name: 2 * getattr(layer, name)})

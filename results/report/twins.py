@@ -66,14 +66,10 @@ def twins_figure(findings: Findings, members: list[Member]) -> Html:
         ]
         marks.append(element("g", inside, class_=f"c{at}", data_coding=at))
     body = [element("g", lines, class_="ties"), element("g", marks, class_="twins")]
-    split = str(findings.twins.get("split", "validation"))
     label = f"{findings.quality} over energy of {len(members)} members and their twins; numbers are in the table below."
     texts = [energy_tick(value) for value in across.ticks()]
     drawn = picture(
-        body,
-        (across, "energy per sample", texts),
-        (up, quality_label(findings.quality, findings.objectives[0], split)),
-        label,
+        body, (across, "energy per sample", texts), (up, quality_label(findings.quality, findings.objectives[0])), label
     )
     return element("figure", _legend(), drawn)
 

@@ -123,10 +123,12 @@ def _energy(description: Description, registry: Registry) -> list[str]:
     metrics, prices = description.metrics, description.energy_model
     if name_of(prices) in registry.entries["energy"]:
         model: type[EnergyModel] = registry.get("energy", name_of(prices))
-        prices += f": {model.technology}; {model.source}"
+        prices += f": {model.technology}; {model.source}" + (f"; {stated}" if (stated := model.description()) else "")
     rows = [("energy", format_energy(metrics["energy_nj"]))] if "energy_nj" in metrics else []
     if "latency_steps" in metrics:
         rows.append(("latency", f"{metrics['latency_steps']:g} time steps"))
+    if "latency_us" in metrics:
+        rows.append(("time on the chip", f"{metrics['latency_us']:.4g} µs"))
     rows += [(text, f"{metrics[name]:.6g}") for name, text in _COUNTS.items() if name in metrics]
     counted = min(MEASURING_SAMPLES, description.samples["validation"])
     note = f"Per sample, counted on {counted} evenly spaced validation samples, priced by energy model"

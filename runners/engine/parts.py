@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spikefront.plugins import EnergyModel, Registry, Sampler, StoppingRule, Task
+from spikefront.plugins.contracts.energy import TIMED_METRICS
 from spikefront.plugins.stopping.halving import Rungs, rung_shares
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.failures import one_line
@@ -187,6 +188,14 @@ def objectives_of(
         if axis.metric not in {other.metric for other in axes}:
             axes.append(axis)
     return tuple(axes)
+
+
+def refuse_times(objectives: Sequence[Objective], model: EnergyModel, settings: SearchSettings) -> None:
+    """Raise ``OptionError`` for an objective that needs a time, where the energy model has none."""
+    needy = next((axis for axis in objectives if axis.metric in TIMED_METRICS), None)
+    if needy is not None and not model.has_times():
+        problem = f"{needy.name} needs an energy model with times, such as loihi-1; {model.name} has none"
+        raise settings.error("objective", problem)
 
 
 def restore_rule(rule: StoppingRule, states: Mapping[int, Any]) -> None:

@@ -16,6 +16,7 @@ from spikefront.runners.engine.parts import (
     make_rules,
     make_sampler,
     objectives_of,
+    refuse_times,
     refuse_unused,
     rungs_of,
     split_narrowings,
@@ -66,6 +67,7 @@ class SearchPlan:
         check_quality_limit(settings, self.task)
         self.objectives = objectives_of(type(self.task), settings, self.registry)
         self.energy_model = make_energy_model(settings, self.registry)
+        refuse_times(self.objectives, self.energy_model, settings)
         refuse_unused(settings, self.registry)
         self.sampler, self.rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
         if not settings.resume:

@@ -9,7 +9,7 @@ brute-force loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -37,6 +37,7 @@ from spikefront.plugins import (
 from spikefront.plugins.network.layers import Weight, counting
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.reach import compose, conv_reach, window_reach
+from spikefront.runners.judging.traffic import TrafficCounter
 from spikefront.runners.judging.training import affordable
 
 
@@ -44,12 +45,13 @@ class EdgeKindError(ContractError):
     """An edge carries values of another kind than declared: a bug of the plugin, which would falsify the energy."""
 
 
-def count_operations(network: Network, batch: Tensor) -> Counts:
+def count_operations(network: Network, batch: Tensor, *, traffic: bool = True) -> Counts:
     """Count the operations of one forward pass.
 
     Args:
         network: the network, whose mode is restored.
         batch: prepared inputs ``(B, ...)``.
+        traffic: whether to count what a chip of spiking cores does too, which takes two to three times as long.
 
     Raises:
         EdgeKindError: when a binary or ternary edge carries other values.
@@ -58,19 +60,20 @@ def count_operations(network: Network, batch: Tensor) -> Counts:
     network.eval()
     try:
         with torch.no_grad():
-            parts = [_count(network, part) for part in batch.split(affordable(network.coding.steps))]
+            parts = [_count(network, part, traffic) for part in batch.split(affordable(network.coding.steps))]
     finally:
         network.train(training)
     return reduce(add, parts)
 
 
-def _count(network: Network, batch: Tensor) -> Counts:
-    counter = _Counter()
-    with counter.listening(network):
+def _count(network: Network, batch: Tensor, traffic: bool) -> Counts:
+    counter, chip = _Counter(), TrafficCounter()
+    with counter.listening(network), chip.listening(network) if traffic else nullcontext():
         code = network.encode(batch)
         counter.encoder(network, batch, code)
-        network.decode(network.propagate(code))
-    return Counts(len(batch), network.coding.steps, tuple(counter.layers.values()), counter.delay)
+        network.decode(network.propagate(code))  # in this order: pooling first finds its events
+    counts = Counts(len(batch), network.coding.steps, tuple(counter.layers.values()), counter.delay)
+    return chip.annotated(counts) if traffic else counts
 
 
 class _Counter:

@@ -193,17 +193,25 @@ class Judging:
             ``quality`` on the validation split; per sample ``energy_nj``, the parts of it that attention modules and
             the encoder take, ``attention_nj`` and ``encoder_nj`` (what it would be, where the model does not charge
             the encoder), ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that of
-            the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``;
-            ``parameters``; training ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the
-            ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and
-            after the last epoch ``energy_se_nj``, the standard error of the energy over the measured samples.
+            the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``,
+            and what else the energy model says, such as ``latency_us`` and ``edp_uj_s``; ``parameters``; training
+            ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the ANN and whether it was
+            trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and after the last epoch
+            ``energy_se_nj``, the standard error of the energy over the measured samples.
         """
         started = time.perf_counter()
         loss, more = self.train(), {}
         if isinstance(self._learner, Converter):
             more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)["quality"]
             more["ann_trained"] = float(self._learner.trained_here)
-        measured, self.counts = measure(self.network, self._task, self._validation, self._measuring, self._energy_model)
+        measured, self.counts = measure(
+            self.network,
+            self._task,
+            self._validation,
+            self._measuring,
+            self._energy_model,
+            traffic=self.finished or self._energy_model.reads_traffic,
+        )
         metrics = {
             **measured,
             "loss": loss,
@@ -252,7 +260,13 @@ class Judging:
 
 
 def measure(
-    network: Network, task: Task, validation: Data, batch: Tensor, energy_model: EnergyModel
+    network: Network,
+    task: Task,
+    validation: Data,
+    batch: Tensor,
+    energy_model: EnergyModel,
+    *,
+    traffic: bool = True,
 ) -> tuple[dict[str, float], Counts]:
     """Measure a trained network: quality, operations and energy.
 
@@ -262,13 +276,14 @@ def measure(
         validation: the split that quality is measured on.
         batch: prepared inputs on which operations are counted.
         energy_model: what prices them.
+        traffic: whether to count a chip's traffic too; an energy model may need it.
 
     Returns:
         Those metrics of ``Judging.epoch`` that need no training, and the operations.
     """
     measured = evaluate(network, task, validation)
     with fixed_randomness(_MEASURING_SEED):
-        counts = count_operations(network, batch)
+        counts = count_operations(network, batch, traffic=traffic)
     by_layer, prices = energy_model.charged_nj(counts), energy_model.layer_energy_nj(counts)
     rates = counts.layer_rates.values()
     attention = (by_layer[layer.layer] for layer in counts.layers if layer.role == "attention")
@@ -286,6 +301,7 @@ def measure(
         "min_layer_rate": min(rates, default=0.0),
         "max_layer_rate": max(rates, default=0.0),
         "parameters": float(network.parameter_count),
+        **energy_model.metrics(counts),
     }
     return metrics, counts
 

@@ -139,4 +139,7 @@ def bit_energy_nj(counts: Counts, model: EnergyModel, bits: int, layers: Collect
 
 def _bit_serial(layer: LayerCount, bits: int) -> LayerCount:
     """Return the counts of a layer that reads numbers digit by digit, as it would spikes."""
-    return replace(layer, sops=bits * layer.macs, macs=0, macs_every_step=0, events=bits * layer.events)
+    traffic = None if layer.traffic is None else layer.traffic * bits
+    return replace(
+        layer, sops=bits * layer.macs, macs=0, macs_every_step=0, events=bits * layer.events, traffic=traffic
+    )

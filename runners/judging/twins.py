@@ -26,7 +26,7 @@ from spikefront.runners.judging.judge import MEASURING_SAMPLES, refuse_infinite
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.quantise import bit_energy_nj, bits_of, calibrated_scales, rounding
 from spikefront.runners.judging.seeding import seed_everything
-from spikefront.runners.judging.training import evaluate, evenly
+from spikefront.runners.judging.training import device, evaluate, evenly
 from spikefront.searchspace import Candidate
 from spikefront.searchspace.records import LayerEnergy, TwinPair, TwinResult
 
@@ -47,26 +47,25 @@ def judge_twins(
     registry: Registry,
     data: SearchData,
     energy_model: EnergyModel,
-    device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
 ) -> TwinPair:
-    """Train and measure the twins of a candidate that has some.
+    """Train and measure the twins of a candidate that has some, on a GPU where there is one.
 
     Args:
         candidate: the candidate.
         registry: where its plugins are looked up.
         data: the task's training and validation splits, or those of confirming.
         energy_model: what prices the operations.
-        device: where to train.
         ann_cache: folder in which trained ANNs are kept; those of conversion codings are found there. None for none.
 
     Raises:
         FloatingPointError: when a training diverges.
     """
     task = registry.task(candidate)
-    batch = task.prepare(evenly(data.validation.inputs, MEASURING_SAMPLES).to(device))
+    on = device()
+    batch = task.prepare(evenly(data.validation.inputs, MEASURING_SAMPLES).to(on))
     seed_everything(candidate.seed)  # as conversion does, so that the ANN is the same one
-    network = assemble_ann(candidate, registry, tuple(batch.shape[1:]), data.outputs).to(device)
+    network = assemble_ann(candidate, registry, tuple(batch.shape[1:]), data.outputs).to(on)
     path = ann_file(ann_cache, candidate, data.train, registry)
     loss, _ = train_once(candidate, network, task, data.train, path)
     refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
@@ -106,19 +105,14 @@ def judge_twins_under(
         registry: where its plugins are looked up.
         data: what to train on, and to measure on as validation split.
         energy_model: what prices the operations.
-        device: where to train.
+        device: not used: twins are trained on a GPU where there is one.
         ann_cache: folder in which trained ANNs are kept; None for none.
 
     Returns:
         ``ann.quality``, ``ann.energy_nj`` and ``ann.macs``, the same of ``quantised``, and ``quantised.bits``.
     """
     twins = judge_twins(
-        replace(candidate, seed=seed),
-        registry=registry,
-        data=data,
-        energy_model=energy_model,
-        device=device,
-        ann_cache=ann_cache,
+        replace(candidate, seed=seed), registry=registry, data=data, energy_model=energy_model, ann_cache=ann_cache
     )
     each = {"ann": twins.ann, "quantised": twins.quantised}
     metrics = {

@@ -45,9 +45,9 @@ def test_a_candidate_made_by_hand_is_written_exported_and_read_back(command: Com
     assert without_time(again.metrics) == without_time(dict(again.stored))
     assert again.candidate == measured.candidate
     other = spikefront.judge("net.pt", space="training.epochs=1", energy_model="loihi-1")
-    assert (len(other.history), dict(other.stored), str(other.energy_model)) == (1, {}, "loihi-1")
+    assert (len(other.history), dict(other.stored), str(other.energy_model)) == (1, {}, "loihi-1(analog=host)")
     spikefront.export(other, "other.pt")
-    assert spikefront.load("other.pt").description.energy_model == "loihi-1"
+    assert spikefront.load("other.pt").description.energy_model == "loihi-1(analog=host)"
 
 
 @pytest.fixture

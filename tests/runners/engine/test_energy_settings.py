@@ -114,6 +114,12 @@ def test_workers_get_the_settings(tmp_path: Path, with_chips: Registry, monkeypa
             UsageError,
             r"this search has no energy 'chip-table'; choose it: energy_model='chip-table'$",
         ),
+        (
+            {"objective": "edp"},
+            UsageError,
+            "edp needs an energy model with times, such as loihi-1; chip-table has none",
+        ),
+        ({"objective": "latency_us:1..9"}, UsageError, "latency_us needs an energy model with times"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
@@ -122,6 +128,11 @@ def test_settings_that_make_no_sense_are_refused(
     settings = SearchSettings("digits", folder=tmp_path, **{"energy_model": "chip-table", **options})
     with pytest.raises(error, match=message):
         plan(settings, with_chips)
+
+
+def test_a_model_with_times_may_be_searched_for_them(tmp_path: Path, with_chips: Registry) -> None:
+    settings = SearchSettings("digits", folder=tmp_path, energy_model="loihi-1", objective=("edp", "latency-us"))
+    assert [axis.metric for axis in plan(settings, with_chips).objectives[2:]] == ["edp_uj_s", "latency_us"]
 
 
 def test_a_resumed_search_keeps_the_settings_that_it_began_with(

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from spikefront.plugins import Data, SearchData, Task, load_registry
 from spikefront.plugins.data.cache import mapped, new_array
-from spikefront.runners.engine.placing.data import read_splits
 from spikefront.runners.judging.confirm import confirmation_data, judge_for_good
 from spikefront.runners.judging.judge import judge
 from spikefront.runners.judging.twins import judge_twins
@@ -53,15 +52,6 @@ def test_neighbours_in_a_file_are_joined_where_they_are(file: Tensor, order: tup
     assert torch.equal(data.train.inputs, file[numbers])
     assert data.validation.targets.tolist() == [10, 11]
     assert (data.train.inputs.data_ptr() == file.data_ptr()) is shared
-
-
-def test_what_selection_trained_on_is_read_alone_and_measured_on_the_test_split(file: Tensor) -> None:
-    task = Numbers(file, (slice(0, 6), slice(6, 10)))
-    data = read_splits(task, None, 1, "alone")
-    assert data.train.targets.tolist() == list(range(6))
-    assert data.validation.targets.tolist() == [10, 11]
-    assert read_splits(task, None, 1, "confirm").train.targets.tolist() == list(range(10))
-    assert read_splits(task, None, 1, "search").validation.targets.tolist() == list(range(6, 10))
 
 
 def test_images_to_generate_are_kept_once() -> None:

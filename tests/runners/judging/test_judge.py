@@ -70,6 +70,21 @@ def test_metrics_hold_what_they_promise(registry: Registry) -> None:
     assert metrics["energy_nj"] > 0.9e-3 * metrics["sops"]
 
 
+def test_time_is_a_metric_of_models_that_have_one_alone(registry: Registry, data: SearchData) -> None:
+    judging = start(registry, data)
+    first = judging.epoch()
+    assert not {"latency_us", "edp_uj_s", "chips"} & first.keys()
+    assert judging.counts.timing is None  # counted at the last epoch, for those who price it later
+    while not judging.finished:
+        judging.epoch()
+    assert judging.counts.timing is not None
+
+    timed = judge({**QUICK, "training.epochs": 1}, registry=registry, data=data, energy_model="loihi-1").metrics
+    assert timed["edp_uj_s"] == pytest.approx(timed["energy_nj"] * 1e-3 * timed["latency_us"] * 1e-6)
+    assert timed["latency_us"] > 0.6 * (3 + 2)  # each step ends with a barrier; two layers behind the inputs
+    assert timed["chips"] == 1
+
+
 def test_rates_of_the_quietest_and_the_busiest_layer_are_told(registry: Registry, data: SearchData) -> None:
     judging = start(registry, data, **{"backbone.mlp.depth": 2, "neuron.lif.threshold": 0.3})
     metrics = judging.epoch()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from spikefront.plugins import Counts, LayerCount, Operations, Registry, SearchData, Synapse
+from spikefront.plugins.network.traffic import Traffic
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.network import assemble_ann
 from spikefront.runners.judging.quantise import (
@@ -104,4 +106,8 @@ def test_few_bits_cost_an_accumulate_each_and_no_more_than_a_multiplication(regi
         assert found["first"] == pytest.approx(2000 * 4.6 / 1000 / 2)
         assert found["neurons"] == pytest.approx(100 * 0.9 / 1000 / 2)
     digits = bit_energy_nj(counts, registry.get("energy", "loihi-1")(), 8, ["second"])
-    assert digits["second"] == pytest.approx(1000 * 8 * 23.6 / 1000 / 2)  # its own reconstruction has 8 digits too
+    # its own reconstruction has 8 digits too: synapses of 35.5 pJ, and a message of 111 pJ for each value
+    assert digits["second"] == pytest.approx(8 * (1000 * 35.5 + 100 * 111.0) / 1000 / 2)
+    sent = tuple(replace(layer, traffic=Traffic(messages=layer.events, hops_x=7, storage="dense")) for layer in layers)
+    routed = bit_energy_nj(replace(counts, layers=sent), registry.get("energy", "loihi-1")(), 8, ["second"])
+    assert routed["second"] == pytest.approx(8 * (1000 * 35.5 + 100 * 111.0 + 7 * 3.0) / 1000 / 2)
