@@ -96,6 +96,10 @@ class Schedule:
     """Share of the batches that are mixed."""
     mix_alpha: Annotated[float, Float(0.05, 8.0, log=True), PINNED, When("mix", ("mixup", "cutmix"))] = 1.0
     """Both parameters of the beta distribution of the share that a sample keeps."""
+    mix_by: Annotated[str, Choice(("batch", "epoch")), PINNED, When("mix", ("mixup", "cutmix"))] = "batch"
+    """Whether it is drawn for each batch, or for all batches of an epoch together, that they are mixed."""
+    drop_last: Annotated[bool, Choice((False, True)), PINNED] = False
+    """Leave out the last batch of an epoch where it is not full."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ _RELEASED_TRAINING: Final[Mapping[str, Value]] = {
     "training.mix": "cutmix",
     "training.mix_probability": 0.5,
     "training.mix_alpha": 1.0,
+    "training.mix_by": "epoch",
+    "training.drop_last": False,
 }
 
 

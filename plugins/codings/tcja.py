@@ -78,6 +78,7 @@ _DVS128: Final[Mapping[str, Value]] = {
     "training.crop": 0,
     "training.cutout": 0,
     "training.mix": "none",
+    "training.drop_last": True,
 }
 """The released network and training for DVS128 Gesture."""
 

@@ -72,13 +72,21 @@ def refuse_misfit(schedule: Schedule, task: Task, shape: tuple[int, ...]) -> Non
         raise UsageError(f"training.cutout={schedule.cutout}: more than the {shape[-2]}x{shape[-1]} of an image")
 
 
-def augmented(schedule: Schedule, inputs: Tensor, targets: Tensor) -> Batch:
+def mixed_epoch(schedule: Schedule) -> bool | None:
+    """Return whether all batches of the coming epoch are mixed, or none; None where each batch decides by itself."""
+    if schedule.mix == "none" or schedule.mix_by == "batch":
+        return None
+    return float(torch.rand(())) < schedule.mix_probability
+
+
+def augmented(schedule: Schedule, inputs: Tensor, targets: Tensor, mixed: bool | None = None) -> Batch:
     """Return the augmented batch, or the batch itself where the schedule has no augmentation.
 
     Args:
         schedule: the augmentation; ``refuse_misfit`` checks that it fits.
         inputs: images ``(B, C, H, W)`` or frames ``(B, T, C, H, W)``; for mixup of any shape.
         targets: ``(B, ...)``.
+        mixed: whether the batch is mixed, as ``mixed_epoch`` says; None to draw it.
     """
     if schedule.flip:
         inputs = flipped(inputs)
@@ -87,7 +95,9 @@ def augmented(schedule: Schedule, inputs: Tensor, targets: Tensor) -> Batch:
     if schedule.cutout:
         inputs = cut_out(inputs, schedule.cutout)
     # draws for a whole batch are made on the CPU: the CPU would have to wait for a GPU's
-    if schedule.mix == "none" or float(torch.rand(())) >= schedule.mix_probability:
+    if schedule.mix != "none" and mixed is None:
+        mixed = float(torch.rand(())) < schedule.mix_probability
+    if not mixed:
         return Batch(inputs, targets)
     share = float(torch.distributions.Beta(schedule.mix_alpha, schedule.mix_alpha).sample())
     partner = torch.randperm(len(inputs), device=inputs.device)

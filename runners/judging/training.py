@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Data, Loss, Task
 from spikefront.plugins.losses.task import TaskLoss
-from spikefront.runners.judging.augmentation import augmented, refuse_misfit
+from spikefront.runners.judging.augmentation import augmented, mixed_epoch, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.seeding import fixed_randomness
@@ -75,10 +75,10 @@ class Trainer:
         """
         self.network.train()
         total = torch.zeros((), device=self.network.device)
-        steps = 0
+        steps, mixed = 0, mixed_epoch(self._schedule)
         for inputs, targets, weight in self._loaded():
             x = self._task.prepare(inputs.to(self.network.device))
-            batch = augmented(self._schedule, x, targets.to(self.network.device))
+            batch = augmented(self._schedule, x, targets.to(self.network.device), mixed)
             output = self._output(batch.inputs)
             loss = batch.loss(self._loss, output) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
@@ -137,9 +137,18 @@ class Trainer:
         order = self._samples[torch.randperm(len(self._samples), generator=self._order)]
         batches = order.to(self._data.inputs.device).split(self._schedule.batch)
         for number, index in enumerate(batches):
-            # batch norm has no variance to learn from a last batch of one
-            if len(index) > 1 or number == 0 or self._schedule.batch == 1:
+            if number < steps_of(self._schedule, len(order)):
                 yield index
+
+
+def steps_of(schedule: Schedule, samples: int) -> int:
+    """Return the training steps of an epoch: batches, but for a last one that is left out.
+
+    Batch norm has no variance to learn from a last batch of one sample.
+    """
+    full, left = divmod(samples, schedule.batch)
+    dropped = full > 0 and (schedule.drop_last or (left == 1 < schedule.batch))
+    return full + (left > 0 and not dropped)
 
 
 def learning_rate(schedule: Schedule, samples: int) -> Callable[[int], float]:
@@ -149,9 +158,8 @@ def learning_rate(schedule: Schedule, samples: int) -> Callable[[int], float]:
         schedule: the schedule.
         samples: number of training samples.
     """
-    steps = math.ceil(samples / schedule.batch)
-    left_out = samples % schedule.batch == 1 and steps > 1 and schedule.batch > 1  # a last batch of one
-    made = steps - left_out
+    made = steps_of(schedule, samples)
+    steps = made if schedule.drop_last else math.ceil(samples / schedule.batch)
 
     def share(step: int) -> float:
         if schedule.decay == "constant":

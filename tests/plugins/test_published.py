@@ -53,6 +53,8 @@ GAC_ON_CIFAR10: Final[dict[str, Value]] = {
     "training.mix": "cutmix",
     "training.mix_probability": 0.5,
     "training.mix_alpha": 1.0,
+    "training.mix_by": "epoch",
+    "training.drop_last": False,
 }
 TCJA_ON_DVS128: Final[dict[str, Value]] = {
     "task": "dvs128-gesture",
@@ -96,6 +98,7 @@ TCJA_ON_DVS128: Final[dict[str, Value]] = {
     "training.crop": 0,
     "training.cutout": 0,
     "training.mix": "none",
+    "training.drop_last": True,
 }
 
 

@@ -85,7 +85,8 @@ def _is_of_another(name: str, space: Space) -> bool:
 
 
 def _was_added(name: str) -> bool:
-    return name.startswith("training.loss") or name == "training.optimizer.sgd.decay_all"
+    added = ("training.optimizer.sgd.decay_all", "training.mix_by", "training.drop_last")
+    return name.startswith("training.loss") or name in added
 
 
 def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:

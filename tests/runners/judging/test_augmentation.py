@@ -14,6 +14,7 @@ from spikefront.runners.judging.augmentation import (
     cut_mixed,
     cut_out,
     flipped,
+    mixed_epoch,
     refuse_misfit,
 )
 from spikefront.searchspace import Schedule, UsageError
@@ -97,6 +98,23 @@ def test_nothing_is_drawn_where_nothing_is_asked_for() -> None:
     batch = augmented(schedule(), inputs, targets)
     assert batch.inputs is inputs
     assert batch.partners is None
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_by_epoch_all_batches_are_mixed_or_none() -> None:
+    by_epoch = schedule(mix="cutmix", mix_probability=0.5, mix_by="epoch")
+    inputs, targets = torch.rand(4, 1, 5, 5), torch.arange(4)
+    torch.manual_seed(0)
+    epochs = []
+    for _ in range(200):
+        mixed = mixed_epoch(by_epoch)
+        partners = [augmented(by_epoch, inputs, targets, mixed).partners for _ in range(3)]
+        assert [partner is not None for partner in partners] == [mixed] * 3
+        epochs.append(mixed)
+    assert 75 < sum(map(bool, epochs)) < 125  # 100 with a deviation of 7
+    assert mixed_epoch(schedule(mix="cutmix")) is None
+    state = torch.get_rng_state()
+    assert mixed_epoch(schedule()) is None
     assert torch.equal(torch.get_rng_state(), state)
 
 

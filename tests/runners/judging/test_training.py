@@ -57,6 +57,23 @@ def test_a_last_batch_of_one_is_left_out(registry: Registry) -> None:
     assert [len(index) for index in one._batches()] == [10, 10]
 
 
+@pytest.mark.parametrize(
+    ("samples", "batch", "kept", "full"),
+    [(23, 5, [5, 5, 5, 5, 3], [5] * 4), (20, 5, [5] * 4, [5] * 4), (3, 5, [3], [3]), (21, 5, [5] * 4, [5] * 4)],
+)
+def test_a_last_batch_that_is_not_full_is_left_out_where_asked(
+    registry: Registry, samples: int, batch: int, kept: list[int], full: list[int]
+) -> None:
+    for drop, expected in ((False, kept), (True, full)):
+        chosen = candidate(registry, training__batch=batch, training__epochs=2, training__drop_last=drop)
+        one = trainer(registry, chosen, samples=samples)
+        assert [len(index) for index in one._batches()] == expected
+        for _ in range(2):
+            one.epoch()
+        left = drop or samples != 21  # else the last batch of one counts in the cosine, as it always has
+        assert not left or one._optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
+
+
 def steps_of(one: Trainer) -> int:
     """Train for an epoch and return how many steps the optimiser made."""
     steps = 0
