@@ -132,7 +132,7 @@ def test_the_course_is_a_metric(asked: str) -> None:
     told = [(point["step"], point["value"]) for point in by_rest(title, asked)["metrics"]]
     assert by_python(title)["course"] == told
     assert [step for step, _ in told] == [1, 2, 3, 4]  # trials 4 and 5 change nothing
-    assert told[0][1] == pytest.approx(0.1)  # a tenth of the height at no cost
+    assert told[0][1] == pytest.approx(0.1 * 0.7)  # a tenth of the height; 1 nJ leaves 7 of the 10 decades from 1 pJ
 
 
 def test_early_ends_have_their_reasons(asked: str) -> None:
