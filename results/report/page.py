@@ -238,7 +238,8 @@ def _importance(findings: Findings) -> list[object]:
     how = (
         "The share of an objective's variance that a forest of trees no longer explains when a hyperparameter is "
         "shuffled among the trials that have it. A choice is shuffled together with the hyperparameters that come "
-        "with it. It says what mattered in these trials, which the sampler chose, and not which way."
+        "with it. It says what mattered in these trials, which the sampler chose, and not which way. What acts only "
+        "together with another comes out too small where trials are few: at 0.3 of its share at 100, at 0.8 at 1,000."
     )
     each = [
         tables.importance_table(one, findings.heading(one.axis) + (" (logarithm)" if one.axis.log else ""))
