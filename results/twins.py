@@ -381,6 +381,6 @@ def how_compared(members: Sequence[Mapping[str, Any]], split: str, seeds: Sequen
     if earlier:
         lines.append(
             f"Trial {', '.join(earlier)}: compared by an earlier version with the member as selected, the best of many "
-            "on one seed, which favours it; spikefront twin --seeds 3 compares anew."
+            "on one seed, which favours it; spikefront twin with --seeds compares anew."
         )
     return lines

@@ -40,7 +40,8 @@ _UNEQUAL: Final = 0.01
 def posterior_draws(repeats: Sequence[ArrayLike], draws: int = DRAWS) -> Floats:
     """Return draws of the means of several arms; the same ones in each call.
 
-    An arm with one repeat, or with equal ones, has the pooled variance in any case. A repeat that is not finite counts
+    An arm with one repeat, or with equal ones such as those of a silent network, is not pooled, and has the pooled
+    variance of the others in any case; where no arm varies, the means are certain. A repeat that is not finite counts
     as failed: it is left out. An arm without a repeat has a mean of minus infinity.
 
     Args:
@@ -55,16 +56,16 @@ def posterior_draws(repeats: Sequence[ArrayLike], draws: int = DRAWS) -> Floats:
     counts = np.array([len(each) for each in finite])
     means = np.array([each.mean() if len(each) else -np.inf for each in finite])
     freedom = counts - 1
-    df = int(freedom.clip(min=0).sum())
-    if df == 0:
+    if not (freedom > 0).any():
         return np.full((draws, len(finite)), np.nan)
-    squares = np.array([((each - each.mean()) ** 2).sum() if len(each) else 0.0 for each in finite])
-    # equal repeats differ from their mean by rounding
     varies = np.array([len(each) > 1 and bool((each != each[0]).any()) for each in finite])
-    squares = np.where(varies, squares, 0.0)
+    squares = np.array(
+        [((each - each.mean()) ** 2).sum() if does else 0.0 for each, does in zip(finite, varies, strict=True)]
+    )
+    df = int(freedom[varies].sum()) or 1
     z, chi2 = _normal(draws, len(finite)), _chi2(draws, df)
     scale = np.sqrt(squares.sum() / df / counts.clip(min=1)) / np.sqrt(chi2 / df)[:, None]
-    if _unequal([each for each, does in zip(finite, varies, strict=True) if does]):
+    if unequal_variances(squares[varies], freedom[varies]):
         for arm in np.flatnonzero(varies):
             own = int(freedom[arm])
             scale[:, arm] = np.sqrt(squares[arm] / own / counts[arm]) / np.sqrt(_chi2(draws, own, int(arm)) / own)
@@ -85,11 +86,27 @@ def _chi2(draws: int, df: int, arm: int = 0) -> Floats:
     return np.tile(np.random.default_rng((_SEED, 1 + arm)).chisquare(df, draws // 2), 2)
 
 
-def _unequal(groups: Sequence[Floats]) -> bool:
-    """Return whether Bartlett's test rejects that groups, all of which vary, have one variance."""
-    from scipy.stats import bartlett
+def unequal_variances(squares: ArrayLike, freedom: ArrayLike) -> bool:
+    """Return whether Bartlett's test rejects that several arms have one variance, p < 0.01; False of one arm.
 
-    return len(groups) > 1 and bool(bartlett(*groups).pvalue < _UNEQUAL)
+    Args:
+        squares: sums of squared differences from the mean of each arm, above 0, shape ``(arms,)``.
+        freedom: degrees of freedom of each, 1 or more, shape ``(arms,)``.
+    """
+    sums, df = np.asarray(squares, dtype=np.float64), np.asarray(freedom, dtype=np.float64)
+    arms, whole = len(sums), df.sum()
+    if arms < 2:
+        return False
+    statistic = whole * np.log(sums.sum() / whole) - (df * np.log(sums / df)).sum()
+    correction = 1 + ((1 / df).sum() - 1 / whole) / (3 * (arms - 1))
+    return bool(statistic / correction > _critical(arms - 1))
+
+
+@lru_cache(maxsize=64)
+def _critical(df: int) -> float:
+    from scipy.stats import chi2
+
+    return float(chi2.isf(_UNEQUAL, df))
 
 
 def probability_best(draws: ArrayLike) -> Floats:

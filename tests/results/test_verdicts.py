@@ -19,6 +19,7 @@ from spikefront.results.verdicts import (
     probability_on_front,
     rivals,
     seeds_for,
+    unequal_variances,
 )
 
 CHEAP_THEN_DEAR = [[1.0], [2.0]]
@@ -119,6 +120,20 @@ def test_the_posterior_of_two_arms_is_students() -> None:
     assert probability_on_front(draws, CHEAP_THEN_DEAR) == pytest.approx([1, expected], abs=0.01)
 
 
+@pytest.mark.parametrize("sizes", [(5, 5), (2, 3), (4, 6, 3, 9)])
+def test_variances_are_unequal_where_bartletts_test_says_so(sizes: tuple[int, ...]) -> None:
+    from scipy.stats import bartlett
+
+    random, found = np.random.default_rng(3), []
+    for _ in range(100):
+        groups = [random.normal(0, 10 ** random.uniform(-1, 1), size) for size in sizes]
+        squares = [((group - group.mean()) ** 2).sum() for group in groups]
+        found.append(unequal_variances(squares, [size - 1 for size in sizes]))
+        assert found[-1] == (bartlett(*groups).pvalue < 0.01)
+    assert 5 < sum(found) < 95
+    assert not unequal_variances([1.0], [4])
+
+
 def test_unequal_spreads_are_not_pooled() -> None:
     from scipy.stats import t
 
@@ -162,9 +177,13 @@ def test_without_spread_the_means_decide() -> None:
     assert probability_best(draws).tolist() == [0, 0, 1]
 
 
-def test_arms_with_one_repeat_or_equal_ones_take_the_pooled_variance() -> None:
-    draws = posterior_draws([[0.5], [0.5, 0.5, 0.5, 0.5], [0.1, 0.9, 0.2, 0.8]])
-    assert (draws.std(axis=0) > 0.05).all()
+def test_arms_with_one_repeat_or_equal_ones_take_the_pooled_variance_of_the_others() -> None:
+    varied = [0.1, 0.9, 0.2, 0.8]
+    draws = posterior_draws([[0.5], [0.5, 0.5, 0.5, 0.5], varied])
+    spread = np.quantile(draws - 0.5, 0.9, axis=0)
+    # t(0.9, 3) = 1.6377; of one repeat the mean varies twice as much as of four
+    half = 1.6377 * np.std(varied, ddof=1) / 2
+    assert spread == pytest.approx([2 * half, half, half], rel=0.05)
 
 
 def test_one_repeat_of_each_decides_nothing() -> None:
