@@ -49,6 +49,15 @@ def test_one_sample_has_no_error_and_equal_ones_have_none(registry: Registry, da
     assert energy_error(network, batch.expand(20, -1, -1, -1), MODEL) == {"energy_se_nj": pytest.approx(0, abs=1e-12)}
 
 
+@pytest.mark.parametrize("energy", [math.nan, math.inf])
+def test_energies_that_are_not_finite_have_no_error(
+    registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch, energy: float
+) -> None:
+    network, batch = latency_network(registry), data.validation.inputs[:20].float() / 16
+    monkeypatch.setattr(Horowitz45nm, "energy_nj", lambda self, counts: energy)
+    assert energy_error(network, batch, MODEL) == {}
+
+
 def test_only_the_last_epoch_has_it_and_no_draw_depends_on_it(
     registry: Registry, data: SearchData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
