@@ -142,11 +142,11 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
         ENERGY,
         LATENCY,
         Objective(
-            "latency_us", maximize=False, worst=1e7, best=1.0, log=True,
+            "latency_us", maximize=False, worst=1e6, best=1.0, log=True,
             name="latency-us", title="time to the output", unit="µs",
         ),
         Objective(
-            "edp_uj_s", maximize=False, worst=1e6, best=1e-9, log=True,
+            "edp_uj_s", maximize=False, worst=1e4, best=1e-9, log=True,
             name="edp", title="energy-delay product", unit="µJ s",
         ),
         Objective("parameters", maximize=False, worst=1e9, best=1.0, log=True, floor=1.0),

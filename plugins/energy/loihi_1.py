@@ -12,8 +12,9 @@ The host encodes, and turns a constant analog input into a current, which the ch
 
 **Reconstructed**, not in the source: an analog value elsewhere is sent as eight spikes, its binary digits, all of them
 set; ``analog=bits`` charges a constant analog input so too. Attention, sums of currents and coefficients cost a synapse
-per addition and eight per multiplication. A neuron with two states is accessed and updated twice. A negative spike is
-one of another axon. Counts without traffic, of earlier versions, are priced as far as they go: a lower bound.
+per addition and eight per multiplication. A neuron with two states is accessed and updated twice. A spike that is
+negative, or worth another power of two, is one of an axon of its own. Counts without traffic, of earlier versions, are
+priced as far as they go: a lower bound.
 
 Reference: Boyle, Plagge, Cardwell, Chance & Gerstlauer, "SANA-FE: simulating advanced neuromorphic architectures for
 fast exploration", IEEE TCAD (2025): its Loihi architecture and simple time model; what we charge equals its simulator

@@ -192,9 +192,8 @@ def objectives_of(
 
 def refuse_times(objectives: Sequence[Objective], model: EnergyModel, settings: SearchSettings) -> None:
     """Raise ``OptionError`` for an objective that needs a time, where the energy model has none."""
-    needy = next((axis for axis in objectives if axis.metric in TIMED_METRICS), None)
-    if needy is not None and not model.has_times():
-        problem = f"{needy.name} needs an energy model with times, such as loihi-1; {model.name} has none"
+    if not model.has_times() and any(axis.metric in TIMED_METRICS for axis in objectives):
+        problem = f"needs an energy model with times, such as loihi-1: {model.name} has none"
         raise settings.error("objective", problem)
 
 

@@ -117,9 +117,9 @@ def test_workers_get_the_settings(tmp_path: Path, with_chips: Registry, monkeypa
         (
             {"objective": "edp"},
             UsageError,
-            "edp needs an energy model with times, such as loihi-1; chip-table has none",
+            "edp'? needs an energy model with times, such as loihi-1: chip-table has none",
         ),
-        ({"objective": "latency_us:1..9"}, UsageError, "latency_us needs an energy model with times"),
+        ({"objective": "latency_us:1..9"}, UsageError, "needs an energy model with times"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
