@@ -14,11 +14,14 @@ from spikefront.searchspace.options import Option, energy, many, number, switch,
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spikefront.plugins import Registry
     from spikefront.searchspace import Objective
 
 
 def _print(front: pd.DataFrame, format_: Format) -> None:
     print_rows(front, format_)
+    for sentence in front.attrs.get("sentences", ()):
+        print(sentence, file=sys.stdout if format_ is Format.table else sys.stderr)
     if front.empty:
         print(front.attrs["empty"], file=sys.stderr)
 
@@ -52,11 +55,19 @@ def pareto(
         bool, Option("Filters", switch), "Only the knee: beyond it each gain in quality costs much"
     ] = False,
     per_coding: Annotated[bool, Option("Filters", switch), "The front of each coding by itself"] = False,
+    stable: Annotated[
+        bool, Option("Output", switch), "Whether each is on the front of every energy model, and who would join"
+    ] = False,
     plugins_dir: PluginsDir = (),
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
 ) -> pd.DataFrame:
     """Return the front of a search as a DataFrame. ``where`` and ``order`` also know the objectives of plugins.
+
+    ``stable`` prices the operations that the search stored under every installed energy model. Each member, and each
+    trial that would join, gets ``on_every_front``, for each model ``on_MODEL`` (``yes``, ``no``, or ``not known: `` and
+    why) and its energy ``MODEL_nj``, and for each two models Kendall's tau, over the energies of all trials judged at
+    full budget that both price: ``tau_MODEL_MODEL``, the same in each row.
 
     Raises:
         UsageError: when there is no such search, or the store does not answer.
@@ -64,10 +75,13 @@ def pareto(
     from spikefront.results import queries
     from spikefront.results.store.connection import Store
 
-    def more() -> Iterable[Objective]:
+    def registry() -> Registry:
         from spikefront.plugins import load_registry
 
-        return load_registry(folders).objectives.values()
+        return load_registry(folders)
+
+    def more() -> Iterable[Objective]:
+        return registry().objectives.values()
 
     assert not isinstance(max_energy, str)
     folders = existing(plugins_dir)
@@ -82,5 +96,6 @@ def pareto(
         order=order,
         knee=knee,
         per_coding=per_coding,
+        registry=registry if stable else None,
         more=more,
     )

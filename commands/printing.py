@@ -68,7 +68,7 @@ def print_table(frame: pandas.DataFrame) -> None:
     if title and frame.attrs.get("energy_model", DEFAULT_ENERGY_MODEL) != DEFAULT_ENERGY_MODEL:
         title += f"; energy by {frame.attrs['energy_model']}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title, title_justify="left")
-    columns = [name for name in frame.columns if name not in _LEFT_OUT]
+    columns = [name for name in frame.columns if name not in (*_LEFT_OUT, *frame.attrs.get("beside", ()))]
     for name in columns:
         is_text = all(isinstance(value, str) for value in frame[name])
         table.add_column(name.removesuffix("_nj").removesuffix("_steps"), justify="left" if is_text else "right")

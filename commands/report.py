@@ -25,7 +25,7 @@ def report(
 ) -> Path:
     """Write one self-contained HTML page about a search, and add it to its MLflow run as artifact.
 
-    It needs no plugin: ``plugins_dir`` is taken so that all commands on a search take the same options.
+    It needs no plugin; energy models in ``plugins_dir`` price the stored counts as well.
 
     Returns:
         The file.
@@ -36,5 +36,4 @@ def report(
     from spikefront.results.report import write_report
     from spikefront.results.store.connection import Store
 
-    existing(plugins_dir)
-    return write_report(Store(tracking_uri, experiment), search, to)
+    return write_report(Store(tracking_uri, experiment), search, to, existing(plugins_dir))

@@ -6,19 +6,22 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO, TypeVar, get_type_hints
 
 from spikefront.commands.app import add_command, with_arguments
+from spikefront.commands.options import existing
 from spikefront.runners.engine.interruption import Interrupted, exit_code, interruption
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.secrets import has_hidden, redact_address, redacted_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spikefront.commands.handle import Search
     from spikefront.results.store.connection import Store
     from spikefront.runners.engine.plan import SearchPlan
@@ -81,7 +84,7 @@ def run(given: dict[str, Any]) -> Search:
             interrupted.go_on = f"go on: {_resume_command(settings)}" if settings.resume else ""
             raise
         search = Search(store, str(settings.name), settings, outcome)
-        _keep_report(store, search.name, search.key)
+        _keep_report(store, search.name, search.key, existing(settings.plugins_dir))
         return search
 
 
@@ -154,13 +157,13 @@ def _plan(settings: SearchSettings) -> SearchPlan:
     return SearchPlan(settings, registry)
 
 
-def _keep_report(store: Store, search: str, key: str | None = None) -> None:
+def _keep_report(store: Store, search: str, key: str | None = None, plugins_dir: Sequence[Path] = ()) -> None:
     """Add the report to the search's run. A search that has ended well stays one whatever happens here."""
     from spikefront.commands.printing import warn
     from spikefront.results.report import keep_report
 
     try:
-        keep_report(store, key or search)
+        keep_report(store, key or search, plugins_dir)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         warn(f"the search has no report ({reason}); spikefront report {search}")

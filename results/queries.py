@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spikefront.results.searches import StoredSearch, open_searches
+from spikefront.results.stability import stability
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, quoted, tag_is
 from spikefront.results.store.reading import trial_runs, trials_of
@@ -22,6 +23,8 @@ from spikefront.searchspace.units import parse_count, parse_energy
 
 if TYPE_CHECKING:
     import pandas
+
+    from spikefront.plugins import Registry
 
 UNSEPARATED: Final = "same_energy_as"
 """Column with the neighbours on the front that a member's energy is not separated from; see ``unseparated``."""
@@ -106,6 +109,7 @@ def pareto(
     order: str = "energy",
     knee: bool = False,
     per_coding: bool = False,
+    registry: Callable[[], Registry] | None = None,
     more: Callable[[], Iterable[Objective]] = tuple,
 ) -> pandas.DataFrame:
     """Return the front of a search.
@@ -122,6 +126,8 @@ def pareto(
         knee: return only the knee of what the filters leave, see ``find_knee``.
         per_coding: the front of each coding among the comparable trials, in place of the front of all, and with
             ``knee`` its knee.
+        registry: returns the energy models under each of which the front is computed; None for no other than the
+            search's own.
         more: returns further objectives, such as those of plugins; called when neither the search nor spikefront has
             one of the name that ``where`` or ``order`` gives.
 
@@ -130,12 +136,17 @@ def pareto(
         coding with ``per_coding``. Missing numbers are NaN. ``same_energy_as`` has the numbers of the neighbours on the
         front that the energy is not separated from (see ``unseparated``), and is empty where there is none.
         ``attrs["quality"]`` has the task's own name for quality, and states where less is better;
-        ``attrs["energy_model"]`` the energy model with its settings, and ``attrs["empty"]`` why there is no row.
+        ``attrs["energy_model"]`` the energy model with its settings, and ``attrs["empty"]`` why there is no row. With
+        ``registry``, one row for each trial on the front of some model, see ``Stability.frame``, and in
+        ``attrs["sentences"]`` what they show.
 
     Raises:
         UnknownName: when there is no search of that name, no trial in it has one of the codings, or no such metric.
-        UsageError: when there is no search at all, the store does not answer, or a condition can't be read.
+        UsageError: when there is no search at all, the store does not answer, or a condition can't be read; or when
+            fronts of models are asked for together with a knee or fronts of codings.
     """
+    if registry is not None and (knee or per_coding):
+        raise UsageError(f"--stable and {'--knee' if knee else '--per-coding'} can't be combined; leave one out")
     coding = [coding] if isinstance(coding, str) else coding
     conditions = [Condition.parse(text) for text in where]
     conditions += [Condition(ENERGY.metric, "<=", max_energy_nj)] if max_energy_nj is not None else []
@@ -150,6 +161,8 @@ def pareto(
         frame = _table(found, [], {})
         frame.attrs["empty"] = f"no search in {store.shown} has a front: none has a trial judged at full budget"
         return frame
+    stable = None if registry is None else stability(found, registry())
+    trials = trials if stable is None else stable.members
     members = len(trials)
     alike: dict[int, tuple[int, ...]] = {}
     for name in {trial.coding for trial in trials} if per_coding else {None}:
@@ -168,7 +181,7 @@ def pareto(
         knees = [each.knee() for each in (front.by("coding").values() if per_coding else [front])]
         trials = [one for one in knees if one is not None]
     trials = sorted(trials, key=lambda trial: (trial.coding if per_coding else "", *_rank(trial, axis)))
-    frame = _table(found, trials, alike)
+    frame = _table(found, trials, alike) if stable is None else stable.frame(trials)
     frame.attrs["quality"] = found.quality + ("" if quality.maximize else ", less is better")
     frame.attrs["energy_model"] = found.energy_model
     if frame.empty:

@@ -38,6 +38,8 @@ from spikefront.searchspace.trial import Trial, last_tries
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+    from spikefront.plugins import Counts
+
 _AN_ID: Final = re.compile("[0-9a-f]{32}")
 _NAMES: Final = 20
 """Most names in an error message."""
@@ -139,6 +141,14 @@ class StoredSearch:
     def artifact(self, name: str) -> dict[str, Any]:
         """Return a JSON artifact of its run; empty where it is missing or can't be read."""
         return self.artifacts(name)[name]
+
+    @cached_property
+    def counts(self) -> dict[int, Counts]:
+        """Operations of its trials by number, as they were counted; empty before its end, or of an earlier version."""
+        from spikefront.plugins import Counts
+
+        stored = self.artifact(schema.COUNTS_FILE).get("trials", {})
+        return {int(number): Counts.from_dict(plain) for number, plain in stored.items()}
 
     def files(self, trials: Sequence[Trial], pictures: Collection[int] = ()) -> dict[int, MemberFiles]:
         """Return files of trials by number: energy by layer, and pictures of the trials in ``pictures``."""

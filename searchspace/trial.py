@@ -16,6 +16,8 @@ State = Literal["COMPLETE", "FAIL", "PRUNED"]
 
 LAYERS: Final = "layers.json"
 """Name of a trial's energy by layer, beside its weights and among its artifacts."""
+COUNTS: Final = "counts"
+"""Name of the folder of a search with a JSON file of the operations of each trial that was evaluated at full budget."""
 PICTURE: Final = "picture.png"
 """Name of the picture of what a generative trial makes, beside its weights and among its artifacts."""
 

@@ -116,3 +116,18 @@ class EnergyModel(Plugin):
         Where they do not, the energy is a lower bound.
         """
         return ""
+
+
+def energy_metrics(model: EnergyModel, counts: Counts) -> dict[str, float]:
+    """Return the metrics that follow from counts and a model, per sample.
+
+    These are ``energy_nj``; the parts of it that attention and the encoder take, ``attention_nj`` and ``encoder_nj``
+    (what it would be, where the model does not charge the encoder); and ``model.metrics``.
+    """
+    charged, prices = model.charged_nj(counts), model.layer_energy_nj(counts)
+    return {
+        "energy_nj": sum(charged.values()),
+        "attention_nj": sum(charged[layer.layer] for layer in counts.layers if layer.role == "attention"),
+        "encoder_nj": sum(prices[layer.layer] for layer in counts.layers if layer.role == "encoder"),
+        **model.metrics(counts),
+    }

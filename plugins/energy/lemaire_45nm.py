@@ -55,6 +55,10 @@ class Lemaire45nm(EnergyModel):
     def layer_energy_nj(self, counts: Counts) -> dict[str, float]:
         return {layer.layer: _picojoules(layer, counts) / 1000 / counts.samples for layer in counts.layers}
 
+    def shortfall(self, counts: Counts) -> str:
+        weighs = (layer for layer in counts.layers if layer.role == "synapse" and (layer.sops or layer.macs))
+        return "no geometry stored" if any(layer.geometry is None for layer in weighs) else ""
+
 
 def _picojoules(layer: LayerCount, counts: Counts) -> float:
     frames = counts.steps * counts.samples

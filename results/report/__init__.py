@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spikefront.plugins import Registry
     from spikefront.results.store.connection import Store
 
 
-def write_report(store: Store, name: str | None = None, to: Path | str | None = None) -> Path:
+def write_report(
+    store: Store, name: str | None = None, to: Path | str | None = None, plugins_dir: Sequence[Path] = ()
+) -> Path:
     """Write the page about a search into a file, and to the artifacts of the search's run.
 
     Args:
         store: where the search is.
         name: name of the search; None for the newest.
         to: file to write; None for the search's name with ``.html``, in this folder.
+        plugins_dir: folders with plugin files, whose energy models price the stored counts as well.
 
     Returns:
         The file.
@@ -28,7 +34,7 @@ def write_report(store: Store, name: str | None = None, to: Path | str | None = 
 
     if to is not None:
         _check(Path(to))
-    name, page = keep_report(store, name)
+    name, page = keep_report(store, name, plugins_dir)
     file = Path(f"{name}.html" if to is None else to)
     try:
         file.write_text(page, encoding="utf-8")
@@ -37,12 +43,13 @@ def write_report(store: Store, name: str | None = None, to: Path | str | None = 
     return file
 
 
-def keep_report(store: Store, name: str | None = None) -> tuple[str, str]:
+def keep_report(store: Store, name: str | None = None, plugins_dir: Sequence[Path] = ()) -> tuple[str, str]:
     """Write the page about a search to the artifacts of its run alone; warn on stderr where these are out of reach.
 
     Args:
         store: where the search is.
         name: name of the search; None for the newest.
+        plugins_dir: as for ``write_report``.
 
     Returns:
         The search's name, and the page.
@@ -57,7 +64,7 @@ def keep_report(store: Store, name: str | None = None) -> tuple[str, str]:
     from spikefront.searchspace.secrets import redact
 
     search = StoredSearch.open(store, name)
-    page = report_page(read_findings(search))
+    page = report_page(read_findings(search, partial(_registry, plugins_dir)))
     from mlflow.exceptions import MlflowException
 
     try:
@@ -66,6 +73,12 @@ def keep_report(store: Store, name: str | None = None) -> tuple[str, str]:
         why = str(error).partition("\n")[0]
         print(f"spikefront: warning: {REPORT_FILE} is not kept in MLflow: {redact(why)}", file=sys.stderr)
     return search.name, page
+
+
+def _registry(plugins_dir: Sequence[Path]) -> Registry:
+    from spikefront.plugins import load_registry
+
+    return load_registry(plugins_dir)
 
 
 def _check(file: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
 from spikefront.results.report.tables import coding_cell, energy, energy_of, number
+from spikefront.results.stability import NO, YES, Stability
 from spikefront.searchspace import Trial
 from spikefront.searchspace.records import LayerEnergy
 
@@ -47,6 +48,23 @@ def energy_table(findings: Findings) -> Html:
     bodies = [_body(findings, one, findings.layers.get(one.number, ()), numbers) for one in findings.members]
     whole = element("table", element("thead", element("tr", head)), bodies, class_="energies")
     return element("div", _legend(findings), scrolling(whole))
+
+
+def models_table(stability: Stability) -> Html:
+    """Return a row for each member under some energy model: its energies, and whether it is on each front."""
+    names = [front.model for front in stability.fronts]
+    rows = []
+    for one in stability.members:
+        cells: list[object] = [one.number, one.coding]
+        for front in stability.fronts:
+            place = front.place(one.number)
+            mark = {YES: "", NO: ", not on its front"}.get(place, place)
+            cells.append(f"{energy(front.energies.get(one.number))}{mark}")
+        rows.append(cells)
+    note = "The stored counts under each energy model. Joules of two models don't compare; who is on the front does."
+    said = [element("li", sentence) for sentence in stability.sentences()]
+    title = element("h3", "Under other energy models")
+    return element("div", title, element("p", note), table(["trial", "coding", *names], rows), element("ul", said))
 
 
 def parts_of(one: Trial, layers: Sequence[LayerEnergy]) -> dict[str, float]:

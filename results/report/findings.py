@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from spikefront.results.plot import heading
+from spikefront.results.stability import Stability, stability
 from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, TWINS_FILE
 from spikefront.searchspace import Front, Objective, Trial, Value
 from spikefront.searchspace.front import spread, unseparated
 from spikefront.searchspace.records import LayerEnergy
 
 if TYPE_CHECKING:
+    from spikefront.plugins import Registry
     from spikefront.results.searches import StoredSearch
 
 _PICTURED: Final = 0.95
@@ -45,6 +47,7 @@ class Findings:
         twins: content of ``twins.json``; empty before ``spikefront twin``.
         layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
         pictures: PNG files of what members of the front make, evenly spaced among them, by the numbers of trials.
+        stability: the fronts under each energy model; None where the store has no counts.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Findings:
     twins: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[int, Sequence[LayerEnergy]] = field(default_factory=dict)
     pictures: Mapping[int, bytes] = field(default_factory=dict)
+    stability: Stability | None = None
 
     @cached_property
     def front(self) -> Front:
@@ -123,11 +127,12 @@ class Findings:
         return heading(axis, self.quality)
 
 
-def read_findings(search: StoredSearch) -> Findings:
+def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None = None) -> Findings:
     """Return what a report of a search is made from.
 
     Args:
         search: the search.
+        registry: returns the energy models under which its front is computed, too; None for none.
     """
     artifacts = search.artifacts(ENVIRONMENT_FILE, CONFIRMED_FILE, TWINS_FILE)
     found = Findings(
@@ -145,6 +150,8 @@ def read_findings(search: StoredSearch) -> Findings:
         confirmed=artifacts[CONFIRMED_FILE],
         twins=artifacts[TWINS_FILE],
     )
+    if found.ended and found.members and registry is not None and search.counts:
+        found = replace(found, stability=stability(search, registry()))
     return _with_files(found, search) if found.ended else found
 
 

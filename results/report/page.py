@@ -15,7 +15,7 @@ from typing import Final
 from spikefront.results.confirmed import place_in, selection_in, told
 from spikefront.results.report import tables
 from spikefront.results.report.axes import colours, markers
-from spikefront.results.report.energy import energy_table
+from spikefront.results.report.energy import energy_table, models_table
 from spikefront.results.report.figures import (
     behind,
     codings_figure,
@@ -257,7 +257,8 @@ def _energy(findings: Findings) -> list[object]:
         note += " The store has no counts by layer: they are kept when a search ends."
     elif len(findings.layers) < len(findings.members):
         note += f" {len(findings.layers)} of {len(findings.members)} members are shown layer by layer."
-    return [element("p", note), energy_table(findings)]
+    models = None if findings.stability is None else models_table(findings.stability)
+    return [element("p", note), energy_table(findings), models]
 
 
 def _endings(findings: Findings) -> list[object]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spikefront.results.store import schema
+from spikefront.results.store.documents import parsed
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.secrets import redact, redact_address, redact_values, redacted_command
 from spikefront.searchspace.trial import SearchInfo, Trial
@@ -58,6 +59,20 @@ def front_json(search: SearchInfo, front: Front, runs: Mapping[int | None, str])
         "front": members,
     }
     return json.dumps(document, indent=2)
+
+
+def counts_json(folder: Path) -> str:
+    """Return the operations of all trials of a search as JSON, by their numbers.
+
+    Args:
+        folder: where the search keeps its files. A file of a trial that was damaged is left out.
+    """
+    trials = {}
+    for path in sorted((folder / schema.COUNTS).glob("trial-*.json")):
+        number = path.stem.removeprefix("trial-")
+        if number.isdecimal() and (found := parsed(path.read_bytes())) is not None:
+            trials[str(int(number))] = found
+    return json.dumps({"trials": trials}, separators=(",", ":"))
 
 
 def weights_and_files(weights: Path) -> dict[Path, str]:

@@ -140,6 +140,28 @@ def _is_twins(document: dict[str, Any]) -> bool:
     return is_whole and _are_members(document.get("members"), holds) and _has_failures(document)
 
 
+def _is_counts(document: dict[str, Any]) -> bool:
+    def holds(one: object) -> bool:
+        if not isinstance(one, dict) or not (is_count(one.get("samples")) and is_count(one.get("steps"))):
+            return False
+        return one["samples"] > 0 and _are_members(one.get("layers"), is_layer)
+
+    def is_layer(one: dict[str, Any]) -> bool:
+        return is_text(one.get("layer")) and is_text(one.get("role")) and all(map(is_plain, one.values()))
+
+    def is_plain(value: object) -> bool:
+        if isinstance(value, dict):
+            return all(one is None or is_value(one) or _is_pair(one) for one in value.values())
+        return value is None or is_value(value)
+
+    trials = document.get("trials")
+    return is_table(trials, holds) and all(number.isdecimal() and len(number) < 10 for number in trials or ())
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(is_count, value))
+
+
 def _is_environment(document: dict[str, Any]) -> bool:
     texts = [document.get(name) or "" for name in ("platform", "python", "command", "git_commit")]
     return all(map(is_text, texts)) and is_table(document.get("packages", {}), is_text)
@@ -154,6 +176,7 @@ _LAYER_AT_FIRST: Final = {each.name for each in fields(LayerEnergy) if each.defa
 """The counts that earlier versions wrote too."""
 
 _HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {
+    schema.COUNTS_FILE: _is_counts,
     schema.ENVIRONMENT_FILE: _is_environment,
     schema.FRONT_FILE: _is_front,
     schema.CONFIRMED_FILE: _is_confirmed,

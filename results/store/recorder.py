@@ -261,6 +261,8 @@ class _Ledger:
         search, front, ids = self._info, self._front, self._runs.ids
         self._queue_text(writer, None, schema.FRONT_FILE, lambda: artifacts.front_json(search, front, ids))
         self._queue_text(writer, None, schema.ENVIRONMENT_FILE, artifacts.environment_json)
+        if any((search.folder / schema.COUNTS).glob("*.json")):
+            self._queue_text(writer, None, schema.COUNTS_FILE, partial(artifacts.counts_json, search.folder))
         files: list[tuple[int | None, Path, str]] = [
             (None, path, path.name) for path in sorted(search.folder.glob(schema.JOURNAL_FILES))
         ]

@@ -21,6 +21,7 @@ from spikefront.searchspace.objectives import (
     read_objectives,
     write_objectives,
 )
+from spikefront.searchspace.trial import COUNTS as COUNTS
 from spikefront.searchspace.trial import LAYERS as LAYERS
 from spikefront.searchspace.trial import PICTURE as PICTURE
 from spikefront.searchspace.trial import SearchInfo, Trial
@@ -83,6 +84,8 @@ ADDED_LATER: Final = (TEST_METRIC, ALONE_METRIC, CONFIRMED_METRIC, TWIN_METRIC)
 
 # Artifacts of a search
 FRONT_FILE: Final = "front.json"
+COUNTS_FILE: Final = "counts.json"
+"""Operations of each trial that was evaluated at full budget, before an energy model priced them, by its number."""
 ENVIRONMENT_FILE: Final = "environment.json"
 CONFIRMED_FILE: Final = "confirmed.json"
 TWINS_FILE: Final = "twins.json"

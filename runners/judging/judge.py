@@ -16,6 +16,7 @@ from torch import Tensor
 
 from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
 from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.contracts.energy import energy_metrics
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.distributed import ALONE, Processes
@@ -284,15 +285,10 @@ def measure(
     measured = evaluate(network, task, validation)
     with fixed_randomness(_MEASURING_SEED):
         counts = count_operations(network, batch, traffic=traffic)
-    by_layer, prices = energy_model.charged_nj(counts), energy_model.layer_energy_nj(counts)
     rates = counts.layer_rates.values()
-    attention = (by_layer[layer.layer] for layer in counts.layers if layer.role == "attention")
-    encoder = (prices[layer.layer] for layer in counts.layers if layer.role == "encoder")
     metrics = {
         **measured,
-        "energy_nj": sum(by_layer.values()),
-        "attention_nj": sum(attention),
-        "encoder_nj": sum(encoder),
+        **energy_metrics(energy_model, counts),
         "latency_steps": float(network.coding.latency_steps(counts.delay)),
         "sops": counts.sops,
         "macs": counts.macs,
@@ -301,7 +297,6 @@ def measure(
         "min_layer_rate": min(rates, default=0.0),
         "max_layer_rate": max(rates, default=0.0),
         "parameters": float(network.parameter_count),
-        **energy_model.metrics(counts),
     }
     return metrics, counts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Final
 
 from spikefront.plugins import Counts, EnergyModel, LayerCount
 from spikefront.searchspace.records import LayerEnergy
@@ -31,6 +32,15 @@ def layers_json(counts: Counts, silent: Counts, model: EnergyModel) -> str:
     return json.dumps(head | {"layers": layers}, indent=1)
 
 
+def counts_json(counts: Counts) -> str:
+    """Return counts as JSON that ``Counts.from_dict`` reads, without what is at its default: 2 to 6 kB."""
+    plain = counts.to_dict()
+    layers = [
+        {name: value for name, value in asdict(layer).items() if value != _PLAIN[name]} for layer in counts.layers
+    ]
+    return json.dumps(plain | {"layers": layers}, separators=(",", ":"))
+
+
 def _row(layer: LayerCount, samples: int, energy_nj: float, silent_nj: float) -> LayerEnergy:
     return LayerEnergy(
         layer.layer,
@@ -46,3 +56,6 @@ def _row(layer: LayerCount, samples: int, energy_nj: float, silent_nj: float) ->
         energy_nj=energy_nj,
         silent_nj=silent_nj,
     )
+
+
+_PLAIN: Final = asdict(LayerCount("", "synapse")) | {"role": ""}

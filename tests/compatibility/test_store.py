@@ -46,6 +46,16 @@ def test_the_front_is_printed_as_it_was(stored: Any, capsys: pytest.CaptureFixtu
     assert printed_front(stored.uri, capsys) == known_front(stored.folder)
 
 
+def test_energies_under_other_models_are_not_guessed_from_what_was_stored(stored: Any) -> None:
+    rows = spikefront.pareto("before", stable=True, tracking_uri=stored.uri)
+
+    assert set(rows["on_horowitz-45nm"]) == {"yes"}
+    assert set(rows["on_lemaire-45nm"]) == {"not known: no geometry stored"}
+    assert all(place.startswith("not known: ") for place in rows["on_loihi-1"])
+    assert rows[["lemaire-45nm_nj", "loihi-1_nj"]].isna().all(axis=None)
+    assert (rows["horowitz-45nm_nj"] == rows["energy_nj"]).all()
+
+
 def test_a_search_is_loaded_with_all_its_trials(stored: Any) -> None:
     search = spikefront.load_search("before", tracking_uri=stored.uri)
     rows = {row["trial"]: row for row in known_front(stored.folder)}

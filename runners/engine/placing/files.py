@@ -6,6 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from spikefront.searchspace.trial import COUNTS
+
 FAILURE: Final = "failure"
 """Key of a report with the reason why a trial failed."""
 TRACEBACK: Final = "traceback"
@@ -26,6 +28,11 @@ def beside(weights: Path, name: str) -> Path:
     The recorder finds it by this name when it is given the weights.
     """
     return weights.with_suffix(f".{name}")
+
+
+def counts_file(weights: Path, number: int) -> Path:
+    """Return the file of a trial's operations, which stays for each trial, whether or not it is on the front."""
+    return weights.parent / COUNTS / f"trial-{number:05d}.json"
 
 
 def keep_weights_of(folder: Path, trials: Collection[int]) -> None:

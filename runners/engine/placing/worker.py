@@ -18,13 +18,21 @@ from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.data.files import replaced
 from spikefront.runners.engine.placing.data import SharedData
-from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, beside, checkpoint_file, weights_file
+from spikefront.runners.engine.placing.files import (
+    FAILURE,
+    TRACEBACK,
+    UNKEPT,
+    beside,
+    checkpoint_file,
+    counts_file,
+    weights_file,
+)
 from spikefront.runners.engine.placing.nodes import check_this_node
 from spikefront.runners.engine.placing.process_group import GroupConfig, ParallelJudging, ProcessGroup
 from spikefront.runners.engine.placing.watchdog import Watchdog, hang_file, reason_of_hang
 from spikefront.runners.failures import Failure, one_line
 from spikefront.runners.judging.judge import Judging
-from spikefront.runners.judging.layers import layers_json
+from spikefront.runners.judging.layers import counts_json, layers_json
 from spikefront.runners.judging.training import device
 from spikefront.searchspace import from_flat
 from spikefront.searchspace.trial import LAYERS, PICTURE
@@ -224,6 +232,10 @@ class CandidateTrainable(tune.Trainable):
     def _save(self, judging: Judging) -> None:
         path = weights_file(self._settings.weights, self._number)
         path.parent.mkdir(parents=True, exist_ok=True)
+        counts = counts_file(self._settings.weights, self._number)
+        counts.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(counts, unique=True) as part:
+            part.write_text(counts_json(judging.counts), encoding="utf-8")
         torch.save(judging.network.state_dict(), path)
         picture = judging.picture()
         if picture is not None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 import torch
 
-from spikefront.plugins import Registry, SearchData, load_registry
+from spikefront.plugins import Counts, Registry, SearchData, load_registry
 from spikefront.runners.engine.placing.data import SharedData, share
 from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, beside, weights_file
 from spikefront.runners.engine.placing.session import RaySession
@@ -118,6 +118,8 @@ def test_a_trial_leaves_its_checkpoint_until_the_driver_knows_of_its_end(
     assert torch.load(kept, weights_only=True).keys()
     layers = json.loads(beside(kept, "layers.json").read_text())["layers"]
     assert sum(layer["energy_nj"] for layer in layers) == pytest.approx(last["metrics"]["energy_nj"])
+    kept = json.loads((folder.parent / "counts" / "trial-00000.json").read_text(encoding="utf-8"))
+    assert registry.energy_model("horowitz-45nm").energy_nj(Counts.from_dict(kept)) == last["metrics"]["energy_nj"]
     stored = torch.load(folder / "trial-00000.pt", weights_only=True)
     assert stored["state"]["epochs_done"] == 3  # none at the last epoch
     worker.stop()
