@@ -51,7 +51,7 @@ class Judgement:
         data: the task's training and validation splits.
         origin: where the candidate came from: ``SEARCH/TRIAL``, or a file; empty for a candidate that was given.
         stored: metrics that it has there, on the same split; empty where none are known.
-        silent: operations of the network with its neurons muted; None where they are not known.
+        silent: operations of the network with its neurons muted, as its energy model needs them; None where unknown.
     """
 
     candidate: Candidate
@@ -228,8 +228,8 @@ class Judging:
         return metrics
 
     def silent_counts(self) -> Counts:
-        """Return the operations of the network, as it is now, with its neurons muted."""
-        return silent_counts(self.network, self._measuring)
+        """Return the operations of the network, as it is now, with its neurons muted, for this energy model."""
+        return silent_counts(self.network, self._measuring, traffic=self._energy_model.reads_traffic)
 
     def picture(self) -> Tensor | None:
         """Return the task's picture of the network on the validation split; None if it has none."""
@@ -301,14 +301,19 @@ def measure(
     return metrics, counts
 
 
-def silent_counts(network: Network, batch: Tensor) -> Counts:
+def silent_counts(network: Network, batch: Tensor, *, traffic: bool = True) -> Counts:
     """Count the operations of a network in which no neuron spikes, on the inputs and with the draws of ``measure``.
 
     What is left is spent whatever the firing rate is: the synapses that read the input or currents, updates of neurons,
-    gates, biases and the read-out.
+    gates, biases, the encoder and the read-out.
+
+    Args:
+        network: the network.
+        batch: prepared inputs.
+        traffic: whether to count a chip's traffic too; an energy model may need it.
     """
     with fixed_randomness(_MEASURING_SEED), muted(network):
-        return count_operations(network, batch)
+        return count_operations(network, batch, traffic=traffic)
 
 
 def measuring_batch(task: Task, validation: Data, device: torch.device | str = "cpu") -> Tensor:
