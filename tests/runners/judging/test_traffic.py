@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
-from tests.plugins.energy.chip_loop import Found, Net, run
+from tests.plugins.energy.chip_loop import Found, Net, run, table_input, table_net
 from tests.runners.judging.test_counting import Chain, Given
 from torch import Tensor, nn
 
@@ -290,3 +291,36 @@ def test_every_layer_of_a_backbone_has_its_place(backbone: str) -> None:
         if layer.role == "synapse" and layer.sops:
             assert layer.traffic is not None
             assert layer.traffic.messages >= layer.events > 0
+
+
+class Strict(IF):
+    """An integrator that fires above its threshold, not at it, as Loihi does."""
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        v, spikes = torch.zeros_like(current[0]), []
+        for t in range(steps):
+            v = v + current[t]
+            spikes.append((v > self.config.threshold).to(v.dtype))
+            v = v - self.config.threshold * spikes[-1]
+        return torch.stack(spikes)
+
+
+def test_net_a_of_the_simulator_is_counted_as_a_loop_does_with_the_synapses_that_it_lacks_at_weight_0() -> None:
+    net, steps = table_net("A")
+    layers: list[nn.Module] = []
+    full: list[dict[int, list[tuple[int, float]]]] = []
+    for k, reached in enumerate(net.targets):
+        weights = torch.zeros(net.sizes[k + 1], net.sizes[k])
+        for i, ends in reached.items():
+            for j, weight in ends:
+                weights[j, i] = weight
+        full.append({i: list(enumerate(weights[:, i].tolist())) for i in range(net.sizes[k])})
+        layer = nn.Linear(net.sizes[k], net.sizes[k + 1], bias=False)
+        layer.weight.data.copy_(weights)
+        layers += [Synapse(layer), site(Strict(IFConfig(threshold=1.0, reset="soft"), surrogate=ATan()))]
+    spikes = torch.tensor([[[float(table_input(i, t)) for i in range(6)]] for t in range(6)])
+    counts = chain(spikes, Kind.BINARY, *layers)
+    found = run(replace(net, targets=full), steps, table_input, window=6)
+    agree(counts, found)
+    lacking = run(net, steps, table_input, window=6)
+    assert (found.accesses, found.spikes, found.messages) == (96, lacking.spikes, lacking.messages)
