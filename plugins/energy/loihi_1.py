@@ -46,6 +46,7 @@ class Loihi1(EnergyModel):
     """Cores, spikes and messages of Loihi 1, with its time; analog input is the host's."""
 
     name = "loihi-1"
+    revision = 1  # since it prices events of cores: joules from before don't compare
     technology = PRICES.technology
     source = PRICES.source
     evidence = PRICES.evidence

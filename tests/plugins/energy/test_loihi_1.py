@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.plugins.energy.chip_loop import BARRIERS, Found, Net, run, table_input, table_net
 
-from spikefront.plugins import Counts, Geometry, LayerCount, Operations
+from spikefront.plugins import Counts, Geometry, LayerCount, Operations, load_registry
 from spikefront.plugins.energy.loihi_1 import Loihi1, Loihi1Config
 from spikefront.plugins.network.traffic import Timing, Traffic
 
@@ -190,3 +190,7 @@ def test_energy_delay_product_is_microjoules_times_seconds() -> None:
     counts = Counts(2, 4, (neurons,), timing=Timing(steps=5, cores=300, tiles=75, busy_ns=4000.0))
     # 10,000 accesses of 51.2 pJ, and 4 us busy, of two samples; 5 steps with a wait of 1.8 us; 300 cores of 128 a chip
     assert Loihi1().metrics(counts) == pytest.approx({"latency_us": 11.0, "edp_uj_s": 0.256 * 11e-6, "chips": 3})
+
+
+def test_searches_priced_by_operation_are_of_another_version() -> None:
+    assert load_registry(third_parties=False).versions()["energy.loihi-1"].endswith("+1")
