@@ -1,4 +1,8 @@
-"""A search gives the numbers that it gave before, to the last digit."""
+"""A search gives the numbers that it gave before, to the last digit, but for energies, whose accounting has changed.
+
+Energies differ by what is charged since, or charged otherwise: encoders, biases, products with powers of two. Without
+these they are what they were.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,32 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from spikefront.plugins.bases.prices import FLOAT32_45NM as PRICES
+
 HERE = Path(__file__).parent
 COMMAND = ("run", "--task", "digits", "--trials", "8", "--workers", "1", "--seed", "0", "--no-cost-aware")
+ENERGIES: Final = ("energy_nj", "attention_nj")
 
 
-def numbers_of(journal: Path) -> list[list[Any]]:
-    """Return number, state, epochs and metrics of each trial; what a clock measured is left out."""
+def trials_of(journal: Path) -> list[optuna.trial.FrozenTrial]:
     study = optuna.load_study(study_name="numbers", storage=JournalStorage(JournalFileBackend(str(journal))))
-    found = []
-    for trial in study.get_trials():
-        outcome = trial.user_attrs["outcome"]
-        metrics = {name: value for name, value in outcome["metrics"].items() if name != "seconds"}
-        found.append([trial.number, trial.state.name, outcome["epoch"], metrics])
-    return found
+    return study.get_trials()
+
+
+def as_it_was_priced(layers: list[dict[str, Any]]) -> float:
+    """Return the energy in nanojoules as it was: shifts were multiplications, encoders and biases free."""
+    picojoules = 0.0
+    for layer in layers:
+        picojoules += 1000 * layer["energy_nj"] - PRICES.add_pj * layer["biases"]
+        picojoules += (PRICES.multiply_pj - PRICES.shift_pj) * layer["shifts"]
+    return sum(-layer["energy_nj"] for layer in layers if layer["role"] == "encoder") + picojoules / 1000
 
 
 @pytest.mark.slow
@@ -39,4 +49,18 @@ def test_no_number_of_a_search_changes(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     known = json.loads((HERE / "ref.json").read_text(encoding="utf-8"))
-    assert numbers_of(tmp_path / "searches" / "numbers" / "journal.log") == known
+    folder = tmp_path / "searches" / "numbers"
+    trials = trials_of(folder / "journal.log")
+    assert len(trials) == len(known)
+    priced = 0
+    for trial, (number, state, epoch, metrics) in zip(trials, known, strict=True):
+        outcome = trial.user_attrs["outcome"]
+        same = {name: value for name, value in metrics.items() if name not in ENERGIES}
+        found = {name: outcome["metrics"].get(name) for name in same}
+        assert (trial.number, trial.state.name, outcome["epoch"], found) == (number, state, epoch, same)
+        layers = folder / "weights" / f"trial-{number:05d}.layers.json"
+        if layers.exists() and trial.user_attrs["candidate"]["neuron"] != "tsa":  # its growth by 2 was an addition
+            before = as_it_was_priced(json.loads(layers.read_text(encoding="utf-8"))["layers"])
+            assert before == pytest.approx(metrics["energy_nj"], rel=1e-9), number
+            priced += 1
+    assert priced > 1
