@@ -32,11 +32,12 @@ def trials_of(journal: Path) -> list[optuna.trial.FrozenTrial]:
 
 def as_it_was_priced(layers: list[dict[str, Any]]) -> float:
     """Return the energy in nanojoules as it was: shifts were multiplications, encoders and biases free."""
-    picojoules = 0.0
+    nanojoules = 0.0
     for layer in layers:
-        picojoules += 1000 * layer["energy_nj"] - PRICES.add_pj * layer["biases"]
-        picojoules += (PRICES.multiply_pj - PRICES.shift_pj) * layer["shifts"]
-    return sum(-layer["energy_nj"] for layer in layers if layer["role"] == "encoder") + picojoules / 1000
+        if layer["role"] != "encoder":
+            nanojoules += layer["energy_nj"] - PRICES.add_pj * layer["biases"] / 1000
+            nanojoules += (PRICES.multiply_pj - PRICES.shift_pj) * layer["shifts"] / 1000
+    return nanojoules
 
 
 @pytest.mark.slow
