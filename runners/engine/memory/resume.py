@@ -18,8 +18,9 @@ from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
 from spikefront.searchspace import Objective, Space, UsageError, parse_set
+from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import OptionError
-from spikefront.searchspace.objectives import EARLIER_ENERGY, read_objectives, write_objectives
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, EARLIER_ENERGY, read_objectives, write_objectives
 from spikefront.searchspace.secrets import HIDDEN, has_hidden, redact_address
 
 
@@ -80,8 +81,9 @@ def _digest(space: Space) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def _is_of_another(name: str, space: Space) -> bool:
-    return name.startswith("task.") and name != f"task.{space.task}"
+def _is_of_another(name: str, space: Space, energy_model: str) -> bool:
+    """Return whether a plugin is a task or an energy model that the search does not use."""
+    return name.startswith(("task.", "energy.")) and name not in (f"task.{space.task}", f"energy.{energy_model}")
 
 
 def _was_added(name: str) -> bool:
@@ -182,10 +184,12 @@ def refuse_changed(stored: Mapping[str, Any], registry: Registry, space: Space) 
     """Raise ``UsageError`` when plugins or the space are not what they were when the search began."""
     before, now = stored["plugins"], registry.versions()
     used = {row.name.rpartition(".")[0] for row in space.rows()} | {f"task.{space.task}"}
+    priced_by = name_of(stored.get("options", {}).get(OPTIONS["energy_model"].key, DEFAULT_ENERGY_MODEL))
     changed = [
         f"{name} was {before.get(name, 'not there')} and is {now.get(name, 'not there')}"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and (name in used or (name in before and not _is_of_another(name, space)))
+        if before.get(name) != now.get(name)
+        and (name in used or (name in before and not _is_of_another(name, space, priced_by)))
     ]
     if not changed and stored["space"] != _digest(space):
         changed = ["the ranges of its hyperparameters are others"]

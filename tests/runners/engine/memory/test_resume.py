@@ -374,6 +374,11 @@ def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) 
     refuse_changed(
         {**kept, "plugins": {**kept["plugins"], "task.cifar10": "0.0.1"}}, registry, space
     )  # of another task
+    priced = {**kept, "plugins": {**kept["plugins"], "energy.loihi-1": "0.0.1"}}
+    refuse_changed(priced, registry, space)  # an energy model that it does not use
+    by_chip = about(SearchSettings("digits", energy_model="loihi-1"), registry, space)["options"]
+    with pytest.raises(UsageError, match=r"energy\.loihi-1 was 0\.0\.1 and is"):
+        refuse_changed({**priced, "options": by_chip}, registry, space)
     own = {**kept, "plugins": {**kept["plugins"], "task.digits": "0.0.1"}}
     with pytest.raises(UsageError, match=r"task\.digits was 0\.0\.1 and is"):
         refuse_changed(own, registry, space)
