@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from spikefront.results.stability import Stability, stability
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.runners.judging.layers import counts_json
-from spikefront.searchspace import Candidate, SearchInfo, UsageError
+from spikefront.searchspace import ENERGY, Candidate, Objective, SearchInfo, UsageError, Value
+from spikefront.searchspace.objectives import quality_objective
 from spikefront.searchspace.records import LayerEnergy
 
 Keep = Callable[..., SearchInfo]
@@ -45,6 +46,7 @@ def register_energy_models(register):
     register(Backwards)
 '''
 
+QUALITY = quality_objective(maximize=True, worst=0.0, best=1.0)
 GEOMETRY = Geometry(inputs=10, outputs=10, channels=10, weights=100)
 WORK = [  # quality, accumulates, multiply-accumulates, energy by horowitz-45nm: 0.9 pJ and 4.6 pJ
     (0.9, 1000, 0, 0.9),
@@ -88,6 +90,46 @@ def backwards(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "backwards.py").write_text(BACKWARDS)
     return folder
+
+
+@pytest.mark.parametrize("charged", [True, False])
+def test_encoders_are_charged_under_every_model_where_the_search_charged_them(
+    charged: bool, search: Callable[..., SearchInfo], candidate: Callable[..., Candidate], database: None
+) -> None:
+    options: dict[str, Value] = {} if charged else {"energy.horowitz-45nm.charge_encoder": False}
+    info = replace(search("one"), options=options)
+    work = counts(0, 100)
+    encoder = LayerCount("coding.encode", "encoder", operations=Operations(adds=1000))
+    (info.folder / "counts").mkdir()
+    kept = replace(work, layers=(encoder, *work.layers))
+    (info.folder / "counts" / "trial-00000.json").write_text(counts_json(kept))
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(info)
+    recorder.trial_started(0, candidate())
+    recorder.trial_ended(0, "COMPLETE", "", {"quality": 0.5, "energy_nj": 1.36}, None)
+    recorder.search_ended("all trials done")
+
+    lemaire = next(front for front in found().fronts if front.model == "lemaire-45nm")
+    alone = load_registry(third_parties=False).energy_model("lemaire-45nm").energy_nj(work)
+    # 1000 additions of 0.1 pJ
+    assert lemaire.energies == {0: pytest.approx(alone + 0.1 * charged)}
+
+
+def test_a_time_that_a_model_does_not_give_is_not_known(
+    search: Callable[..., SearchInfo], candidate: Callable[..., Candidate], database: None
+) -> None:
+    time = Objective("latency_us", maximize=False, worst=1e6, best=1.0, log=True)
+    info = search("one", objectives=(QUALITY, ENERGY, time))
+    (info.folder / "counts").mkdir()
+    (info.folder / "counts" / "trial-00000.json").write_text(counts_json(counts(100, 0)))
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(info)
+    recorder.trial_started(0, candidate())
+    recorder.trial_ended(0, "COMPLETE", "", {"quality": 0.5, "energy_nj": 1.0, "latency_us": 5.0}, None)
+    recorder.search_ended("all trials done")
+
+    lemaire = next(front for front in found().fronts if front.model == "lemaire-45nm")
+    assert lemaire.place(0) == "not known: latency_us is missing"
 
 
 def found(*folders: Path) -> Stability:
@@ -170,7 +212,7 @@ def test_layers_of_an_earlier_version_are_priced_where_they_suffice(
     search: Callable[..., SearchInfo], candidate: Callable[..., Candidate], database: None, backwards: Path
 ) -> None:
     info = search("one")
-    info = SearchInfo(**{name: getattr(info, name) for name in info.__slots__} | {"options": {"energy_model": "old"}})
+    info = replace(info, options={"energy_model": "old"})
     weights = info.folder / "trial-00000.pt"
     weights.write_bytes(b"weights")
     rows = [
