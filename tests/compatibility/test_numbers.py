@@ -60,7 +60,8 @@ def test_no_number_of_a_search_changes(tmp_path: Path) -> None:
         found = {name: outcome["metrics"].get(name) for name in same}
         assert (trial.number, trial.state.name, outcome["epoch"], found) == (number, state, epoch, same)
         layers = folder / "weights" / f"trial-{number:05d}.layers.json"
-        if layers.exists() and trial.user_attrs["candidate"]["neuron"] != "tsa":  # its growth by 2 was an addition
+        # since then, constants of conversions fold, and the growth of TSA by 2 is no addition
+        if layers.exists() and "ann_quality" not in metrics and trial.user_attrs["candidate"]["neuron"] != "tsa":
             before = as_it_was_priced(json.loads(layers.read_text(encoding="utf-8"))["layers"])
             assert before == pytest.approx(metrics["energy_nj"], rel=1e-9), number
             priced += 1
