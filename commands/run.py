@@ -122,7 +122,7 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         data = planned.read_data()
         if planned.description:
             print(planned.description, file=sys.stderr)
-        for said in filter(None, (planned.few_steps(data), planned.priors_left_out)):
+        for said in filter(None, (planned.few_steps(data), planned.priors_left_out, planned.charged_otherwise)):
             warn(said)
         if store.file is not None:  # to import MLflow takes seconds, in which Ray starts
             store.open_for_writing()

@@ -9,7 +9,7 @@ from typing import Final
 from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import read_attributes
-from spikefront.runners.engine.memory.resume import about, as_begun, refuse_changed
+from spikefront.runners.engine.memory.resume import about, as_begun, charged_otherwise, refuse_changed
 from spikefront.runners.engine.parts import (
     check_quality_limit,
     make_energy_model,
@@ -54,6 +54,7 @@ class SearchPlan:
         sampler: the plugin that makes the sampler.
         rules: the stopping rules, in their order.
         about: what the journal stores for a resume.
+        charged_otherwise: a warning of a search that is resumed and began under other rules of counting, or nothing.
     """
 
     def __init__(self, settings: SearchSettings, registry: Registry | None = None, space: Space | None = None) -> None:
@@ -70,11 +71,13 @@ class SearchPlan:
         refuse_times(self.objectives, self.energy_model, settings)
         refuse_unused(settings, self.registry)
         self.sampler, self.rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
+        self.charged_otherwise = ""
         if not settings.resume:
             check_start(settings, self.space)
         else:
             stored = read_attributes(settings.directory)["search"]
             self.objectives = as_begun(self.objectives, stored)
+            self.charged_otherwise = charged_otherwise(stored)
             if not settings.force:
                 refuse_changed(stored, self.registry, self.space)
         self.about = about(settings, self.registry, self.space, self.objectives)

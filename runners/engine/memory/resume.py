@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spikefront.plugins import Registry
 from spikefront.runners.engine.memory.journal import read_attributes
@@ -22,6 +22,9 @@ from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, EARLIER_ENERGY, read_objectives, write_objectives
 from spikefront.searchspace.secrets import HIDDEN, has_hidden, redact_address
+
+ACCOUNTING: Final = 2
+"""Rules by which operations are counted and charged: 2 has encoders, shifts and biases; 1 are those of before."""
 
 
 def about(
@@ -38,6 +41,7 @@ def about(
     }
     return {
         "format": FORMAT,
+        "accounting": ACCOUNTING,
         "id": uuid.uuid4().hex,
         "options": {**options, "task": settings.task, "name": settings.name},
         "narrowings": [str(narrowing) for narrowing in settings.narrowings],
@@ -178,6 +182,20 @@ def _readable(options: Mapping[str, Any]) -> dict[str, Any]:
             continue
         found[name] = value
     return found
+
+
+def charged_otherwise(stored: Mapping[str, Any]) -> str:
+    """Return a warning where energies before and after a resume don't compare; empty where they do.
+
+    Args:
+        stored: what ``about`` returned when the search began.
+    """
+    if stored.get("accounting", 1) == ACCOUNTING:
+        return ""
+    return (
+        "the trials of this search so far were charged by earlier rules (encoders and biases free, shifts as "
+        "multiplications), so their energies don't compare with those to come; a new search has one rule for all"
+    )
 
 
 def refuse_changed(stored: Mapping[str, Any], registry: Registry, space: Space) -> None:

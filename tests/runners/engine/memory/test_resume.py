@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from spikefront.plugins import Registry, load_registry
 from spikefront.runners.engine.memory.journal import DriverLock, JournalError, open_journal, read_attributes
-from spikefront.runners.engine.memory.resume import about, refuse_changed, resumed_settings
+from spikefront.runners.engine.memory.resume import about, charged_otherwise, refuse_changed, resumed_settings
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.files import checkpoint_file
@@ -361,6 +361,14 @@ def test_a_journal_of_an_earlier_version_is_resumed(tmp_path: Path, monkeypatch:
     assert (now.limits.max_energy_nj, now.rung_shares, now.epochs) == (2000.0, (0.2, 0.5), 5)
     assert now.plugin_folders == (Path("mine").resolve(),)
     assert [str(narrowing) for narrowing in now.narrowings] == ["coding=rate", "training.epochs=5"]
+
+
+def test_energies_by_earlier_rules_are_warned_of(registry: Registry, space: Space) -> None:
+    now = about(SearchSettings("digits", name="s"), registry, space)
+    assert charged_otherwise(now) == ""
+    before = {name: value for name, value in now.items() if name != "accounting"}
+    assert "their energies don't compare with those to come" in charged_otherwise(before)
+    refuse_changed(before, registry, space)  # it goes on all the same
 
 
 def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) -> None:
