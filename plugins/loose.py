@@ -113,11 +113,14 @@ def _load(name: str, path: Path, package: Sequence[str] | None) -> ModuleType:
     if package is None and len(_closure(path)) > 1:
         vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importer(folder)}
     sys.modules[name] = module  # dataclasses and pickle look modules up by name
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing is left in a folder of a user's
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        sys.dont_write_bytecode = writes
     return module
 
 

@@ -24,6 +24,7 @@ ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
     "epochs": ("1", "15"),
     "objective": ("latency", "parameters"),
     "energy_model": ("horowitz-45nm",),
+    "charge_encoder": (),
     "trials": ("1", "24"),
     "time": ("90s", "1h30m"),
     "target_hypervolume": ("0.9",),

@@ -187,3 +187,10 @@ def test_a_file_that_can_not_be_read_is_named(load: Load, tmp_path: Path) -> Non
     assert "gone.py was not loaded: FileNotFoundError" in problem
     with pytest.raises(FileNotFoundError):
         load_file(tmp_path / "gone.py")
+
+
+def test_nothing_is_left_in_the_folder(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    load(helper="X = 1\n", mine=coding("mine", before="import helper\n"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["helper.py", "mine.py"]
+    assert sys.dont_write_bytecode is False
