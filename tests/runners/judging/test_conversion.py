@@ -47,7 +47,7 @@ def outputs(judging: Judging) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("granularity", ["layer", "channel"])
 @pytest.mark.parametrize("presented", ["once", "repeat"])
-@pytest.mark.parametrize("backbone", ["mlp", "convnet", "ms-resnet"])
+@pytest.mark.parametrize("backbone", ["mlp", "convnet", pytest.param("ms-resnet", marks=pytest.mark.slow)])
 def test_long_codes_give_the_outputs_of_the_ann(
     registry: Registry, data: SearchData, backbone: str, presented: str, granularity: str
 ) -> None:
@@ -61,6 +61,7 @@ def test_long_codes_give_the_outputs_of_the_ann(
         assert error < tolerance, (steps, float(error))
 
 
+@pytest.mark.slow
 def test_rates_come_closer_with_time(registry: Registry, data: SearchData) -> None:
     errors = []
     for steps in (8, 32, 128):
@@ -145,6 +146,7 @@ def test_ann_is_trained_once_for_all_that_convert_it(registry: Registry, data: S
         assert (again.metrics["ann_trained"], again.metrics["quality"]) == (1, first.metrics["quality"])
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_trains_and_the_other_waits(tmp_path: Path) -> None:
     script = (
         "import json, sys; from pathlib import Path; from spikefront.runners.judging.judge import judge\n"

@@ -110,7 +110,7 @@ def together(tmp_path: Path, size: int, work: Callable[..., Any], *arguments: An
 @pytest.mark.parametrize(
     ("size", "samples"),
     [
-        (2, 17),
+        pytest.param(2, 17, marks=pytest.mark.slow),
         pytest.param(2, 16, marks=pytest.mark.slow),
         pytest.param(3, 40, marks=pytest.mark.slow),
         pytest.param(2, 3, marks=pytest.mark.slow),

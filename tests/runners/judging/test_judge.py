@@ -43,6 +43,7 @@ def test_another_seed_gives_other_numbers(registry: Registry) -> None:
     assert first.metrics["loss"] != second.metrics["loss"]
 
 
+@pytest.mark.slow
 def test_same_numbers_in_a_new_process(registry: Registry) -> None:
     here = judge(QUICK, registry=registry).metrics
     script = (
