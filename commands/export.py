@@ -42,7 +42,7 @@ def export(
     from spikefront.commands.judge import export_judged
     from spikefront.commands.printing import warnings_in_one_line
     from spikefront.plugins import load_registry
-    from spikefront.results.searches import fetch_member
+    from spikefront.results.named_trials import fetch_member
     from spikefront.results.store.connection import Store
     from spikefront.runners.deploy.description import Origin
     from spikefront.runners.deploy.export import check_target, export_trained

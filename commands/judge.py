@@ -220,7 +220,7 @@ def _found(
 
 
 def _in_store(run: str, uri: str | None, experiment: str | None) -> _Source:
-    from spikefront.results.searches import fetch_trial
+    from spikefront.results.named_trials import fetch_trial
     from spikefront.results.store.connection import Store
 
     search, trial = fetch_trial(Store(uri, experiment), run)

@@ -95,7 +95,7 @@ class Confirmations(EndedFront):
         return take
 
     def conclude(self, seeds: Sequence[int]) -> tuple[pandas.DataFrame, list[str]]:
-        """Say of each member whether it stays on the front, write it to the store, and summarise it.
+        """Decide which members stay on the front, write that to the store, and return it with a summary.
 
         Args:
             seeds: the repeats that count.

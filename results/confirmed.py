@@ -85,7 +85,7 @@ def successes(repeats: Repeats, objectives: Sequence[Objective]) -> dict[int, di
 
 
 def confirm_front(members: Sequence[Trial], repeats: Repeats, objectives: Sequence[Objective]) -> list[Confirmed]:
-    """Say of each member of a front whether repeats leave it there.
+    """Return the members of a front, each with the decision whether it stays there by its repeats.
 
     A member stays where its posterior probability of being on the front is at least ``verdicts.LEVEL``, falls where it
     is at most 1 less that, and is undecided otherwise. Costs, which vary little over seeds, count with their means;

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 _AN_ID: Final = re.compile("[0-9a-f]{32}")
 _NAMES: Final = 20
 """Most names in an error message."""
-_DIGITS: Final = 9
-"""Most digits of the number of a trial."""
 
 
 class StoredSearch:
@@ -183,10 +181,20 @@ class StoredSearch:
         """
         run = next(trial_runs(self.store, self.run_id, [tag_is(schema.NUMBER, str(number))], 1), None)
         if run is None:
-            raise _no_trial(self.store, self.name, number)
-        return self._member(run, f"{self.name}/{number}", folder)
+            raise no_trial(self.store, self.name, number)
+        return self.member_of(run, f"{self.name}/{number}", folder)
 
-    def _member(self, run: Run, called: str, folder: Path) -> Member:
+    def member_of(self, run: Run, called: str, folder: Path) -> Member:
+        """Fetch the member of the front that a run is.
+
+        Args:
+            run: the run of its trial.
+            called: its name, for messages.
+            folder: where its files go.
+
+        Raises:
+            UsageError: when it is no trial, it is not on the front, or it left no weights.
+        """
         tags = run.data.tags
         if tags.get(schema.PARETO) != schema.TRUE:
             rank = f"its Pareto rank is {tags[schema.RANK]}" if schema.RANK in tags else tags.get(schema.STATE, "")
@@ -337,72 +345,6 @@ def search_names(store: Store, limit: int = _NAMES) -> list[str]:
     return list(dict.fromkeys(run.data.tags.get(schema.SEARCH, "") for run in runs))
 
 
-def fetch_member(store: Store, run: str, folder: Path) -> Member:
-    """Fetch a member of a front.
-
-    Args:
-        store: where.
-        run: id of its MLflow run, or the name of its search and the number of its trial: ``digits-1/23``.
-        folder: where its files go.
-
-    Raises:
-        UsageError: when there is no such run, it is on no front, it left no weights, or the store does not answer.
-    """
-    search, found = _open_trial(store, run)
-    return search._member(found, run, folder)
-
-
-def fetch_trial(store: Store, run: str) -> tuple[StoredSearch, Trial]:
-    """Return any trial that has a candidate, however it ended, and its search.
-
-    Args:
-        store: where.
-        run: as for ``fetch_member``.
-
-    Raises:
-        UsageError: when there is no such run, it has no candidate, or the store does not answer.
-    """
-    search, found = _open_trial(store, run)
-    trial = schema.trial_of(found, search.began)
-    if not trial.candidate:
-        raise UsageError(f"run {run} has no candidate: its driver died before one was chosen")
-    return search, trial
-
-
-def _open_trial(store: Store, run: str) -> tuple[StoredSearch, Run]:
-    from mlflow.exceptions import MlflowException
-
-    store.open_existing()
-    search, slash, number = run.rpartition("/")
-    run_id: str | None = run
-    if slash:
-        if not number.isdecimal() or len(number) > _DIGITS:
-            raise UsageError(f"{run!r} names no trial; give SEARCH/TRIAL such as digits-1/23, or an MLflow run id")
-        run_id = find_run(store, search, int(number))
-        if run_id is None:
-            raise _no_trial(store, search, int(number))
-    try:
-        found = store.client.get_run(str(run_id))
-    except MlflowException as error:
-        raise UsageError(f"no run {run!r} in {store.shown}; list: spikefront pareto --format csv") from error
-    if found.data.tags.get(schema.ROLE) != "trial":
-        raise UsageError(f"run {run} is not a trial of a search; list: spikefront pareto --format csv")
-    try:
-        parent = store.client.get_run(found.data.tags.get(schema.PARENT, ""))
-    except MlflowException as error:
-        raise UsageError(f"the search of run {run} is not in {store.shown}; list: spikefront pareto") from error
-    return StoredSearch(store, parent), found
-
-
-def find_run(store: Store, search: str, number: int) -> str | None:
-    """Return the id of the run of a search's trial, or None; of two searches of one name the newer is taken."""
-    try:
-        parent = StoredSearch.open(store, search).run_id
-    except UnknownName:
-        return None
-    found = next(trial_runs(store, parent, [tag_is(schema.NUMBER, str(number))], 1), None)
-    return None if found is None else str(found.info.run_id)
-
-
-def _no_trial(store: Store, search: str, number: int) -> UsageError:
+def no_trial(store: Store, search: str, number: int) -> UsageError:
+    """Return the error of a trial that a search does not have."""
     return UsageError(f"no trial {number} of search {search!r} in {store.shown}; list: spikefront pareto")

@@ -146,7 +146,7 @@ _MULTIPLICATION: Final = 2
 
 
 def _priced(coefficient: Tensor) -> Tensor:
-    """Return what each step of a coefficient ``(T, C)`` costs, ``(T,)``: as much as the dearest of its channels."""
+    """Return what each step of a coefficient ``(T, C)`` costs, ``(T,)``: that of its most expensive channel."""
     used = coefficient != 0
     first = coefficient.gather(0, used.int().argmax(0, keepdim=True))  # of each channel, the first that is not 0
     constant = ((coefficient == first) | ~used).all(0)

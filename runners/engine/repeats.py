@@ -11,7 +11,7 @@ from typing import Any
 import ray
 import torch
 
-from spikefront.plugins import EnergyModel, load_registry
+from spikefront.plugins import load_registry
 from spikefront.runners.engine.placing.data import Purpose, SharedData, read_splits, share
 from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
@@ -103,33 +103,20 @@ def _repeat(
 ) -> dict[str, float] | str:
     """Return the metrics of one repeat, or the reason why it failed, which has its place only here."""
     try:
-        return _judged(judge, flat, seed, data, plugins_dir, energy_model, ann_cache)
+        torch.set_num_threads(1)
+        registry = load_registry(plugins_dir)
+        candidate = from_flat(flat, registry)
+        return judge(
+            candidate,
+            seed,
+            registry=registry,
+            data=data.data_for(candidate, registry),
+            energy_model=registry.energy_model(energy_model),
+            device=device(),
+            ann_cache=ann_cache,
+        )
     except Exception as error:  # a plugin may raise anything
         return one_line(error)[:300]
-
-
-def _judged(
-    judge: Judge,
-    flat: Mapping[str, Any],
-    seed: int,
-    data: SharedData,
-    plugins_dir: tuple[Path, ...],
-    energy_model: str,
-    ann_cache: Path,
-) -> dict[str, float]:
-    torch.set_num_threads(1)
-    registry = load_registry(plugins_dir)
-    model: EnergyModel = registry.energy_model(energy_model)
-    candidate = from_flat(flat, registry)
-    return judge(
-        candidate,
-        seed,
-        registry=registry,
-        data=data.data_for(candidate, registry),
-        energy_model=model,
-        device=device(),
-        ann_cache=ann_cache,
-    )
 
 
 def _reason(error: Exception) -> str:

@@ -34,7 +34,8 @@ from spikefront.plugins import (
     Site,
     Synapse,
 )
-from spikefront.plugins.network.layers import Weight, counting
+from spikefront.plugins.network.layers import Weight
+from spikefront.runners.judging.hooks import Hook, inside_attention, listening
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.reach import compose, conv_reach, window_reach
 from spikefront.runners.judging.traffic import TrafficCounter
@@ -80,28 +81,23 @@ class _Counter:
     def __init__(self) -> None:
         self.layers: dict[str, LayerCount] = {}
         self.delay = 0
-        self._inside_attention: set[str] = set()
+        self._inside_attention: frozenset[str] = frozenset()
         self._biased: dict[str, int] = {}  # synapses since the last neurons, which may take over their biases
 
     @contextmanager
     def listening(self, network: Network) -> Iterator[None]:
-        hooks: list[tuple[type[nn.Module], Callable[..., Any]]] = [
-            (Synapse, self._synapse),
-            (Neuron, self._neuron),
-            (Site, self._site),
-            (Counted, self._counted),
-            (AvgPool, self._pooling),
-        ]
-        handles = []
-        for name, module in network.named_modules():
-            if isinstance(module, Counted) and module.role == "attention":
-                self._inside_attention |= {f"{name}.{inner}" for inner, _ in module.named_modules() if inner}
-            for kind, hook in hooks:
-                if isinstance(module, kind):
-                    handles.append(module.register_forward_hook(_named(hook, name)))
-        handles.append(network.backbone.register_forward_hook(self._readout(network)))
+        self._inside_attention = inside_attention(network)
+        hooks: dict[type[nn.Module], Hook] = {
+            Synapse: self._synapse,
+            Neuron: self._neuron,
+            Site: self._site,
+            Counted: self._counted,
+            AvgPool: self._pooling,
+        }
+        handles = [network.backbone.register_forward_hook(self._readout(network))]
         try:
-            yield
+            with listening(network, hooks):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -190,16 +186,6 @@ class _Counter:
             self._add(LayerCount("coding.decode", "readout", operations=network.coding.decode_operations(output)))
 
         return hook
-
-
-def _named(hook: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def forward_hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        if not counting():
-            return None
-        signals = [arg for arg in args if isinstance(arg, (Signal, Tensor))]
-        return hook(name, module, *signals, output)
-
-    return forward_hook
 
 
 def check_kind(signal: Signal, name: str) -> None:

@@ -71,7 +71,7 @@ def _build(
 
 @contextmanager
 def muted(network: Network) -> Iterator[None]:
-    """Let no neuron of a network spike inside: whatever drives it, it emits zeros. The coded input stays as it is.
+    """Context in which the neurons of a network emit zeros, whatever drives them. The coded input stays as it is.
 
     Hooks on a neuron that are registered inside, as those of the op counter, see the zeros.
     """

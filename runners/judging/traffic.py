@@ -11,7 +11,7 @@ current that goes to two layers is sent to the first of them; a layer that is ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from spikefront.plugins import AvgPool, Counted, Counts, Kind, MaxPool, Neuron, Signal, Site, Synapse
 from spikefront.plugins.bases.prices import LOIHI_1, Storage
-from spikefront.plugins.network.layers import counting
 from spikefront.plugins.network.membrane import RESOLUTION, potentials
 from spikefront.plugins.network.traffic import ANALOG_SPIKES, Timing, Traffic
 from spikefront.runners.judging.cores import fans
+from spikefront.runners.judging.hooks import Hook, inside_attention, listening
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.populations import (
     PER_CORE,
@@ -73,30 +73,27 @@ class TrafficCounter:
         self._fired: dict[str, tuple[str, Neuron, Tensor, Tensor]] = {}
         self._calls: Counter[str] = Counter()
         self._cores = 0
-        self._unmapped: set[str] = set()
+        self._unmapped: frozenset[str] = frozenset()
         self._off_chip: list[str] = []
 
     @contextmanager
     def listening(self, network: Network) -> Iterator[None]:
-        hooks: list[tuple[type[nn.Module], Callable[..., Any]]] = [
-            (Synapse, self._synapse),
-            (Neuron, self._neuron),
-            (Site, self._site),
-            (Counted, self._counted),
-            (AvgPool, self._average),
-            (MaxPool, self._maximum),
+        self._unmapped = inside_attention(network)
+        hooks: dict[type[nn.Module], Hook] = {
+            Synapse: self._synapse,
+            Neuron: self._neuron,
+            Site: self._site,
+            Counted: self._counted,
+            AvgPool: self._average,
+            MaxPool: self._maximum,
+        }
+        handles = [
+            network.backbone.register_forward_pre_hook(self._input),
+            network.backbone.register_forward_hook(self._output),
         ]
-        handles = []
-        for name, module in network.named_modules():
-            if isinstance(module, Counted) and module.role == "attention":
-                self._unmapped |= {f"{name}.{inner}" for inner, _ in module.named_modules() if inner}
-            for kind, hook in hooks:
-                if isinstance(module, kind):
-                    handles.append(module.register_forward_hook(_named(hook, name)))
-        handles.append(network.backbone.register_forward_pre_hook(self._input))
-        handles.append(network.backbone.register_forward_hook(self._output))
         try:
-            yield
+            with listening(network, hooks):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -317,13 +314,3 @@ def _any(masks: list[Any]) -> Tensor | None:
     for mask in masks:
         found = mask if found is None else found | mask
     return found
-
-
-def _named(hook: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def forward_hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        if not counting():
-            return None
-        signals = [arg for arg in args if isinstance(arg, (Signal, Tensor))]
-        return hook(name, module, *signals, output)
-
-    return forward_hook

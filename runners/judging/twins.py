@@ -22,11 +22,11 @@ import torch
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
 from spikefront.runners.judging.conversion import ann_file, train_once
 from spikefront.runners.judging.counting import count_operations
-from spikefront.runners.judging.judge import MEASURING_SAMPLES, refuse_infinite
+from spikefront.runners.judging.judge import measuring_batch, refuse_infinite
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.quantise import bit_energy_nj, bits_of, calibrated_scales, rounding
 from spikefront.runners.judging.seeding import seed_everything
-from spikefront.runners.judging.training import device, evaluate, evenly
+from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import Candidate
 from spikefront.searchspace.records import LayerEnergy, TwinPair, TwinResult
 
@@ -47,29 +47,30 @@ def judge_twins(
     registry: Registry,
     data: SearchData,
     energy_model: EnergyModel,
+    device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
 ) -> TwinPair:
-    """Train and measure the twins of a candidate that has some, on a GPU where there is one.
+    """Train and measure the twins of a candidate that has some.
 
     Args:
         candidate: the candidate.
         registry: where its plugins are looked up.
         data: the task's training and validation splits, or those of confirming.
         energy_model: what prices the operations.
+        device: where to train.
         ann_cache: folder in which trained ANNs are kept; those of conversion codings are found there. None for none.
 
     Raises:
         FloatingPointError: when a training diverges.
     """
-    task = registry.task(candidate)
-    on = device()
-    batch = task.prepare(evenly(data.validation.inputs, MEASURING_SAMPLES).to(on))
+    task, traffic = registry.task(candidate), energy_model.reads_traffic
+    batch = measuring_batch(task, data.validation, device)
     seed_everything(candidate.seed)  # as conversion does, so that the ANN is the same one
-    network = assemble_ann(candidate, registry, tuple(batch.shape[1:]), data.outputs).to(on)
+    network = assemble_ann(candidate, registry, tuple(batch.shape[1:]), data.outputs).to(device)
     path = ann_file(ann_cache, candidate, data.train, registry)
     loss, _ = train_once(candidate, network, task, data.train, path)
     refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
-    counts = count_operations(network, batch)
+    counts = count_operations(network, batch, traffic=traffic)
     ann = TwinResult(_quality(network, task, data.validation), energy_model.energy_nj(counts), counts.macs)
 
     bits = bits_of(candidate.steps)
@@ -79,7 +80,7 @@ def judge_twins(
         seed_everything(candidate.seed)  # whether or not the ANN was trained here
         loss, _ = train_once(candidate, network, task, data.train, path)
         refuse_infinite({"loss": loss}, candidate.training.schedule.epochs)
-        counts = count_operations(network, batch)
+        counts = count_operations(network, batch, traffic=traffic)
         energy = sum(bit_energy_nj(counts, energy_model, bits, scales.keys()).values())
         few = TwinResult(_quality(network, task, data.validation), energy, counts.macs)
     for twin in (ann, few):
@@ -105,14 +106,19 @@ def judge_twins_under(
         registry: where its plugins are looked up.
         data: what to train on, and to measure on as validation split.
         energy_model: what prices the operations.
-        device: not used: twins are trained on a GPU where there is one.
+        device: where to train.
         ann_cache: folder in which trained ANNs are kept; None for none.
 
     Returns:
         ``ann.quality``, ``ann.energy_nj`` and ``ann.macs``, the same of ``quantised``, and ``quantised.bits``.
     """
     twins = judge_twins(
-        replace(candidate, seed=seed), registry=registry, data=data, energy_model=energy_model, ann_cache=ann_cache
+        replace(candidate, seed=seed),
+        registry=registry,
+        data=data,
+        energy_model=energy_model,
+        device=device,
+        ann_cache=ann_cache,
     )
     each = {"ann": twins.ann, "quantised": twins.quantised}
     metrics = {

@@ -20,7 +20,7 @@ from mlflow.entities import Metric
 import spikefront
 from spikefront.plugins import load_registry
 from spikefront.plugins.tasks.digits import Digits
-from spikefront.results.searches import find_run
+from spikefront.results.named_trials import find_run
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.runners.judging.judge import Judgement

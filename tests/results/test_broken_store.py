@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from spikefront.results.named_trials import fetch_member
 from spikefront.results.queries import pareto
 from spikefront.results.report import write_report
-from spikefront.results.searches import StoredSearch, fetch_member
+from spikefront.results.searches import StoredSearch
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store
 from spikefront.results.store.documents import checked, layers_of

@@ -48,7 +48,7 @@ class DriverLock:
             raise UsageError(
                 f"search {folder.name!r} is being run by {_holder(folder) or 'another process'}; wait, or end that one"
             ) from None
-        except (OSError, NotImplementedError) as error:  # filelock raises the second one where there is no flock
+        except (OSError, NotImplementedError) as error:  # no permission, or a file system without flock
             raise OptionError("folder", folder.parent, f": {_why_not_locked(error)}; choose another") from error
         with suppress(OSError):  # a full disk; the text is for messages only
             (folder / _HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")

@@ -74,7 +74,7 @@ def test_a_member_that_loses_is_marked_wherever_it_stands(findings: Make) -> Non
     assert "knee; loses to a twin" in text_of(page, "members")
     # the legend and two members: a square for each ANN, a diamond for each network of few bits, one stroke
     assert [picture.count(f'href="#{name}"') for name in ("square", "diamond", "stroke")] == [3, 3, 2]
-    # the ANNs are best and dearest: energies span two decades, qualities 0.4, 4 % to spare on each side
+    # the ANNs are best and most expensive: energies span two decades, qualities 0.4, 4 % to spare on each side
     (place,) = set(re.findall(r'href="#square" x="([\d.]+)%" y="([\d.]+)%"', picture))
     assert [float(value) for value in place] == pytest.approx([100 * 104 / 108, 100 * 4 / 108], abs=0.01)
 

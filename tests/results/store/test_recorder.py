@@ -20,7 +20,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from spikefront.results.searches import find_run
+from spikefront.results.named_trials import find_run
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.results.store.runs import Runs

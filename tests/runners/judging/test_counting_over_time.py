@@ -33,7 +33,7 @@ from spikefront.runners.judging.network import Network
         ((3.0, 0.0, 1.0), 1, 0),
         ((0.5,), 0, 0),
         (((0.5, 0.1),), 0, 0),
-        (((0.5, 0.1), (1, 1), (0, 2)), 1, 1),  # a step is as dear as its dearest channel
+        (((0.5, 0.1), (1, 1), (0, 2)), 1, 1),  # a step costs as much as its most expensive channel
         ((0.5, 0.25, -0.125), 0, 3),
         ((0.3, 0.15, 0.075), 0, 2),  # 0.3, which all have in common, is part of the weights
         ((0.7, 0.0, 0.7), 0, 0),  # so is a constant

@@ -40,7 +40,7 @@ def search(
     startup: int = 10,
     count: Callable[[Candidate], float] = by_steps,
 ) -> list[Candidate]:
-    """Run a search whose trials say that more steps are better, and dearer."""
+    """Run a search whose trials say that more steps are better, and more expensive."""
     record = begin(SearchSettings(name="s", folder=tmp_path, sampler=sampler))
     record.study.sampler = AffordableSampler(record.study.sampler, space, CostModel(count), room_s, startup)
     found = []

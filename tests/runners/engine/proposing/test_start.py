@@ -65,8 +65,8 @@ def test_a_search_in_which_nothing_was_judged_is_refused(tmp_path: Path) -> None
 
 def test_priors_come_cheapest_first_and_leave_room_for_the_sampler(tmp_path: Path) -> None:
     space = Space(REGISTRY, "digits")
-    dear = CostModel(lambda candidate: float(-len(candidate.coding.name)))
-    names = [candidate.coding.name for candidate in candidates(space, settings(tmp_path, priors=True), dear)]
+    expensive = CostModel(lambda candidate: float(-len(candidate.coding.name)))
+    names = [candidate.coding.name for candidate in candidates(space, settings(tmp_path, priors=True), expensive)]
     assert [len(name) for name in names] == sorted(map(len, names), reverse=True)
     assert len(first_candidates(settings(tmp_path, priors=True, trials=6), space, None)) == 4
     assert first_candidates(settings(tmp_path), space, None) == []
