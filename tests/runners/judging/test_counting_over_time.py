@@ -37,6 +37,8 @@ from spikefront.runners.judging.network import Network
         ((0.5, 0.25, -0.125), 0, 3),
         ((0.3, 0.15, 0.075), 0, 2),  # 0.3, which all have in common, is part of the weights
         ((0.7, 0.0, 0.7), 0, 0),  # so is a constant
+        ((2.0, 0.0, 0.0), 0, 0),
+        ((0.5, 0.0, 0.5), 0, 0),
         (((0.3, 0.5), (0.3, 0.25), (0.3, 0.125)), 0, 3),
         ((2.01, 1.0, 1.0), 1, 0),  # near a power of two is not one
     ],
