@@ -1,6 +1,6 @@
 """``kill -9`` of the driver at random moments, resumed each time: no trial is lost or recorded twice.
 
-``make chaos`` kills 20 times, the quick tests twice.
+``make chaos`` kills 20 times, the quick tests once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 if TYPE_CHECKING:
     from tests.chaos.conftest import Search
 
-KILLS = int(os.environ.get("SPIKEFRONT_KILLS", "2"))
+KILLS = int(os.environ.get("SPIKEFRONT_KILLS", "1"))
 TRIALS = 4 + 2 * KILLS if KILLS < 20 else 40
 START_S = 60.0
 """Longest wait for the first trial of a driver."""

@@ -18,7 +18,11 @@ COMMANDS = {
 SEARCH = "run --task digits --trials 2 --workers 1 --set coding=direct --set backbone=mlp --set training.epochs=1"
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, marks=pytest.mark.slow if ".search" in name else ()) for name, command in COMMANDS.items()],
+    ids=COMMANDS,
+)
 def test_a_command_imports_nothing_from_it(command: list[str], shadowed: Path) -> None:
     done = subprocess.run([*command, "plugins"], capture_output=True, text=True, env={"HOME": str(shadowed)})
     assert (done.returncode, "latency" in done.stdout) == (0, True), done.stderr

@@ -26,6 +26,7 @@ def variables() -> dict[str, str]:
     return {"SPIKEFRONT_PLUGINS_DIR": str(PLUGINS)}
 
 
+@pytest.mark.slow
 def test_the_command_is_listed_and_described(variables: dict[str, str]) -> None:
     assert "  codings  Print what each coding has reached in a search." in spikefront("--help", **variables)
     page = spikefront("codings", "--help", **variables)

@@ -177,6 +177,7 @@ def test_coefficients_of_both_networks_are_trained(scope: str) -> None:
     assert all(gradient is not None and gradient.any() for gradient in gradients)
 
 
+@pytest.mark.slow
 def test_prior_learns_to_sample_what_the_posterior_is_given() -> None:
     # features that fire in every second step: latents must come to alternate, without being told in sampling
     torch.manual_seed(0)

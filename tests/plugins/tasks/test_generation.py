@@ -65,7 +65,11 @@ def test_quality_is_that_of_samples_and_the_error_that_of_reconstructions() -> N
     assert found["reconstruction_mse"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("task", [DigitsGeneration, FashionMNISTGeneration], ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task",
+    [DigitsGeneration, pytest.param(FashionMNISTGeneration, marks=pytest.mark.slow)],
+    ids=lambda task: task.name,
+)
 def test_worst_quality_is_that_of_the_mean_image(task: type[ImageGeneration]) -> None:
     try:
         data = task().search_data(None, 1)

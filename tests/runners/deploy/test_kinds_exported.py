@@ -51,7 +51,8 @@ def test_spikingjelly_s_outputs_weighted_as_the_file_says_are_the_decoded_ones(
     torch.testing.assert_close(decoded, model.logits(inputs))
 
 
-@pytest.mark.parametrize("kind", ["values", pytest.param("events", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["values", "events"])
 def test_onnx_runtime_gives_what_predict_returns(
     found: Callable[..., Found], tmp_path: Path, registry: Registry, kind: str
 ) -> None:

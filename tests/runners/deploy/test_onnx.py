@@ -62,6 +62,7 @@ def test_onnx_runtime_gives_the_same_logits_for_any_number_of_raw_images(
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
+@pytest.mark.slow
 def test_graph_holds_no_functions_of_others_and_says_what_it_is(
     trained: Trained, data: SearchData, tmp_path: Path
 ) -> None:

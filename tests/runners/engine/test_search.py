@@ -76,6 +76,7 @@ def _front(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTr
     return [one for one in trials if not any(beaten(one.values, other.values) for other in trials)]
 
 
+@pytest.mark.slow
 def test_time_ends_a_search_and_nothing_stays_running(tmp_path: Path, search: Search) -> None:
     outcome, diary, trials = search(epochs=4000, trials=None, time=8.0)
     assert outcome.reason == diary.reason == "time is up"

@@ -131,9 +131,10 @@ def test_gradient_is_that_of_the_whole_batch(tmp_path: Path, size: int, samples:
                 torch.testing.assert_close(ours, parameter.grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
-    [{"backbone": "convnet", "coding": "rate"}, pytest.param({}, marks=pytest.mark.slow)],
+    [{"backbone": "convnet", "coding": "rate"}, {}],
     ids=["convnet-random-code", "mlp"],
 )
 def test_weights_and_buffers_stay_the_same_in_all_processes(tmp_path: Path, more: Flat) -> None:

@@ -142,7 +142,7 @@ def register_codings(register):
 """
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", pytest.param("gp", marks=pytest.mark.slow), "random"])
 def test_every_sampler_draws_a_float_with_a_step_in_steps(tmp_path: Path, sampler: str) -> None:
     (tmp_path / "mine.py").write_text(STEPPED)
     space = Space(load_registry([tmp_path], third_parties=False), "digits", [parse_set("coding=mine")])

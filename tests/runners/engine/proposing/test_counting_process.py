@@ -78,6 +78,7 @@ def test_it_counts_as_this_process_would(counting: CountingProcess, folder: Path
         assert counting(judged) == pytest.approx(here.seconds(judged)), coding
 
 
+@pytest.mark.slow
 def test_what_can_not_be_counted_is_infinitely_dear_and_the_next_is_counted(
     counting: CountingProcess, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
