@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from spikefront.commands.printing import Conclusions
     from spikefront.results.compare import Comparison
+    from spikefront.results.pictures.plots import Plots
     from spikefront.results.searches import StoredSearch
     from spikefront.results.store.connection import Store
     from spikefront.runners.deploy.model import Model
@@ -135,6 +136,14 @@ class Search:
     @property
     def _folder(self) -> dict[str, Any]:
         return {} if self.settings is None else {"folder": self.settings.folder}
+
+    @cached_property
+    def plot(self) -> Plots:
+        """Its pictures, such as ``search.plot.front()``: shown in a notebook, and saved with ``.save("front.png")``."""
+        from spikefront.results.findings import read_findings
+        from spikefront.results.pictures.plots import Plots
+
+        return Plots(read_findings(self._stored))
 
     def report(self, to: str | Path | None = None) -> Path:
         """Write its report into an HTML file, and return that; see ``spikefront.report``."""

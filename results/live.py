@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from spikefront.results.plot import heading
 from spikefront.results.store.schema import ERROR_FILE
 from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
 from spikefront.searchspace.front import spread
@@ -116,7 +115,7 @@ class LiveView(Callbacks):
     @property
     def _headings(self) -> list[str]:
         quality = self._search.quality if self._search is not None else ""
-        return [heading(axis, quality) for axis in self._front.objectives]
+        return [axis.heading(quality) for axis in self._front.objectives]
 
     def _values(self, trial: Trial) -> list[str]:
         """Return what a trial reached on each axis, as text; empty where that is missing."""

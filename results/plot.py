@@ -67,11 +67,6 @@ def quality_label(quality: str, axis: Objective) -> str:
     return f"{quality} (validation)" + ("" if axis.maximize else ", less is better")
 
 
-def heading(axis: Objective, quality: str) -> str:
-    """Return the heading of an objective's column: its short name, of quality the task's name for quality."""
-    return quality if axis.metric == "quality" else axis.name.replace("-", " ").replace("_", " ")
-
-
 def position(trial: Trial, axis: Objective) -> float:
     """Return where a comparable trial lies on an axis: its value, not below the axis's floor."""
     value = trial.metrics[axis.metric]

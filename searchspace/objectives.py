@@ -106,6 +106,10 @@ class Objective:
         """Heading with the unit of the raw value, for example ``energy per sample (nJ)``."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
+    def heading(self, quality: str) -> str:
+        """Return the heading of its column: its short name, of quality the task's own name for quality."""
+        return quality if self.metric == "quality" else self.name.replace("-", " ").replace("_", " ")
+
     def plain(self) -> dict[str, Any]:
         """Return the fields that JSON holds: all but ``measure``."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "measure"}

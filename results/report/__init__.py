@@ -57,7 +57,7 @@ def keep_report(store: Store, name: str | None = None, plugins_dir: Sequence[Pat
     Raises:
         UsageError: when there is no such search, or the store does not answer.
     """
-    from spikefront.results.report.findings import read_findings
+    from spikefront.results.findings import read_findings
     from spikefront.results.report.page import report_page
     from spikefront.results.searches import StoredSearch
     from spikefront.results.store.schema import REPORT_FILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from spikefront.results.report.findings import Findings
+from spikefront.results.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
 from spikefront.results.report.tables import coding_cell, energy, energy_of, number
 from spikefront.results.stability import NO, YES, Stability

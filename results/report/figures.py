@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from spikefront.results.findings import Findings
 from spikefront.results.plot import position, quality_label
 from spikefront.results.report.axes import Scale, energy_tick, key, mark, percent, picture, steps
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element
 from spikefront.searchspace import Trial, Value
 from spikefront.searchspace.front import losses, nondominated

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefront.results.report.findings import Findings
+from spikefront.results.findings import Findings
 from spikefront.searchspace import Objective, Trial
 
 ENOUGH: Final = 40

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Final
 
 from spikefront.results.confirmed import place_in, selection_in, told
+from spikefront.results.findings import Findings
 from spikefront.results.report import tables
 from spikefront.results.report.axes import colours, markers
 from spikefront.results.report.energy import energy_table, models_table
@@ -23,7 +24,6 @@ from spikefront.results.report.figures import (
     front_figure,
     hypervolume_figures,
 )
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, data_block, element
 from spikefront.results.report.importance import explain
 from spikefront.results.report.pictures import pictures_section

@@ -6,8 +6,8 @@ import base64
 import struct
 from typing import Final
 
+from spikefront.results.findings import Findings
 from spikefront.results.report.figures import describe
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element
 from spikefront.searchspace import Trial
 

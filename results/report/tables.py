@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from spikefront.results.confirmed import place_in
+from spikefront.results.findings import Findings
 from spikefront.results.report.axes import key
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, scrolling, table
 from spikefront.results.report.importance import ENOUGH, MOST, Explained, Importance
 from spikefront.searchspace import ENERGY, Trial

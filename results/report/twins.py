@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from spikefront.results.findings import Findings
 from spikefront.results.plot import quality_label
 from spikefront.results.report.axes import Scale, energy_tick, key, mark, percent, picture, segment
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.html import Html, element, table
 from spikefront.results.report.tables import coding_cell, energy, number
 from spikefront.results.twins import how_compared, itself, without_twins

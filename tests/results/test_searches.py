@@ -10,9 +10,9 @@ import pytest
 
 from spikefront.commands.printing import print_table
 from spikefront.results.compare import compare
+from spikefront.results.findings import read_findings
 from spikefront.results.named_trials import fetch_member, find_run
 from spikefront.results.queries import pareto
-from spikefront.results.report.findings import read_findings
 from spikefront.results.report.page import report_page
 from spikefront.results.searches import StoredSearch
 from spikefront.results.store.connection import Store

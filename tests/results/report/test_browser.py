@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spikefront.results.report.findings import Findings
+from spikefront.results.findings import Findings
 from spikefront.results.report.page import report_page
 from spikefront.searchspace.records import LayerEnergy
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spikefront.results.report.findings import Findings
+from spikefront.results.findings import Findings
 from spikefront.results.report.importance import ENOUGH, MOST, Explained, explain
 
 Make = Callable[..., Findings]

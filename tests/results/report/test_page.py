@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikefront.results.findings import Findings
 from spikefront.results.report import write_report
 from spikefront.results.report.figures import FAINT
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
 from spikefront.results.store.connection import Store
 from spikefront.results.store.schema import CONFIRMED_FILE

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from spikefront.results.findings import Findings
 from spikefront.results.report import pictures
-from spikefront.results.report.findings import Findings
 from spikefront.results.report.page import report_page
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder

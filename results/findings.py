@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from spikefront.results.plot import heading
 from spikefront.results.stability import Stability, stability
 from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, TWINS_FILE
 from spikefront.searchspace import Front, Objective, Trial, Value
@@ -124,7 +123,7 @@ class Findings:
 
     def heading(self, axis: Objective) -> str:
         """Return the heading of an objective's column."""
-        return heading(axis, self.quality)
+        return axis.heading(self.quality)
 
 
 def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None = None) -> Findings:

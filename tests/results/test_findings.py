@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from spikefront.results.report.findings import Findings
+from spikefront.results.findings import Findings
 
 HALF = 10**2
 

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from spikefront.results.findings import Findings
+from spikefront.results.pictures.front import front_picture
+from spikefront.results.pictures.picture import Picture
+from spikefront.searchspace import UsageError
+
+
+@pytest.fixture
+def picture(findings: Callable[..., Findings]) -> Picture:
+    trials = [({"coding": "<b>'"}, {"quality": 0.5 + at / 10, "energy_nj": 2.0**at}) for at in range(4)]
+    return front_picture(findings(trials))
+
+
+def test_it_is_saved_in_the_format_of_the_ending(picture: Picture, tmp_path: Path) -> None:
+    with Image.open(picture.save(tmp_path / "p.png")) as image:
+        assert (image.format, image.mode) == ("PNG", "RGBA")
+        assert image.width > 1280
+    assert picture.save(tmp_path / "p.svg").read_text().startswith("<svg")
+    rows = list(csv.DictReader(io.StringIO(picture.save(tmp_path / "p.CSV").read_text())))
+    assert [float(row["x"]) for row in rows] == [1.0, 2.0, 4.0, 8.0]
+    assert "vega-lite" in json.loads(picture.save(tmp_path / "p.json").read_text())["$schema"]
+
+
+@pytest.mark.slow  # it makes the JavaScript
+def test_a_page_of_its_own_needs_no_network(picture: Picture, tmp_path: Path) -> None:
+    page = picture.save(tmp_path / "p.html").read_text()
+    assert "<script src" not in page
+    assert len(page) < 1.2e6
+
+
+@pytest.mark.parametrize("name", ["p.gif", "p", "missing/p.png"])
+def test_what_can_not_be_written_is_one_error(picture: Picture, name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="picture"):
+        picture.save(tmp_path / name)
+
+
+def test_a_notebook_shows_it_as_svg_with_its_names_as_text(picture: Picture) -> None:
+    shown = picture._repr_mimebundle_()["image/svg+xml"]
+    assert "<b>" not in shown
+    assert "&lt;b&gt;" in shown
