@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import altair as alt
+import numpy as np
 
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.targets import check_target
@@ -41,7 +42,7 @@ _CONFIG: Final[Mapping[str, Any]] = {
         "labelLimit": 220,
     },
     "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 14, "titleFontSize": 14, "labelLimit": 260},
-    "title": {"color": INK, "fontSize": 15, "anchor": "start"},
+    "title": {"color": INK, "fontSize": 15, "anchor": "start", "subtitleColor": INK, "subtitleFontSize": 13},
     "header": {"labelColor": INK, "titleColor": INK, "labelFontSize": 14, "titleFontSize": 14},
     "text": {"color": INK, "fontSize": 14},
     "rule": {"color": INK},
@@ -91,9 +92,21 @@ class Picture:
             scale: pixels of the file to one of the chart.
         """
         import vl_convert
+        from PIL import Image
 
-        data: bytes = vl_convert.vegalite_to_png(self.spec, scale=scale)
-        return data
+        # vl-convert 1.9 spoils half transparent colours on a transparent ground, and none on white or black
+        head, end, rest = self.svg().partition(">")
+        over = [
+            vl_convert.svg_to_png(f'{head}{end}<rect width="100%" height="100%" fill="{ground}"/>{rest}', scale=scale)
+            for ground in ("white", "black")
+        ]
+        white, black = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=float) for png in over)
+        alpha = 255 - (white - black).mean(2, keepdims=True)
+        colour = (black * 255 / np.maximum(alpha, 1)).clip(0, 255)
+        file = io.BytesIO()
+        pixels = np.concatenate([colour, alpha], 2).round().astype(np.uint8)
+        Image.fromarray(pixels).save(file, "PNG", optimize=True)
+        return file.getvalue()
 
     def csv(self) -> str:
         """Return the data behind it."""

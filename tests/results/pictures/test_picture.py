@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import altair as alt
 import pytest
 from PIL import Image
 
 from spikefront.results.findings import Findings
 from spikefront.results.pictures.front import front_picture
-from spikefront.results.pictures.picture import Picture
+from spikefront.results.pictures.picture import Picture, data
 from spikefront.searchspace import UsageError
 
 
@@ -29,6 +30,15 @@ def test_it_is_saved_in_the_format_of_the_ending(picture: Picture, tmp_path: Pat
     rows = list(csv.DictReader(io.StringIO(picture.save(tmp_path / "p.CSV").read_text())))
     assert [float(row["x"]) for row in rows] == [1.0, 2.0, 4.0, 8.0]
     assert "vega-lite" in json.loads(picture.save(tmp_path / "p.json").read_text())["$schema"]
+
+
+def test_half_transparent_colours_are_those_of_the_chart_on_any_ground() -> None:
+    square = {"x": 0, "x2": 1, "y": 0, "y2": 1}
+    mark = alt.Chart(data([square])).mark_rect(color="#0072B2", opacity=0.4)
+    chart = mark.encode(x=alt.X("x:Q", axis=None), x2="x2:Q", y=alt.Y("y:Q", axis=None), y2="y2:Q")
+    with Image.open(io.BytesIO(Picture(chart.properties(width=40, height=40), "a square", [square]).png())) as image:
+        middle = image.getpixel((image.width // 2, image.height // 2))
+    assert middle == pytest.approx((0x00, 0x72, 0xB2, 0.4 * 255), abs=2)
 
 
 @pytest.mark.slow  # it makes the JavaScript
