@@ -45,3 +45,10 @@ def is_writable(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def obstacle(folder: Path) -> Path | None:
+    """Return what keeps a folder from being made or written, itself or what is above it; None where nothing does."""
+    whole = folder.absolute()
+    above = next(parent for parent in (whole, *whole.parents) if os.path.lexists(parent))
+    return None if is_writable(above) else above

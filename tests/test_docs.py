@@ -61,6 +61,19 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
+def test_page_of_codings_has_a_section_and_a_small_picture_for_each() -> None:
+    sections = re.findall(
+        r"^## (.+?)$(.+?)(?=^## |\Z)", (ROOT / "docs/codings.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    pictures = {name: re.findall(r"!\[.+?\]\((.+?)\)", text) for name, text in sections}
+
+    codings = load_registry(third_parties=False).entries["coding"]
+    assert pictures == {name: [f"codings/{name}.png"] for name in codings}
+    assert {path.stem: path.stat().st_size < 40_000 for path in ROOT.glob("docs/codings/*.png")} == dict.fromkeys(
+        codings, True
+    )
+
+
 def test_table_of_plugins_in_the_readme_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     load_commands()(["plugins", "--format", "markdown"], standalone_mode=False)
     printed = "".join(f"{line.rsplit('|', 2)[0]}|\n" for line in capsys.readouterr().out.splitlines())

@@ -29,7 +29,7 @@ from spikefront.searchspace.options import (
     text,
     whole,
 )
-from spikefront.searchspace.targets import is_writable
+from spikefront.searchspace.targets import obstacle
 
 if TYPE_CHECKING:
     from spikefront.searchspace import Narrowing
@@ -385,7 +385,5 @@ def refuse_taken(settings: SearchSettings) -> None:
 
 def check_folder(settings: SearchSettings) -> None:
     """Raise ``OptionError`` when the search's folder can't be made or written; leave nothing."""
-    directory = settings.directory.absolute()
-    above = next(parent for parent in (directory, *directory.parents) if os.path.lexists(parent))
-    if not is_writable(above):
+    if above := obstacle(settings.directory):
         raise settings.error("folder", f": {above} is not a folder that can be written; choose another")
