@@ -37,7 +37,9 @@ def compare(
     ] = (),
     *,
     plot: Annotated[
-        Path | str | None, Option("Output", path, "FILE"), "Draw fronts and hypervolume over time: FILE.png or .svg"
+        Path | str | None,
+        Option("Output", path, "FILE"),
+        "Draw fronts and hypervolume over time: FILE.png, .svg, .html, .csv or .json",
     ] = None,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
@@ -51,8 +53,8 @@ def compare(
         UnknownName: when there is no search of a name.
         UsageError: for less than two searches, one twice, different tasks, or a store that does not answer.
     """
-    from spikefront.results.compare import check_picture
     from spikefront.results.compare import compare as compare_searches
+    from spikefront.results.pictures.picture import check_picture
     from spikefront.results.store.connection import Store
 
     if plot is not None:

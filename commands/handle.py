@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -184,20 +182,11 @@ class Search:
         """Return picture and table of the front, for a notebook."""
         from html import escape
 
-        from spikefront.results.plot import draw
-
         head = f"<p>{escape(repr(self).strip('<>'))}</p>"
-        if self.missing:
+        if self.missing or not self._stored.front.members:
             return head
-        front = self._stored.front
-        if not front.members:
-            return head
-        picture = io.BytesIO()
-        draw(front, self._stored.quality).savefig(picture, format="svg", metadata={"Date": None})
-        source = base64.b64encode(picture.getvalue()).decode()
         shown: str = self.front().drop(columns=["search", "run_id"]).to_html(index=False, float_format="{:.4g}".format)
-        image = f'<img alt="Front of {escape(self.name)}" src="data:image/svg+xml;base64,{source}" width="640">'
-        return f"{head}{image}{shown}"
+        return f"{head}{self.plot.front().svg()}{shown}"
 
 
 @door

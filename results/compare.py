@@ -13,25 +13,20 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefront.results.plot import look, quality_label
 from spikefront.results.searches import StoredSearch
 from spikefront.results.store.connection import Store
 from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.front import Front, Losses, volume
 from spikefront.searchspace.objectives import ENERGY, Objective
-from spikefront.searchspace.targets import check_target
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import format_duration
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _SHARES: Final = (0.25, 0.5, 0.75, 1.0)
 """Of the smallest budget."""
-_PICTURES: Final = (".png", ".svg")
 
 
 class Course:
@@ -102,16 +97,14 @@ class Comparison:
     warnings: tuple[str, ...] = ()
 
     def plot(self, file: Path | str) -> None:
-        """Draw the fronts and the hypervolume over time into a PNG or SVG file.
+        """Draw the fronts and the hypervolume over time into a file; ``Picture.save`` says which.
 
         Raises:
-            UsageError: for another ending, or when the file can't be written.
+            UsageError: for an ending that is no format, or when the file can't be written.
         """
-        check_picture(file)
-        try:
-            draw(self.courses).savefig(file, dpi=150)
-        except OSError as error:
-            raise UsageError(f"picture {file} can't be written: {error.strerror}; choose another place") from error
+        from spikefront.results.pictures.compared import compared_picture
+
+        compared_picture(self.courses).save(file)
 
 
 def compare(store: Store, names: Sequence[str]) -> Comparison:
@@ -152,17 +145,6 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     axes = _common_axes(searches)
     courses = tuple(Course(search, axes, name) for search, name in zip(searches, _labels(searches), strict=True))
     return Comparison(_table(courses), courses, _differences(searches, courses))
-
-
-def check_picture(file: Path | str) -> None:
-    """Refuse the name of a picture that can't be drawn, before anything is read.
-
-    Raises:
-        UsageError: when it ends neither in .png nor in .svg, or can't be written.
-    """
-    if Path(file).suffix.lower() not in _PICTURES:
-        raise UsageError(f"picture {file} must end in {' or '.join(_PICTURES)}")
-    check_target(file, "picture", todo="choose another place")
 
 
 def _labels(searches: Sequence[StoredSearch]) -> list[str]:
@@ -312,56 +294,3 @@ def _differences(searches: Sequence[StoredSearch], courses: Sequence[Course]) ->
             ends = " to ".join(axis.format(end) for end in (axis.worst, axis.best))
             notes.append(f"scale of {axis.name} differs: all hypervolumes are computed from {ends}")
     return tuple(notes)
-
-
-def draw(courses: Sequence[Course]) -> Figure:
-    """Draw fronts, and hypervolume over time, side by side on white: 10 inches wide, higher for many searches.
-
-    A front's line joins what is reached for each budget of energy, in the plane of quality and energy.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.4 + 0.22 * len(courses)), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    energies = np.concatenate([course.places[:, 0] for course in courses])
-    edges = (energies.min() / 1.3, energies.max() * 1.3) if len(energies) else (1.0, 10.0)
-    for index, course in enumerate(courses):
-        style = look(index)
-        _draw_front(left, course, style["color"], style["marker"], edges[1])
-        last = max(course.seconds, *course.ends, 0.0)
-        times, values = [0.0, *course.ends, last], [0.0, *course.hypervolume, course.after_trials(len(course.ends))]
-        right.step(times, values, where="post", color=style["color"], lw=1.6, alpha=0.85)
-    label = quality_label(courses[0].quality, courses[0].front.objectives[0])
-    left.set(xscale="log", xlim=edges, ylabel=label, title="fronts")
-    _label_energies(left, math.log10(edges[1] / edges[0]))
-    right.set(xlabel="time from the start (s)", ylabel="hypervolume", title="hypervolume over time")
-    right.set_xlim(left=0)
-    right.set_ylim(bottom=0)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.2, lw=0.6)
-        axes.set_axisbelow(True)
-    figure.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside lower left")
-    return figure
-
-
-def _draw_front(axes: Axes, course: Course, colour: str, marker: str, edge: float) -> None:
-    up = course.front.objectives[0].maximize
-    reached: list[tuple[float, float]] = []
-    for energy, quality in course.places:
-        if not reached or (quality > reached[-1][1] if up else quality < reached[-1][1]):
-            reached.append((energy, quality))
-    reached += [(edge, quality) for _, quality in reached[-1:]]
-    axes.plot(*course.places.T, color=colour, marker=marker, ls="", ms=6, label=course.name, alpha=0.85)
-    axes.step([x for x, _ in reached], [y for _, y in reached], where="post", color=colour, lw=1.4, alpha=0.85)
-
-
-def _label_energies(axes: Axes, decades: float) -> None:
-    """Label as many energies as there is room for; Matplotlib's own overlap on a short axis, lack on a narrow one."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    subs = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0) if decades > 0.5 else None
-    axes.set_xlabel("energy per sample (nJ)")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_major_locator(LogLocator(subs=subs or tuple(range(1, 10))))

@@ -96,6 +96,11 @@ class Findings:
         """The numbers of the members of the front that lose to a twin."""
         return frozenset(one["trial"] for one in self.twins.get("members", ()) if one["verdict"] == "loses")
 
+    @property
+    def compared(self) -> Sequence[Mapping[str, Any]]:
+        """The members of ``twins.json`` that have twins."""
+        return [one for one in self.twins.get("members", ()) if "ann" in one]
+
     @cached_property
     def codings(self) -> Sequence[str]:
         """The names of the codings of all trials, sorted."""
@@ -124,6 +129,14 @@ class Findings:
     def heading(self, axis: Objective) -> str:
         """Return the heading of an objective's column."""
         return axis.heading(self.quality)
+
+    def describe(self, trial: Trial) -> str:
+        """Return what a trial reached, in words; the axis beside quality needs no name where its values have a unit."""
+        parts = [f"trial {trial.number}", trial.coding]
+        for axis in self.objectives:
+            value = axis.format(trial.metrics.get(axis.metric))
+            parts.append(value if axis == self.front.across and axis.unit else f"{self.heading(axis)} {value}")
+        return ", ".join([*parts, *(["loses to a twin"] if trial.number in self.losers else [])])
 
 
 def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None = None) -> Findings:

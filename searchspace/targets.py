@@ -1,9 +1,12 @@
-"""Files that a command writes, checked before anything is read."""
+"""Files that are written: checked before anything is read, and written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -52,3 +55,19 @@ def obstacle(folder: Path) -> Path | None:
     whole = folder.absolute()
     above = next(parent for parent in (whole, *whole.parents) if os.path.lexists(parent))
     return None if is_writable(above) else above
+
+
+@contextmanager
+def replaced(path: Path, *, unique: bool = False) -> Iterator[Path]:
+    """Yield the file to write, in the same folder, and rename it to ``path`` at the end; delete it after an exception.
+
+    Args:
+        path: the file to replace or to create.
+        unique: whether several processes may write at the same time, so that each needs a file of its own.
+    """
+    part = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}.part" if unique else f"{path.name}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from spikefront.plugins.data.cache import file_of
-from spikefront.plugins.data.files import replaced
+from spikefront.searchspace.targets import replaced
 
 _PIECE: Final = 1 << 24
 _known: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from spikefront.results.findings import Findings
 from spikefront.results.pictures.looks import (
+    CHOSEN,
     HEIGHT,
     LINE,
     WIDTH,
@@ -110,7 +111,7 @@ def front_picture(findings: Findings, most: int = 10_000) -> Picture:
     """
     plane = Plane.of(findings)
     faint = [plane.row(one, place="behind") for one in behind(findings, most)]
-    members = [plane.row(one, place="front") for one in findings.members]
+    members = [plane.row(one, place="front", told=findings.describe(one)) for one in findings.members]
     scales = coding_scales(findings.codings)
     base = alt.Chart().encode(**plane.channels, **scales, tooltip=plane.tooltip())
     brush = alt.selection_interval(name="brush", on=_DRAG, translate=_DRAG, zoom=False)
@@ -124,14 +125,22 @@ def front_picture(findings: Findings, most: int = 10_000) -> Picture:
         .add_params(brush, zoom),
         _steps(plane.steps(findings.members), plane.channels),
         base.mark_point(filled=True, size=110, stroke="white", strokeWidth=0.8, clip=True)
-        .encode(opacity=dimmed())
+        .encode(opacity=dimmed(), description="told:N")
         .properties(data=data(members)),
         *_notes(findings, plane),
+        _ring([*members, *faint], plane),
     ]
     across = findings.front.across.heading(findings.quality)
     told = f"Front of search {findings.name}: {findings.quality} over {across}, {len(members)} members"
-    chart = alt.layer(*layers).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
-    return Picture(chart, told, [*members, *faint])
+    chart = alt.layer(*layers).add_params(picked(), alt.param(name=CHOSEN, value=None))
+    return Picture(chart.properties(width=WIDTH, height=HEIGHT), told, [*members, *faint])
+
+
+def _ring(rows: Sequence[Row], plane: Plane) -> alt.Chart:
+    """Return a ring around the trial that is chosen in a page; nothing elsewhere."""
+    ring = alt.Chart(data(rows)).mark_point(size=320, strokeWidth=2.5, color=INK, clip=True)
+    chart: alt.Chart = ring.transform_filter(f"datum.trial === {CHOSEN}").encode(**plane.channels)
+    return chart
 
 
 def _steps(rows: Sequence[Row], channels: dict[str, Any]) -> alt.Chart:

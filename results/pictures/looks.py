@@ -25,6 +25,8 @@ _SHAPES: Final = (
 )
 PICKED: Final = "picked"
 """Parameter of every picture of trials: null, or an object that has the numbers of the trials to be shown alone."""
+CHOSEN: Final = "chosen"
+"""Parameter of the front: null, or the number of the trial that a page tells about."""
 _DIM: Final = 0.06
 WIDTH: Final = 640
 HEIGHT: Final = 380
@@ -52,9 +54,9 @@ def picked() -> alt.Parameter:
     return alt.param(name=PICKED, value=None)
 
 
-def dimmed(opacity: float = 1.0) -> alt.Opacity | Any:
+def dimmed(opacity: float = 1.0) -> alt.OpacityValue:
     """Return the opacity of marks of trials: that given, and next to none for those that are not picked."""
-    return alt.when(f"!{PICKED} || {PICKED}[datum.trial]").then(alt.value(opacity)).otherwise(alt.value(_DIM))
+    return alt.OpacityValue(_DIM, condition={"test": f"!{PICKED} || {PICKED}[datum.trial]", "value": opacity})
 
 
 def edges(values: Sequence[float], log: bool) -> tuple[float, float]:
@@ -75,7 +77,7 @@ def axis(objective: Objective, values: Sequence[float], title: str) -> dict[str,
         title: what the axis is called; energies have their units at the ticks.
     """
     low, high = edges(values, objective.log)
-    looks: dict[str, Any] = {"labelOverlap": "greedy", "tickCount": 6}
+    looks: dict[str, Any] = {"labelOverlap": "greedy", "labelSeparation": 8, "tickCount": 6}
     if objective.log:
         decades = math.log10(high / low)
         shown = [1] if decades > 3.5 else [1, 3] if decades > 1.7 else [1, 2, 5] if decades > 0.8 else []
@@ -84,7 +86,7 @@ def axis(objective: Objective, values: Sequence[float], title: str) -> dict[str,
         looks["labelExpr"] = f"indexof({shown}, {mantissa}) >= 0 ? {text} : ''" if shown else text
     elif objective.style == "energy":
         looks["labelExpr"] = _ENERGY_TEXT
-    scale = alt.Scale(type="log" if objective.log else "linear", domain=[low, high], nice=False, zero=False)
+    scale = alt.Scale(type="log" if objective.log else "linear", domain=[low, high], nice=False)
     return {"title": title, "scale": scale, "axis": alt.Axis(**looks)}
 
 
@@ -96,7 +98,7 @@ _ENERGY_TEXT: Final = (
     )
     + "format(datum.value, '~g') + ' nJ'"
 )
-ENERGY_AXIS: Final = alt.Axis(labelExpr=_ENERGY_TEXT, labelOverlap="greedy", tickCount=6)
+ENERGY_AXIS: Final = alt.Axis(labelExpr=_ENERGY_TEXT, labelOverlap="greedy", labelSeparation=8, tickCount=6)
 """Axis of an energy in nanojoules, whose ticks have units."""
 
 

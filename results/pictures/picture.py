@@ -40,8 +40,17 @@ _CONFIG: Final[Mapping[str, Any]] = {
         "titleFontSize": 14,
         "titleFontWeight": "normal",
         "labelLimit": 220,
+        "tickCount": 7,
     },
-    "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 14, "titleFontSize": 14, "labelLimit": 260},
+    "legend": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "labelFontSize": 14,
+        "titleFontSize": 14,
+        "labelLimit": 260,
+        "symbolBaseFillColor": INK,
+        "symbolBaseStrokeColor": INK,
+    },
     "title": {"color": INK, "fontSize": 15, "anchor": "start", "subtitleColor": INK, "subtitleFontSize": 13},
     "header": {"labelColor": INK, "titleColor": INK, "labelFontSize": 14, "titleFontSize": 14},
     "text": {"color": INK, "fontSize": 14},
@@ -169,6 +178,13 @@ def check_picture(file: Path | str) -> None:
     check_target(Path(file), "picture", todo="choose another place")
 
 
+class _Rows(alt.InlineData):
+    """Data of a chart. Altair copies a chart in each step of its making; rows need not be copied with it."""
+
+    def __deepcopy__(self, memory: object = None) -> _Rows:
+        return self
+
+
 def data(rows: Sequence[Row]) -> alt.InlineData:
     """Return rows as a chart's data."""
-    return alt.InlineData(values=list(rows))
+    return _Rows(values=list(rows))

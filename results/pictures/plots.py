@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 from spikefront.results.findings import Findings
+from spikefront.results.pictures.front import codings_picture, front_picture, hypervolume_picture
+from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
+from spikefront.results.pictures.picture import Picture
 
-if TYPE_CHECKING:
-    from spikefront.results.pictures.picture import Picture
+P = ParamSpec("P")
+
+
+def _of(draw: Callable[Concatenate[Findings, P], Picture]) -> Callable[Concatenate[Plots, P], Picture]:
+    """Return a method that draws a picture of the search."""
+
+    @wraps(draw)
+    def method(self: Plots, *args: P.args, **options: P.kwargs) -> Picture:
+        return draw(self._findings, *args, **options)
+
+    return method
 
 
 class Plots:
@@ -24,20 +38,9 @@ class Plots:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
 
-    def front(self) -> Picture:
-        """Return quality over energy: the front, its knee, and the other judged trials."""
-        from spikefront.results.pictures.front import front_picture
-
-        return front_picture(self._findings)
-
-    def codings(self) -> Picture:
-        """Return the front of each coding by itself."""
-        from spikefront.results.pictures.front import codings_picture
-
-        return codings_picture(self._findings)
-
-    def hypervolume(self, over: str = "trials") -> Picture:
-        """Return the hypervolume of the front over judged trials, or over ``time``."""
-        from spikefront.results.pictures.front import hypervolume_picture
-
-        return hypervolume_picture(self._findings, over)
+    front = _of(front_picture)
+    codings = _of(codings_picture)
+    hypervolume = _of(hypervolume_picture)
+    energy = _of(energy_picture)
+    layers = _of(layers_picture)
+    twins = _of(twins_picture)

@@ -4,44 +4,65 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
+import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from spikefront.results.confirmed import place_in, selection_in, told
+from altair.utils.schemapi import debug_mode
+from jinja2 import Environment, PackageLoader, select_autoescape
+
 from spikefront.results.findings import Findings
-from spikefront.results.report import tables
-from spikefront.results.report.axes import colours, markers
-from spikefront.results.report.energy import energy_table, models_table
-from spikefront.results.report.figures import (
-    behind,
-    codings_figure,
-    configurations,
-    front_figure,
-    hypervolume_figures,
-)
-from spikefront.results.report.html import Html, data_block, element
-from spikefront.results.report.importance import explain
-from spikefront.results.report.pictures import pictures_section
-from spikefront.results.report.twins import twins_section
-from spikefront.searchspace import Objective, Trial
-from spikefront.searchspace.front import find_knee, losses
+from spikefront.results.pictures.front import behind
+from spikefront.results.pictures.looks import look, position
+from spikefront.results.pictures.picture import INK, Picture
+from spikefront.results.report.sections import FAINT, sections_of
+from spikefront.searchspace import Objective
 from spikefront.searchspace.units import format_duration
 
-Section = tuple[str, str, Sequence[object]]
+_MARKS: Final = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼", "cross": "✚"}
+_MARKS_LEFT: Final = {"triangle-right": "▶", "triangle-left": "◀"}
 
-_NOTES: Final = (
-    "Quality is that on the validation split, under one seed; the search has not read the test split. Energy is "
-    "counted, per sample, and priced by the energy model; the knee is the member farthest from the line between the "
-    "front's extremes. Hypervolume is the share of the space between worst and ideal that the front dominates"
-)
 
-_LONG: Final = 60
-"""Characters from which a fact of the header gets a line of its own."""
+def report_page(findings: Findings) -> str:
+    """Return the page: one HTML document that needs no other file and no network.
+
+    Its script draws the pictures, and links them; without it the front and the tables are there. The page's own policy
+    lets no other script run, and nothing be loaded.
+
+    Args:
+        findings: what was found.
+    """
+    with debug_mode(False):  # the checks of all charts would take a second; the tests make them
+        sections = [section for section in sections_of(findings) if section.blocks]
+    pictures = {f"{s.name}-{at}": b for s in sections for at, b in enumerate(s.blocks) if isinstance(b, Picture)}
+    scripts = [_javascript() if pictures else "", _read("page.js")]
+    environment = Environment(loader=PackageLoader("spikefront.results.report", "."), autoescape=select_autoescape())
+    environment.filters["kind"] = lambda block: type(block).__name__
+    marks = {name: (look(at)[0], _mark(at)) for at, name in enumerate(findings.codings)}
+    return environment.get_template("page.html").render(
+        findings=findings,
+        facts=[(name, value) for name, value in _facts(findings) if value],
+        sections=sections,
+        notes=_notes(findings),
+        marks=marks,
+        on_front=Counter(one.coding for one in findings.members),
+        css=_read("page.css"),
+        scripts=scripts,
+        policy=_policy(scripts),
+        still=_inked(pictures["front-1"].svg()) if "front-1" in pictures else "",
+        data=_block({"pictures": {name: _embedded(one) for name, one in pictures.items()}, **configurations(findings)}),
+    )
+
+
+def _mark(at: int) -> str:
+    return (_MARKS | _MARKS_LEFT).get(look(at)[1], "★")
 
 
 @cache
@@ -49,109 +70,114 @@ def _read(name: str) -> str:
     return files("spikefront.results.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def report_page(findings: Findings) -> str:
-    """Return the page: one HTML document that needs no other file, no network and no script.
+@cache
+def _javascript() -> str:
+    """Return the JavaScript that draws, made once for each version of vl-convert: that takes 2.5 s."""
+    import platformdirs
+    import vl_convert
 
-    Its script adds hover, hiding and sorting; the page's own policy lets no other script run, and nothing be loaded.
+    from spikefront.searchspace.targets import replaced
 
-    Args:
-        findings: what was found.
+    kept = Path(platformdirs.user_cache_dir("spikefront")) / f"vega-{version('vl-convert-python')}.js"
+    try:
+        return kept.read_text(encoding="utf-8")
+    except OSError:
+        made: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(kept, unique=True) as part:
+            part.write_text(made, encoding="utf-8")
+    except OSError:
+        pass  # made anew the next time
+    return made
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {allowed} 'unsafe-eval'; "
+        "base-uri 'none'"
+    )
+
+
+def _block(value: object) -> str:
+    """Return JSON that can't end its element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _inked(text: str) -> str:
+    return text.replace(INK, "currentColor")
+
+
+def _embedded(picture: Picture) -> Any:
+    """Return a picture's specification, as wide as the page has room, without the legends that it has one for all."""
+    spec = json.loads(_inked(json.dumps(picture.spec)), object_hook=_without_legend)
+    return spec | {"width": "container"}
+
+
+def _without_legend(plain: dict[str, Any]) -> dict[str, Any]:
+    return plain | {"legend": None} if plain.get("field") == "coding" and "legend" in plain else plain
+
+
+def configurations(findings: Findings) -> dict[str, Any]:
+    """Return places and configurations of all trials that the front draws, compact.
+
+    Returns:
+        ``knee``; ``names`` and ``values``, each text once; ``trials``, the members first: number, place of the
+        coding, x and y, the trial in words, whether it is a member, then places in ``names`` and ``values`` by turns.
     """
-    sections = [part for part in _sections(findings) if part is not None]
-    links = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections]
-    body = [
-        markers(),
-        _header(findings),
-        element("nav", element("ul", links), aria_label="Sections"),
-        element(
-            "main",
-            [element("section", element("h2", title), content, id=name) for name, title, content in sections],
-        ),
-        element("footer", element("p", element("small", _notes(findings)))),
-        data_block("trials", configurations(findings)) if findings.comparable else None,
-        Html(f"<script>{_read('page.js')}</script>"),
-    ]
-    style = _read("page.css") + colours(len(findings.codings))
-    head = [
-        Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy()),
-        element("title", f"Search {findings.name}"),
-        Html(f"<style>{style}</style>"),
-    ]
-    return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+    place = {name: at for at, name in enumerate(findings.codings)}
+    names: dict[str, int] = {}
+    values: dict[str, int] = {}
+    rows = []
+    for at, trial in enumerate([*findings.members, *behind(findings, FAINT)]):
+        where = [position(trial, axis) for axis in (findings.front.across, findings.objectives[0])]
+        row: list[Any] = [trial.number, place[trial.coding], *where, findings.describe(trial)]
+        row.append(int(at < len(findings.members)))
+        for name, value in sorted(trial.candidate.items()):
+            row += [names.setdefault(name, len(names)), values.setdefault(_short(str(value)), len(values))]
+        rows.append(row)
+    knee = None if findings.knee is None else findings.knee.number
+    return {"knee": knee, "names": list(names), "values": list(values), "trials": rows}
+
+
+def _short(text: str) -> str:
+    """Return a value, a number with five digits; the table of members has them all."""
+    return f"{float(text):.5g}" if re.fullmatch(r"-?\d*\.\d+(e-?\d+)?", text) else text
 
 
 def _notes(findings: Findings) -> str:
     logarithmic = " and ".join(findings.heading(axis) for axis in findings.objectives if axis.log)
-    return _NOTES + (f", with {logarithmic} on a logarithmic scale." if logarithmic else ".")
-
-
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(_read("page.js").encode()).digest()).decode()
-    allowed = "style-src 'unsafe-inline'; img-src data:"
-    return f"default-src 'none'; {allowed}; script-src 'sha256-{digest}'; base-uri 'none'"
-
-
-def _sections(findings: Findings) -> list[Section | None]:
-    return [
-        ("next", "What to do next", _next(findings)),
-        ("front", "Front", _front(findings)),
-        ("confirmed", "Confirmed on the test split", _confirmed(findings)) if findings.confirmed else None,
-        ("members", "Members", [tables.members_table(findings)]) if findings.comparable else None,
-        ("pictures", "Pictures", pictures_section(findings)) if findings.pictures else None,
-        ("codings", "Codings", _codings(findings)) if findings.codings else None,
-        ("twins", "Without spikes: the twins", twins_section(findings)) if findings.twins else None,
-        ("hypervolume", "Hypervolume", [hypervolume_figures(findings)]) if findings.comparable else None,
-        ("importance", "What mattered", _importance(findings)),
-        ("energy", "Where the energy goes", _energy(findings)) if findings.members else None,
-        ("endings", "Stopped and failed", _endings(findings)),
-    ]
-
-
-def _header(findings: Findings) -> Html:
-    facts = [
-        element("div", element("dt", name), element("dd", value), class_="long" if len(value) > _LONG else None)
-        for name, value in _facts(findings)
-        if value
-    ]
-    asked = [[element("dt", name), element("dd", value)] for name, value in sorted(findings.options.items())]
-    options = element("details", element("summary", "all settings"), element("dl", asked), class_="more")
-    title = element("h1", f"Search {findings.name}")
-    summary = f"{len(findings.members)} of {len(findings.comparable)} trials judged at full budget are on the front."
-    return element("header", title, element("p", summary), element("dl", facts, class_="facts"), options)
+    return (
+        "Quality is that on the validation split, under one seed; the search has not read the test split. Energy is "
+        "counted, per sample, and priced by the energy model; the knee is the member farthest from the line between "
+        "the front's extremes. Hypervolume is the share of the space between worst and ideal that the front dominates"
+        + (f", with {logarithmic} on a logarithmic scale." if logarithmic else ".")
+    )
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     options, kept = {name: str(value) for name, value in findings.options.items()}, findings.environment
     quality, *costs = findings.objectives
-    better = "more" if quality.maximize else "less"
     states = Counter(one.state for one in findings.trials)
-    trials = ", ".join(
-        f"{states[state]} {name}"
-        for state, name in (
-            ("COMPLETE", "judged"),
-            ("PRUNED", "stopped early"),
-            ("FAIL", "failed"),
-            ("RUNNING", "open"),
-        )
-        if states[state]
-    )
-    began = datetime.fromtimestamp(findings.began / 1000, UTC)
+    words = {"COMPLETE": "judged", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "open"}
+    trials = ", ".join(f"{states[state]} {name}" for state, name in words.items() if states[state])
     where = [kept.get("platform"), f"{kept['cpus']} processors" if kept.get("cpus") else None]
     packages = kept.get("packages", {})
     versions = [f"{name} {packages[name]}" for name in ("spikefront", "torch", "ray", "optuna") if name in packages]
     models = sorted({one.versions["energy"] for one in findings.trials if "energy" in one.versions})
     priced = [f"{name.split('.', 2)[2]} = {value}" for name, value in options.items() if name.startswith("energy.")]
+    began = f"{datetime.fromtimestamp(findings.began / 1000, UTC):%Y-%m-%d %H:%M} UTC"
     return [
         ("task", findings.task),
-        ("quality", f"{findings.quality}, {better} is better; {_scale(quality)}"),
+        ("quality", f"{findings.quality}, {'more' if quality.maximize else 'less'} is better; {_scale(quality)}"),
         *((findings.heading(axis), _scale(axis)) for axis in costs),
         ("trials", trials or "none"),
-        ("began", f"{began:%Y-%m-%d %H:%M} UTC, took {format_duration(findings.seconds)}"),
+        ("began", f"{began}, took {format_duration(findings.seconds)}"),
         ("ended", findings.ended or "not yet, or its driver died"),
-        ("sampler", options.get("sampler", "default")),
-        ("seed", options.get("seed", "default")),
-        ("workers", options.get("workers", "default")),
+        *((name, options.get(name, "default")) for name in ("sampler", "seed", "workers")),
         ("energy model", ", ".join([", ".join(models) or options.get("energy_model", "default"), *priced])),
         ("space", options.get("space", "")),
         ("hardware", ", ".join(text for text in where if text)),
@@ -164,105 +190,3 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
 def _scale(axis: Objective) -> str:
     worst, best = (f"{value:g}" if axis.style == "quality" else axis.format(value) for value in (axis.worst, axis.best))
     return f"hypervolume counts from {worst} to {best}" + (", logarithmic" if axis.log else "")
-
-
-def _next(findings: Findings) -> list[object]:
-    name, knee = shlex.quote(findings.name), _knee(findings)
-    if knee is None:
-        advice = "No trial was judged at full budget: look below at why trials ended, or give the search more time."
-        return [element("p", advice), element("pre", f"spikefront run --resume {name}")]
-    export = element(
-        "pre", f"spikefront export {shlex.quote(f'{findings.name}/{knee.number}')} --to trial-{knee.number}.pt"
-    )
-    choice = f"Trial {knee.number} is the knee, the best compromise"
-    if not findings.ended:
-        advice = f"The search runs, or its driver died. {choice} so far. If it died, go on with it:"
-        return [element("p", advice), element("pre", f"spikefront run --resume {name}")]
-    if findings.confirmed:
-        return [
-            element("p", f"The front was confirmed. {choice} among those that did not fall off. Export it:"),
-            export,
-        ]
-    why = "The front was chosen on one seed and the validation split, which flatters. Train its members anew first:"
-    command = element("pre", f"spikefront confirm --search {name} --seeds 5")
-    return [element("p", why), command, element("p", f"{choice}. Export it:"), export]
-
-
-def _knee(findings: Findings) -> Trial | None:
-    """Return the knee of the front; once it is confirmed, of the means of those that did not fall off."""
-    known = {trial.number: trial for trial in findings.members}
-    plane = (findings.objectives[0], findings.front.across)
-    left = [one for one in findings.confirmed.get("members", ()) if place_in(one) != "falls" and one["trial"] in known]
-    left = [one for one in left if all(axis.metric in one["test"] for axis in plane)]
-    if not left:
-        return findings.knee
-    means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in left]
-    return known[left[find_knee(losses(means, plane))]["trial"]]
-
-
-def _front(findings: Findings) -> list[object]:
-    if not findings.comparable:
-        return [element("p", "No trial was judged at full budget, so there is no front.")]
-    drawn, beyond = len(behind(findings)), len(findings.comparable) - len(findings.shown)
-    others = len(findings.shown) - len(findings.members)
-    left_out = f" {drawn:,} of {others:,} others are drawn, chosen at random." if drawn < others else ""
-    left_out += f" Worse than the picture shows: {beyond:,}." if beyond else ""
-    note = "The line is the best that each budget buys; faint marks are judged trials that others beat."
-    left_out += " Struck through: members that lose to a twin." if findings.losers else ""
-    return [element("p", note + left_out), front_figure(findings)]
-
-
-def _confirmed(findings: Findings) -> list[object]:
-    kept = findings.confirmed
-    by = Counter(place_in(one) for one in kept["members"])
-    seeds = ", ".join(map(str, kept.get("seeds", ())))
-    note = f"{by['stays']} of {len(kept['members']) + len(kept.get('failed', {}))} members stay on the front"
-    note += " of the means" if "rule" not in kept else ""  # an earlier version made no test
-    note += f", {by['undecided']} undecided" if by["undecided"] else ""
-    note += f". Each was trained anew on training and validation split, under seeds {seeds}. {kept.get('rule', '')}"
-    failed = [
-        element("p", f"Trial {trial} could not be confirmed: {reason}")
-        for trial, reason in kept.get("failed", {}).items()
-    ]
-    selection = selection_in(kept)
-    why = [] if selection is None else [element("p", f"On the test split {told(selection)}.")]
-    return [element("p", note), tables.confirmed_table(findings), why, failed]
-
-
-def _codings(findings: Findings) -> list[object]:
-    picture = [codings_figure(findings)] if findings.comparable else []
-    return [element("p", "What each coding reaches by itself."), *picture, tables.codings_table(findings)]
-
-
-def _importance(findings: Findings) -> list[object]:
-    how = (
-        "The share of an objective's variance that a forest of trees no longer explains when a hyperparameter is "
-        "shuffled among the trials that have it. A choice is shuffled together with the hyperparameters that come "
-        "with it. It says what mattered in these trials, which the sampler chose, and not which way. What acts only "
-        "together with another comes out too small where trials are few: at 0.3 of its share at 100, at 0.8 at 1,000."
-    )
-    each = [
-        tables.importance_table(one, findings.heading(one.axis) + (" (logarithm)" if one.axis.log else ""))
-        for one in explain(findings)
-    ]
-    return [element("p", how), element("div", each, class_="pair")]
-
-
-def _energy(findings: Findings) -> list[object]:
-    note = (
-        "Per sample, on the measuring batch. SOPs are accumulates, MACs multiply-accumulates with constant inputs "
-        "charged once; \u201cT times\u201d is the convention that charges them at every step."
-    )
-    if not findings.layers:
-        note += " The store has no counts by layer: they are kept when a search ends."
-    elif len(findings.layers) < len(findings.members):
-        note += f" {len(findings.layers)} of {len(findings.members)} members are shown layer by layer."
-    models = None if findings.stability is None else models_table(findings.stability)
-    return [element("p", note), energy_table(findings), models]
-
-
-def _endings(findings: Findings) -> list[object]:
-    endings = tables.endings_table(findings)
-    if endings is None:
-        return [element("p", "No trial was stopped early, and none failed.")]
-    return [element("p", "Numbers in reasons are written #."), endings]

@@ -1,37 +1,69 @@
-"""Tables of a report: members, codings, importances, endings, confirmed results."""
+"""Tables of a report: members, codings, energies, twins, endings, confirmed results."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from spikefront.results.confirmed import place_in
 from spikefront.results.findings import Findings
-from spikefront.results.report.axes import key
-from spikefront.results.report.html import Html, element, scrolling, table
-from spikefront.results.report.importance import ENOUGH, MOST, Explained, Importance
+from spikefront.results.pictures.members import energies
+from spikefront.results.stability import NO, YES, Stability
+from spikefront.results.twins import itself
 from spikefront.searchspace import ENERGY, Trial
 from spikefront.searchspace.objectives import ENERGY_ERROR
+from spikefront.searchspace.records import LayerEnergy
 from spikefront.searchspace.units import format_energy, format_quality
 
 _REASONS: Final = 25
 """Most kinds of reasons that are listed."""
-_SHOWN: Final = 12
-"""Hyperparameters of an objective that are shown at once; the others are folded."""
 _LONGEST: Final = 300
 """Most characters of a reason."""
-
-_ALIKE: Final = (
-    "Energy as that of a trial: they are neighbours on the front, and differ by less than two standard errors of their "
-    "difference (\u00b1, over the measured samples), so that either may be the cheaper one."
-)
 _BEFORE: Final = {"energy_nj": "energy", "latency_steps": "steps to output"}
 _AFTER: Final = {"spike_rate": "spike rate", "sops": "SOPs", "macs": "MACs", "parameters": "parameters"}
 """Metrics that have a column of the table of members where they are not objectives, and its heading."""
+_COUNTS: Final = ("sops", "macs", "adds", "multiplies", "shifts", "biases", "events")
+_VERDICTS: Final = {"wins": "beats both", "loses": "loses to a twin", "trades": "a trade", "undecided": "undecided"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        cells: texts, or pairs of a text and the value that it is sorted by.
+        trial: number of the trial that it is about; None of none.
+        on_front: whether that is on the front of all codings.
+        below: what is folded below it: a summary, and a table or names with values.
+    """
+
+    cells: Sequence[object]
+    trial: int | None = None
+    on_front: bool = True
+    below: tuple[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        titles: of the columns; one with ``coding`` shows the coding's mark, too.
+        rows: its rows.
+        numbers: columns that are set to the right.
+        caption: text above it.
+        name: its id in the page.
+    """
+
+    titles: Sequence[str]
+    rows: Sequence[Row]
+    numbers: Sequence[int] = ()
+    caption: str = ""
+    name: str | None = None
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -41,169 +73,144 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.{digits}g}"
 
 
-def energy(value: float | None) -> str:
-    """Write an energy; empty for None and what is not finite."""
-    return ENERGY.format(value)
-
-
-def energy_of(trial: Trial) -> str:
+def energy_of(trial: Trial) -> tuple[str, object]:
     """Write the energy of a trial with its standard error, where that is known."""
     value, error = (trial.metrics.get(name) for name in (ENERGY.metric, ENERGY_ERROR))
-    if value is None or error is None or not (0 < value < math.inf and 0 <= error < math.inf):
-        return energy(value)
-    return format_energy(value, error)
+    known = value is not None and error is not None and 0 < value < math.inf and 0 <= error < math.inf
+    text = format_energy(value, error) if known and value and error is not None else ENERGY.format(value)
+    return text, "" if value is None else value
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column of the table of members.
-
-    Attributes:
-        title: its heading.
-        value: returns what it is sorted by; empty where a trial has none.
-        write: returns what is shown.
-        numeric: whether it holds numbers.
-    """
-
-    title: str
-    value: Callable[[Trial], object]
-    write: Callable[[Trial], object]
-    numeric: bool = True
-
-
-def _columns(findings: Findings) -> Iterator[_Column]:
-    """Yield the columns: objectives, and beside them metrics and hyperparameters."""
-    on_front = {trial.number for trial in findings.members}
-
-    def place(trial: Trial) -> str:
-        is_knee = findings.knee is not None and trial.number == findings.knee.number
-        where = "knee" if is_knee else "front" if trial.number in on_front else "of its coding"
-        near = " and ".join(map(str, findings.alike.get(trial.number, ())))
-        where += f"; energy as that of {near}" if near else ""
-        return where + ("; loses to a twin" if trial.number in findings.losers else "")
-
-    def metric(name: str, title: str, write: Callable[[float | None], str]) -> _Column:
-        return _Column(title, lambda one: one.metrics.get(name, ""), lambda one: write(one.metrics.get(name)))
-
-    def spent(title: str) -> _Column:
-        return _Column(title, lambda one: one.metrics.get(ENERGY.metric, ""), energy_of)
-
-    def parameter(name: str, numeric: bool = False) -> _Column:
-        return _Column(name, lambda one: one.candidate.get(name, ""), lambda one: one.candidate.get(name, ""), numeric)
-
-    known = {axis.metric for axis in findings.objectives}
-    yield _Column("trial", lambda one: one.number, lambda one: one.number)
-    yield _Column("front", place, place, False)
-    for axis in findings.objectives:
-        if axis.metric == ENERGY.metric:
-            yield spent(findings.heading(axis))
-        else:
-            yield metric(axis.metric, findings.heading(axis), axis.format)
-    for name, title in _BEFORE.items():
-        if name not in known:
-            yield spent(title) if name == ENERGY.metric else metric(name, title, number)
-    yield _Column("coding", lambda one: one.coding, lambda one: coding_cell(findings, one.coding), False)
-    yield from (parameter("neuron"), parameter("backbone"), parameter("steps", True))
-    for name, title in _AFTER.items():
-        if name not in known:
-            yield metric(name, title, number)
-
-
-def members_table(findings: Findings) -> Html:
+def members_table(findings: Findings) -> Table:
     """Return the members of the front and of the codings' fronts, each with its configuration folded below."""
-    across, columns = findings.front.across, list(_columns(findings))
-    rows = {trial.number: trial for front in findings.fronts.values() for trial in front.members}
-    rows |= {trial.number: trial for trial in findings.members}
-    order = sorted(rows.values(), key=lambda trial: (across.loss(trial.metrics[across.metric]), trial.number))
-    head = [
-        element("th", element("button", column.title, type="button", data_sort=at), scope="col", class_=_kind(column))
-        for at, column in enumerate(columns)
-    ]
-    on_front = {trial.number for trial in findings.members}
-    bodies = [_body(trial, columns, trial.number in on_front) for trial in order]
-    caption = element("caption", "Members of the front, and of each coding's own front")
-    whole = element("table", caption, element("thead", element("tr", head)), bodies, id="members-table")
-    only = element("label", element("input", type="checkbox", id="only-front"), " only the front of all codings")
-    note = element("p", _ALIKE) if findings.alike else None
-    return element("div", element("p", only, class_="needs-script"), scrolling(whole), note)
+    known = {axis.metric for axis in findings.objectives}
+    before, after = ({name: title for name, title in each.items() if name not in known} for each in (_BEFORE, _AFTER))
+    axes = [findings.heading(axis) for axis in findings.objectives]
+    titles = ["trial", "front", *axes, *before.values(), "coding", "neuron", "backbone", "steps", *after.values()]
+    across, on_front = findings.front.across, {trial.number for trial in findings.members}
+    every = {trial.number: trial for front in findings.fronts.values() for trial in front.members}
+    every |= {trial.number: trial for trial in findings.members}
+
+    def metric(one: Trial, name: str, text: str | None = None) -> tuple[str, object]:
+        if name == ENERGY.metric:
+            return energy_of(one)
+        value = one.metrics.get(name)
+        return number(value) if text is None else text, "" if value is None else value
+
+    rows = []
+    for one in sorted(every.values(), key=lambda trial: (across.loss(trial.metrics[across.metric]), trial.number)):
+        place = _place(findings, one, one.number in on_front)
+        reached = [metric(one, axis.metric, axis.format(one.metrics.get(axis.metric))) for axis in findings.objectives]
+        parts = [one.candidate.get(name, "") for name in ("coding", "neuron", "backbone", "steps")]
+        cells = [one.number, place, *reached, *(metric(one, name) for name in before), *parts]
+        cells += [metric(one, name) for name in after]
+        configuration = [*sorted(one.candidate.items()), ("MLflow run", one.run_id)]
+        rows.append(Row(cells, one.number, one.number in on_front, ("configuration", configuration)))
+    texts = {1, *(titles.index(name) for name in ("coding", "neuron", "backbone"))}
+    numbers = [at for at in range(len(titles)) if at not in texts]
+    return Table(titles, rows, numbers, "Members of the front, and of each coding's own front", "members-table")
 
 
-def _kind(column: _Column) -> str | None:
-    return "number" if column.numeric else None
+def _place(findings: Findings, one: Trial, on_front: bool) -> str:
+    is_knee = findings.knee is not None and one.number == findings.knee.number
+    where = "knee" if is_knee else "front" if on_front else "of its coding"
+    near = " and ".join(map(str, findings.alike.get(one.number, ())))
+    where += f"; energy as that of {near}" if near else ""
+    return where + ("; loses to a twin" if one.number in findings.losers else "")
 
 
-def _body(trial: Trial, columns: Sequence[_Column], on_front: bool) -> Html:
-    cells = [
-        element("td", column.write(trial), class_=_kind(column), data_value=column.value(trial)) for column in columns
-    ]
-    names = [[element("dt", name), element("dd", value)] for name, value in sorted(trial.candidate.items())]
-    more = [element("summary", "configuration"), element("dl", names), element("p", f"MLflow run {trial.run_id}")]
-    below = element("td", element("details", more), colspan=len(columns))
-    return element("tbody", element("tr", cells), element("tr", below, class_="more"), data_front=int(on_front))
-
-
-def codings_table(findings: Findings) -> Html:
+def codings_table(findings: Findings) -> Table:
     """Return a row for each coding: how many trials, and how far its own front reaches."""
     quality, *costs = findings.objectives
     titles = ["coding", "trials", "judged", "stopped", "failed", "on the front", f"best {findings.quality}"]
     for axis in costs:
         titles += [f"its {findings.heading(axis)}", f"{'most' if axis.maximize else 'least'} {findings.heading(axis)}"]
-    titles.append("hypervolume")
     rows = []
     for name in findings.codings:
         states = Counter(trial.state for trial in findings.trials if trial.coding == name)
         front = findings.fronts.get(name)
         on = sum(trial.coding == name for trial in findings.members)
-        row = [coding_cell(findings, name), states.total(), len(front.trials) if front else 0]
+        row: list[object] = [name, states.total(), len(front.trials) if front else 0]
         row += [states["PRUNED"], states["FAIL"], on]
         if front and front.best:
             row.append(quality.format(front.best.metrics[quality.metric]))
             for axis in costs:
                 values = [trial.metrics[axis.metric] for trial in front.trials.values()]
-                row += [axis.format(front.best.metrics[axis.metric]), axis.format(min(values, key=axis.loss))]
+                best, least = front.best.metrics[axis.metric], min(values, key=axis.loss)
+                row += [(axis.format(best), best), (axis.format(least), least)]
             row.append(f"{front.hypervolume:.4f}")
-        rows.append([*row, *[""] * (len(titles) - len(row))])
-    return table(titles, rows, numbers=range(1, len(titles)))
+        rows.append(Row([*row, *[""] * (len(titles) + 1 - len(row))]))
+    return Table([*titles, "hypervolume"], rows, range(1, len(titles) + 1))
 
 
-def coding_cell(findings: Findings, name: str) -> Html:
-    """Return the name of a coding behind its marker."""
-    mark = key(findings.codings.index(name)) if name in findings.codings else None
-    return element("span", mark, name, class_="coding")
+def energy_table(findings: Findings) -> Table:
+    """Return a row for each member of the front, cheapest first, with its layers folded below."""
+    titles = ["trial", "coding", "energy", "where it goes", "SOPs", "MACs", "MACs, T times"]
+    titles += ["spike rate: least / mean / most"]
+    rows = []
+    for one in findings.members:
+        layers = findings.layers.get(one.number, ())
+        parts, metrics = energies(one, layers), one.metrics
+        whole = sum(parts.values())
+        shares = ", ".join(f"{name} {nj / whole:.0%}" for name, nj in parts.items() if nj >= 0.005 * whole)
+        counts = [number(metrics.get(name)) for name in ("sops", "macs", "macs_every_step")]
+        rates = [number(metrics.get(name), 2) or "-" for name in ("min_layer_rate", "spike_rate", "max_layer_rate")]
+        below = ("layer by layer", _layers(layers)) if layers else None
+        cells = [one.number, one.coding, energy_of(one), shares, *counts, " / ".join(rates)]
+        rows.append(Row(cells, one.number, below=below))
+    return Table(titles, rows, (0, 2, 4, 5, 6, 7))
 
 
-def importance_table(explained: Explained, title: str) -> Html:
-    """Return the importances for one objective as bars."""
-    if not explained.rows:
-        why = f"{explained.trials} trials judged, {ENOUGH} needed" if explained.trials < ENOUGH else "nothing varied"
-        return element("div", element("h3", title), element("p", f"Too few trials to tell ({why})."))
-    looked = f"{explained.trials} trials looked at" + (", at random" if explained.trials == MOST else "")
-    trust = "" if explained.r2 >= 0.3 else ": it predicts little, so the bars say little"
-    note = f"{looked}; on trials it has not seen the forest explains {max(0, explained.r2):.0%} of the variance{trust}."
-    known = [row for row in explained.rows if math.isfinite(row.share)]
-    few = [row for row in explained.rows if not math.isfinite(row.share)]
-    parts = [element("h3", title), element("p", note), _bars(known[:_SHOWN])]
-    if known[_SHOWN:]:
-        parts.append(element("details", element("summary", f"{len(known) - _SHOWN} more"), _bars(known[_SHOWN:])))
-    if few:
-        names = ", ".join(f"{row.name} ({row.trials})" for row in few)
-        parts.append(
-            element("details", element("summary", f"{len(few)} with too few trials"), element("p", names + "."))
-        )
-    return element("div", parts)
+def _layers(layers: Sequence[LayerEnergy]) -> Table:
+    whole = sum(layer.energy_nj for layer in layers) or math.inf
+    rows = []
+    for one in layers:
+        counts = [number(getattr(one, name) or None) for name in _COUNTS]
+        rate = number(one.events / one.sites, 2) if one.sites else ""
+        share = f"{one.energy_nj / whole:.1%}"
+        rows.append(Row([one.layer, one.role, (ENERGY.format(one.energy_nj), one.energy_nj), share, *counts, rate]))
+    counted = ["SOPs", "MACs", "additions", "multiplications", *_COUNTS[4:]]
+    titles = ["layer", "role", "energy", "share", *counted, "events per place and step"]
+    return Table(titles, rows, range(2, len(titles)))
 
 
-def _bars(rows: Sequence[Importance]) -> Html:
-    cells = []
-    for row in rows:
-        inside = element("span", style=f"width: {100 * row.share:.1f}%", class_="bar")
-        name = [row.name, element("small", " with its own") if row.with_own else None]
-        cells.append([name, element("div", inside, class_="rail"), f"{row.share:.0%}", row.trials])
-    return table(["hyperparameter", "share of variance", "", "trials"], cells, numbers=(2, 3))
+def models_table(stability: Stability) -> Table:
+    """Return a row for each member under some energy model: its energies, and whether it is on each front."""
+    rows = []
+    for one in stability.members:
+        cells: list[object] = [one.number, one.coding]
+        for front in stability.fronts:
+            place, nj = front.place(one.number), front.energies.get(one.number)
+            mark = {YES: "", NO: ", not on its front"}.get(place, place)
+            cells.append((f"{ENERGY.format(nj)}{mark}", "" if nj is None else nj))
+        rows.append(Row(cells, one.number))
+    return Table(["trial", "coding", *(front.model for front in stability.fronts)], rows, (0,))
 
 
-def endings_table(findings: Findings) -> Html | None:
-    """Return why trials were stopped or failed, reasons that differ only in their numbers together; None of none."""
+def twins_table(findings: Findings) -> Table:
+    """Return a row for each member that has twins."""
+    rows = []
+    for one in findings.compared:
+        mine, ann, few = itself(one), one["ann"], one["quantised"]
+        coding, verdict = str(one["candidate"].get("coding", "")), _VERDICTS.get(one["verdict"], one["verdict"])
+        cells: list[object] = [one["trial"], coding, verdict, one["candidate"].get("steps", "")]
+        for each, bits in ((mine, []), (ann, []), (few, [f"{few['bits']:g}"])):
+            nj = each["energy_nj"]
+            cells += [*bits, format_quality(each["quality"]), (ENERGY.format(nj), nj)]
+        cells.append(number(one["metrics"].get("spike_rate"), 2))
+        rows.append(Row([*cells, *(number(each.get("break_even_rate"), 2) for each in (ann, few))], one["trial"]))
+    quality = findings.quality
+    titles = ["trial", "coding", "against its twins", "T", quality, "energy", f"ANN: {quality}", "energy", "bits"]
+    titles += [quality, "energy", "spike rate", "break-even: ANN", "few bits"]
+    return Table(titles, rows, (0, *range(3, 14)))
+
+
+def endings_table(findings: Findings) -> tuple[Table, int] | None:
+    """Return why trials were stopped or failed, reasons that differ only in their numbers together; None of none.
+
+    Returns:
+        The table, and how many reasons have no room in it.
+    """
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in findings.trials:
         if trial.state in ("PRUNED", "FAIL"):
@@ -217,14 +224,11 @@ def endings_table(findings: Findings) -> Html | None:
     rows = []
     for (state, reason), trials in order[:_REASONS]:
         codings = Counter(one.coding or "none chosen" for one in trials).most_common(4)
-        numbers = ", ".join(str(one.number) for one in trials[:3])
-        example = element("small", f"trial {numbers}: {_short(trials[0].reason)}" if trials[0].reason else numbers)
+        example = f"trial {', '.join(str(one.number) for one in trials[:3])}"
+        example += f": {_short(trials[0].reason)}" if trials[0].reason else ""
         counts = ", ".join(f"{name} {count}" for name, count in codings)
-        reasons = element("div", reason, element("br"), example, class_="reason")
-        rows.append([names[state], len(trials), reasons, counts])
-    rest = len(order) - _REASONS
-    more = element("p", f"{rest} more reasons are left out.") if rest > 0 else None
-    return element("div", table(["", "trials", "reason, with examples", "codings"], rows, numbers=(1,)), more)
+        rows.append(Row([names[state], len(trials), reason, example, counts]))
+    return Table(["", "trials", "reason", "examples", "codings"], rows, (1,)), max(0, len(order) - _REASONS)
 
 
 def _short(reason: str) -> str:
@@ -240,7 +244,7 @@ def _pattern(trial: Trial) -> str:
     return re.sub(r"\d[\d.,]*(?:[eE][+-]?\d+)?(?<![.,])", "#", line)
 
 
-def confirmed_table(findings: Findings) -> Html:
+def confirmed_table(findings: Findings) -> Table:
     """Return the results of ``spikefront confirm`` on the test split."""
     _, *costs = findings.objectives
     rows = []
@@ -250,14 +254,14 @@ def confirmed_table(findings: Findings) -> Html:
         interval = "" if low is None else f"{format_quality(low)} to {format_quality(high)}"
         rival = one.get("rival", one.get("beaten_by"))
         place = place_in(one) if place_in(one) != "falls" else f"fell off: trial {rival} is better"
-        coding = coding_cell(findings, str(one["candidate"].get("coding", "")))
         selected, mean = (format_quality(of["quality"]) if "quality" in of else "" for of in (one["selected"], quality))
         spread = [number(quality.get("quality_sd"), 2), interval]
         means = [axis.format(one["test"].get(axis.metric, {}).get(axis.metric)) for axis in costs]
         decided = [number(one.get("probability"), 3), number(one.get("p"), 2)]
-        rows.append([one["trial"], coding, selected, mean, *spread, *means, place, *decided])
+        coding = str(one["candidate"].get("coding", ""))
+        rows.append(Row([one["trial"], coding, selected, mean, *spread, *means, place, *decided], one["trial"]))
     means = [f"{findings.heading(axis)}, mean" for axis in costs]
     titles = ["trial", "coding", "validation", "test, mean", "sd", "95 % interval", *means]
-    titles += ["on the front", "probability", "p"]
     at = 6 + len(costs)
-    return table(titles, rows, numbers=(2, 3, 4, *range(6, at), at + 1, at + 2))
+    numbers = (0, 2, 3, 4, *range(6, at), at + 1, at + 2)
+    return Table([*titles, "on the front", "probability", "p"], rows, numbers)

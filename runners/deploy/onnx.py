@@ -21,10 +21,10 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from spikefront.plugins.data.files import replaced
 from spikefront.runners.deploy.description import output_name
 from spikefront.runners.deploy.model import Model
 from spikefront.searchspace import UsageError
+from spikefront.searchspace.targets import replaced
 
 CLOSE: Final = 1e-4
 """Largest difference of an output, relative to the largest output, that rounding may make."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from spikefront.plugins.data.files import replaced
 from spikefront.searchspace import UsageError
+from spikefront.searchspace.targets import replaced
 
 _KIND: Final = "spikefront network"
 _VERSION: Final = 1

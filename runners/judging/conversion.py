@@ -16,13 +16,13 @@ from torch import Tensor
 from spikefront.plugins import Data, Registry, Task
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.data.digest import digest_of
-from spikefront.plugins.data.files import replaced
 from spikefront.plugins.kinds import FAMILY_KINDS
 from spikefront.plugins.registry import own_version
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.training import Trainer, evenly, prepared
 from spikefront.searchspace import Candidate
+from spikefront.searchspace.targets import replaced
 
 CALIBRATION_SAMPLES = 512
 """Number of training samples, evenly spaced, on which activations are measured."""

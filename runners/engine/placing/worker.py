@@ -16,7 +16,6 @@ from ray import tune
 
 from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.bases.conversion import Conversion
-from spikefront.plugins.data.files import replaced
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.engine.placing.files import (
     FAILURE,
@@ -35,6 +34,7 @@ from spikefront.runners.judging.judge import Judging
 from spikefront.runners.judging.layers import counts_json, layers_json
 from spikefront.runners.judging.training import device
 from spikefront.searchspace import from_flat
+from spikefront.searchspace.targets import replaced
 from spikefront.searchspace.trial import LAYERS, PICTURE
 
 

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from spikefront.results.findings import Findings
-from spikefront.results.report.energy import parts_of
+from spikefront.results.pictures.members import energies, energy_picture, layers_picture, twins_picture
 from spikefront.results.report.page import report_page
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
@@ -67,16 +65,19 @@ def test_a_member_that_loses_is_marked_wherever_it_stands(findings: Make) -> Non
     assert "0 sac a trade 4 0.5000 10.0 nJ 0.9000 1.00 µJ 3 0.8500 100 nJ 0.12 0.5 0.062" in told
     assert "Trials 2, 3 have no twin: it takes &lt;events&gt;." in told
     assert "The twins of trial 7 failed: RuntimeError: full" in told
-    front, picture = (page[page.index(f'id="{name}"') :].partition("</section>")[0] for name in ("front", "twins"))
-    assert front.count('href="#stroke"') == 1
-    assert "Struck through: members that lose to a twin." in front
-    assert "trial 1, rate, accuracy 0.8500, 100 nJ, loses to a twin" in front
+    assert "Struck through: members that lose to a twin." in text_of(page, "front")
+    assert "trial 1, rate, accuracy 0.8500, 100 nJ, loses to a twin" in page
     assert "knee; loses to a twin" in text_of(page, "members")
-    # the legend and two members: a square for each ANN, a diamond for each network of few bits, one stroke
-    assert [picture.count(f'href="#{name}"') for name in ("square", "diamond", "stroke")] == [3, 3, 2]
-    # the ANNs are best and most expensive: energies span two decades, qualities 0.4, 4 % to spare on each side
-    (place,) = set(re.findall(r'href="#square" x="([\d.]+)%" y="([\d.]+)%"', picture))
-    assert [float(value) for value in place] == pytest.approx([100 * 104 / 108, 100 * 4 / 108], abs=0.01)
+    drawn = twins_picture(findings(rows, twins=kept))
+    assert [(one["trial"], one["network"], one["x"], one["y"]) for one in drawn.rows] == [
+        (0, "member", 10.0, 0.5),
+        (0, "ANN", 1000.0, 0.9),
+        (0, "few bits", 100.0, 0.85),
+        (1, "member", 100.0, 0.85),
+        (1, "ANN", 1000.0, 0.9),
+        (1, "few bits", 100.0, 0.85),
+    ]
+    assert drawn.svg().count('aria-roledescription="point"') == 7  # six networks, and a stroke through one that loses
 
 
 def test_members_stand_as_they_were_compared_and_the_page_says_how(findings: Make) -> None:
@@ -95,24 +96,14 @@ def test_members_stand_as_they_were_compared_and_the_page_says_how(findings: Mak
     assert "Trial 0: compared by an earlier version with the member as selected" in told
 
 
-def test_numbers_of_members_at_the_right_edge_stand_before_their_marks(findings: Make) -> None:
-    members = [twin(0, "sac", "trades", 0.5, 10.0), twin(1, "sac", "trades", 0.95, 1e4)]
-    page = report_page(findings([row("sac", 0.5, 10.0), row("sac", 0.95, 1e4)], twins={"members": members}))
-    assert re.findall(r'dx="(-?\d+)" dy="-7" text-anchor="(\w+)">(\d+)<', page) == [
-        ("9", "start", "0"),
-        ("-9", "end", "1"),
-    ]
-
-
 def test_a_report_without_twins_says_nothing_of_them(findings: Make) -> None:
     page = report_page(findings([row("sac", 0.5, 10.0)]))
     assert 'id="twins"' not in page
-    assert 'href="#stroke"' not in page
 
 
 def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
     found = findings([row("sac", 0.5, 100.0)], layers={0: RECORDS})
-    parts = parts_of(found.members[0], RECORDS)
+    parts = energies(found.members[0], RECORDS)
     assert parts == {
         "input": 28.0,
         "synapses of values": 6.0,
@@ -122,9 +113,9 @@ def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
         "encoder": 2.0,
         "sums and read-out": 4.0,
     }
+    assert {row["part"]: row["energy_nj"] for row in energy_picture(found).rows} == parts
+    assert [row["energy_nj"] for row in layers_picture(found, 0).rows] == [one.energy_nj for one in RECORDS]
     page = report_page(found)
-    widths = re.findall(r'<span class="e(\d)" style="width: ([\d.]+)%"', page)
-    assert [(int(at), float(width)) for at, width in widths] == list(enumerate(parts.values()))
     told = text_of(page, "energy")
     assert "input 28%, synapses of values 6%, synapses of spikes 40%, neurons 15%, attention 5%" in told
     assert "conv synapse 40.0 nJ 40.0% 60 7 3 0.25" in told
@@ -134,7 +125,7 @@ def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
 def test_without_layers_only_attention_is_told_apart(findings: Make) -> None:
     params, metrics = row("sac", 0.5, 100.0)
     found = findings([(params, metrics | {"attention_nj": 25.0})])
-    assert parts_of(found.members[0], ()) == {"attention": 25.0, "rest": 75.0}
+    assert energies(found.members[0], ()) == {"attention": 25.0, "rest": 75.0}
     told = text_of(report_page(found), "energy")
     assert "attention 25%, rest 75%" in told
     assert "no counts by layer" in told

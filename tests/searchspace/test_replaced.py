@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spikefront.plugins.data.files import replaced
+from spikefront.searchspace.targets import replaced
 
 
 @pytest.mark.parametrize("unique", [False, True])
