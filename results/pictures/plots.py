@@ -18,7 +18,7 @@ def _of(draw: Callable[Concatenate[Findings, P], Picture]) -> Callable[Concatena
     """Return a method that draws a picture of the search."""
 
     @wraps(draw)
-    def method(self: Plots, *args: P.args, **options: P.kwargs) -> Picture:
+    def method(self: Plots, /, *args: P.args, **options: P.kwargs) -> Picture:
         return draw(self._findings, *args, **options)
 
     return method

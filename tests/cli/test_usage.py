@@ -290,7 +290,7 @@ def help_of(verb, command):
 
 found = {}
 help_of([], typer.main.get_command(load_commands()))
-heavy = sorted({"torch", "ray", "mlflow", "optuna", "pandas", "matplotlib"} & sys.modules.keys())
+heavy = sorted({"torch", "ray", "mlflow", "optuna", "pandas", "altair"} & sys.modules.keys())
 print(json.dumps({"found": found, "heavy": heavy}))
 """
 

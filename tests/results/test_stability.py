@@ -289,7 +289,7 @@ def test_the_report_has_it(keep: Keep, backwards: Path) -> None:
     page = write_report(Store(), "one", "one.html", [backwards]).read_text(encoding="utf-8")
     assert "Under other energy models" in page
     assert ("690 pJ, not on its front" in page, "2.50 nJ</td>" in page) == (True, True)
-    assert "Kendall&#x27;s tau between horowitz-45nm and backwards is 0.33" in page
+    assert "Kendall&#39;s tau between horowitz-45nm and backwards is 0.33" in page
 
 
 def test_counts_are_kept_whole_and_small() -> None:

@@ -286,7 +286,7 @@ import spikefront.results
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.searchspace import ENERGY, SearchInfo
-assert not {"mlflow", "pandas", "matplotlib", "rich"} & set(sys.modules)
+assert not {"mlflow", "pandas", "altair", "rich"} & set(sys.modules)
 start = time.perf_counter()
 recorder = MlflowRecorder(Store())
 recorder.search_started(SearchInfo("s", "digits", "accuracy", (ENERGY,), Path("."), 1, None, {}, {}))
