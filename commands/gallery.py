@@ -18,7 +18,7 @@ _HEAD: Final = """<!doctype html>
 <style>
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
-img { max-width: 100%; height: auto }
+img { max-width: 100%; height: auto; background: #fff; border-radius: 6px }
 figure { margin: 0 0 3rem }
 </style>
 """

@@ -19,7 +19,7 @@ _GAP: Final = 4
 _TEXT: Final = 22
 """Height of a row of text."""
 _RAMP: Final = 192
-_MOST_STEPS: Final = 32
+_MOST_STEPS: Final = 16
 _MOST_CHANNELS: Final = 8
 _LOOKS: Final = {"spike": LINE, "negative spike": "#D55E00", "real value": INK}
 _WORDS: Final = {
@@ -36,11 +36,11 @@ def coding_picture(response: Response) -> Picture:
     """Return what a coding makes of an image and, below, of a ramp: a column for the input, and one for each step.
 
     Spikes are blue, negative ones orange, and paler where they are smaller; real values, which are no spikes, are grey.
-    Of many steps the first 32 are drawn, of many channels the first 8.
+    Of many steps the first 16 are drawn, of many channels the first 8.
     """
     steps = min(response.steps, _MOST_STEPS)
     side = max(stage.image.shape[-1] for stage in response.stages)
-    inner = side * max(2, (_WIDTH // (steps + 1) - 2 * _GAP) // side)
+    inner = side * max(2, (_WIDTH // max(7, steps + 1) - 2 * _GAP) // side)
     lefts = [_GAP + column * (inner + 2 * _GAP) for column in range(steps + 1)]
     (frames, image), (raster, ramp) = _frames(response, lefts, inner), _raster(response, lefts, inner)
     title, told = _told(response)
@@ -75,7 +75,7 @@ def _frames(response: Response, lefts: Sequence[float], inner: float) -> tuple[l
     layers = [
         alt.Chart(data(ground)).mark_rect(color=INK, opacity=0.08).encode(**places, x2="x2:Q", y2="y2:Q"),
         _drawn(squares, places),
-        alt.Chart(data(texts)).mark_text(fontSize=13).encode(**places, text="text:N"),
+        alt.Chart(data(texts)).mark_text(fontSize=13 if inner > 45 else 10).encode(**places, text="text:N"),
     ]
     return squares, alt.layer(*layers).properties(width=ends[1], height=top)
 
@@ -109,7 +109,7 @@ def _weights(stage: Stage, steps: range) -> list[str]:
 def _fraction(value: float) -> str:
     """Return a number as text, as 1 over a whole one where it is that."""
     below = round(1 / value) if 0 < value < 1 else 0
-    return f"1/{below}" if below and abs(value * below - 1) < 1e-5 else f"{value:.3g}"
+    return f"1/{below}" if below and abs(value * below - 1) < 1e-5 else f"{value:.2g}"
 
 
 def _lines(response: Response) -> Iterator[tuple[str, Stage, int]]:
@@ -142,7 +142,7 @@ def _squares(stage: Stage, step: int | str, values: Array, box: tuple[float, flo
                 "look": "real value" if real else "spike" if value > 0 else "negative spike",
                 "share": share if real else 0.2 + 0.8 * share,
                 "x": float(left + column * wide),
-                "x2": float(left + (column + 0.94) * wide),
+                "x2": float(left + (column + (0.94 if values.shape[1] > 1 else 1)) * wide),
                 "y": float(top + row * high),
                 "y2": float(top + (row + 0.94) * high),
             }

@@ -67,8 +67,8 @@ def test_names_are_text_and_the_weights_of_steps_are_fractions() -> None:
 def test_of_many_steps_and_channels_some_are_drawn() -> None:
     picture = coding_picture(made(Kind.BINARY, np.ones((40, 9, 1, 1)), np.ones((40, 3, 9))))
 
-    assert "T = 40, the first 32 drawn" in picture.alt
-    assert max(row["step"] for row in picture.rows if row["step"] != "input") == 32
+    assert "T = 40, the first 16 drawn" in picture.alt
+    assert max(row["step"] for row in picture.rows if row["step"] != "input") == 16
     labels = picture.svg()
     assert "channel 8" in labels
     assert "channel 9" not in labels
