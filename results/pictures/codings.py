@@ -40,7 +40,7 @@ def coding_picture(response: Response) -> Picture:
     """
     steps = min(response.steps, _MOST_STEPS)
     side = max(stage.image.shape[-1] for stage in response.stages)
-    inner = side * max(2, (_WIDTH // max(7, steps + 1) - 2 * _GAP) // side)
+    inner = side * max(2, (_WIDTH // max(5, steps + 1) - 2 * _GAP) // side)
     lefts = [_GAP + column * (inner + 2 * _GAP) for column in range(steps + 1)]
     (frames, image), (raster, ramp) = _frames(response, lefts, inner), _raster(response, lefts, inner)
     title, told = _told(response)
