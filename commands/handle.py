@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -186,7 +187,9 @@ class Search:
         if self.missing or not self._stored.front.members:
             return head
         shown: str = self.front().drop(columns=["search", "run_id"]).to_html(index=False, float_format="{:.4g}".format)
-        return f"{head}{self.plot.front().svg()}{shown}"
+        source = base64.b64encode(self.plot.front().svg().encode()).decode()
+        image = f'<img alt="Front of {escape(self.name)}" src="data:image/svg+xml;base64,{source}">'
+        return f"{head}{image}{shown}"
 
 
 @door

@@ -22,6 +22,12 @@ def state():
 before = state()
 """
 SHOW: Final = "search"
+PLOTS: Final = (
+    "search.plot.front()",
+    "search.plot.hypervolume('time')",
+    "search.plot.energy()",
+    "search.plot.raster()",
+)
 AFTER: Final = """
 after = state()
 print(json.dumps({"before": before, "after": after, "trials": len(search.trials), "front": len(search.front())}))
@@ -44,7 +50,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert "spikefront.load(" in predict
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.v4.new_notebook()
-    sources = (BEFORE, search, SHOW, AFTER, *further, EXPORT, predict)
+    sources = (BEFORE, search, SHOW, *PLOTS, AFTER, *further, EXPORT, predict)
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
     client = NotebookClient(notebook, timeout=250, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     client.execute()
@@ -71,6 +77,13 @@ def test_a_search_shows_picture_and_table_of_its_front(cells: dict[str, Any]) ->
     assert "<table" in shown
     assert shown.count("<tr") == counted["front"] + 1  # and the head
     assert counted["trials"] == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", PLOTS)
+def test_a_picture_shows_itself(cells: dict[str, Any], source: str) -> None:
+    (shown,) = [output for output in cells[source].outputs if output.output_type == "execute_result"]
+    assert "<path" in shown.data["image/svg+xml"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@
   const find = (id) => document.getElementById(id);
   document.documentElement.classList.add("has-script");
   const { pictures, knee, names, values, trials } = JSON.parse(find("data").textContent);
-  const about = find("about"), front = find("picture-front-1");
+  const about = find("about"), front = find("picture-front");
   const byNumber = new Map(trials.map((row) => [row[0], row])), members = trials.filter((row) => row[5]);
   const hidden = new Set(), views = [];
   let brushed = null, chosen = null, pinned = false;

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,14 +19,23 @@ from typing import Any, Final
 from altair.utils.schemapi import debug_mode
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from spikefront.results.confirmed import place_in, selection_in, told
 from spikefront.results.findings import Findings
-from spikefront.results.pictures.front import behind
+from spikefront.results.pictures.front import behind, codings_picture, front_picture, hypervolume_picture
 from spikefront.results.pictures.looks import look, position
+from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import INK, Picture
-from spikefront.results.report.sections import FAINT, sections_of
+from spikefront.results.report import tables
+from spikefront.results.twins import how_compared, without_twins
 from spikefront.searchspace import Objective
+from spikefront.searchspace.front import find_knee, losses
+from spikefront.searchspace.targets import replaced
 from spikefront.searchspace.units import format_duration
 
+FAINT: Final = 1500
+"""Most trials that are drawn behind the front."""
+_LARGEST: Final = 400_000
+"""Bytes of the largest image that is put into the page."""
 _MARKS: Final = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼", "cross": "✚"}
 _MARKS_LEFT: Final = {"triangle-right": "▶", "triangle-left": "◀"}
 
@@ -40,25 +50,99 @@ def report_page(findings: Findings) -> str:
         findings: what was found.
     """
     with debug_mode(False):  # the checks of all charts would take a second; the tests make them
-        sections = [section for section in sections_of(findings) if section.blocks]
-    pictures = {f"{s.name}-{at}": b for s in sections for at, b in enumerate(s.blocks) if isinstance(b, Picture)}
+        pictures = _pictures(findings)
+        specs = {name: _embedded(one) for name, one in pictures.items()}
     scripts = [_javascript() if pictures else "", _read("page.js")]
     environment = Environment(loader=PackageLoader("spikefront.results.report", "."), autoescape=select_autoescape())
-    environment.filters["kind"] = lambda block: type(block).__name__
-    marks = {name: (look(at)[0], _mark(at)) for at, name in enumerate(findings.codings)}
+    knee = _knee(findings)
+    places = Counter(place_in(one) for one in findings.confirmed.get("members", ()))
+    selection = selection_in(findings.confirmed)
+    stored, behind_front = findings.twins, len(findings.shown) - len(findings.members)
     return environment.get_template("page.html").render(
         findings=findings,
-        facts=[(name, value) for name, value in _facts(findings) if value],
-        sections=sections,
+        tables=tables,
+        pictures=pictures,
+        sections={name: title for name, (title, shown) in _sections(findings).items() if shown},
+        facts=_facts(findings),
         notes=_notes(findings),
-        marks=marks,
+        marks={name: (look(at)[0], _mark(at)) for at, name in enumerate(findings.codings)},
         on_front=Counter(one.coding for one in findings.members),
+        name=shlex.quote(findings.name),
+        knee=knee,
+        member=shlex.quote(f"{findings.name}/{knee}"),
+        drawn=min(behind_front, FAINT),
+        others=behind_front,
+        beyond=len(findings.comparable) - len(findings.shown),
+        confirmed={
+            "stay": places["stays"],
+            "undecided": places["undecided"],
+            "members": places.total() + len(findings.confirmed.get("failed", {})),
+            "selection": "" if selection is None else told(selection),
+        },
+        images=[(findings.describe(one), _image(findings.pictures[one.number])) for one in findings.members
+                if one.number in findings.pictures],
+        compared_how=" ".join(
+            how_compared(findings.compared, str(stored.get("split", "validation")), stored.get("seeds", ()))
+        ),
+        without_twins=without_twins(stored.get("members", ())),
+        endings=tables.endings_table(findings),
+        still=_inked(pictures["front"].svg()) if pictures else "",
+        data=_block({"pictures": specs, **configurations(findings)}),
         css=_read("page.css"),
         scripts=scripts,
         policy=_policy(scripts),
-        still=_inked(pictures["front-1"].svg()) if "front-1" in pictures else "",
-        data=_block({"pictures": {name: _embedded(one) for name, one in pictures.items()}, **configurations(findings)}),
+    )  # fmt: skip
+
+
+def _sections(findings: Findings) -> dict[str, tuple[str, object]]:
+    """Return title of each section, and whether it has something to say."""
+    return {
+        "next": ("What to do next", True),
+        "front": ("Front", True),
+        "confirmed": ("Confirmed on the test split", findings.confirmed),
+        "members": ("Members", findings.comparable),
+        "pictures": ("Pictures", findings.pictures),
+        "codings": ("Codings", findings.codings),
+        "twins": ("Without spikes: the twins", findings.twins),
+        "hypervolume": ("Hypervolume", findings.comparable),
+        "energy": ("Where the energy goes", findings.members),
+        "endings": ("Stopped and failed", True),
+    }
+
+
+def _pictures(findings: Findings) -> dict[str, Picture]:
+    """Return the pictures by name; none without a front."""
+    if not findings.comparable:
+        return {}
+    found = {"front": front_picture(findings, FAINT), "codings": codings_picture(findings)}
+    found |= {"twins": twins_picture(findings)} if findings.compared else {}
+    found |= {"hypervolume": hypervolume_picture(findings), "hypervolume-time": hypervolume_picture(findings, "time")}
+    found |= {"energy": energy_picture(findings)}
+    if findings.knee is not None and findings.knee.number in findings.layers:
+        found["layers"] = layers_picture(findings, findings.knee.number)
+    return found
+
+
+def _knee(findings: Findings) -> int | None:
+    """Return the knee of the front; once it is confirmed, of the means of those that did not fall off."""
+    known = {trial.number for trial in findings.members}
+    plane = (findings.objectives[0], findings.front.across)
+    left = [one for one in findings.confirmed.get("members", ()) if place_in(one) != "falls" and one["trial"] in known]
+    left = [one for one in left if all(axis.metric in one["test"] for axis in plane)]
+    if not left:
+        return None if findings.knee is None else findings.knee.number
+    means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in left]
+    return int(left[find_knee(losses(means, plane))]["trial"])
+
+
+def _image(png: bytes) -> str:
+    """Return a PNG file in base 64; empty where it is none, or too large."""
+    is_png = (
+        png.startswith(b"\x89PNG\r\n\x1a\n")
+        and 24 <= len(png) <= _LARGEST
+        and all(any(png[at : at + 4]) for at in (16, 20))
     )
+    return base64.b64encode(png).decode() if is_png else ""
 
 
 def _mark(at: int) -> str:
@@ -75,8 +159,6 @@ def _javascript() -> str:
     """Return the JavaScript that draws, made once for each version of vl-convert: that takes 2.5 s."""
     import platformdirs
     import vl_convert
-
-    from spikefront.searchspace.targets import replaced
 
     kept = Path(platformdirs.user_cache_dir("spikefront")) / f"vega-{version('vl-convert-python')}.js"
     try:

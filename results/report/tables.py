@@ -205,20 +205,14 @@ def twins_table(findings: Findings) -> Table:
     return Table(titles, rows, (0, *range(3, 14)))
 
 
-def endings_table(findings: Findings) -> tuple[Table, int] | None:
-    """Return why trials were stopped or failed, reasons that differ only in their numbers together; None of none.
-
-    Returns:
-        The table, and how many reasons have no room in it.
-    """
+def endings_table(findings: Findings) -> Table:
+    """Return why trials were stopped or failed, reasons that differ only in their numbers together."""
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in findings.trials:
         if trial.state in ("PRUNED", "FAIL"):
             groups.setdefault((trial.state, _pattern(trial)), []).append(trial)
         elif trial.state == "COMPLETE" and trial.number not in findings.front.trials:
             groups.setdefault(("COMPLETE", "an objective is missing, not finite, or not positive"), []).append(trial)
-    if not groups:
-        return None
     order = sorted(groups.items(), key=lambda item: (item[0][0] != "FAIL", -len(item[1]), item[0]))
     names = {"PRUNED": "stopped early", "FAIL": "failed", "COMPLETE": "not comparable"}
     rows = []
@@ -228,7 +222,8 @@ def endings_table(findings: Findings) -> tuple[Table, int] | None:
         example += f": {_short(trials[0].reason)}" if trials[0].reason else ""
         counts = ", ".join(f"{name} {count}" for name, count in codings)
         rows.append(Row([names[state], len(trials), reason, example, counts]))
-    return Table(["", "trials", "reason", "examples", "codings"], rows, (1,)), max(0, len(order) - _REASONS)
+    left_out = f"{len(order) - _REASONS} more reasons are left out." if len(order) > _REASONS else ""
+    return Table(["", "trials", "reason", "examples", "codings"], rows, (1,), left_out)
 
 
 def _short(reason: str) -> str:

@@ -96,7 +96,7 @@ def opened(browser: Browser, file: Path, **options: Any) -> tuple[Page, list[str
 
 
 def member(page: Page, trial: int | str) -> Locator:
-    return page.locator(f'#picture-front-1 path[aria-label^="trial {trial}, "]')
+    return page.locator(f'#picture-front path[aria-label^="trial {trial}, "]')
 
 
 def numbers(page: Page) -> list[int]:
@@ -135,12 +135,12 @@ def test_it_fits_and_asks_for_nothing(browser: Browser, file: Path, width: int, 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
-    ink = page.locator("#picture-front-1 text").first.evaluate("one => getComputedStyle(one).fill")
+    ink = page.locator("#picture-front text").first.evaluate("one => getComputedStyle(one).fill")
     assert ink == {"light": "rgb(89, 89, 89)", "dark": "rgb(169, 169, 166)"}[scheme]
     page.emulate_media(media="print")
     page.screenshot(path=SCREENSHOTS / f"{width}-{scheme}-print.png", full_page=True)
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.locator("#picture-front-1 path").first.is_visible()
+    assert page.locator("#picture-front path").first.is_visible()
     assert found == []
     page.close()
 
@@ -250,12 +250,12 @@ def test_a_brush_selects_in_every_picture_and_table(browser: Browser, file: Path
 
 def test_pictures_are_saved_as_png_svg_and_csv(browser: Browser, file: Path) -> None:
     page, found = opened(browser, file)
-    menu = page.locator("#picture-front-1 details")
+    menu = page.locator("#picture-front details")
     for kind, ending in (("PNG", "png"), ("SVG", "svg"), ("CSV", "csv")):
         menu.evaluate("one => one.setAttribute('open', '')")
         with page.expect_download() as download:
             menu.locator("a", has_text=kind).click()
-        assert download.value.suggested_filename == f"front-1.{ending}"
+        assert download.value.suggested_filename == f"front.{ending}"
         content = Path(download.value.path()).read_bytes()
         assert content.startswith({"png": b"\x89PNG", "svg": b"<svg", "csv": b'"trial"'}[ending])
     assert [one for one in found if not one.startswith("request: blob:")] == []

@@ -18,8 +18,7 @@ import pytest
 
 from spikefront.results.findings import Findings
 from spikefront.results.report import write_report
-from spikefront.results.report.page import _javascript, report_page
-from spikefront.results.report.sections import FAINT
+from spikefront.results.report.page import FAINT, _javascript, report_page
 from spikefront.results.store.connection import Store
 from spikefront.results.store.schema import CONFIRMED_FILE
 from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES
@@ -71,7 +70,7 @@ class Page(HTMLParser):
 
 def marks(page: Page) -> list[tuple[str, dict[str, Any]]]:
     """Return the marks of the front with what they are: ``front`` or ``behind``."""
-    rows = [row for rows in page.data["pictures"]["front-1"]["datasets"].values() for row in rows]
+    rows = [row for rows in page.data["pictures"]["front"]["datasets"].values() for row in rows]
     return [(row["place"], row) for row in {(row["trial"]): row for row in rows if "place" in row}.values()]
 
 
@@ -261,7 +260,7 @@ def test_quality_that_is_minimised_and_no_energy(findings: Make) -> None:
     axes = (quality_objective(maximize=False, worst=10.0, best=0.0), LATENCY)
     page = Page(report_page(findings(rows, objectives=axes, quality="perplexity")))
     assert [trial[0] for trial in page.data["trials"]] == [0, 1]
-    assert "latency (steps)" in json.dumps(page.data["pictures"]["front-1"])
+    assert "latency (steps)" in json.dumps(page.data["pictures"]["front"])
     assert "perplexity 1.0000, 4 steps" in page.data["trials"][1][4]
     assert "perplexity" in page.sections["members"]
 
@@ -275,7 +274,7 @@ def test_the_page_says_which_way_quality_goes(findings: Make) -> None:
     assert "all settings" in page.sections[""]
     assert [trial[0] for trial in page.data["trials"]] == [0, 1, 2]
     assert [trial[5] for trial in page.data["trials"]] == [1, 1, 0]
-    assert "frechet_distance (validation), less is better" in json.dumps(page.data["pictures"]["front-1"])
+    assert "frechet_distance (validation), less is better" in json.dumps(page.data["pictures"]["front"])
     assert "97.491" in page.sections["members"]
     # 1 - 97.4914 / 170 of one axis; of the other 5 of 10 decades, from 100 nJ to 10 mJ
     assert f"{(1 - 97.4914 / 170) * 5 / 10:.4f}" in page.sections["codings"]

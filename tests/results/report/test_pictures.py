@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from spikefront.results.findings import Findings
-from spikefront.results.report import sections
+from spikefront.results.report import page as page_module
 from spikefront.results.report.page import report_page
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
@@ -56,7 +56,7 @@ def test_what_is_no_picture_of_some_size_is_not_shown(findings: Make, picture: b
     shown = section(report_page(findings([row("sac", 0.5, 10.0)], pictures={0: picture})))
     assert "Its picture is no PNG, or too large for this page." in shown
     assert "<img" not in shown
-    assert len(shown) < sections._LARGEST
+    assert len(shown) < page_module._LARGEST
 
 
 def test_pictures_of_members_are_read_from_the_store(
