@@ -142,7 +142,7 @@ class Search:
         from spikefront.results.findings import read_findings
         from spikefront.results.pictures.plots import Plots
 
-        return Plots(read_findings(self._stored))
+        return Plots(read_findings(self._stored), self._stored.activity)
 
     def report(self, to: str | Path | None = None) -> Path:
         """Write its report into an HTML file, and return that; see ``spikefront.report``."""
@@ -162,6 +162,12 @@ class Search:
         from spikefront.commands.export import export
 
         return export(f"{self.key}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
+
+    def picture(self, trial: int, **options: Any) -> list[Path]:
+        """Draw what a member of its front does with a sample, and return the files; see ``spikefront.picture``."""
+        from spikefront.commands.picture import picture
+
+        return picture(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
 
     def judge(self, trial: int, **options: Any) -> Judgement:
         """Train and measure the candidate of any of its trials once more, in this process; see ``spikefront.judge``."""

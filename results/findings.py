@@ -12,6 +12,7 @@ import numpy as np
 from spikefront.results.stability import Stability, stability
 from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, TWINS_FILE
 from spikefront.searchspace import Front, Objective, Trial, Value
+from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.front import spread, unseparated
 from spikefront.searchspace.records import LayerEnergy
 
@@ -24,6 +25,8 @@ _LAYERED: Final = 200
 """Most members of the front whose layers are read, evenly spaced; each takes 5 ms."""
 _PICTURES: Final = 12
 """Most members whose pictures of what they make are shown; one of clothes takes 30 kB."""
+_ACTIVE: Final = 6
+"""Most members, beside the knee, whose activity is read; it takes 3 to 100 kB."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Findings:
         twins: content of ``twins.json``; empty before ``spikefront twin``.
         layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
         pictures: PNG files of what members of the front make, evenly spaced among them, by the numbers of trials.
+        activities: what networks of the knee and of members evenly spaced on the front do, by the numbers of trials.
         stability: the fronts under each energy model; None where the store has no counts.
     """
 
@@ -64,6 +68,7 @@ class Findings:
     twins: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[int, Sequence[LayerEnergy]] = field(default_factory=dict)
     pictures: Mapping[int, bytes] = field(default_factory=dict)
+    activities: Mapping[int, Activity] = field(default_factory=dict)
     stability: Stability | None = None
 
     @cached_property
@@ -168,10 +173,16 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
 
 
 def _with_files(found: Findings, search: StoredSearch) -> Findings:
-    """Add the layers and pictures of members of the front."""
-    layered = spread(found.members, _LAYERED)
-    files = search.files(layered, {trial.number for trial in spread(layered, _PICTURES)})
-    layers = {number: each.layers for number, each in files.items() if each.layers}
+    """Add the layers, pictures and activity of members of the front."""
+    layered, active = spread(found.members, _LAYERED), spread(found.members, _ACTIVE)
+    active += [found.knee] if found.knee is not None and found.knee not in active else []
+    read = {trial.number: trial for trial in (*layered, *active)}
+    files = search.files(
+        list(read.values()), {trial.number for trial in spread(layered, _PICTURES)}, {trial.number for trial in active}
+    )
     return replace(
-        found, layers=layers, pictures={number: each.picture for number, each in files.items() if each.picture}
+        found,
+        layers={number: each.layers for number, each in files.items() if each.layers},
+        pictures={number: each.picture for number, each in files.items() if each.picture},
+        activities={number: each.activity for number, each in files.items() if each.activity},
     )

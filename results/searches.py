@@ -26,6 +26,7 @@ from spikefront.results.store.reading import (
     trial_runs,
     warn_left_out,
 )
+from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.configured import name_of, write_configured
 from spikefront.searchspace.errors import UnknownName, UsageError, shown
@@ -148,9 +149,15 @@ class StoredSearch:
         stored = self.artifact(schema.COUNTS_FILE).get("trials", {})
         return {int(number): Counts.from_dict(plain) for number, plain in stored.items()}
 
-    def files(self, trials: Sequence[Trial], pictures: Collection[int] = ()) -> dict[int, MemberFiles]:
-        """Return files of trials by number: energy by layer, and pictures of the trials in ``pictures``."""
-        return read_files(self.store, {trial.number: trial.run_id for trial in trials}, pictures)
+    def files(
+        self, trials: Sequence[Trial], pictures: Collection[int] = (), activities: Collection[int] = ()
+    ) -> dict[int, MemberFiles]:
+        """Return files of trials by number: energy by layer, and what ``read_files`` reads of the numbers given."""
+        return read_files(self.store, {trial.number: trial.run_id for trial in trials}, pictures, activities)
+
+    def activity(self, trial: Trial) -> Activity | None:
+        """Return what the network of a trial does; None where the trial left nothing of it, or it can't be read."""
+        return self.files([trial], activities=[trial.number])[trial.number].activity
 
     @cached_property
     def members(self) -> list[Trial]:

@@ -20,6 +20,8 @@ COUNTS: Final = "counts"
 """Name of the folder of a search with a JSON file of the operations of each trial that was evaluated at full budget."""
 PICTURE: Final = "picture.png"
 """Name of the picture of what a generative trial makes, beside its weights and among its artifacts."""
+ACTIVITY: Final = "activity.json"
+"""Name of what a trial's network does with data of the validation split, beside its weights and among its artifacts."""
 
 
 @dataclass(frozen=True, slots=True)

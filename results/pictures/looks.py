@@ -32,6 +32,8 @@ WIDTH: Final = 640
 HEIGHT: Final = 380
 LINE: Final = _COLOURS[0]
 """Colour of a line that belongs to no coding."""
+MISTAKE: Final = _COLOURS[1]
+"""Colour of what is wrong, or negative."""
 
 
 def look(index: int) -> tuple[str, str]:

@@ -7,9 +7,13 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from spikefront.results.findings import Findings
+from spikefront.results.pictures.activity import matrix_picture, raster_picture
 from spikefront.results.pictures.front import codings_picture, front_picture, hypervolume_picture
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import Picture
+from spikefront.searchspace import Trial, UsageError
+from spikefront.searchspace.activity import Activity
+from spikefront.searchspace.trial import ACTIVITY
 
 P = ParamSpec("P")
 
@@ -29,14 +33,16 @@ class Plots:
 
     Args:
         findings: what was found.
+        read: reads what the network of a trial does, where the findings don't have it.
 
     Example:
         >>> search = spikefront.load_search("digits-1")  # doctest: +SKIP
         >>> search.plot.front().save("front.png")  # doctest: +SKIP
     """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, read: Callable[[Trial], Activity | None] = lambda trial: None) -> None:
         self._findings = findings
+        self._read = read
 
     front = _of(front_picture)
     codings = _of(codings_picture)
@@ -44,3 +50,45 @@ class Plots:
     energy = _of(energy_picture)
     layers = _of(layers_picture)
     twins = _of(twins_picture)
+
+    def raster(self, trial: int | None = None) -> Picture:
+        """Return the spikes of one validation sample over time, through the coding and each spiking layer of a member.
+
+        Args:
+            trial: number of its trial; None for the knee.
+
+        Raises:
+            UsageError: when there is no such trial, or it left nothing of what its network does.
+        """
+        return raster_picture(*self._activity(trial))
+
+    def matrix(self, trial: int | None = None) -> Picture:
+        """Return the confusion matrix of a member, or its predicted against true values, on the validation split.
+
+        Args:
+            trial: number of its trial; None for the knee.
+
+        Raises:
+            UsageError: when there is no such trial, it left nothing of what its network does, or it has neither.
+        """
+        activity, of = self._activity(trial)
+        picture = matrix_picture(activity, of)
+        if picture is None:
+            raise UsageError(f"{of}, of task {self._findings.task!r} has no matrix: nothing is classified or predicted")
+        return picture
+
+    def _activity(self, number: int | None) -> tuple[Activity, str]:
+        """Return what the network of a trial does, and which trial it is, in words."""
+        found = self._findings
+        trial = found.knee if number is None else next((one for one in found.trials if one.number == number), None)
+        if trial is None and number is None:
+            raise UsageError(f"search {found.name!r} has an empty front: no trial was evaluated at full budget")
+        if trial is None:
+            raise UsageError(f"no trial {number} of search {found.name!r}; list: spikefront pareto")
+        activity = found.activities.get(trial.number) or self._read(trial)
+        if activity is None:
+            make = f"make it of a member: spikefront picture {found.name}/{trial.number}"
+            raise UsageError(
+                f"trial {trial.number} of search {found.name!r} has no {ACTIVITY} that can be read; {make}"
+            )
+        return activity, f"trial {trial.number}, {trial.coding}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -60,18 +59,12 @@ def keep_report(store: Store, name: str | None = None, plugins_dir: Sequence[Pat
     from spikefront.results.findings import read_findings
     from spikefront.results.report.page import report_page
     from spikefront.results.searches import StoredSearch
+    from spikefront.results.store.artifacts import keep_text
     from spikefront.results.store.schema import REPORT_FILE
-    from spikefront.searchspace.secrets import redact
 
     search = StoredSearch.open(store, name)
     page = report_page(read_findings(search, partial(_registry, plugins_dir)))
-    from mlflow.exceptions import MlflowException
-
-    try:
-        store.client.log_text(search.run_id, page, REPORT_FILE)
-    except (MlflowException, OSError) as error:
-        why = str(error).partition("\n")[0]
-        print(f"spikefront: warning: {REPORT_FILE} is not kept in MLflow: {redact(why)}", file=sys.stderr)
+    keep_text(store, search.run_id, page, REPORT_FILE)
     return search.name, page
 
 

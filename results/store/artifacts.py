@@ -13,13 +13,16 @@ from fnmatch import fnmatch
 from glob import escape as escape_glob
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spikefront.results.store import schema
 from spikefront.results.store.documents import parsed
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.secrets import redact, redact_address, redact_values, redacted_command
 from spikefront.searchspace.trial import SearchInfo, Trial
+
+if TYPE_CHECKING:
+    from spikefront.results.store.connection import Store
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s<>\"']+")
 _BESIDE: Final = (".json", ".png")
@@ -83,6 +86,17 @@ def weights_and_files(weights: Path) -> dict[Path, str]:
     """
     beside = sorted(path for path in weights.parent.glob(f"{escape_glob(weights.stem)}.*") if path.suffix in _BESIDE)
     return {weights: weights.name} | {path: path.name.partition(".")[2] for path in beside}
+
+
+def keep_text(store: Store, run_id: str, text: str, name: str) -> None:
+    """Write text among the artifacts of a run; warn on stderr where these are out of reach."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.log_text(run_id, text, name)
+    except (MlflowException, OSError) as error:
+        why = redact(str(error).partition("\n")[0])
+        print(f"spikefront: warning: {name} is not kept in MLflow: {why}", file=sys.stderr)
 
 
 def redacted_file(path: Path, folder: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, tag_is
 from spikefront.results.store.documents import checked, layers_of, parsed
+from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.errors import one_line, shown
 from spikefront.searchspace.records import LayerEnergy
 from spikefront.searchspace.trial import Trial
@@ -38,10 +39,12 @@ class MemberFiles:
     Attributes:
         layers: energy by layer; empty where ``layers.json`` is missing or can't be read.
         picture: the bytes of ``picture.png``; empty where it is missing, or was not wanted.
+        activity: what its network does; None where ``activity.json`` is missing, can't be read, or was not wanted.
     """
 
     layers: Sequence[LayerEnergy] = ()
     picture: bytes = b""
+    activity: Activity | None = None
 
 
 def search_runs(store: Store, name: str | None = None) -> Iterator[Run]:
@@ -214,15 +217,19 @@ def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, di
     return found
 
 
-def read_files(store: Store, runs: Mapping[int, str], pictures: Collection[int] = ()) -> dict[int, MemberFiles]:
+def read_files(
+    store: Store, runs: Mapping[int, str], pictures: Collection[int] = (), activities: Collection[int] = ()
+) -> dict[int, MemberFiles]:
     """Return the files of trials by their numbers, read several at a time.
 
     Args:
         store: where.
         runs: ids of their runs, by number.
         pictures: numbers of the trials whose pictures are wanted, too.
+        activities: numbers of the trials whose activity is wanted, too.
     """
-    wanted = {number: (schema.LAYERS, schema.PICTURE) if number in pictures else (schema.LAYERS,) for number in runs}
+    some = ((schema.PICTURE, pictures), (schema.ACTIVITY, activities))
+    wanted = {number: [schema.LAYERS, *(name for name, of in some if number in of)] for number in runs}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda number: _read_files(store, runs[number], wanted[number]), runs)
         return dict(zip(runs, found, strict=True))
@@ -242,4 +249,5 @@ def _read_files(store: Store, run: str, wanted: Sequence[str]) -> MemberFiles:
                 files[name] = Path(home.download_artifacts(name, folder)).read_bytes()
     except (MlflowException, OSError):  # the artifact store may be on another machine
         pass
-    return MemberFiles(layers_of(parsed(files.get(schema.LAYERS, b""))), files.get(schema.PICTURE, b""))
+    layers, activity = (parsed(files.get(name, b"")) for name in (schema.LAYERS, schema.ACTIVITY))
+    return MemberFiles(layers_of(layers), files.get(schema.PICTURE, b""), Activity.from_dict(activity))

@@ -21,6 +21,7 @@ from spikefront.searchspace.objectives import (
     read_objectives,
     write_objectives,
 )
+from spikefront.searchspace.trial import ACTIVITY as ACTIVITY
 from spikefront.searchspace.trial import COUNTS as COUNTS
 from spikefront.searchspace.trial import LAYERS as LAYERS
 from spikefront.searchspace.trial import PICTURE as PICTURE
@@ -92,7 +93,7 @@ TWINS_FILE: Final = "twins.json"
 REPORT_FILE: Final = "report.html"
 JOURNAL_FILES: Final = "journal*"
 
-# Artifacts of a trial, beside ``LAYERS`` and ``PICTURE``
+# Artifacts of a trial, beside ``LAYERS``, ``PICTURE`` and ``ACTIVITY``
 CANDIDATE_FILE: Final = "candidate.json"
 ERROR_FILE: Final = "error.txt"
 """Traceback of a trial that failed with an exception."""

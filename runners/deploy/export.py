@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -65,21 +65,29 @@ def export_trained(
             that the format can't express.
     """
     check_target(path, format)
-    found, state = registry.stored(candidate), read_weights(weights)
-    task = registry.task(found)
-    data = task.search_data(data_dir, found.steps)
-    description = describe(
-        found,
-        data,
-        registry,
-        metrics=metrics,
-        plugins=plugins,
-        energy_model=energy_model,
-        origin=origin,
-        confirmation=confirmation,
-    )
-    model = Model(description, state, registry)
+    about = {"energy_model": energy_model, "origin": origin, "confirmation": confirmation}
+    model, data = rebuilt(candidate, weights, registry, data_dir=data_dir, metrics=metrics, plugins=plugins, **about)
     return export_model(model, path, format, registry=registry, data=data)
+
+
+def rebuilt(
+    candidate: Mapping[str, Value], weights: Path, registry: Registry, *, data_dir: Path | None = None, **about: Any
+) -> tuple[Model, SearchData]:
+    """Return a network that a search trained, and the data of its task.
+
+    Args:
+        candidate: flat form of its candidate.
+        weights: file with the trained network's ``state_dict``, as the search saved it.
+        registry: contains its plugins.
+        data_dir: folder with data files.
+        about: what else ``describe`` takes.
+
+    Raises:
+        UsageError: for an unknown plugin, weights that are damaged or don't fit, or missing data.
+    """
+    found, state = registry.stored(candidate), read_weights(weights)
+    data = registry.task(found).search_data(data_dir, found.steps)
+    return Model(describe(found, data, registry, **about), state, registry), data
 
 
 def export_model(model: Model, path: Path, format: str, *, registry: Registry, data: SearchData) -> Model:

@@ -209,7 +209,7 @@ def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[in
     """Return the non-zero inputs of a synapse and the synaptic operations that they cause, over time and batch."""
     if isinstance(weight, nn.Linear):
         if signal.events is None:
-            count = int(_event_numbers(signal).sum())
+            count = int(event_numbers(signal).sum())
             return count, count * weight.out_features
         covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
         return int(signal.events.count.sum()), covered * weight.out_features
@@ -222,7 +222,7 @@ def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[in
     return int(events.count.sum()), reached
 
 
-def _event_numbers(signal: Signal) -> Tensor:
+def event_numbers(signal: Signal) -> Tensor:
     """Return the number of events of each value."""
     several = signal.kind in (Kind.COUNT, Kind.SIGNED)
     return signal.values.abs().long() if several else signal.values != 0
@@ -230,7 +230,7 @@ def _event_numbers(signal: Signal) -> Tensor:
 
 def _events(signal: Signal) -> Events:
     """Count the events of ``(T, B, C, H, W)`` by position, before any pooling."""
-    count = _event_numbers(signal).sum((0, 1)).cpu()
+    count = event_numbers(signal).sum((0, 1)).cpu()
     return Events(count, torch.eye(count.shape[-2], dtype=torch.bool), torch.eye(count.shape[-1], dtype=torch.bool))
 
 

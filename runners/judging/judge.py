@@ -17,6 +17,7 @@ from torch import Tensor
 from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.contracts.energy import energy_metrics
+from spikefront.runners.judging.activity import activity_of
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.distributed import ALONE, Processes
@@ -25,8 +26,9 @@ from spikefront.runners.judging.network import Network, assemble, muted
 from spikefront.runners.judging.sampling import energy_error
 from spikefront.runners.judging.seeding import fixed_randomness, random_state, seed_everything, set_random_state
 from spikefront.runners.judging.soundness import refuse_unsound
-from spikefront.runners.judging.training import Trainer, evaluate, evenly
+from spikefront.runners.judging.training import Trainer, evaluate, evenly, split_outputs
 from spikefront.searchspace import Candidate, from_flat
+from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 
@@ -128,7 +130,7 @@ class Judging:
         self._task = registry.task(candidate)
         self._energy_model = energy_model
         self._computed = [axis for axis in registry.objectives.values() if axis.measure is not None]
-        train, self._validation = data.train, data.validation
+        train, self._validation, self._classes = data.train, data.validation, data.classes
         if not self._task.mapped:  # mapped data may be larger than the device's memory
             train, self._validation = (_on_device(split, device) for split in (train, self._validation))
         self._measuring: Tensor = measuring_batch(self._task, self._validation, device)
@@ -160,6 +162,7 @@ class Judging:
         if processes.rank > 0:  # the same network, but other draws of random codes and of dropout
             seed_everything(candidate.seed + processes.rank)
         self.counts = Counts(0, candidate.steps, ())
+        self._outputs: Tensor | None = None  # of the validation split, after the last epoch
 
     @property
     def converts(self) -> bool:
@@ -205,14 +208,11 @@ class Judging:
         if isinstance(self._learner, Converter):
             more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)["quality"]
             more["ann_trained"] = float(self._learner.trained_here)
-        measured, self.counts = measure(
-            self.network,
-            self._task,
-            self._validation,
-            self._measuring,
-            self._energy_model,
-            traffic=self.finished or self._energy_model.reads_traffic,
-        )
+        outputs = split_outputs(self.network, self._task, self._validation)
+        self._outputs = outputs if self.finished else None
+        measured_on = (self.network, self._task, self._validation, self._measuring, self._energy_model)
+        traffic = self.finished or self._energy_model.reads_traffic
+        measured, self.counts = measure(*measured_on, traffic=traffic, outputs=outputs)
         metrics = {
             **measured,
             "loss": loss,
@@ -234,6 +234,10 @@ class Judging:
     def picture(self) -> Tensor | None:
         """Return the task's picture of the network on the validation split; None if it has none."""
         return self._task.picture(self.network.eval(), self._validation)
+
+    def activity(self) -> Activity:
+        """Return what the network does with a sample of the validation split, and with the whole split."""
+        return activity_of(self.network, self._task, self._validation, self._classes, outputs=self._outputs)
 
     def state(self) -> dict[str, Any]:
         """Return the state on which further epochs depend, for ``restore`` by a judging of the same candidate.
@@ -268,6 +272,7 @@ def measure(
     energy_model: EnergyModel,
     *,
     traffic: bool = True,
+    outputs: Tensor | None = None,
 ) -> tuple[dict[str, float], Counts]:
     """Measure a trained network: quality, operations and energy.
 
@@ -278,11 +283,12 @@ def measure(
         batch: prepared inputs on which operations are counted.
         energy_model: what prices them.
         traffic: whether to count a chip's traffic too; an energy model may need it.
+        outputs: decoded outputs of the split; computed when None.
 
     Returns:
         Those metrics of ``Judging.epoch`` that need no training, and the operations.
     """
-    measured = evaluate(network, task, validation)
+    measured = evaluate(network, task, validation, outputs)
     with fixed_randomness(_MEASURING_SEED):
         counts = count_operations(network, batch, traffic=traffic)
     rates = counts.layer_rates.values()

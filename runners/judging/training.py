@@ -260,8 +260,20 @@ def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], input
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, data: Data) -> dict[str, float]:
-    """Return the task's metrics on a split, among them ``quality``."""
-    outputs = decoded_outputs(network, partial(prepared, task), data.inputs).to(data.targets.device)
+def evaluate(network: Network, task: Task, data: Data, outputs: Tensor | None = None) -> dict[str, float]:
+    """Return the task's metrics on a split, among them ``quality``.
+
+    Args:
+        network: the network.
+        task: its task.
+        data: the split.
+        outputs: what ``split_outputs`` returned; computed when None.
+    """
+    outputs = split_outputs(network, task, data) if outputs is None else outputs
     with fixed_randomness(_EVALUATION_SEED):
-        return task.measure(network, outputs, data.targets)
+        return task.measure(network, outputs.to(data.targets.device), data.targets)
+
+
+def split_outputs(network: Network, task: Task, data: Data) -> Tensor:
+    """Return the decoded outputs of a whole split, ``(N, K)``."""
+    return decoded_outputs(network, partial(prepared, task), data.inputs)

@@ -19,12 +19,13 @@ from mlflow.entities import Metric
 
 import spikefront
 from spikefront.plugins import load_registry
+from spikefront.plugins.codings.latency import latency
 from spikefront.plugins.tasks.digits import Digits
 from spikefront.results.named_trials import find_run
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.runners.judging.judge import Judgement
-from spikefront.searchspace import ENERGY, Objective, SearchInfo, Value, from_flat
+from spikefront.searchspace import ENERGY, Objective, SearchInfo, UsageError, Value, from_flat
 
 Command = Callable[..., Any]
 
@@ -175,6 +176,62 @@ def test_export_names_what_it_wrote_and_the_network_is_the_one_that_was_trained(
     assert float(hits.double().mean()) == judged.metrics["quality"]
     measured = f"one seed: 0.8000; measured again at the export: {judged.metrics['quality']:.4f}"  # 0.8 was made up
     assert measured in Path("net.pt.card.md").read_text()
+
+
+# picture
+
+
+def test_picture_draws_a_sample_of_a_member_and_keeps_what_is_behind_it(
+    asked: Command, uri: str, judged: Judgement
+) -> None:
+    search = spikefront.load_search("two", tracking_uri=uri)
+    with pytest.raises(
+        UsageError, match=r"trial 2 of search 'two' has no activity\.json .*: spikefront picture two/2$"
+    ):
+        search.plot.raster(2)
+
+    said = asked("picture", "two/2", "--sample", "7", "--format", "csv")
+
+    assert (said.code, said.out, said.err) == (0, "two-2/raster.csv\ntwo-2/matrix.csv\n", "")
+    spikes = list(csv.DictReader(io.StringIO(Path("two-2/raster.csv").read_text())))
+    data = Digits().search_data(None, 1).validation
+    expected = latency(data.inputs[7].float() / 16, steps=4).flatten(1).nonzero().tolist()
+    assert {(int(row["step"]), int(row["neuron"])) for row in spikes if row["layer"] == "input"} == set(
+        map(tuple, expected)
+    )
+    cells = list(csv.DictReader(io.StringIO(Path("two-2/matrix.csv").read_text())))
+    hits = sum(int(row["count"]) for row in cells if row["target"] == row["output"])
+    assert hits / len(data) == pytest.approx(judged.metrics["quality"])
+    plot = spikefront.load_search("two", tracking_uri=uri).plot
+    assert "sample 7 of the validation split" in plot.raster(2).svg()
+    assert [row["count"] for row in plot.matrix(2).rows] == [int(row["count"]) for row in cells]
+
+
+def test_picture_of_a_search_in_python_writes_images_into_a_folder(uri: str) -> None:
+    files = spikefront.load_search("one", tracking_uri=uri).picture(2, to="new/deep", format="svg")
+
+    assert files == [Path("new/deep/raster.svg"), Path("new/deep/matrix.svg")]
+    assert "sample 0 of the validation split" in files[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("one/2 --sample -1", "--sample -1 must be 0 or more"),
+        ("one/2 --sample 285", "--sample 285 is not in the validation split, which has 0 to 284"),
+        ("one/2 --sample x", "--sample x is not a whole number"),
+        ("one/2 --format gif", "--format gif is none of png, svg, html, csv, json"),
+        ("one/2 --to taken/in", "--to taken/in: .*taken is not a folder that can be written; choose another"),
+        ("one/3", "run one/3 is not on a front "),
+        ("one/9", "no trial 9 of search 'one' in "),
+        ("one/0", "run .* has no weights in MLflow"),
+    ],
+)
+def test_picture_refuses_what_it_can_not_draw(asked: Command, arguments: str, problem: str) -> None:
+    Path("taken").touch()
+
+    assert re.match(problem, asked("picture", *arguments.split()).problem())
+    assert [path.name for path in Path().iterdir() if path.name.startswith("one")] == []
 
 
 # results

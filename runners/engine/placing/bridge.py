@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 from spikefront.plugins import StoppingRule
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.memory.study import Cost, StudyRecord
-from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, checkpoint_file, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, UNSEEN, checkpoint_file, weights_file
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.untried import Untried
@@ -113,6 +113,7 @@ class StudySearcher(Searcher):
         self.exhausted = False
         self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
         self._broken = False
+        self._unseen: set[str] = set()  # reasons that were given
         self._running: dict[str, _Running] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -215,6 +216,9 @@ class StudySearcher(Searcher):
             if result.get(UNKEPT):
                 text = "trial %d: its weights were not written, so it can't be exported: %s"
                 _log.warning(text, running.number, result[UNKEPT])
+            if (unseen := str(result.get(UNSEEN, ""))) and unseen not in self._unseen:
+                self._unseen.add(unseen)  # a plugin does it to each of its trials
+                _log.warning("trial %d: what its network does was not recorded: %s", running.number, unseen)
             self._end(trial_id, "COMPLETE", "")
 
     def fail(self, trial_id: str, failure: Failure) -> None:

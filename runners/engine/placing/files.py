@@ -15,6 +15,8 @@ TRACEBACK: Final = "traceback"
 
 UNKEPT: Final = "unkept"
 """Key of a report with the reason why the weights of a trial that was evaluated could not be written."""
+UNSEEN: Final = "unseen"
+"""Key of a report with the reason why what the network of a trial does could not be recorded."""
 
 
 def weights_file(folder: Path, number: int) -> Path:

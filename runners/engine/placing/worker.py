@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -21,6 +22,7 @@ from spikefront.runners.engine.placing.files import (
     FAILURE,
     TRACEBACK,
     UNKEPT,
+    UNSEEN,
     beside,
     checkpoint_file,
     counts_file,
@@ -30,12 +32,13 @@ from spikefront.runners.engine.placing.nodes import check_this_node
 from spikefront.runners.engine.placing.process_group import GroupConfig, ParallelJudging, ProcessGroup
 from spikefront.runners.engine.placing.watchdog import Watchdog, hang_file, reason_of_hang
 from spikefront.runners.failures import Failure, one_line
+from spikefront.runners.judging.activity import png
 from spikefront.runners.judging.judge import Judging
 from spikefront.runners.judging.layers import counts_json, layers_json
 from spikefront.runners.judging.training import device
 from spikefront.searchspace import from_flat
 from spikefront.searchspace.targets import replaced
-from spikefront.searchspace.trial import LAYERS, PICTURE
+from spikefront.searchspace.trial import ACTIVITY, LAYERS, PICTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,8 @@ class CandidateTrainable(tune.Trainable):
         if self._judging.finished:
             try:
                 self._save(self._judging)
+                if unseen := self._write_activity(self._judging):
+                    result[UNSEEN] = unseen
             except Exception as error:  # torch raises anything on a full disk, which says nothing about the candidate
                 self._unsave()
                 result[UNKEPT] = one_line(error)
@@ -239,9 +244,18 @@ class CandidateTrainable(tune.Trainable):
         torch.save(judging.network.state_dict(), path)
         picture = judging.picture()
         if picture is not None:
-            _write_png(picture, beside(path, PICTURE))
+            beside(path, PICTURE).write_bytes(png(picture))
         layers = layers_json(judging.counts, judging.silent_counts(), self._energy_model)
         beside(path, LAYERS).write_text(layers, encoding="utf-8")
+
+    def _write_activity(self, judging: Judging) -> str:
+        """Write what the network does beside its weights, and return why there is nothing to write, if so."""
+        try:
+            text = json.dumps(judging.activity().to_dict(), separators=(",", ":"), allow_nan=False)
+            beside(weights_file(self._settings.weights, self._number), ACTIVITY).write_text(text, encoding="utf-8")
+        except Exception as error:  # a plugin's outputs may have any shape, and no number depends on this
+            return one_line(error)
+        return ""
 
     def _unsave(self) -> None:
         """Delete what was written of the weights and the files beside them."""
@@ -260,11 +274,3 @@ class CandidateTrainable(tune.Trainable):
 def _report(failure: Failure) -> dict[str, Any]:
     traceback = {TRACEBACK: failure.traceback} if failure.traceback else {}
     return {FAILURE: failure.reason, **traceback, "done": True}
-
-
-def _write_png(picture: torch.Tensor, path: Path) -> None:
-    """Write a picture in [0, 1], ``(H, W)`` or ``(3, H, W)``."""
-    from PIL import Image
-
-    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    Image.fromarray(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0)).save(path)

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from spikefront.results.store import reading
 from spikefront.results.store.connection import Store
 from spikefront.results.store.reading import MemberFiles, read_files
+from spikefront.searchspace.activity import Activity, LayerActivity
 from spikefront.searchspace.records import LayerEnergy
 
 RECORDS = [LayerEnergy("stem", "synapse", 1.0, 2.0, 0.0, 0.0, 3.0, 4.0, energy_nj=3.0, silent_nj=1.0)]
@@ -43,6 +44,14 @@ def test_layers_are_read_of_all_and_pictures_of_those_asked_for(store: Store, cl
     assert found == {3: MemberFiles(RECORDS, b""), 1: MemberFiles(RECORDS, b"bytes"), 2: MemberFiles([], b"")}
     assert list(found) == [3, 1, 2]
     assert not list(Path.cwd().glob("*layers*"))  # what was fetched is not left about
+
+
+def test_activity_is_read_of_those_asked_for(store: Store, client: MlflowClient) -> None:
+    made = Activity(0, 2, (LayerActivity("input", "binary", (4,), (0, 1, 2, 3), ((1, 0, 1.0),), 0.125),), "1", "1")
+    run = run_with(client, activity__json=json.dumps(made.to_dict()))
+    damaged = run_with(client, activity__json=json.dumps(made.to_dict())[:-9])
+    found = read_files(store, {1: run, 2: run, 3: damaged, 4: run_with(client)}, activities={2, 3, 4})
+    assert {number: files.activity for number, files in found.items()} == {1: None, 2: made, 3: None, 4: None}
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"layers"', '{"layers": [{"layer": "stem"}]}'])

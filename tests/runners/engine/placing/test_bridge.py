@@ -14,6 +14,7 @@ from spikefront.plugins import StoppingRule, load_registry
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
+from spikefront.runners.engine.placing.files import UNSEEN
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Callbacks, Objective, Space, Trial, parse_set
 
@@ -100,3 +101,15 @@ def test_a_rule_that_fails_is_left_out_and_the_others_go_on(
     assert len(caplog.messages) == 1  # not again for the second trial
     searcher.on_trial_complete("a", result(0.5))
     assert record.earlier[0].state == "PRUNED"
+
+
+def test_what_could_not_be_recorded_is_said_once_for_each_reason(
+    record: StudyRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = Space(REGISTRY, "digits", [parse_set("training.epochs=2")])
+    searcher = StudySearcher(record, space, Callbacks(), 3, 3, tmp_path, lambda reason: None)
+    for trial, reason in (("a", "no shape"), ("b", "no shape"), ("c", "")):
+        searcher.suggest(trial)
+        searcher.on_trial_complete(trial, {**result(0.5), UNSEEN: reason})
+    assert caplog.messages == ["trial 0: what its network does was not recorded: no shape"]
+    assert searcher.states["COMPLETE"] == 3

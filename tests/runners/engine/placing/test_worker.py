@@ -12,7 +12,7 @@ import torch
 
 from spikefront.plugins import Counts, Registry, SearchData, load_registry
 from spikefront.runners.engine.placing.data import SharedData, share
-from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, beside, weights_file
+from spikefront.runners.engine.placing.files import FAILURE, UNKEPT, UNSEEN, beside, weights_file
 from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
 from spikefront.runners.engine.plan import SearchPlan
@@ -20,6 +20,8 @@ from spikefront.runners.engine.search import SearchRun
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.judging.judge import Judging, judge
 from spikefront.searchspace import Callbacks, Candidate, from_flat
+from spikefront.searchspace.activity import Activity
+from spikefront.searchspace.trial import ACTIVITY, LAYERS
 
 Config = dict[str, Any]
 Metrics = dict[str, float]
@@ -120,6 +122,11 @@ def test_a_trial_leaves_its_checkpoint_until_the_driver_knows_of_its_end(
     assert sum(layer["energy_nj"] for layer in layers) == pytest.approx(last["metrics"]["energy_nj"])
     kept = json.loads((folder.parent / "counts" / "trial-00000.json").read_text(encoding="utf-8"))
     assert registry.energy_model("horowitz-45nm").energy_nj(Counts.from_dict(kept)) == last["metrics"]["energy_nj"]
+    made = Activity.from_dict(json.loads(beside(weights_file(folder.parent / "weights", 0), ACTIVITY).read_text()))
+    assert made is not None
+    hits = sum(made.confusion[number][number] for number in range(10))
+    assert hits / sum(map(sum, made.confusion)) == pytest.approx(last["metrics"]["quality"])
+    assert UNSEEN not in last
     stored = torch.load(folder / "trial-00000.pt", weights_only=True)
     assert stored["state"]["epochs_done"] == 3  # none at the last epoch
     worker.stop()
@@ -144,6 +151,22 @@ def test_a_trial_whose_weights_can_not_be_written_is_evaluated_all_the_same(
     assert last["metrics"]["quality"] > 0
     assert last[UNKEPT].startswith("OSError: [Errno 28] No space left on device")
     assert list((folder.parent / "weights").iterdir()) == []
+
+
+def test_a_trial_whose_activity_can_not_be_recorded_is_evaluated_and_keeps_its_weights(
+    registry: Registry, start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(judging: Judging) -> Activity:
+        raise ValueError("outputs of no shape")
+
+    monkeypatch.setattr(Judging, "activity", odd)
+    worker = start(trial(registry, 0), every_s=1e6)
+    last = [worker.train() for _ in range(4)][-1]
+    assert FAILURE not in last
+    assert UNKEPT not in last
+    assert last[UNSEEN] == "ValueError: outputs of no shape"
+    kept = weights_file(folder.parent / "weights", 0)
+    assert [beside(kept, name).exists() for name in ("pt", LAYERS, ACTIVITY)] == [True, True, False]
 
 
 def test_a_failed_trial_leaves_no_checkpoint(registry: Registry, start: Start, folder: Path) -> None:
