@@ -14,8 +14,6 @@ from spikefront.searchspace.errors import cut
 
 _HEAD: Final = 24
 """Pixels above a layer, for its name."""
-_LONGEST: Final = 24
-"""Letters of a class on an axis."""
 _COUNTED: Final = 25
 """Most classes whose matrix has its counts in the cells."""
 
@@ -123,12 +121,7 @@ def _confusion(activity: Activity, of: str) -> Picture:
     hits = sum(activity.confusion[at][at] for at in range(size))
     samples = sum(map(sum, activity.confusion))
     title = f"{hits:,} of {samples:,} samples of the validation split are right"
-    looks: dict[str, Any] = {
-        "labelLimit": 7 * _LONGEST,
-        "labelOverlap": size > _COUNTED,
-        "ticks": False,
-        "domain": False,
-    }
+    looks: dict[str, Any] = {"labelLimit": 168, "labelOverlap": size > _COUNTED, "ticks": False, "domain": False}
     scale, angle = alt.Scale(domain=list(names)), 0 if max(map(len, names)) < 4 else -40
     base = alt.Chart(data([row for row in rows if row["count"]])).encode(
         x=alt.X("output:N", title="output", scale=scale, axis=alt.Axis(labelAngle=angle, **looks)),
@@ -153,16 +146,16 @@ def _against(activity: Activity, of: str) -> Picture:
     """Return predicted against true values, with the line on which both are the same."""
     rows: list[Row] = [{"output": str(at), "true": true, "predicted": said} for at, true, said in activity.pairs]
     low, high = edges([row[name] for row in rows for name in ("true", "predicted")], log=False)
-    looks: dict[str, Any] = {
-        "scale": alt.Scale(domain=[low, high], nice=False, zero=False),
-        "axis": alt.Axis(tickCount=6),
-    }
+    scale, axis = alt.Scale(domain=[low, high], nice=False, zero=False), alt.Axis(tickCount=6)
     outputs = sorted({at for at, _, _ in activity.pairs})
-    points = alt.Chart(data(rows)).mark_point(filled=True, size=45, opacity=0.6, color=LINE)
-    points = points.encode(
-        x=alt.X("true:Q", title="true value", **looks),
-        y=alt.Y("predicted:Q", title="predicted value", **looks),
-        tooltip=["true:Q", "predicted:Q"],
+    points = (
+        alt.Chart(data(rows))
+        .mark_point(filled=True, size=45, opacity=0.6, color=LINE)
+        .encode(
+            x=alt.X("true:Q", title="true value", scale=scale, axis=axis),
+            y=alt.Y("predicted:Q", title="predicted value", scale=scale, axis=axis),
+            tooltip=["true:Q", "predicted:Q"],
+        )
     )
     if len(outputs) > 1:
         points = points.encode(color=alt.Color("output:N", title="output").scale(scheme="tableau10"))

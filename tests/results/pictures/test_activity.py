@@ -8,6 +8,7 @@ import pytest
 
 from spikefront.results.findings import Findings
 from spikefront.results.pictures.activity import matrix_picture, raster_picture
+from spikefront.results.pictures.picture import Picture, Row
 from spikefront.results.pictures.plots import Plots
 from spikefront.searchspace import Trial, UsageError
 from spikefront.searchspace.activity import Activity, LayerActivity
@@ -23,6 +24,12 @@ HIDDEN = LayerActivity(
 CLASSES = ("cat", "<dog>")
 SPIKES = Activity(7, 3, (INPUT, HIDDEN), "cat", "<dog>", classes=CLASSES, confusion=((8, 2), (0, 5)))
 VALUES = Activity(0, 3, (INPUT,), "1.5", "2", pairs=((0, 1.0, 2.0), (0, 4.0, 4.0), (0, -2.0, -4.0)))
+
+
+def behind(picture: Picture, layer: int) -> list[Row]:
+    """Return the data of a layer of the chart."""
+    rows: list[Row] = picture.spec["datasets"][picture.spec["layer"][layer]["data"]["name"]]
+    return rows
 
 
 def test_a_raster_has_each_spike_with_its_input_and_a_band_with_name_and_rate_for_each_layer() -> None:
@@ -43,10 +50,10 @@ def test_a_raster_has_each_spike_with_its_input_and_a_band_with_name_and_rate_fo
 
 
 def test_bands_of_a_raster_do_not_overlap_and_rows_lie_within_theirs() -> None:
-    ground, spikes, _ = raster_picture(SPIKES).spec["layer"]
-    first, second = ground["data"]["values"]
+    picture = raster_picture(SPIKES)
+    first, second = behind(picture, 0)
     assert 0 < first["y"] < first["y2"] < second["y"] < second["y2"]
-    rows = {row["neuron"]: row for row in spikes["data"]["values"] if row["layer"] == "input"}
+    rows = {row["neuron"]: row for row in behind(picture, 1) if row["layer"] == "input"}
     assert first["y"] == rows[0]["y"] < rows[0]["y2"] < rows[3]["y"] < rows[3]["y2"] <= first["y2"]
 
 
@@ -56,7 +63,7 @@ def test_a_constant_input_spans_all_steps_and_larger_values_are_fuller() -> None
     svg = picture.svg()
     assert "input: 4 values, the same at each step" in svg
     assert "negative" not in svg
-    assert {row["span"] for row in picture.spec["layer"][1]["data"]["values"]} == {39}
+    assert {row["span"] for row in behind(picture, 1)} == {39}
     assert "share: 0.25" in svg
 
 
@@ -80,13 +87,13 @@ def test_predicted_values_stand_against_true_ones_with_the_line_where_both_are_t
     picture = matrix_picture(VALUES)
     assert picture is not None
     assert "3 values of the validation split, root mean squared error 1.29" in picture.svg()  # sqrt((1 + 0 + 4) / 3)
-    line, points = picture.spec["layer"]
-    ends = [(row["true"], row["predicted"]) for row in line["data"]["values"]]
+    ends = [(row["true"], row["predicted"]) for row in behind(picture, 0)]
     assert all(true == said for true, said in ends)
     assert ends[0][0] < -4
     assert ends[1][0] > 4
-    assert points["encoding"]["x"]["scale"] == points["encoding"]["y"]["scale"]
-    assert len(points["data"]["values"]) == 3
+    x, y = (picture.spec["layer"][1]["encoding"][channel] for channel in "xy")
+    assert x["scale"] == y["scale"]
+    assert len(behind(picture, 1)) == 3
 
 
 def test_a_network_that_generates_has_no_matrix(findings: Make) -> None:

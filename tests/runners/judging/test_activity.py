@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def test_pairs_of_a_regression_have_the_unit_of_the_data(registry: Registry) -> 
     assert (made.confusion, made.classes, made.image) == ((), (), "")
 
 
-def test_of_many_pairs_500_are_chosen_evenly() -> None:
+def test_of_many_pairs_500_are_chosen_evenly(registry: Registry) -> None:
     class Doubles(Task):
         name = "doubles"
         quality = "error"
@@ -189,12 +188,9 @@ def test_of_many_pairs_500_are_chosen_evenly() -> None:
         def loss(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             return (output - targets).square().mean()
 
-    registry_of = Data(torch.rand(1200, 3), torch.arange(2400).view(1200, 2).float())
-    from spikefront.plugins import load_registry
-
-    registry = load_registry(third_parties=False)
+    split = Data(torch.rand(1200, 3), torch.arange(2400).view(1200, 2).float())
     network = loud(registry, {"task": "diabetes", "coding": "direct", "backbone": "mlp", "steps": 2}, (3,), 2)
-    made = activity_of(network, Doubles(), registry_of)
+    made = activity_of(network, Doubles(), split)
     assert len(made.pairs) == 500
     assert [pair[1] for pair in made.pairs[:2]] == [0, 1]  # both outputs of the first sample
     true = [pair[1] for pair in made.pairs if pair[0] == 0]
@@ -238,9 +234,9 @@ def test_a_network_that_generates_has_neither_matrix_nor_words(registry: Registr
 
 def test_random_codes_are_drawn_from_a_fixed_seed_and_move_no_generator(registry: Registry, data: SearchData) -> None:
     network = loud(registry, {"task": "digits", "coding": "rate", "backbone": "mlp", "steps": 4}, (1, 8, 8), 10)
-    make: Callable[[], Activity] = lambda: activity_of(network, registry.get("task", "digits")(), data.validation)  # noqa: E731
+    task = registry.get("task", "digits")()
     before = torch.get_rng_state()
-    assert make() == make()
+    assert activity_of(network, task, data.validation) == activity_of(network, task, data.validation)
     assert torch.equal(torch.get_rng_state(), before)
 
 
