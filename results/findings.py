@@ -18,11 +18,16 @@ from spikefront.searchspace.records import LayerEnergy
 
 if TYPE_CHECKING:
     from spikefront.plugins import Registry
+    from spikefront.results.importance import Explained
     from spikefront.results.searches import StoredSearch
 
 _PICTURED: Final = 0.95
 _LAYERED: Final = 200
 """Most members of the front whose layers are read, evenly spaced; each takes 5 ms."""
+_CURVES: Final = 24
+"""Most members whose learning curves are read, evenly spaced: 4 ms from tables, 0.2 s by MLflow's client."""
+CURVED: Final = ("quality", "energy_nj", "spike_rate")
+"""Metrics whose values at the end of each epoch are read, beside those of further objectives."""
 _PICTURES: Final = 12
 """Most members whose pictures of what they make are shown; one of clothes takes 30 kB."""
 _ACTIVE: Final = 6
@@ -50,6 +55,7 @@ class Findings:
         layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
         pictures: PNG files of what members of the front make, evenly spaced among them, by the numbers of trials.
         activities: what networks of the knee and of members evenly spaced on the front do, by the numbers of trials.
+        curves: metrics of members of the front, evenly spaced among them, by the numbers of trials and epochs.
         stability: the fronts under each energy model; None where the store has no counts.
     """
 
@@ -69,6 +75,7 @@ class Findings:
     layers: Mapping[int, Sequence[LayerEnergy]] = field(default_factory=dict)
     pictures: Mapping[int, bytes] = field(default_factory=dict)
     activities: Mapping[int, Activity] = field(default_factory=dict)
+    curves: Mapping[int, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
     stability: Stability | None = None
 
     @cached_property
@@ -115,6 +122,13 @@ class Findings:
     def fronts(self) -> Mapping[str, Front]:
         """The front of each coding by itself, where it has comparable trials."""
         return {name: front for name, front in self.front.by("coding").items() if name}
+
+    @cached_property
+    def importances(self) -> Sequence[Explained]:
+        """How much each hyperparameter matters for the front, and for each objective, see ``explain``."""
+        from spikefront.results.importance import explain
+
+        return explain(self)
 
     @cached_property
     def shown(self) -> Sequence[Trial]:
@@ -167,6 +181,8 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
         confirmed=artifacts[CONFIRMED_FILE],
         twins=artifacts[TWINS_FILE],
     )
+    curved = dict.fromkeys((*CURVED, *(axis.metric for axis in found.objectives)))
+    found = replace(found, curves=search.curves(spread(found.members, _CURVES), list(curved)))
     if found.ended and found.members and registry is not None and search.counts:
         found = replace(found, stability=stability(search, registry()))
     return _with_files(found, search) if found.ended else found

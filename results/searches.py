@@ -18,6 +18,7 @@ from spikefront.results.store.connection import Store, tag_is
 from spikefront.results.store.documents import candidate_of, front_members
 from spikefront.results.store.reading import (
     MemberFiles,
+    read_curves,
     read_files,
     read_json,
     read_trials,
@@ -158,6 +159,10 @@ class StoredSearch:
     def activity(self, trial: Trial) -> Activity | None:
         """Return what the network of a trial does; None where the trial left nothing of it, or it can't be read."""
         return self.files([trial], activities=[trial.number])[trial.number].activity
+
+    def curves(self, trials: Sequence[Trial], metrics: Sequence[str]) -> dict[int, dict[int, dict[str, float]]]:
+        """Return metrics of trials by number and epoch."""
+        return read_curves(self.store, {trial.number: trial.run_id for trial in trials}, metrics)
 
     @cached_property
     def members(self) -> list[Trial]:

@@ -21,7 +21,6 @@ LONG = (
     "test_driver_kills",
     "test_counting_process",
     "compatibility",
-    "test_importance",
     "test_usage",
     "test_process_group",
     "test_session",

@@ -9,6 +9,12 @@ from typing import Concatenate, ParamSpec
 from spikefront.results.findings import Findings
 from spikefront.results.pictures.activity import matrix_picture, raster_picture
 from spikefront.results.pictures.front import codings_picture, front_picture, hypervolume_picture
+from spikefront.results.pictures.hyperparameters import (
+    importance_picture,
+    learning_picture,
+    parallel_picture,
+    slice_picture,
+)
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import Picture
 from spikefront.searchspace import Trial, UsageError
@@ -50,6 +56,10 @@ class Plots:
     energy = _of(energy_picture)
     layers = _of(layers_picture)
     twins = _of(twins_picture)
+    importance = _of(importance_picture)
+    parallel = _of(parallel_picture)
+    slice = _of(slice_picture)
+    learning = _of(learning_picture)
 
     def raster(self, trial: int | None = None) -> Picture:
         """Return the spikes of one validation sample over time, through the coding and each spiking layer of a member.

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _PAGE: Final = 1000
+_Point = tuple[int, int, str, int, float]
+"""A value of a metric: number of the trial, epoch, name, time in milliseconds, value."""
 _AT_ONCE: Final = 8
 """Members whose files are read at the same time: in a remote store each takes several round trips."""
 
@@ -199,6 +202,51 @@ def _from_tables(file: Path, search: Run) -> list[Trial]:
 
     numbered = ((key, end) for key, end in ends if schema.NUMBER in tags.get(key, {}))
     return _readable(search.data.tags, ((key, partial(make, key, end)) for key, end in numbered))
+
+
+def read_curves(
+    store: Store, runs: Mapping[int, str], metrics: Sequence[str]
+) -> dict[int, dict[int, dict[str, float]]]:
+    """Return metrics of trials by number and epoch, in the order of the epochs; without those that it has not.
+
+    Args:
+        store: where.
+        runs: ids of their runs, by number.
+        metrics: names of the metrics.
+    """
+    found: dict[int, dict[int, dict[str, float]]] = {number: {} for number in runs}
+    for number, step, name, _, value in sorted(_points(store, runs, metrics)):  # of two values the later
+        if step > 0 and math.isfinite(value):
+            found[number].setdefault(step, {})[name] = value
+    return found
+
+
+def _points(store: Store, runs: Mapping[int, str], metrics: Sequence[str]) -> list[_Point]:
+    if store.file is not None:
+        number_of = {run: number for number, run in runs.items()}
+        marks, names = (", ".join("?" * len(each)) for each in (runs, metrics))
+        with suppress(sqlite3.Error), closing(sqlite3.connect(store.file, timeout=5)) as connection:
+            rows = connection.execute(
+                "SELECT run_uuid, step, key, timestamp, value FROM metrics "
+                f"WHERE run_uuid IN ({marks}) AND key IN ({names}) AND NOT is_nan",
+                [*number_of, *metrics],
+            )
+            return [(number_of[run], *rest) for run, *rest in rows]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(
+            lambda key: _history(store, *key), [(*item, name) for item in runs.items() for name in metrics]
+        )
+        return list(chain.from_iterable(found))
+
+
+def _history(store: Store, number: int, run: str, name: str) -> list[_Point]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        points = store.client.get_metric_history(run, name)
+    except MlflowException:  # a run that was deleted, or a server that is away
+        return []
+    return [(number, point.step, name, point.timestamp, point.value) for point in points]
 
 
 def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, dict[str, Any]]:

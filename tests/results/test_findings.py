@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from spikefront.results.findings import Findings
+from spikefront.results.store.connection import Store
 
 HALF = 10**2
 
@@ -38,6 +39,14 @@ def test_a_search_is_read_with_all_that_its_store_left(write: Callable[..., None
     reasons = {one.number: one.reason for one in found.trials if one.reason}
     assert reasons == {3: "stopped at rung 1", 4: "lost"}
     assert next(one for one in found.trials if one.number == 2).candidate["coding.sac.tau"] == 2.5
+
+
+def test_members_have_their_metrics_by_epoch(write: Callable[..., None], read: Read) -> None:
+    write([("direct", 0.5, 10.0, "COMPLETE", ""), ("sac", 0.4, 20.0, "COMPLETE", "")])
+    for one in read().trials:
+        for epoch, quality in ((1, 0.3), (2, 0.5)):
+            Store().client.log_metric(one.run_id, "quality", quality, step=epoch)
+    assert read().curves == {0: {1: {"quality": 0.3}, 2: {"quality": 0.5}}}  # trial 1 is not on the front
 
 
 def test_what_runs_comes_last_and_has_no_end(write: Callable[..., None], read: Read) -> None:

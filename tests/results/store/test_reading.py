@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from spikefront.results.store import reading
 from spikefront.results.store.connection import Store
-from spikefront.results.store.reading import MemberFiles, read_files
+from spikefront.results.store.reading import MemberFiles, read_curves, read_files
 from spikefront.searchspace.activity import Activity, LayerActivity
 from spikefront.searchspace.records import LayerEnergy
 
@@ -80,3 +80,20 @@ def test_several_members_are_asked_for_at_once(
 
     monkeypatch.setattr(client, "get_run", get_run)
     assert list(read_files(store, runs)) == list(runs)
+
+
+@pytest.mark.parametrize("by_client", [False, True])
+def test_curves_are_by_trial_and_epoch_and_of_two_values_of_an_epoch_the_later(
+    store: Store, client: MlflowClient, by_client: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = {3: run_with(client), 1: run_with(client), 2: run_with(client)}
+    for step, value in ((1, 0.2), (2, float("nan")), (10, 0.8), (0, 0.1)):
+        client.log_metric(runs[3], "quality", value, timestamp=2_000, step=step)
+    client.log_metric(runs[3], "quality", 0.9, timestamp=1_000, step=1)
+    client.log_metric(runs[3], "energy_nj", 5.0, step=10)
+    client.log_metric(runs[1], "loss", 1.0, step=1)
+    if by_client:
+        monkeypatch.setattr(Store, "file", None)  # as if it were a server
+    found = read_curves(store, {**runs, 2: "0" * 32}, ["quality", "energy_nj"])
+    assert found == {3: {1: {"quality": 0.2}, 10: {"energy_nj": 5.0, "quality": 0.8}}, 1: {}, 2: {}}
+    assert list(found[3]) == [1, 10]
