@@ -45,11 +45,13 @@ class Column:
     """A hyperparameter's or objective's values by the numbers of trials, without those that have none.
 
     Attributes:
+        title: its name, with the unit where the values' texts have none.
         values: the values.
         choices: the values as text, sorted, where not all are numbers.
         axis: the objective, or an axis for the numbers of a hyperparameter.
     """
 
+    title: str
     values: Mapping[int, Value]
     choices: Sequence[str]
     axis: Objective
@@ -63,14 +65,16 @@ class Column:
         """
         trials = findings.comparable
         if isinstance(name, Objective):
-            return cls({one.number: position(one, name) for one in trials}, (), name)
-        known("hyperparameter", name, {name for one in trials for name in one.candidate})
-        values = {one.number: one.candidate[name] for one in trials if name in one.candidate}
-        are_numbers = all(map(is_number, values.values()))
-        numbers = [float(value) for value in values.values()] if are_numbers else [0.0]
+            unit = f" ({name.unit})" if name.unit and name.style == "number" else ""
+            values = {one.number: position(one, name) for one in trials}
+            return cls(name.heading(findings.quality) + unit, values, (), name)
+        _known("hyperparameter", name, {name for one in trials for name in one.candidate})
+        found = {one.number: one.candidate[name] for one in trials if name in one.candidate}
+        are_numbers = all(map(is_number, found.values()))
+        numbers = [float(value) for value in found.values()] if are_numbers else [0.0]
         log = min(numbers) > 0 and max(numbers) >= _DECADES * min(numbers)
-        choices = [] if are_numbers else sorted({str(value) for value in values.values()})
-        return cls(values, choices, Objective("value", maximize=True, worst=1.0, best=2.0, log=log))
+        choices = [] if are_numbers else sorted({str(value) for value in found.values()})
+        return cls(name, found, choices, Objective("value", maximize=True, worst=1.0, best=2.0, log=log))
 
     def heights(self) -> tuple[dict[int, float], list[Row]]:
         """Return the heights of values on an axis from 0 to 1, and of its texts: each choice, or three numbers."""
@@ -96,23 +100,15 @@ class Column:
 
 def hyperparameters(findings: Findings) -> list[str]:
     """Return the names of the hyperparameters that varied, the most important for the front first."""
-    values: dict[str, set[str]] = {}
-    for trial in findings.comparable:
-        for name, value in trial.candidate.items():
-            values.setdefault(name, set()).add(str(value))
-    shares = {row.name: row.share for row in findings.importances[0].rows if row.share == row.share}
-    varied = [name for name, found in values.items() if len(found) > 1 and name not in ("task", "seed")]
+    trials = [trial.candidate for trial in findings.comparable]
+    varied = {name for one in trials for name, value in one.items() if value != trials[0].get(name)} - {"task", "seed"}
+    shares = {row.name: row.share for row in findings.importances[0].rows if math.isfinite(row.share)}
     return sorted(varied, key=lambda name: (-shares.get(name, -1.0), name.count("."), name))
 
 
-def known(what: str, name: str, names: Iterable[str]) -> str:
-    """Return a name that is among those known.
-
-    Raises:
-        UnknownName: when it is not.
-    """
-    names = list(names)
-    if name not in names:
+def _known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return a name that is among those known, or raise ``UnknownName``."""
+    if name not in (names := set(names)):
         raise UnknownName(what, name, names)
     return name
 
@@ -177,9 +173,7 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
     chosen = hyperparameters(findings)[:_BESIDE] if names is None else names
     wanted: list[str | Objective] = [*findings.objectives, *chosen]
     columns = [Column.of(findings, one) for one in wanted]
-    units = [f" ({one.unit})" if one.unit and one.style == "number" else "" for one in findings.objectives]
-    titles = [one.heading(findings.quality) + unit for one, unit in zip(findings.objectives, units, strict=True)]
-    titles += chosen
+    titles = [column.title for column in columns]
     heights = [column.heights() for column in columns]
     keys = [f"v{at}" for at in range(len(columns))]
     members = {trial.number for trial in findings.members}
@@ -231,6 +225,7 @@ def slice_picture(findings: Findings, name: str, objective: str | None = None) -
     plane = _plane(findings)
     up = _axis(findings, "objective", objective or findings.quality, findings.objectives)
     column, jitter = Column.of(findings, name), np.random.default_rng(0)
+    members = {one.number for one in findings.members}
     rows = [
         plane.row(
             one,
@@ -238,7 +233,7 @@ def slice_picture(findings: Findings, name: str, objective: str | None = None) -
             y=position(one, up),
             value=str(column.values[one.number]),
             aside=float(jitter.random()),
-            front=one in findings.members,
+            front=one.number in members,
         )
         for one in (*behind(findings, 10_000), *findings.members)
         if one.number in column.values
@@ -315,4 +310,4 @@ def _title(findings: Findings, up: Objective) -> str:
 def _axis(findings: Findings, what: str, name: str, axes: Iterable[Objective]) -> Objective:
     """Return an objective by its heading, name or metric."""
     of = {each: one for one in axes for each in (one.metric, one.name, one.heading(findings.quality))}
-    return of[known(what, name, of)]
+    return of[_known(what, name, of)]
