@@ -58,12 +58,12 @@ class Column:
 
     @classmethod
     def of(cls, findings: Findings, name: str | Objective) -> Column:
-        """Return the values of an objective, or of a hyperparameter, of the comparable trials.
+        """Return the values of an objective, or of a hyperparameter, of the trials that pictures have room for.
 
         Raises:
             UnknownName: for a hyperparameter that none of them has.
         """
-        trials = findings.comparable
+        trials = findings.shown
         if isinstance(name, Objective):
             unit = f" ({name.unit})" if name.unit and name.style == "number" else ""
             values = {one.number: position(one, name) for one in trials}
@@ -84,11 +84,8 @@ class Column:
         texts = {one: text if len(text) < 10 else f"{text[:8]}..." for text, one in place.items()}
         for one in () if place else {low, (low + high) / 2, high}:
             value = 10**one if self.axis.log else one
-            texts[one] = (
-                self.axis.format(value)
-                if self.axis.style == "energy"
-                else (f"{value:.0f}" if value >= 100 else f"{value:.2g}")
-            )
+            plain = f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+            texts[one] = self.axis.format(value) if self.axis.style == "energy" else plain
 
         def height(one: float) -> float:
             return round((one - low) / (high - low), 4) if high > low else 0.5
@@ -135,10 +132,7 @@ def importance_picture(findings: Findings, most: int = 12) -> Picture:
         for row in one.rows
         if math.isfinite(row.share)
     ]
-    largest: dict[str, float] = {}
-    for row in rows:
-        largest[row["name"]] = max(largest.get(row["name"], 0.0), row["share"])
-    names = sorted(largest, key=lambda name: (-largest[name], name))[:most]
+    names = list(dict.fromkeys(row["name"] for row in sorted(rows, key=lambda row: -row["share"])))[:most]
     rows = [row | {"end": row["at"] + _BAR * row["share"]} for row in rows if row["name"] in names]
     label = f"{json.dumps(titles)}[datum.value]"
     across = alt.Axis(values=list(range(len(each))), labelExpr=label, orient="top", labelAlign="left", ticks=False)
@@ -275,8 +269,8 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
     up = _axis(findings, "metric", metric, axes.values())
     codings = {trial.number: trial.coding for trial in findings.members}
     rows: list[Row] = [
-        {"trial": number, "coding": codings[number], "epoch": epoch, "value": values[up.metric]}
-        | {"text": up.format(values[up.metric])}
+        {"trial": number, "coding": codings[number], "epoch": epoch, "text": up.format(values[up.metric])}
+        | {"value": max(values[up.metric], -math.inf if up.floor is None else up.floor)}
         for number, epochs in findings.curves.items()
         for epoch, values in epochs.items()
         if up.metric in values and up.problem(values) is None

@@ -121,6 +121,8 @@ def test_learning_curves_have_a_point_for_each_epoch(findings: Make) -> None:
     assert [row["text"] for row in energy.rows] == ["50.0 nJ", "100 nJ"]
     assert "energy per sample" in energy.svg()
     assert [row["epoch"] for row in learning_picture(found, "spike-rate").rows] == [2]
+    counted = findings([({"coding": "sac"}, {"quality": 0.5, "energy_nj": 1.0})], curves={0: {1: {"sops": 0.0}}})
+    assert [row["value"] for row in learning_picture(counted, "sops").rows] == [1.0]  # the floor of a logarithmic axis
     assert learning_picture(found, "accuracy").rows == learning_picture(found).rows
 
 
