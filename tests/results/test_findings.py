@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import pytest
 
 from spikefront.results.findings import Findings
 from spikefront.results.store.connection import Store
+from spikefront.searchspace.activity import Activity, LayerActivity
 
 HALF = 10**2
 
@@ -65,3 +67,22 @@ def test_the_knee_is_the_compromise(findings: Callable[..., Findings]) -> None:
     assert found.knee is not None
     assert found.knee.number == 1
     assert findings([]).knee is None
+
+
+def test_activity_is_read_of_the_knee_and_of_members_evenly_spaced_and_is_missing_of_earlier_trials(
+    write: Callable[..., None], read: Read
+) -> None:
+    points = [(0.1 + 0.08 * at, 2.0**at) for at in range(10)]
+    write([("sac", quality, energy, "COMPLETE", "") for quality, energy in points])
+    before = read()
+    assert len(before.members) == 10
+    assert before.activities == {}
+    made = Activity(0, 2, (LayerActivity("input", "binary", (1,), (0,), (), 0.0),))
+    for trial in before.members:
+        Store().client.log_text(trial.run_id, json.dumps({**made.to_dict(), "sample": trial.number}), "activity.json")
+
+    found = read()
+
+    assert found.knee is not None
+    assert set(found.activities) == {0, 2, 4, 5, 7, 9} | {found.knee.number}
+    assert all(activity.sample == number for number, activity in found.activities.items())
