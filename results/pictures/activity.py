@@ -136,7 +136,7 @@ def _confusion(activity: Activity, of: str) -> Picture:
         )
     ]
     if size <= _COUNTED:
-        ink = alt.when("datum.share > 0.3").then(alt.value("white")).otherwise(alt.value(INK))
+        ink = alt.when("datum.share > 0.4").then(alt.value("white")).otherwise(alt.value(INK))
         layers.append(base.mark_text(fontSize=13).encode(text="count:Q", color=ink))
     chart = _titled(alt.layer(*layers).properties(width=WIDTH, height=min(560, max(160, 34 * size))), of, title)
     return Picture(chart, f"Confusion matrix{of and f' of {of}'}: {title}", rows)
