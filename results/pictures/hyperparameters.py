@@ -204,13 +204,14 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
     return Picture(chart, f"Trials of search {findings.name} across {', '.join(titles)}", table)
 
 
-def slice_picture(findings: Findings, name: str, objective: str | None = None) -> Picture:
+def slice_picture(findings: Findings, name: str, objective: str | None = None, most: int = 2_000) -> Picture:
     """Return one hyperparameter against an objective; members of the front are strong.
 
     Args:
         findings: the search.
         name: the hyperparameter.
         objective: the objective; quality if none is given.
+        most: trials behind the front that are drawn; of more, as many at random.
 
     Raises:
         UnknownName: for a hyperparameter that no comparable trial has, or an objective that the search does not have.
@@ -229,7 +230,7 @@ def slice_picture(findings: Findings, name: str, objective: str | None = None) -
             aside=float(jitter.random()),
             front=one.number in members,
         )
-        for one in (*behind(findings, 10_000), *findings.members)
+        for one in (*behind(findings, most), *findings.members)
         if one.number in column.values
     ]
     y = alt.Y("y:Q", **axis(up, [row["y"] for row in rows], _title(findings, up)))
