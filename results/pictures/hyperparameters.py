@@ -181,7 +181,7 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
     x = alt.X("key:N", title=None, sort=keys, scale=alt.Scale(type="point", padding=0.3)).axis(
         labelExpr=label, labelAngle=-35, labelLimit=130, grid=True, gridOpacity=0.6, ticks=False, domain=False
     )
-    y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[-0.03, 1.03], nice=False))
+    y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[-0.03, 1.05], nice=False))
     scales = coding_scales(findings.codings)
 
     def lines(wanted: bool, opacity: float, width: float) -> list[alt.Chart]:
@@ -193,7 +193,7 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
         # the opacity of a whole mark makes a PNG take seconds: 7.3 s of processor time for 200 trials
         return [line.encode(detail="trial:N", strokeOpacity=dimmed(opacity)), point]
 
-    beside = alt.Chart(data(texts)).mark_text(align="left", dx=4, fontSize=11).encode(x=x, y=y, text="text:N")
+    beside = alt.Chart(data(texts)).mark_text(align="left", dx=4, dy=-8, fontSize=11).encode(x=x, y=y, text="text:N")
     layers = [*lines(False, 0.15, 1.0), *lines(True, 0.9, 2.2), beside]
     chart = alt.layer(*layers).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
     table = [
