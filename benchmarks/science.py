@@ -4,7 +4,7 @@ One backbone, one neuron where the coding leaves the choice, the same images, ep
 seeds; conversions also on a deeper network, of seven spiking layers. A report, not a test: what is expected and did not
 come out is discussed in the document by hand.
 
-Run: python benchmarks/science.py (make bench-science); about 40 minutes on 2 cores.
+Run: python benchmarks/science.py (make bench-science); about an hour on 2 idle cores.
 """
 
 from __future__ import annotations

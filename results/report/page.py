@@ -21,13 +21,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from spikefront.results.confirmed import place_in, selection_in, told
 from spikefront.results.findings import Findings
+from spikefront.results.pictures.activity import matrix_picture, raster_picture
 from spikefront.results.pictures.front import behind, codings_picture, front_picture, hypervolume_picture
 from spikefront.results.pictures.looks import look, position
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import INK, Picture
 from spikefront.results.report import tables
 from spikefront.results.twins import how_compared, without_twins
-from spikefront.searchspace import Objective
+from spikefront.searchspace import Objective, Trial
 from spikefront.searchspace.front import find_knee, losses
 from spikefront.searchspace.targets import replaced
 from spikefront.searchspace.units import format_duration
@@ -85,6 +86,7 @@ def report_page(findings: Findings) -> str:
             how_compared(findings.compared, str(stored.get("split", "validation")), stored.get("seeds", ()))
         ),
         without_twins=without_twins(stored.get("members", ())),
+        active=[one.number for one in _active(findings)],
         endings=tables.endings_table(findings),
         still=_inked(pictures["front"].svg()) if pictures else "",
         data=_block({"pictures": specs, **configurations(findings)}),
@@ -101,6 +103,7 @@ def _sections(findings: Findings) -> dict[str, tuple[str, object]]:
         "front": ("Front", True),
         "confirmed": ("Confirmed on the test split", findings.confirmed),
         "members": ("Members", findings.comparable),
+        "activity": ("What members do", findings.activities),
         "pictures": ("Pictures", findings.pictures),
         "codings": ("Codings", findings.codings),
         "twins": ("Without spikes: the twins", findings.twins),
@@ -120,7 +123,18 @@ def _pictures(findings: Findings) -> dict[str, Picture]:
     found |= {"energy": energy_picture(findings)}
     if findings.knee is not None and findings.knee.number in findings.layers:
         found["layers"] = layers_picture(findings, findings.knee.number)
+    for one in _active(findings):
+        activity, name = findings.activities[one.number], findings.describe(one)
+        found[f"raster-{one.number}"] = raster_picture(activity, name)
+        matrix = matrix_picture(activity, name)
+        found |= {} if matrix is None else {f"matrix-{one.number}": matrix}
     return found
+
+
+def _active(findings: Findings) -> list[Trial]:
+    """Return the cheapest member, the knee and the best, of those whose activity is known."""
+    known = [one for one in findings.members if one.number in findings.activities]
+    return [one for at, one in enumerate(known) if at in (0, len(known) - 1) or one == findings.knee]
 
 
 def _knee(findings: Findings) -> int | None:
