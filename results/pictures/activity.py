@@ -67,12 +67,12 @@ def raster_picture(activity: Activity, of: str = "") -> Picture:
 
 
 def _titled(chart: Any, of: str, title: str) -> Any:
-    return chart.properties(title=alt.TitleParams([*([of] if of else []), title], limit=WIDTH))
+    return chart.properties(title=alt.TitleParams([*([of] if of else []), *title.split("; ")], limit=WIDTH))
 
 
 def _title(activity: Activity) -> str:
     told = f"sample {activity.sample} of the validation split"
-    return told + (f": target {cut(activity.target, 40)}, output {cut(activity.output, 40)}" if activity.output else "")
+    return told + (f"; target {cut(activity.target, 40)}, output {cut(activity.output, 40)}" if activity.output else "")
 
 
 def _head(layer: LayerActivity) -> str:
@@ -120,7 +120,7 @@ def _confusion(activity: Activity, of: str) -> Picture:
     ]
     hits = sum(activity.confusion[at][at] for at in range(size))
     samples = sum(map(sum, activity.confusion))
-    title = f"{hits:,} of {samples:,} samples of the validation split are right"
+    title = f"{hits:,} of {samples:,} samples are right; validation split"
     looks: dict[str, Any] = {"labelLimit": 168, "labelOverlap": size > _COUNTED, "ticks": False, "domain": False}
     scale, angle = alt.Scale(domain=list(names)), 0 if max(map(len, names)) < 4 else -40
     base = alt.Chart(data([row for row in rows if row["count"]])).encode(
@@ -162,6 +162,6 @@ def _against(activity: Activity, of: str) -> Picture:
     same = alt.Chart(data([{"true": end, "predicted": end} for end in (low, high)]))
     line = same.mark_line(color=INK, strokeDash=[4, 3]).encode(x="true:Q", y="predicted:Q")
     far = math.sqrt(sum((row["true"] - row["predicted"]) ** 2 for row in rows) / len(rows))
-    title = f"{len(rows):,} values of the validation split, root mean squared error {far:.3g}"
+    title = f"{len(rows):,} values of the validation split; root mean squared error {far:.3g}"
     chart = _titled(alt.layer(line, points).properties(width=WIDTH, height=HEIGHT), of, title)
     return Picture(chart, f"Predicted against true values{of and f' of {of}'}: {title}", rows)

@@ -263,10 +263,9 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
         UnknownName: for a metric that is not known by epoch.
         UsageError: when no epoch of a member is known.
     """
-    found = {name for epochs in findings.curves.values() for values in epochs.values() for name in values}
-    if not found:
+    axes = curved(findings)
+    if not axes:
         raise UsageError(f"search {findings.name!r} has no learning curves: its store has no epochs of its members")
-    axes = {one.metric: one for one in (*OBJECTIVES.values(), *findings.objectives) if one.metric in found}
     up = _axis(findings, "metric", metric, axes.values())
     codings = {trial.number: trial.coding for trial in findings.members}
     rows: list[Row] = [
@@ -290,6 +289,12 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
     points = base.mark_point(filled=True, size=30).encode(shape=scales["shape"])
     chart = alt.layer(line, points).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
     return Picture(chart, f"{_title(findings, up)} of members of the front of search {findings.name} by epoch", rows)
+
+
+def curved(findings: Findings) -> dict[str, Objective]:
+    """Return the metrics that are known by epoch, by name."""
+    found = {name for epochs in findings.curves.values() for values in epochs.values() for name in values}
+    return {one.metric: one for one in (*OBJECTIVES.values(), *findings.objectives) if one.metric in found}
 
 
 def _plane(findings: Findings) -> Plane:

@@ -21,8 +21,17 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from spikefront.results.confirmed import place_in, selection_in, told
 from spikefront.results.findings import Findings
+from spikefront.results.importance import ENOUGH
 from spikefront.results.pictures.activity import matrix_picture, raster_picture
 from spikefront.results.pictures.front import behind, codings_picture, front_picture, hypervolume_picture
+from spikefront.results.pictures.hyperparameters import (
+    curved,
+    hyperparameters,
+    importance_picture,
+    learning_picture,
+    parallel_picture,
+    slice_picture,
+)
 from spikefront.results.pictures.looks import look, position
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import INK, Picture
@@ -87,6 +96,8 @@ def report_page(findings: Findings) -> str:
         ),
         without_twins=without_twins(stored.get("members", ())),
         active=[one.number for one in _active(findings)],
+        importances=[(one.axis.heading(findings.quality), one.r2) for one in findings.importances if one.rows],
+        enough=ENOUGH,
         endings=tables.endings_table(findings),
         still=_inked(pictures["front"].svg()) if pictures else "",
         data=_block({"pictures": specs, **configurations(findings)}),
@@ -108,6 +119,8 @@ def _sections(findings: Findings) -> dict[str, tuple[str, object]]:
         "codings": ("Codings", findings.codings),
         "twins": ("Without spikes: the twins", findings.twins),
         "hypervolume": ("Hypervolume", findings.comparable),
+        "importance": ("What mattered", findings.comparable),
+        "learning": ("Learning curves", findings.curves),
         "energy": ("Where the energy goes", findings.members),
         "endings": ("Stopped and failed", True),
     }
@@ -123,6 +136,10 @@ def _pictures(findings: Findings) -> dict[str, Picture]:
     found |= {"energy": energy_picture(findings)}
     if findings.knee is not None and findings.knee.number in findings.layers:
         found["layers"] = layers_picture(findings, findings.knee.number)
+    found |= {"importance": importance_picture(findings)} if any(one.rows for one in findings.importances) else {}
+    found |= {"parallel": parallel_picture(findings)}
+    found |= {f"slice-{at}": slice_picture(findings, name) for at, name in enumerate(hyperparameters(findings)[:2])}
+    found |= {f"learning-{name}": learning_picture(findings, name) for name in curved(findings)}
     for one in _active(findings):
         activity, name = findings.activities[one.number], findings.describe(one)
         found[f"raster-{one.number}"] = raster_picture(activity, name)
