@@ -82,6 +82,8 @@ def explain(findings: Findings) -> tuple[Explained, ...]:
     if len(trials) > MOST:
         chosen = np.random.default_rng(0).choice(len(trials), MOST, replace=False)
         trials = [trials[place] for place in sorted(chosen)]
+    if len(trials) < ENOUGH:
+        return tuple(Explained(axis, len(trials), math.nan, ()) for axis in (NEARNESS, *findings.objectives))
     names = sorted({name for trial in trials for name in trial.candidate} - {"task", "seed"})
     columns = {name: _ranks([trial.candidate.get(name) for trial in trials]) for name in names}
     columns = {name: column for name, column in columns.items() if np.nanmin(column) < np.nanmax(column)}

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from spikefront.results.pictures.looks import HEIGHT, LINE, MISTAKE, WIDTH, edges
+from spikefront.results.pictures.looks import HEIGHT, LINE, MISTAKE, WIDTH, edges, tips
 from spikefront.results.pictures.picture import INK, Picture, Row, data
 from spikefront.searchspace.activity import Activity, LayerActivity
 from spikefront.searchspace.errors import cut
@@ -51,23 +51,23 @@ def raster_picture(activity: Activity, of: str = "") -> Picture:
         share="abs(datum.value) / datum.most",
     ).encode(
         x=x,
-        x2="x2:Q",
+        x2=alt.X2("x2:Q"),
         y=y,
-        y2="y2:Q",
+        y2=alt.Y2("y2:Q"),
         color=alt.Color("sign:N", legend=legend).scale(domain=["positive", "negative"], range=[LINE, MISTAKE]),
         opacity=alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.15, 1])),
-        tooltip=["layer:N", "neuron:Q", "step:Q", "value:Q", *(["input:Q"] if activity.layers[0].inputs else [])],
+        tooltip=tips("layer:N", "neuron:Q", "step:Q", "value:Q", *(["input:Q"] if activity.layers[0].inputs else [])),
     )
-    heads = band.mark_text(align="left", baseline="bottom", dy=-3, fontSize=13).encode(text="text:N")
-    ground = band.mark_rect(color=INK, opacity=0.07).encode(x2="x2:Q", y2="y2:Q")
+    heads = band.mark_text(align="left", baseline="bottom", dy=-3, fontSize=13).encode(text=alt.Text("text:N"))
+    ground = band.mark_rect(color=INK, opacity=0.07).encode(x2=alt.X2("x2:Q"), y2=alt.Y2("y2:Q"))
     title = _title(activity)
-    chart = _titled(alt.layer(ground, spikes, heads).properties(width=WIDTH, height=top), of, title)
+    chart = alt.layer(ground, spikes, heads, width=WIDTH, height=top, title=_lines(of, title))
     rates = "; ".join(str(one["text"]) for one in bands)
     return Picture(chart, f"Spikes over time{of and f' of {of}'}, {title}: {rates}", rows)
 
 
-def _titled(chart: Any, of: str, title: str) -> Any:
-    return chart.properties(title=alt.TitleParams([*([of] if of else []), *title.split("; ")], limit=WIDTH))
+def _lines(of: str, title: str) -> alt.TitleParams:
+    return alt.TitleParams([*([of] if of else []), *title.split("; ")], limit=WIDTH)
 
 
 def _title(activity: Activity) -> str:
@@ -126,19 +126,19 @@ def _confusion(activity: Activity, of: str) -> Picture:
     base = alt.Chart(data([row for row in rows if row["count"]])).encode(
         x=alt.X("output:N", title="output", scale=scale, axis=alt.Axis(labelAngle=angle, **looks)),
         y=alt.Y("target:N", title="target", scale=scale, axis=alt.Axis(**looks)),
-        tooltip=["target:N", "output:N", "count:Q"],
+        tooltip=tips("target:N", "output:N", "count:Q"),
     )
     is_hit = "datum.target === datum.output"
     layers = [
         base.mark_rect().encode(
-            color=alt.when(is_hit).then(alt.value(LINE)).otherwise(alt.value(MISTAKE)),
+            color=alt.ColorValue(MISTAKE, condition={"test": is_hit, "value": LINE}),
             opacity=alt.Opacity("share:Q", legend=None).scale(type="sqrt", domain=[0, 1], range=[0.1, 1]),
         )
     ]
     if size <= _COUNTED:
-        ink = alt.when("datum.share > 0.4").then(alt.value("white")).otherwise(alt.value(INK))
-        layers.append(base.mark_text(fontSize=13).encode(text="count:Q", color=ink))
-    chart = _titled(alt.layer(*layers).properties(width=WIDTH, height=min(560, max(160, 34 * size))), of, title)
+        ink = alt.ColorValue(INK, condition={"test": "datum.share > 0.4", "value": "white"})
+        layers.append(base.mark_text(fontSize=13).encode(text=alt.Text("count:Q"), color=ink))
+    chart = alt.layer(*layers, width=WIDTH, height=min(560, max(160, 34 * size)), title=_lines(of, title))
     return Picture(chart, f"Confusion matrix{of and f' of {of}'}: {title}", rows)
 
 
@@ -154,14 +154,14 @@ def _against(activity: Activity, of: str) -> Picture:
         .encode(
             x=alt.X("true:Q", title="true value", scale=scale, axis=axis),
             y=alt.Y("predicted:Q", title="predicted value", scale=scale, axis=axis),
-            tooltip=["true:Q", "predicted:Q"],
+            tooltip=tips("true:Q", "predicted:Q"),
         )
     )
     if len(outputs) > 1:
         points = points.encode(color=alt.Color("output:N", title="output").scale(scheme="tableau10"))
     same = alt.Chart(data([{"true": end, "predicted": end} for end in (low, high)]))
-    line = same.mark_line(color=INK, strokeDash=[4, 3]).encode(x="true:Q", y="predicted:Q")
+    line = same.mark_line(color=INK, strokeDash=[4, 3]).encode(x=alt.X("true:Q"), y=alt.Y("predicted:Q"))
     far = math.sqrt(sum((row["true"] - row["predicted"]) ** 2 for row in rows) / len(rows))
     title = f"{len(rows):,} values of the validation split; root mean squared error {far:.3g}"
-    chart = _titled(alt.layer(line, points).properties(width=WIDTH, height=HEIGHT), of, title)
+    chart = alt.layer(line, points, width=WIDTH, height=HEIGHT, title=_lines(of, title))
     return Picture(chart, f"Predicted against true values{of and f' of {of}'}: {title}", rows)

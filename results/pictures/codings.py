@@ -73,9 +73,11 @@ def _frames(response: Response, lefts: Sequence[float], inner: float) -> tuple[l
     ends = [0, lefts[-1] + inner + _GAP]
     places = {"x": alt.X("x:Q", **_across(ends, {})), "y": alt.Y("y:Q", **_across([top, 0], labels))}
     layers = [
-        alt.Chart(data(ground)).mark_rect(color=INK, opacity=0.08).encode(**places, x2="x2:Q", y2="y2:Q"),
+        alt.Chart(data(ground))
+        .mark_rect(color=INK, opacity=0.08)
+        .encode(**places, x2=alt.X2("x2:Q"), y2=alt.Y2("y2:Q")),
         _drawn(squares, places),
-        alt.Chart(data(texts)).mark_text(fontSize=13 if inner > 45 else 10).encode(**places, text="text:N"),
+        alt.Chart(data(texts)).mark_text(fontSize=13 if inner > 45 else 10).encode(**places, text=alt.Text("text:N")),
     ]
     return squares, alt.layer(*layers).properties(width=ends[1], height=top)
 
@@ -166,8 +168,8 @@ def _drawn(rows: Sequence[Row], places: dict[str, Any]) -> alt.Chart:
         .mark_rect()
         .encode(
             **places,
-            x2="x2:Q",
-            y2="y2:Q",
+            x2=alt.X2("x2:Q"),
+            y2=alt.Y2("y2:Q"),
             color=alt.Color("look:N", title=None, scale=colours, legend=alt.Legend(orient="bottom")),
             opacity=alt.Opacity("share:Q", scale=None, legend=None),
         )

@@ -37,7 +37,9 @@ def compared_picture(courses: Sequence[Course]) -> Picture:
         ]
     step: dict[str, Any] = {"interpolate": "step-after", "strokeWidth": 1.6}
     fronts = alt.layer(
-        alt.Chart(data(lines)).mark_line(**step).encode(**plane.channels, color=scales["color"], order="at:Q"),
+        alt.Chart(data(lines))
+        .mark_line(**step)
+        .encode(**plane.channels, color=scales["color"], order=alt.Order("at:Q")),
         alt.Chart(data(marks)).mark_point(filled=True, size=70).encode(**plane.channels, **scales),
     ).properties(width=420, height=320, title="fronts")
     over_time = alt.Chart(data(times)).mark_line(**step)
@@ -45,7 +47,7 @@ def compared_picture(courses: Sequence[Course]) -> Picture:
         x=alt.X("x:Q", title="time from the start (s)"),
         y=alt.Y("y:Q", title="hypervolume"),
         color=scales["color"],
-        order="at:Q",
+        order=alt.Order("at:Q"),
     ).properties(width=420, height=320, title="hypervolume over time")
     told = f"Fronts, and hypervolume over time, of {', '.join(course.name for course in courses)}"
     return Picture(alt.hconcat(fronts, over_time), told, [*marks, *times])

@@ -23,6 +23,7 @@ from spikefront.results.pictures.looks import (
     picked,
     position,
     quality_label,
+    tips,
 )
 from spikefront.results.pictures.picture import INK, Picture, Row, data
 from spikefront.searchspace import Objective, Trial
@@ -75,7 +76,7 @@ class Plane:
     def tooltip(self, *more: alt.Tooltip) -> list[alt.Tooltip]:
         """Return what is shown when a mark of ``row`` is pointed at."""
         reached = [alt.Tooltip(f"t{at}:N", title=one.heading(self.quality)) for at, one in enumerate(self.objectives)]
-        return [alt.Tooltip("trial:Q"), alt.Tooltip("coding:N"), *reached, *more]
+        return tips("trial:Q", "coding:N", *reached, *more)
 
     def steps(self, members: Sequence[Trial], **more: object) -> list[Row]:
         """Return the corners of the best quality for each budget, up to the edge; only what counts in this plane."""
@@ -125,15 +126,16 @@ def front_picture(findings: Findings, most: int = 10_000) -> Picture:
         .add_params(brush, zoom),
         _steps(plane.steps(findings.members), plane.channels),
         base.mark_point(filled=True, size=110, stroke="white", strokeWidth=0.8, clip=True)
-        .encode(opacity=dimmed(), description="told:N")
+        .encode(opacity=dimmed(), description=alt.Description("told:N"))
         .properties(data=data(members)),
         *_notes(findings, plane),
         _ring([*members, *faint], plane),
     ]
     across = findings.front.across.heading(findings.quality)
     told = f"Front of search {findings.name}: {findings.quality} over {across}, {len(members)} members"
-    chart = alt.layer(*layers).add_params(picked(), alt.param(name=CHOSEN, value=None))
-    return Picture(chart.properties(width=WIDTH, height=HEIGHT), told, [*members, *faint])
+    chart = alt.layer(*layers, width=WIDTH, height=HEIGHT)
+    chart = chart.add_params(picked(), alt.param(name=CHOSEN, value=None))
+    return Picture(chart, told, [*members, *faint])
 
 
 def _ring(rows: Sequence[Row], plane: Plane) -> alt.Chart:
@@ -145,7 +147,7 @@ def _ring(rows: Sequence[Row], plane: Plane) -> alt.Chart:
 
 def _steps(rows: Sequence[Row], channels: dict[str, Any]) -> alt.Chart:
     line = alt.Chart(data(rows)).mark_line(interpolate="step-after", strokeWidth=1.6, color=INK, clip=True)
-    chart: alt.Chart = line.encode(**channels, order="at:Q")
+    chart: alt.Chart = line.encode(**channels, order=alt.Order("at:Q"))
     return chart
 
 
@@ -155,7 +157,7 @@ def _notes(findings: Findings, plane: Plane) -> list[alt.Chart]:
     if findings.knee is not None and len(findings.members) > 2:
         knee = alt.Chart(data([plane.row(findings.knee, text="knee")])).encode(**plane.channels)
         notes.append(knee.mark_point(size=420, color=INK, strokeDash=[3, 2], clip=True))
-        notes.append(knee.mark_text(dx=14, dy=16, align="left", fontWeight=600).encode(text="text:N"))
+        notes.append(knee.mark_text(dx=14, dy=16, align="left", fontWeight=600).encode(text=alt.Text("text:N")))
     if lost := [plane.row(one) for one in findings.members if one.number in findings.losers]:
         stroke = alt.Chart(data(lost)).mark_point(shape="stroke", angle=135, size=300, color=INK, clip=True)
         notes.append(stroke.encode(**plane.channels))
@@ -169,12 +171,12 @@ def codings_picture(findings: Findings) -> Picture:
     rows = [plane.row(one) for front in findings.fronts.values() for one in front.members]
     scales = coding_scales(findings.codings)
     layers = [
-        _steps(lines, plane.channels).encode(color=scales["color"], detail="coding:N"),
+        _steps(lines, plane.channels).encode(color=scales["color"], detail=alt.Detail("coding:N")),
         alt.Chart(data(rows))
         .mark_point(filled=True, size=70, clip=True)
         .encode(**plane.channels, **scales, opacity=dimmed(), tooltip=plane.tooltip()),
     ]
-    chart = alt.layer(*layers).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(*layers, width=WIDTH, height=HEIGHT).add_params(picked())
     return Picture(chart, f"The front of each coding of search {findings.name} by itself", rows)
 
 
@@ -198,9 +200,9 @@ def hypervolume_picture(findings: Findings, over: str = "trials") -> Picture:
     rows.append({**rows[-1], "x": max(last, rows[-1]["x"])})
     line = alt.Chart(data(rows)).mark_line(interpolate="step-after", strokeWidth=2, color=LINE)
     chart = line.encode(
-        x=alt.X("x:Q", title=title),
+        x=alt.X("x:Q", title=title, axis=alt.Axis(tickCount=7)),
         y=alt.Y("hypervolume:Q", scale=alt.Scale(zero=True)),
-        tooltip=[alt.Tooltip("x:Q", title=title, format=".4~g"), alt.Tooltip("hypervolume:Q", format=".4f")],
+        tooltip=tips(alt.Tooltip("x:Q", title=title, format=".4~g"), alt.Tooltip("hypervolume:Q", format=".4f")),
     ).properties(width=WIDTH, height=220)
     return Picture(chart, f"Hypervolume over {title}: {values[-1] if values else 0:.4f} at the end", rows)
 

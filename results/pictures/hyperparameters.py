@@ -25,6 +25,7 @@ from spikefront.results.pictures.looks import (
     picked,
     position,
     quality_label,
+    tips,
 )
 from spikefront.results.pictures.picture import Picture, Row, data
 from spikefront.searchspace import OBJECTIVES, Objective, Value
@@ -140,11 +141,11 @@ def importance_picture(findings: Findings, most: int = 12) -> Picture:
     base = alt.Chart(data(rows)).encode(
         x=alt.X("end:Q", title=None, scale=alt.Scale(domain=[0, len(each)], nice=False), axis=across),
         y=alt.Y("name:N", title=None, sort=names, axis=alt.Axis(domain=False, ticks=False)),
-        tooltip=["name:N", "objective:N", alt.Tooltip("share:Q", format=".0%"), "trials:Q"],
+        tooltip=tips("name:N", "objective:N", alt.Tooltip("share:Q", format=".0%"), "trials:Q"),
     )
-    bars = base.mark_bar(color=LINE, height={"band": 0.6}).encode(x2="at:Q")
+    bars = base.mark_bar(color=LINE, height={"band": 0.6}).encode(x2=alt.X2("at:Q"))
     numbers = base.mark_text(align="left", dx=3, fontSize=12).encode(text=alt.Text("share:Q", format=".0%"))
-    chart = alt.layer(bars, numbers).properties(width=WIDTH, height=26 * len(names))
+    chart = alt.layer(bars, numbers, width=WIDTH, height=26 * len(names))
     best = ", ".join(f"{one.rows[0].name} for {title}" for one, title in zip(each, titles, strict=True))
     return Picture(chart, f"What mattered most in search {findings.name}: {best}", rows)
 
@@ -191,11 +192,15 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
         line = base.mark_line(strokeWidth=width, invalid="break-paths-filter-domains")
         point = base.mark_point(filled=True, size=5 * width, invalid="filter").encode(fillOpacity=dimmed(opacity))
         # the opacity of a whole mark makes a PNG take seconds: 7.3 s of processor time for 200 trials
-        return [line.encode(detail="trial:N", strokeOpacity=dimmed(opacity)), point]
+        return [line.encode(detail=alt.Detail("trial:N"), strokeOpacity=dimmed(opacity)), point]
 
-    beside = alt.Chart(data(texts)).mark_text(align="left", dx=4, dy=-8, fontSize=11).encode(x=x, y=y, text="text:N")
+    beside = (
+        alt.Chart(data(texts))
+        .mark_text(align="left", dx=4, dy=-8, fontSize=11)
+        .encode(x=x, y=y, text=alt.Text("text:N"))
+    )
     layers = [*lines(False, 0.15, 1.0), *lines(True, 0.9, 2.2), beside]
-    chart = alt.layer(*layers).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(*layers, width=WIDTH, height=HEIGHT).add_params(picked())
     table = [
         {"trial": trial.number, "front": trial.number in members}
         | {title: column.values.get(trial.number) for title, column in zip(titles, columns, strict=True)}
@@ -247,9 +252,9 @@ def slice_picture(findings: Findings, name: str, objective: str | None = None, m
         chart: alt.Chart = base.encode(**x, y=y, **scales, opacity=dimmed(opacity), tooltip=tooltip)
         return chart
 
-    chart = alt.layer(points(False, 0.35, 35), points(True, 1.0, 110)).add_params(picked())
+    chart = alt.layer(points(False, 0.35, 35), points(True, 1.0, 110), width=WIDTH, height=HEIGHT)
     told = f"{_title(findings, up)} over {name} of search {findings.name}"
-    return Picture(chart.properties(width=WIDTH, height=HEIGHT), told, rows)
+    return Picture(chart.add_params(picked()), told, rows)
 
 
 def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
@@ -283,11 +288,11 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
         y=y,
         color=scales["color"],
         opacity=dimmed(0.9),
-        tooltip=["trial:Q", "coding:N", "epoch:Q", text],
+        tooltip=tips("trial:Q", "coding:N", "epoch:Q", text),
     )
-    line = base.mark_line(strokeWidth=2).encode(detail="trial:N")
+    line = base.mark_line(strokeWidth=2).encode(detail=alt.Detail("trial:N"))
     points = base.mark_point(filled=True, size=30).encode(shape=scales["shape"])
-    chart = alt.layer(line, points).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(line, points, width=WIDTH, height=HEIGHT).add_params(picked())
     return Picture(chart, f"{_title(findings, up)} of members of the front of search {findings.name} by epoch", rows)
 
 

@@ -17,6 +17,7 @@ from spikefront.results.pictures.looks import (
     dimmed,
     picked,
     quality_label,
+    tips,
 )
 from spikefront.results.pictures.picture import INK, Picture, Row, data
 from spikefront.results.twins import itself
@@ -78,9 +79,9 @@ def energy_picture(findings: Findings) -> Picture:
         x=alt.X("energy_nj:Q", stack="normalize", title="share of the energy", axis=alt.Axis(format="%", tickCount=5)),
         y=alt.Y("member:N", sort=order, title=None),
         color=_part_colour(shown),
-        order="at:Q",
+        order=alt.Order("at:Q"),
         opacity=dimmed(),
-        tooltip=[alt.Tooltip("member:N"), alt.Tooltip("part:N"), alt.Tooltip("energy_nj:Q", format=".4~g")],
+        tooltip=tips("member:N", "part:N", alt.Tooltip("energy_nj:Q", format=".4~g")),
     ).properties(width=WIDTH, height=24 * len(order))
     told = f"Shares of the energy of {len(order)} members of search {findings.name} by part"
     return Picture(chart.add_params(picked()), told, rows)
@@ -105,7 +106,7 @@ def layers_picture(findings: Findings, trial: int) -> Picture:
         x=alt.X("energy_nj:Q", title="energy per sample", axis=ENERGY_AXIS),
         y=alt.Y("layer:N", sort=list(dict.fromkeys(row["layer"] for row in rows)), title=None),
         color=_part_colour(shown),
-        tooltip=[alt.Tooltip(f"{name}:{'N' if name in ('layer', 'part', 'role') else 'Q'}") for name in rows[0]],
+        tooltip=tips(*(f"{name}:{'N' if name in ('layer', 'part', 'role') else 'Q'}" for name in rows[0])),
     ).properties(width=WIDTH, height=24 * len({row["layer"] for row in rows}))
     return Picture(chart, f"Energy of trial {trial} of search {findings.name} layer by layer", rows)
 
@@ -142,7 +143,7 @@ def twins_picture(findings: Findings) -> Picture:
     lost = [row for row in own if row["verdict"] == "loses"]
     layers = [
         alt.Chart(data(lines)).mark_rule(strokeWidth=1).encode(
-            **channels, x2="to_x:Q", y2="to_y:Q", color=colour, opacity=dimmed(0.5)
+            **channels, x2=alt.X2("to_x:Q"), y2=alt.Y2("to_y:Q"), color=colour, opacity=dimmed(0.5)
         ),
         *(
             alt.Chart(data(each)).mark_point(size=90, filled=each is own, strokeWidth=2).encode(
@@ -153,9 +154,9 @@ def twins_picture(findings: Findings) -> Picture:
         alt.Chart(data(lost)).mark_point(shape="stroke", angle=135, size=300, color=INK).encode(**channels),
         alt.Chart(data(own))
         .mark_text(dx=9, dy=-9, align="left")
-        .encode(**channels, text="trial:Q", opacity=dimmed()),
+        .encode(**channels, text=alt.Text("trial:Q"), opacity=dimmed()),
     ]  # fmt: skip
-    chart = alt.layer(*layers).add_params(picked()).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(*layers, width=WIDTH, height=HEIGHT).add_params(picked())
     return Picture(chart, f"{findings.quality} over energy of {len(members)} members and their twins", rows)
 
 

@@ -40,7 +40,6 @@ _CONFIG: Final[Mapping[str, Any]] = {
         "titleFontSize": 14,
         "titleFontWeight": "normal",
         "labelLimit": 220,
-        "tickCount": 7,
     },
     "legend": {
         "labelColor": INK,
@@ -84,8 +83,8 @@ class Picture:
     def spec(self) -> dict[str, Any]:
         """The Vega-Lite specification, with its data."""
         # valid as it is: to check each chart against the schema takes 0.1 s, and the tests compile all of them
-        spec: dict[str, Any] = self.chart.properties(description=self.alt).to_dict(validate=False)
-        return spec | {"config": _CONFIG}
+        spec: dict[str, Any] = self.chart.to_dict(validate=False)
+        return spec | {"config": _CONFIG, "description": self.alt}
 
     def svg(self) -> str:
         """Return it as SVG."""

@@ -215,8 +215,8 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _block(value: object) -> str:
-    """Return JSON that can't end its element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """Return JSON that can't end its element, and whose pictures have the page's own ink."""
+    text = _inked(json.dumps(value, separators=(",", ":"), allow_nan=False))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -224,14 +224,19 @@ def _inked(text: str) -> str:
     return text.replace(INK, "currentColor")
 
 
-def _embedded(picture: Picture) -> Any:
+def _embedded(picture: Picture) -> dict[str, Any]:
     """Return a picture's specification, as wide as the page has room, without the legends that it has one for all."""
-    spec = json.loads(_inked(json.dumps(picture.spec)), object_hook=_without_legend)
+    spec = {name: value if name == "datasets" else _without_legend(value) for name, value in picture.spec.items()}
     return spec | {"width": "container"}
 
 
-def _without_legend(plain: dict[str, Any]) -> dict[str, Any]:
-    return plain | {"legend": None} if plain.get("field") == "coding" and "legend" in plain else plain
+def _without_legend(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_legend(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _without_legend(one) for name, one in value.items()}
+    return found | {"legend": None} if found.get("field") == "coding" and "legend" in found else found
 
 
 def configurations(findings: Findings) -> dict[str, Any]:
