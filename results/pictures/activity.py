@@ -58,7 +58,7 @@ def raster_picture(activity: Activity, of: str = "") -> Picture:
         opacity=alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.15, 1])),
         tooltip=tips("layer:N", "neuron:Q", "step:Q", "value:Q", *(["input:Q"] if activity.layers[0].inputs else [])),
     )
-    heads = band.mark_text(align="left", baseline="bottom", dy=-3, fontSize=13).encode(text=alt.Text("text:N"))
+    heads = band.mark_text(align="left", baseline="bottom", dy=-3, fontSize=14).encode(text=alt.Text("text:N"))
     ground = band.mark_rect(color=INK, opacity=0.07).encode(x2=alt.X2("x2:Q"), y2=alt.Y2("y2:Q"))
     title = _title(activity)
     chart = alt.layer(ground, spikes, heads, width=WIDTH, height=top, title=_lines(of, title))
@@ -137,7 +137,7 @@ def _confusion(activity: Activity, of: str) -> Picture:
     ]
     if size <= _COUNTED:
         ink = alt.ColorValue(INK, condition={"test": "datum.share > 0.4", "value": "white"})
-        layers.append(base.mark_text(fontSize=13).encode(text=alt.Text("count:Q"), color=ink))
+        layers.append(base.mark_text(fontSize=14).encode(text=alt.Text("count:Q"), color=ink))
     chart = alt.layer(*layers, width=WIDTH, height=min(560, max(160, 34 * size)), title=_lines(of, title))
     return Picture(chart, f"Confusion matrix{of and f' of {of}'}: {title}", rows)
 

@@ -135,16 +135,16 @@ def importance_picture(findings: Findings, most: int = 12) -> Picture:
     ]
     names = list(dict.fromkeys(row["name"] for row in sorted(rows, key=lambda row: -row["share"])))[:most]
     rows = [row | {"end": row["at"] + _BAR * row["share"]} for row in rows if row["name"] in names]
-    label = f"{json.dumps(titles)}[datum.value]"
+    label = f"{json.dumps([title.removeprefix('the ') for title in titles])}[datum.value]"
     across = alt.Axis(values=list(range(len(each))), labelExpr=label, orient="top", labelAlign="left", ticks=False)
-    across.labelOverlap, across.labelFontSize = False, 13
+    across.labelOverlap, across.labelFontSize = False, 14
     base = alt.Chart(data(rows)).encode(
         x=alt.X("end:Q", title=None, scale=alt.Scale(domain=[0, len(each)], nice=False), axis=across),
         y=alt.Y("name:N", title=None, sort=names, axis=alt.Axis(domain=False, ticks=False)),
         tooltip=tips("name:N", "objective:N", alt.Tooltip("share:Q", format=".0%"), "trials:Q"),
     )
     bars = base.mark_bar(color=LINE, height={"band": 0.6}).encode(x2=alt.X2("at:Q"))
-    numbers = base.mark_text(align="left", dx=3, fontSize=12).encode(text=alt.Text("share:Q", format=".0%"))
+    numbers = base.mark_text(align="left", dx=3, fontSize=14).encode(text=alt.Text("share:Q", format=".0%"))
     chart = alt.layer(bars, numbers, width=WIDTH, height=26 * len(names))
     best = ", ".join(f"{one.rows[0].name} for {title}" for one, title in zip(each, titles, strict=True))
     return Picture(chart, f"What mattered most in search {findings.name}: {best}", rows)
@@ -196,7 +196,7 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
 
     beside = (
         alt.Chart(data(texts))
-        .mark_text(align="left", dx=4, dy=-8, fontSize=11)
+        .mark_text(align="left", dx=4, dy=-8, fontSize=14)
         .encode(x=x, y=y, text=alt.Text("text:N"))
     )
     layers = [*lines(False, 0.15, 1.0), *lines(True, 0.9, 2.2), beside]
@@ -280,11 +280,13 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
         for epoch, values in epochs.items()
         if up.metric in values and up.problem(values) is None
     ]
+    epochs = sorted({row["epoch"] for row in rows})
+    ticks = epochs[:: -(-len(epochs) // 10)]
     y = alt.Y("value:Q", **axis(up, [row["value"] for row in rows], _title(findings, up)))
     text = alt.Tooltip("text:N", title=up.heading(findings.quality))
     scales = coding_scales(findings.codings)
     base = alt.Chart(data(rows)).encode(
-        x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")).scale(zero=False, nice=False, padding=8),
+        x=alt.X("epoch:Q", axis=alt.Axis(values=ticks, format="d")).scale(zero=False, nice=False, padding=8),
         y=y,
         color=scales["color"],
         opacity=dimmed(0.9),

@@ -36,7 +36,7 @@ def test_independent_inputs_get_their_sobol_indices(findings: Make) -> None:
 def test_texts_count_and_what_comes_with_a_choice_counts_for_it(findings: Make) -> None:
     # sac: quality tau, uniform on [0, 1]; direct: 0.5. tau has all of the variance among sac's trials
     generator, rows = np.random.default_rng(2), []
-    for number in range(600):
+    for number in range(500):
         tau, noise = generator.random(2)
         params = {"coding": "direct", "noise": str(noise)}
         if number % 2:
@@ -45,7 +45,7 @@ def test_texts_count_and_what_comes_with_a_choice_counts_for_it(findings: Make) 
         rows.append((params, {"quality": tau if number % 2 else 0.5, "energy_nj": energy}))
     _, quality, energy_of = explain(findings(rows))
     found = {row.name: row for row in quality.rows}
-    assert found["coding.sac.tau"].trials == 300
+    assert found["coding.sac.tau"].trials == 250
     assert found["coding.sac.tau"].share == pytest.approx(1.0, abs=0.1)
     assert found["coding"].with_own
     assert not found["noise"].with_own
