@@ -33,7 +33,7 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path, search: Search
         assert weights is not None
     # weights are kept of the front alone
     front = {f"trial-{trial.number:05d}" for trial in _front(trials)}
-    kept = {f"{name}.{kind}" for name in front for kind in ("pt", "layers.json")}
+    kept = {f"{name}.{kind}" for name in front for kind in ("pt", "layers.json", "activity.json")}
     assert {path.name for path in (tmp_path / "s" / "weights").iterdir()} == kept
     counts = {path.name for path in (tmp_path / "s" / "counts").iterdir()}
     assert counts == {f"trial-{number:05d}.json" for number in range(6)}  # of all, for fronts under other models
