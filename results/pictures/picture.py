@@ -1,9 +1,10 @@
 """Picture: a declarative chart that shows itself in a notebook, and is saved as PNG, SVG, HTML, CSV or JSON.
 
-Drawn by Vega-Altair, with vl-convert for files. Tried on the report beside Plotly and Bokeh: its JavaScript is 0.9 MB
-where those have 4.8 and 1.3 MB, its SVG follows the page's colours by CSS alone, in the dark and in print, and PNG and
-SVG need no browser, which both others ask for. Its expressions are compiled in the page, so that a policy must allow
-``unsafe-eval``; none needs a network.
+Drawn by Vega-Altair, with vl-convert for files. Tried with a front of 10,302 trials beside Plotly 7.1 and Bokeh 3.9:
+pages of 1.5, 5.2 and 1.7 MB that need no network were drawn after 1.2, 3.7 and 1.7 s (headless Chromium, 2 busy
+cores). PNG and SVG need no browser here; Plotly drives one, Bokeh needs selenium and one. Its SVG takes the page's
+colours by CSS alone, in the dark and in print. Its expressions are compiled in the page, so that a policy must allow
+``unsafe-eval``.
 """
 
 from __future__ import annotations
