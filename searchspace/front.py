@@ -187,6 +187,7 @@ class Front:
         self.curve: list[float] = []
         self._losses: dict[int, Losses] = {}
         self._members: dict[int, Losses] = {}
+        self._stack: Losses = np.empty((0, len(self.objectives)))  # of the members, in their order
         self._first: dict[object, int] = {}  # number of the first trial of each candidate
         self._repeats: dict[int, int] = {}  # and of the trial that each other one repeats
         self._ranks: dict[int, int] | None = {}
@@ -210,15 +211,15 @@ class Front:
             self._repeats[trial.number] = first
             self.curve.append(self.hypervolume)
             return False
-        dominated = any((other <= point).all() and (other < point).any() for other in self._members.values())
+        others = self._stack
+        dominated = bool(((others <= point).all(1) & (others < point).any(1)).any())
         if not dominated:
-            self._members = {
-                number: other
-                for number, other in self._members.items()
-                if not ((point <= other).all() and (point < other).any())
-            } | {trial.number: point}
+            stays = ~((point <= others).all(1) & (point < others).any(1))
+            known = zip(self._members.items(), stays, strict=True)
+            self._members = dict(item for item, kept in known if kept) | {trial.number: point}
+            self._stack = np.vstack([others[stays], point])
         last = self.curve[-1] if self.curve else 0.0
-        self.curve.append(last if dominated else volume(np.stack(list(self._members.values()))))
+        self.curve.append(last if dominated else volume(self._stack))
         return not dominated
 
     def losses_of(self, trials: Sequence[Trial]) -> Losses:
