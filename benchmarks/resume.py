@@ -41,7 +41,7 @@ def make(folder: Path, trials: int) -> SyntheticSearch:
     search = SyntheticSearch(folder / "searches", "big", trials)
     study, settings = search.record.study, search.settings
     study.sampler = RandomSampler(seed=0)  # quicker, and the journal is the same
-    study.set_user_attr("search", about(settings, search.registry, search.space))
+    study.set_user_attr("search", about(settings, search.registry, search.space, search.objectives))
     recorder = MlflowRecorder(Store(f"sqlite:///{folder}/mlflow.db"))
     options, versions = settings.stored(), search.registry.versions()
     recorder.search_started(
