@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Final
 
 from spikefront.searchspace.errors import UsageError
 
-_HEAD: Final = """<!doctype html>
+_PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -21,7 +20,14 @@ body { max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 6px }
 figure { margin: 0 0 3rem }
 </style>
-"""
+<title>{{ title }}</title>
+<h1>{{ title }}</h1>
+{% for name, (file, shown) in figures.items() %}<figure>
+<h2>{{ name }}</h2>
+<figcaption>{{ shown.about }}</figcaption>
+<img src="{{ file.name }}" alt="{{ shown.alt }}">
+</figure>
+{% endfor %}"""
 
 
 @dataclass(frozen=True)
@@ -53,16 +59,15 @@ def write_gallery(folder: Path, title: str, pictures: Mapping[str, Shown]) -> li
     Raises:
         UsageError: when a file can't be written.
     """
+    from jinja2 import Environment
+
     files: dict[Path, bytes] = {}
-    parts = [_HEAD, f"<title>{escape(title)}</title>\n<h1>{escape(title)}</h1>\n"]
+    figures = {}
     for name, shown in pictures.items():
         file = _file(folder, name, files)
-        files[file] = shown.png
-        image = f'<img src="{file.name}" alt="{escape(shown.alt)}">'
-        parts.append(
-            f"<figure>\n<h2>{escape(name)}</h2>\n<figcaption>{escape(shown.about)}</figcaption>\n{image}\n</figure>\n"
-        )
-    files[folder / "index.html"] = "".join(parts).encode()
+        files[file], figures[name] = shown.png, (file, shown)
+    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, figures=figures)
+    files[folder / "index.html"] = page.encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in files.items():

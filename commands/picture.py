@@ -6,15 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final
+from typing import Annotated
 
 from spikefront.commands.app import command
 from spikefront.commands.options import DataDir, Experiment, PluginsDir, TrackingUri
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, path, text, whole
 from spikefront.searchspace.targets import obstacle
-
-_FORMATS: Final = ("png", "svg", "html", "csv", "json")
 
 
 def _print(files: Sequence[Path]) -> None:
@@ -64,6 +62,7 @@ def picture(
     from spikefront.plugins import load_registry
     from spikefront.results.named_trials import fetch_member
     from spikefront.results.pictures.activity import matrix_picture, raster_picture
+    from spikefront.results.pictures.picture import FORMATS
     from spikefront.results.store.artifacts import keep_text
     from spikefront.results.store.connection import Store
     from spikefront.runners.deploy.export import rebuilt
@@ -71,8 +70,8 @@ def picture(
     from spikefront.searchspace.trial import ACTIVITY
 
     assert isinstance(plugins_dir, tuple)
-    if format not in _FORMATS:
-        raise OptionError("format", format, f"is none of {', '.join(_FORMATS)}")
+    if f".{format}" not in FORMATS:
+        raise OptionError("format", format, f"is none of {', '.join(FORMATS).replace('.', '')}")
     if sample < 0:
         raise OptionError("sample", sample, "must be 0 or more")
     if to is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import altair as alt
@@ -57,7 +58,7 @@ class Plane:
         """Return the plane of a search."""
         return cls(findings.objectives, findings.quality, findings.front.across, findings.shown)
 
-    @property
+    @cached_property
     def channels(self) -> dict[str, Any]:
         """Both positions, as channels of the fields ``x`` and ``y``."""
         up = self.objectives[0]

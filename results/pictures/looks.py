@@ -12,17 +12,19 @@ from spikefront.searchspace import Objective, Trial
 
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7F7F7F", "#8A5CC2")
 """Okabe and Ito's palette, told apart by colour-blind readers; mid tones, legible on white and on black."""
-_SHAPES: Final = (
-    "circle",
-    "square",
-    "diamond",
-    "triangle-up",
-    "triangle-down",
-    "cross",
-    "triangle-right",
-    "triangle-left",
-    "M0,-1.1L.27,-.37L1.05,-.34L.43,.14L.65,.89L0,.45L-.65,.89L-.43,.14L-1.05,-.34L-.27,-.37Z",  # a star
-)
+_STAR: Final = "M0,-1.1L.27,-.37L1.05,-.34L.43,.14L.65,.89L0,.45L-.65,.89L-.43,.14L-1.05,-.34L-.27,-.37Z"
+_SHAPES: Final = {
+    "circle": "●",
+    "square": "■",
+    "diamond": "◆",
+    "triangle-up": "▲",
+    "triangle-down": "▼",
+    "cross": "✚",
+    "triangle-right": "▶",
+    "triangle-left": "◀",
+    _STAR: "★",
+}
+"""Shapes of Vega, with the letters that look like them."""
 PICKED: Final = "picked"
 """Parameter of every picture of trials: null, or an object that has the numbers of the trials to be shown alone."""
 CHOSEN: Final = "chosen"
@@ -38,7 +40,13 @@ MISTAKE: Final = _COLOURS[1]
 
 def look(index: int) -> tuple[str, str]:
     """Return colour and shape of the coding at this place; 72 of them differ, since 8 and 9 share no divisor."""
-    return _COLOURS[index % len(_COLOURS)], _SHAPES[index % len(_SHAPES)]
+    return _COLOURS[index % len(_COLOURS)], list(_SHAPES)[index % len(_SHAPES)]
+
+
+def letter(index: int) -> tuple[str, str]:
+    """Return colour and shape of the coding at this place, the shape as a letter, for legends in text."""
+    colour, shape = look(index)
+    return colour, _SHAPES[shape]
 
 
 def coding_scales(codings: Sequence[str], title: str | None = None) -> dict[str, Any]:

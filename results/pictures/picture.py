@@ -146,7 +146,7 @@ class Picture:
         """
         file = Path(file)
         check_picture(file)
-        made = _FORMATS[file.suffix.lower()](self)
+        made = FORMATS[file.suffix.lower()](self)
         try:
             file.write_bytes(made if isinstance(made, bytes) else made.encode())
         except OSError as error:
@@ -158,7 +158,7 @@ class Picture:
         return {"image/svg+xml": self.svg(), "text/plain": self.alt}
 
 
-_FORMATS: Final[Mapping[str, Callable[[Picture], str | bytes]]] = {
+FORMATS: Final[Mapping[str, Callable[[Picture], str | bytes]]] = {
     ".png": Picture.png,
     ".svg": Picture.svg,
     ".html": Picture.html,
@@ -173,8 +173,8 @@ def check_picture(file: Path | str) -> None:
     Raises:
         UsageError: for an ending that is no format, or a folder that is missing.
     """
-    if Path(file).suffix.lower() not in _FORMATS:
-        raise UsageError(f"picture {file} must end in {' or '.join(_FORMATS)}")
+    if Path(file).suffix.lower() not in FORMATS:
+        raise UsageError(f"picture {file} must end in {' or '.join(FORMATS)}")
     check_target(Path(file), "picture", todo="choose another place")
 
 

@@ -32,7 +32,7 @@ from spikefront.results.pictures.hyperparameters import (
     parallel_picture,
     slice_picture,
 )
-from spikefront.results.pictures.looks import look, position
+from spikefront.results.pictures.looks import letter, position
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import INK, Picture
 from spikefront.results.report import tables
@@ -46,8 +46,6 @@ FAINT: Final = 1500
 """Most trials that are drawn behind the front."""
 _LARGEST: Final = 400_000
 """Bytes of the largest image that is put into the page."""
-_MARKS: Final = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼", "cross": "✚"}
-_MARKS_LEFT: Final = {"triangle-right": "▶", "triangle-left": "◀"}
 
 
 def report_page(findings: Findings) -> str:
@@ -75,7 +73,7 @@ def report_page(findings: Findings) -> str:
         sections={name: title for name, (title, shown) in _sections(findings).items() if shown},
         facts=_facts(findings),
         notes=_notes(findings),
-        marks={name: (look(at)[0], _mark(at)) for at, name in enumerate(findings.codings)},
+        marks={name: letter(at) for at, name in enumerate(findings.codings)},
         on_front=Counter(one.coding for one in findings.members),
         name=shlex.quote(findings.name),
         knee=knee,
@@ -174,10 +172,6 @@ def _image(png: bytes) -> str:
         and all(any(png[at : at + 4]) for at in (16, 20))
     )
     return base64.b64encode(png).decode() if is_png else ""
-
-
-def _mark(at: int) -> str:
-    return (_MARKS | _MARKS_LEFT).get(look(at)[1], "★")
 
 
 @cache
