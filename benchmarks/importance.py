@@ -1,6 +1,6 @@
 """Importance of hyperparameters, ours beside Optuna's, on functions whose total-order Sobol indices are known.
 
-Run: python benchmarks/importance.py [--trials 100 300 1000] [--seeds 5] [--fanova]
+Run: python benchmarks/importance.py [--trials 100 300] [--seeds 5] [--fanova]
 
 Each line is a mean over seeds. AUC: how often an input that matters is put before one that does not (0.5 is a guess).
 Error: mean absolute error of the shares; PED-ANOVA's have no scale of their own, so they are scaled to the true sum.
@@ -183,7 +183,7 @@ def scores(found: Mapping[str, float], truth: Mapping[str, float], has_scale: bo
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, nargs="+", default=(100, 300, 1000))
+    parser.add_argument("--trials", type=int, nargs="+", default=(100, 300))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--fanova", action="store_true", help="measure fANOVA as well, which takes minutes")
     arguments = parser.parse_args()

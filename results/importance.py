@@ -19,7 +19,7 @@ from spikefront.searchspace import Objective, Value
 
 ENOUGH: Final = 40
 """Fewest trials from which importances are estimated."""
-MOST: Final = 1000
+MOST: Final = 500
 """Trials that are looked at; of more, as many at random."""
 NEARNESS: Final = Objective("pareto_rank", maximize=False, worst=1e3, best=1.0, log=True, name="the front")
 """Nearness to the front: the Pareto rank, which is 1 on the front."""
