@@ -263,7 +263,8 @@ def _measured(
 ) -> Judgement:
     """Measure the network of an exported file on the validation split."""
     from spikefront.runners.deploy.model import load
-    from spikefront.runners.judging.judge import Judgement, measure, measuring_batch, silent_counts
+    from spikefront.runners.judging.judge import Judgement
+    from spikefront.runners.judging.measuring import measure, measuring_batch, silent_counts
     from spikefront.runners.judging.sampling import energy_error
 
     assert source.file is not None

@@ -130,6 +130,8 @@ class Candidate:
         training: how it is trained.
         steps: number of time steps T, at least 1.
         seed: seed of every random source while this candidate is evaluated.
+        cut: the step T' < T after which the trained network is stopped; it is trained over all T. 0 for a network that
+            is not cut.
     """
 
     task: Part
@@ -139,9 +141,13 @@ class Candidate:
     training: Training
     steps: int
     seed: int = 0
+    cut: int = 0
 
     def flat(self) -> dict[str, Value]:
-        """Write the candidate as one flat mapping of active hyperparameters, the form of Optuna, MLflow and JSON."""
+        """Write the candidate as one flat mapping of active hyperparameters, the form of Optuna, MLflow and JSON.
+
+        ``cut`` is part of it where the network is cut.
+        """
         flat: dict[str, Value] = {}
         for family in FAMILIES:
             part = _part(self, family)
@@ -150,7 +156,7 @@ class Candidate:
             flat[family] = part.name
             flat |= {f"{family}.{part.name}.{name}": value for name, value in part.existing().items()}
         flat |= {f"training.{name}": value for name, value in settings_of(self.training.schedule).items()}
-        return flat | {"steps": self.steps, "seed": self.seed}
+        return flat | {"steps": self.steps, "seed": self.seed} | ({"cut": self.cut} if self.cut else {})
 
     def to_json(self) -> str:
         """Write the flat form as JSON."""
@@ -158,7 +164,7 @@ class Candidate:
 
     def __str__(self) -> str:
         names = (self.task, self.coding, self.neuron, self.backbone)
-        return " ".join(part.name for part in names) + f" T={self.steps}"
+        return " ".join(part.name for part in names) + f" T={self.steps}" + (f" cut at {self.cut}" if self.cut else "")
 
 
 def identity(flat: Mapping[str, object]) -> frozenset[tuple[str, object]]:
@@ -189,17 +195,20 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
     """
     rest = dict(flat)
     steps, seed = rest.pop("steps", _default_steps(flat, catalogue)), rest.pop("seed", 0)
-    for name, value, least in (("steps", steps, 1), ("seed", seed, 0)):
+    cut = rest.pop("cut", 0)
+    for name, value, least in (("steps", steps, 1), ("seed", seed, 0), ("cut", cut, 0)):
         if type(value) is not int or value < least:
             raise UsageError(f"{name}: {value!r} is not a whole number of at least {least}")
-    assert isinstance(steps, int) and isinstance(seed, int)
+    assert isinstance(steps, int) and isinstance(seed, int) and isinstance(cut, int)
+    if cut >= steps:
+        raise UsageError(f"cut: {cut} is not below the {steps} time steps; 0 runs all of them")
     parts: dict[str, Part] = {}
     for family in FAMILIES:
         parts[family] = _take_part(rest, family, catalogue, steps, parts.get("coding"))
     schedule_names = [field.name for field in fields_of(Schedule)]
     schedule = {name: rest.pop(f"training.{name}") for name in schedule_names if f"training.{name}" in rest}
     if rest:
-        known = {*FAMILIES, "steps", "seed", *(f"training.{name}" for name in schedule_names)}
+        known = {*FAMILIES, "steps", "seed", "cut", *(f"training.{name}" for name in schedule_names)}
         for family, part in parts.items():
             known |= {f"{family}.{part.name}.{field.name}" for field in fields_of(type(part.config))}
         raise UnknownName("hyperparameter", next(iter(rest)), known)
@@ -209,7 +218,7 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         build(Schedule, schedule, "training"),
         parts.pop("training.loss"),
     )
-    return Candidate(**parts, training=training, steps=steps, seed=seed)
+    return Candidate(**parts, training=training, steps=steps, seed=seed, cut=cut)
 
 
 def _default_steps(flat: Mapping[str, object], catalogue: Catalogue) -> Value:
@@ -230,7 +239,7 @@ def typed(flat: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]
         domain = _domain_of(name, catalogue)
         if domain is not None and not contains(domain, value):
             found[name] = read_value(str(value), domain, name)
-        elif name in ("steps", "seed") and isinstance(value, str) and value.isdecimal() and value.isascii():
+        elif name in ("steps", "seed", "cut") and isinstance(value, str) and value.isdecimal() and value.isascii():
             found[name] = int(value)
     return found
 

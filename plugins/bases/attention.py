@@ -53,6 +53,9 @@ NORMALISERS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 }
 """Normalisers by name: free parameters ``(T,)`` or ``(T, C)`` to coefficients of the same shape."""
 
+SIGNED: Final = frozenset({"l2", "tanh", "none"})
+"""Normalisers whose coefficients may be negative."""
+
 
 PRESETS: Final[dict[str, Callable[[Tensor, float], Tensor]]] = {
     "rate": lambda t, tau: torch.ones(1) / len(t),

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from spikefront.plugins.network.layers import MaxPool, Synapse
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind, Signal, over_time
 from spikefront.searchspace import Choice, Domain, UsageError
+
+_ROUNDING: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,36 @@ class Conversion(Coding):
     def encode(self, x: Tensor) -> Signal:
         return Signal(x.unsqueeze(0), self.steps, Kind.ANALOG, self.shares().to(x))
 
+    def cuts(self) -> tuple[int, ...]:
+        """Return the T' at which the train over T' steps is the first part of the one over T.
+
+        That is where input and biases are shared out alike, and a full train stands for the same number. Then the
+        weights of the T' steps make their number of it.
+        """
+        return tuple(steps for steps in self.earlier_steps if self._begins(self._over(steps)))
+
+    def _over(self, steps: int) -> Conversion:
+        """Return the same coding over another number of steps."""
+        if steps == self.steps:
+            return self
+        other = copy(self)
+        other.steps = steps
+        return other
+
+    def _begins(self, shorter: Conversion) -> bool:
+        shares, weights = shorter.shares(), shorter.weights()
+        if not torch.equal(shares, self.shares()[: shorter.steps]) or len(weights) != shorter.steps:
+            return False
+        inverse = float((weights * shares).sum())
+        return abs(inverse - 1) < _ROUNDING and shorter.full_scale() == self.full_scale()
+
     def decode(self, output: Signal) -> Tensor:
-        values = output.decoded()
-        return (values * over_time(self.weights().to(values), values)).sum(0)
+        values, weights = output.decoded(), self._over(output.steps).weights()
+        return (values * over_time(weights.to(values), values)).sum(0)
 
     def decode_operations(self, output: Signal) -> Operations:
-        weighted = output.weighted(self.weights().to(output.values))  # by constants, which fold where they are equal
+        weights = self._over(output.steps).weights()
+        weighted = output.weighted(weights.to(output.values))  # by constants, which fold where they are equal
         return Operations(adds=output.values.numel()) + weighted.weighting(output.values[0, 0].numel())
 
     def initial_scale(self, site: SiteInfo) -> Tensor:

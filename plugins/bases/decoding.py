@@ -71,6 +71,9 @@ class Decoding(Coding):
             return super().decode(output)
         return membrane_potential(output.decoded(), decay=self.config.decay)
 
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
     def decode_operations(self, output: Signal) -> Operations:
         """Sum over time; a leak is a product at each step but the first."""
         summed = super().decode_operations(output)

@@ -123,6 +123,9 @@ class Burst(Coding):
         looks = (code.values + 1).clamp(max=self.config.max_spikes).sum(dtype=torch.float64)
         return Operations(adds=steps + int(looks) + int(code.values.sum(dtype=torch.float64)))
 
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
 
 @hookimpl
 def register_codings(register: Callable[[type[Coding]], None]) -> None:

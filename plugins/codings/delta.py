@@ -104,6 +104,9 @@ class Delta(Decoding):
             return Operations(adds=3 * steps + int((code.values != 0).sum()))
         return Operations(adds=(3 if self.config.off_spikes else 2) * steps)
 
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
 
 @hookimpl
 def register_codings(register: Callable[[type[Coding]], None]) -> None:

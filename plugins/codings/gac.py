@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteInfo, Synapse, hookimpl
+from spikefront.plugins import Between, Coding, ContractError, Kind, Operations, Signal, SiteInfo, Synapse, hookimpl
 from spikefront.plugins.bases.attention import AttentionConfig, Gate
 from spikefront.plugins.network.operations import product_by
 from spikefront.searchspace import Choice, Domain, Int, UsageError, Value
@@ -123,9 +123,16 @@ class TemporalAttention(nn.Module):
         out: Tensor = self.excite(hidden).T
         return out.contiguous()  # its layout decides that of all products with maps: time outside the batch
 
-    def operations(self, values: int, steps: int, samples: int) -> Operations:
-        """Return the operations on ``values`` numbers, ``steps`` of them different in time, of ``samples`` samples."""
-        pooled, hidden, outputs = steps * samples, self.squeeze.out_features, self.excite.out_features
+    def operations(self, values: int, steps: int, samples: int, outputs: int) -> Operations:
+        """Return the operations by which ``outputs`` steps get their attention.
+
+        Args:
+            values: numbers that are attended to.
+            steps: how many of their steps differ.
+            samples: number of samples.
+            outputs: steps that are run, T or fewer.
+        """
+        pooled, hidden = steps * samples, self.squeeze.out_features
         mlp = 2 * pooled * hidden + samples * hidden * outputs  # for a constant, the rows of M1 are summed beforehand
         # sums and comparisons of the poolings, both rectifiers, the sum of the branches; divisions of the mean
         summed = Operations(adds=2 * values + mlp + 3 * samples * hidden, multiplies=mlp)
@@ -147,7 +154,9 @@ class GatedAttention(Gate):
 
     def forward(self, spikes: Signal, current: Signal) -> Signal:
         maps = current.current(_maps(current.decoded()))
-        a_t = self.temporal(maps.values)[..., None, None, None]
+        if maps.values.shape[0] not in (1, self.temporal.squeeze.in_features):
+            raise ContractError("coding 'gac' can be cut only where the current of the first spiking layer is constant")
+        a_t = self.temporal(maps.values)[: spikes.steps, ..., None, None, None]
         hidden = self.squeeze(maps)
         a_sc = self.excite(hidden.with_values(hidden.values.relu())).values
         gate = (a_t * a_sc).sigmoid()
@@ -163,10 +172,11 @@ class GatedAttention(Gate):
         a table of line segments: a multiplication and an addition.
         """
         maps = _maps(current.decoded())
+        samples = maps.shape[1]
         rectified = maps.numel() // maps.shape[2] * self.hidden
         fired = int(torch.count_nonzero(spikes.values))
         rest = Operations(adds=rectified + fired, multiplies=3 * fired)
-        return self.temporal.operations(maps.numel(), *maps.shape[:2]) + rest
+        return self.temporal.operations(maps.numel(), len(maps), samples, spikes.steps) + rest
 
 
 def _maps(values: Tensor) -> Tensor:
@@ -195,6 +205,10 @@ class GAC(Coding):
 
     def between(self, site: SiteInfo) -> Between | None:
         return GatedAttention(self.config, self.steps, site) if site.index == 0 else None
+
+    def cuts(self) -> tuple[int, ...]:
+        """Return every step: a constant current's gates are known for all T steps at the first."""
+        return self.earlier_steps
 
 
 @hookimpl

@@ -81,8 +81,11 @@ class Latency(Decoding):
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         """A comparison with a falling ramp at each step until the spike; the ramp is the same for all inputs."""
         fired = code.values != 0
-        steps = torch.where(fired.any(0), fired.int().argmax(0) + 1, self.steps)
+        steps = torch.where(fired.any(0), fired.int().argmax(0) + 1, code.steps)
         return Operations(adds=int(steps.sum()))
+
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
 
 
 @hookimpl

@@ -94,6 +94,10 @@ class PhaseCoding(Coding):
         ones = int((code.values[: self.period] != 0).sum())
         return Operations(adds=self.period * x.numel() + ones + rounds)
 
+    def cuts(self) -> tuple[int, ...]:
+        """Return the ends of whole periods: within one the input is coarser than what the network was trained on."""
+        return tuple(range(self.period, self.steps, self.period))
+
 
 @hookimpl
 def register_codings(register: Callable[[type[Coding]], None]) -> None:

@@ -44,6 +44,10 @@ class PhaseConversion(Conversion):
     def weights(self) -> Tensor:
         return torch.ones(self.steps) / self.shares().sum()  # the number of periods
 
+    def cuts(self) -> tuple[int, ...]:
+        """Return the ends of whole periods: within one, the last digits of a number are missing."""
+        return tuple(steps for steps in super().cuts() if steps % self._period == 0)
+
     def full_scale(self) -> float:
         return sum(phase_weights(min(self._period, self.steps), self._period))
 

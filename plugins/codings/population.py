@@ -90,6 +90,9 @@ class Population(Decoding):
         fields = code.values[0].numel()
         return Operations(adds=fields, multiplies=3 * fields) + spike_placing(code, self.config.spikes)
 
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
 
 @hookimpl
 def register_codings(register: Callable[[type[Coding]], None]) -> None:

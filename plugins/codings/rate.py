@@ -90,6 +90,9 @@ class Rate(Decoding):
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         return spike_placing(code, self.config.spikes)
 
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
 
 @hookimpl
 def register_codings(register: Callable[[type[Coding]], None]) -> None:

@@ -24,13 +24,14 @@ from spikefront.plugins import Between, Coding, Kind, Operations, Signal, SiteIn
 from spikefront.plugins.bases.attention import (
     NORMALISERS,
     PRESETS,
+    SIGNED,
     AttentionConfig,
     effective_steps,
     effective_steps_l2,
     entropy,
     first_spikes,
 )
-from spikefront.searchspace import PINNED, Choice, Float, Int, When
+from spikefront.searchspace import PINNED, Choice, Float, Int, UsageError, When
 
 _INITIAL: Final = {"uniform": 0.0, "linear": 0.1, "geometric": math.log(2)}
 _TEMPERED: Final = ("softmax", "mean1", "sparsemax")
@@ -84,7 +85,7 @@ class StepCoefficients(nn.Module):
 
     def weigh(self, signal: Signal) -> Signal:
         """Attach the coefficients to an edge; beside a ttfs preset only first spikes pass."""
-        return (first_spikes(signal) if self._masks(signal) else signal).weighted(self())
+        return (first_spikes(signal) if self._masks(signal) else signal).weighted(self()[: signal.steps])
 
     def looks(self, signal: Signal) -> int:
         """Return the spikes of an edge that have to be looked at, whether they are the first."""
@@ -159,7 +160,25 @@ class SAC(Coding):
         if self.readout is None:
             return super().decode(output)
         values = self.readout.weigh(output).decoded()
-        return values.expand(self.steps, *values.shape[1:]).sum(0)
+        summed = values.expand(output.steps, *values.shape[1:]).sum(0)
+        return summed if output.steps == self.steps else summed * self._scale_up(self.readout(), output.steps)
+
+    def _scale_up(self, a: Tensor, steps: int) -> Tensor:
+        """Return the sum of all coefficients over that of the first ones: a constant current keeps its value."""
+        sums = a.expand(self.steps).cumsum(0)
+        if not sums[steps - 1] > 0:
+            raise UsageError(f"coding 'sac' can't be cut at {steps}: its coefficients up to there add up to nothing")
+        return sums[-1] / sums[steps - 1]  # a constant, which folds into the read-out's weights
+
+    @torch.no_grad()
+    def cuts(self) -> tuple[int, ...]:
+        """Return the steps until which something was added up; none beside normalisers of any sign in the read-out."""
+        if self.readout is None:
+            return self.earlier_steps
+        if self.config.preset == "learned" and self.config.normaliser in SIGNED:
+            return ()
+        sums = self.readout().expand(self.steps).cumsum(0)
+        return tuple(steps for steps in self.earlier_steps if sums[steps - 1] > 0)
 
     def decode_operations(self, output: Signal) -> Operations:
         if self.readout is None:

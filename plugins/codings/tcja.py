@@ -186,6 +186,10 @@ class TCJA(Coding):
     def domains(cls, steps: int) -> Mapping[str, Domain]:
         return {"k_time": Choice(tuple(kernel for kernel in _K_TIME if kernel < steps))}
 
+    def cuts(self) -> tuple[int, ...]:
+        """Return no steps: the gate of the first one mixes all."""
+        return ()
+
     def between(self, site: SiteInfo) -> Between | None:
         stages = {
             "last-two": range(site.stages - 2, site.stages),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from torch import Tensor, nn
 
@@ -14,6 +14,17 @@ from spikefront.plugins.contracts.site import Between, SiteInfo
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind, Signal
 from spikefront.searchspace import Domain, Int, UsageError, Value
+
+_SHAPES_PREFIXES: Final = (
+    "encode",
+    "encode_events",
+    "encode_operations",
+    "between",
+    "decode",
+    "decode_operations",
+    "latency_steps",
+)
+"""Methods on which it depends whether the first steps of an output are worth anything."""
 
 
 class Coding(Plugin, nn.Module):
@@ -71,6 +82,9 @@ class Coding(Plugin, nn.Module):
             )
             cls.step_range = domain
             del cls.steps
+        spoke = next(base for base in cls.__mro__ if "cuts" in vars(base))  # for what was known there
+        if any(getattr(cls, name) is not getattr(spoke, name) for name in _SHAPES_PREFIXES):
+            cls.cuts = _no_cuts  # type: ignore[method-assign]
 
     @property
     def time_steps(self) -> int:
@@ -153,6 +167,28 @@ class Coding(Plugin, nn.Module):
         """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""
         return Operations(adds=output.values.numel()) + output.weighting(output.values[0, 0].numel())
 
+    @property
+    def earlier_steps(self) -> tuple[int, ...]:
+        """Every number of steps below T, for ``cuts``."""
+        return tuple(range(1, self.steps))
+
+    def cuts(self) -> tuple[int, ...]:
+        """Return the numbers of steps T' < T after which its network may be stopped, and its output read.
+
+        A network that is stopped is the one that was trained over T steps: it codes an input as ever, and sees the
+        first T' steps of the code. ``encode_operations``, the modules behind the sites, ``decode`` and
+        ``decode_operations`` then get signals whose ``steps`` are less than ``self.steps``. What they return must be
+        right for these: what was emitted in a step may not depend on the code of later ones, ``decode`` must return
+        values on the scale of those of T steps, and T' must be a place where the output means something. Sorted; it
+        may depend on trained parameters.
+
+        The default, for a coding of the defaults, is every step. **A class that overrides one of** ``encode``,
+        ``encode_events``, ``encode_operations``, ``between``, ``decode``, ``decode_operations`` **and**
+        ``latency_steps`` **is never cut until it defines this too**: ``return self.earlier_steps`` where all of them
+        hold for fewer steps.
+        """
+        return self.earlier_steps
+
     def penalty(self) -> Tensor | float:
         """Return the regularisation term of the coding's own parameters."""
         return 0.0
@@ -164,3 +200,8 @@ class Coding(Plugin, nn.Module):
     def latency_steps(self, delay: int) -> int:
         """Return the time steps from the first input to the decoded output, which lags by ``delay`` steps."""
         return self.steps + delay
+
+
+def _no_cuts(self: Coding) -> tuple[int, ...]:
+    """Return no steps: the class has methods that those steps were not stated for."""
+    return ()

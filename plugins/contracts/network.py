@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -10,48 +13,110 @@ from spikefront.plugins.contracts.coding import Coding
 from spikefront.plugins.contracts.plugin import InputKind
 from spikefront.plugins.contracts.site import Between, Site
 from spikefront.plugins.network.operations import Operations
-from spikefront.plugins.network.signal import Signal, refuse_time_axis
+from spikefront.plugins.network.signal import ContractError, Signal, refuse_time_axis
+from spikefront.searchspace import UsageError
 
 
 class Network(nn.Module):
-    """A coding around a backbone, from inputs ``(B, ...)``, or event frames ``(B, T, ...)``, to outputs ``(B, K)``."""
+    """A coding around a backbone, from inputs ``(B, ...)``, or event frames ``(B, T, ...)``, to outputs ``(B, K)``.
 
-    def __init__(self, coding: Coding, backbone: Backbone, inputs: InputKind = "static") -> None:
+    Args:
+        coding: the coding.
+        backbone: the backbone.
+        inputs: whether inputs are static or events.
+        cut: the step T' after which it is stopped in eval mode; in training it always runs all T. 0 for no cut.
+
+    Attributes:
+        cut: that step; see ``cut_at``.
+
+    Raises:
+        UsageError: for a step at which it can't be cut.
+    """
+
+    def __init__(self, coding: Coding, backbone: Backbone, inputs: InputKind = "static", cut: int = 0) -> None:
         super().__init__()
         self.coding = coding
         self.backbone = backbone
         self._inputs = inputs
         for site in self.sites:
             site.backbone = backbone.name
+        if cut and cut not in (known := self.cuts):
+            steps = f"it can be at {', '.join(map(str, known))}" if known else "it can't be cut at all"
+            raise UsageError(
+                f"cut: coding {coding.name!r} with backbone {backbone.name!r} can't be cut at {cut} of its "
+                f"{coding.steps} steps; as it is set up, {steps}"
+            )
+        self.cut = cut
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Steps T' < T after which it may be stopped; see ``Coding.cuts``. None of one that generates images."""
+        return () if self.backbone.output == "images" else self.coding.cuts()
+
+    @contextmanager
+    def cut_at(self, steps: int) -> Iterator[None]:
+        """Context in which the network is cut at a step T', one of ``cuts``; 0 for no cut."""
+        before, self.cut = self.cut, steps
+        try:
+            yield
+        finally:
+            self.cut = before
+
+    @property
+    def steps(self) -> int:
+        """Steps of the code that it runs for: T; in eval mode, if cut at T', T' and what its neurons lag by.
+
+        A neuron that lags by d steps needs d more of its input to emit its first T' spikes as it would in the whole
+        run.
+        """
+        if self.training or not self.cut:
+            return self.coding.steps
+        return min(self.coding.steps, self.cut + self.neuron_delay)
+
+    @property
+    def neuron_delay(self) -> int:
+        """Steps by which the spikes of its neurons lag, all of them one behind the other."""
+        return sum(site.neuron.delay for site in self.sites)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.propagate(self.encode(x)))
 
     def encode(self, x: Tensor) -> Signal:
-        """Return the coded inputs.
+        """Return the coded inputs, of the steps that the network runs for.
 
         Raises:
             ContractError: when the coding's time axis is neither 1 nor T long.
         """
         coding = self.coding
         signal = coding.encode(x) if self._inputs == "static" else coding.encode_events(_frames(x))
-        return refuse_time_axis(f"coding {coding.name!r}", signal, coding.steps)
+        return refuse_time_axis(f"coding {coding.name!r}", signal, coding.steps).first(self.steps)
 
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
-        """Return the operations by which inputs became ``code``."""
-        return self.coding.encode_operations(x if self._inputs == "static" else _frames(x), code)
+        """Return the operations by which inputs became ``code``, which may be the first steps of their code."""
+        return self.coding.encode_operations(x if self._inputs == "static" else _frames(x)[: code.steps], code)
 
     def propagate(self, signal: Signal) -> Signal:
         """Return the output signal of the backbone, ``(T, B, K)``, of a coded input.
 
         Raises:
-            ContractError: when a time axis on the way is neither 1 nor T long.
+            ContractError: when a time axis on the way is neither 1 nor T long; when a network that is cut waits for
+                steps that it does not run.
         """
-        return refuse_time_axis(f"backbone {self.backbone.name!r}", self.backbone(signal), self.coding.steps)
+        output = refuse_time_axis(f"backbone {self.backbone.name!r}", self.backbone(signal), signal.steps)
+        if signal.steps < self.coding.steps and output.delay > self.neuron_delay:
+            raise ContractError(
+                f"the output lags by {output.delay} steps, of which the neurons cause {self.neuron_delay}: a network "
+                f"with coding {self.coding.name!r} can't be cut"
+            )
+        return output
 
     def decode(self, output: Signal) -> Tensor:
-        """Return one value per output, ``(B, K)``."""
-        return self.coding.decode(output)
+        """Return one value per output, ``(B, K)``, of the first T' steps where it is cut."""
+        return self.coding.decode(output if self.training or not self.cut else output.first(self.cut))
+
+    def latency_steps(self, delay: int) -> int:
+        """Return the time steps from the first input to the decoded output, which lags by ``delay`` steps."""
+        return self.cut + delay if self.cut else self.coding.latency_steps(delay)
 
     def sample(self, count: int) -> Tensor:
         """Return decoded outputs of random latents, ``(count, K)``, of a network that generates."""

@@ -27,6 +27,17 @@ def fold(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     return folded
 
 
+def by_step(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply ``function`` as ``fold`` does, but to one step at a time.
+
+    A matrix product may round a row by the number of rows; so a step's values do not depend on how many follow.
+    """
+    if len(values) == 1:
+        return fold(values, function)
+    folded = torch.cat([function(step) for step in values])
+    return folded.unflatten(0, values.shape[:2])
+
+
 _counting: ContextVar[bool] = ContextVar("counting", default=True)
 
 
@@ -71,7 +82,7 @@ class Synapse(nn.Module):
 
     Computes ``norm(coefficient[t] * (W x[t]) + bias)``, applying the signal's coefficient on whichever side of W has
     fewer values; one that differs by channel is applied before. In eval mode the norm is folded into the weights, as
-    it is on hardware.
+    it is on hardware, and steps are computed one by one, so that the first ones are the same whatever T is.
 
     Shape:
         Input: ``(T, B, ...)``, or ``(1, B, ...)`` for a constant signal. Output: the same leading axes; T steps where a
@@ -83,7 +94,8 @@ class Synapse(nn.Module):
 
     Attributes:
         bias_over_time: share of the bias that each step adds, ``(T,)`` or ``(1,)``; None for all of it at every step.
-            Set by the conversion of a trained network, where a step's current has a weight.
+            A signal of fewer steps gets the first ones. Set by the conversion of a trained network, where a step's
+            current has a weight.
     """
 
     bias_over_time: Tensor | None
@@ -98,7 +110,7 @@ class Synapse(nn.Module):
         values, coefficient = signal.values, signal.coefficient
         if coefficient is not None and (coefficient.dim() == 2 or self._narrows(signal)):
             values, coefficient = signal.decoded(), None
-        return signal.current(self._transform(values, coefficient))
+        return signal.current(self._transform(values, coefficient, signal.steps))
 
     def _narrows(self, signal: Signal) -> bool:
         """Return whether the input has fewer values than the output, so that weighting it is cheaper."""
@@ -109,21 +121,23 @@ class Synapse(nn.Module):
             return self.weight.in_features < self.weight.out_features
         return self.weight.in_channels < self.weight.out_channels
 
-    def _transform(self, values: Tensor, coefficient: Tensor | None) -> Tensor:
+    def _transform(self, values: Tensor, coefficient: Tensor | None, steps: int) -> Tensor:
+        apply = fold if self.training else by_step
         if self.training or self.norm is None:
             weight, bias, norm = self.weight.weight, self.weight.bias, self.norm
         else:
             weight, bias = self.folded()
             norm = None
-        if coefficient is None and self.bias_over_time is None:
-            out = fold(values, lambda x: self._map(x, weight, bias))
+        shares = None if self.bias_over_time is None else self.bias_over_time[:steps]
+        if coefficient is None and shares is None:
+            out = apply(values, lambda x: self._map(x, weight, bias))
         else:  # the bias is not weighted as the input is, so it is added by itself
-            out = fold(values, lambda x: self._map(x, weight, None))
+            out = apply(values, lambda x: self._map(x, weight, None))
             if coefficient is not None:
                 out = out * over_time(coefficient, out)
             if bias is not None:
                 bias = bias.view(-1, *[1] * (out.dim() - 3))
-                out = out + (bias if self.bias_over_time is None else bias * over_time(self.bias_over_time, out))
+                out = out + (bias if shares is None else bias * over_time(shares, out))
         return out if norm is None else fold(out, norm)
 
     def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

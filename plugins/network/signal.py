@@ -35,7 +35,8 @@ class Events:
     """Non-zero values that wait, behind average pooling, for the synapse that they will be charged to.
 
     Attributes:
-        count: non-zero values by position, summed over time and batch, shape ``(C, H, W)``.
+        count: non-zero values by step and position, summed over the batch, ``(T, C, H, W)``; ``(1, C, H, W)`` of values
+            that are constant over time.
         rows: for each pooled row, which input rows reach it; boolean ``(H_out, H)``.
         columns: the same for columns, ``(W_out, W)``.
     """
@@ -77,6 +78,18 @@ class Signal:
     def with_values(self, values: Tensor) -> Signal:
         """Return the same edge carrying other values."""
         return replace(self, values=values)
+
+    def first(self, steps: int) -> Signal:
+        """Return the first steps of the signal; what is constant over time stays so.
+
+        Args:
+            steps: how many, at least 1; the signal itself is returned where it has no more than these.
+        """
+        if steps >= self.steps:
+            return self
+        events = self.events and replace(self.events, count=self.events.count[:steps])
+        coefficient = None if self.coefficient is None else self.coefficient[:steps]
+        return replace(self, values=self.values[:steps], steps=steps, coefficient=coefficient, events=events)
 
     def current(self, values: Tensor) -> Signal:
         """Return the analog signal of a synapse that this signal drove."""

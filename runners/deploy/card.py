@@ -9,7 +9,7 @@ from typing import Final
 from spikefront.plugins import EnergyModel, Registry, Task
 from spikefront.plugins.contracts.task import listed
 from spikefront.runners.deploy.description import Description, output_name
-from spikefront.runners.judging.judge import MEASURING_SAMPLES
+from spikefront.runners.judging.measuring import MEASURING_SAMPLES
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.configured import name_of
 from spikefront.searchspace.units import format_energy

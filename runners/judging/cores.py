@@ -74,7 +74,7 @@ def fans(
     rows, columns = conv_reach(weight, (inner[0], inner[1]), (height, width))
     if events is not None:
         rows, columns = compose(rows, events.rows), compose(columns, events.columns)
-        channels_in = events.count.shape[0]
+        channels_in = events.count.shape[1]
     cores = -(-channels * height * width // per_core)
     core_of = (torch.arange(channels * height * width) // per_core).view(channels, -1)
     step_in, step_out = channels_in // weight.groups, channels // weight.groups

@@ -1,14 +1,19 @@
-"""Exact operation counts of a network.
+"""Exact operation counts of a network, whole or stopped after a step.
 
 One pass in eval mode with forward hooks. For each synapse: the non-zero inputs times the outputs that each one reaches
-(edges, stride and groups respected), summed over time. The kind of values on an edge is declared by the module that
+(edges, stride and groups respected), step by step. The kind of values on an edge is declared by the module that
 produces them, and checked here; it decides between accumulates and multiply-accumulates. The tests compare with a
 brute-force loop.
+
+The pass counts for several ends at once. A network that is stopped after step T' of its output has run for ``T' + D``
+steps, D being the delay of the output; an edge that lags by d steps has then carried its first ``T' + D - d`` steps,
+at most T, and whatever stands on it later is not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import reduce
@@ -35,9 +40,12 @@ from spikefront.plugins import (
     Synapse,
 )
 from spikefront.plugins.network.layers import Weight
+from spikefront.plugins.network.operations import Role
 from spikefront.runners.judging.hooks import Hook, inside_attention, listening
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.reach import compose, conv_reach, window_reach
+from spikefront.runners.judging.seeding import fixed_randomness, kept_randomness
+from spikefront.runners.judging.tally import Tally
 from spikefront.runners.judging.traffic import TrafficCounter
 from spikefront.runners.judging.training import affordable
 
@@ -47,7 +55,7 @@ class EdgeKindError(ContractError):
 
 
 def count_operations(network: Network, batch: Tensor, *, traffic: bool = True) -> Counts:
-    """Count the operations of one forward pass.
+    """Count the operations of one forward pass, up to where the network is cut.
 
     Args:
         network: the network, whose mode is restored.
@@ -57,36 +65,83 @@ def count_operations(network: Network, batch: Tensor, *, traffic: bool = True) -
     Raises:
         EdgeKindError: when a binary or ternary edge carries other values.
     """
+    return _counted(network, batch, (network.cut or network.coding.steps,), traffic)[0]
+
+
+def count_ends(
+    network: Network, batches: Sequence[Tensor], ends: Sequence[int], *, traffic: bool, seed: int
+) -> dict[int, list[Counts]]:
+    """Count the operations of a network that is stopped after each of several steps.
+
+    They are what ``count_operations`` returns, with these random draws, for the network cut there. All are counted in
+    one pass, but for a chip's traffic, which takes one each.
+
+    Args:
+        network: the network, not cut; its mode is restored.
+        batches: prepared inputs, ``(B, ...)`` each.
+        ends: steps of ``network.cuts``.
+        traffic: whether to count what a chip of spiking cores does too.
+        seed: seed of what is drawn at random.
+
+    Returns:
+        By step, the operations of each batch.
+    """
+    if not ends:
+        return {}
+    if not traffic:
+        with fixed_randomness(seed):
+            by_batch = [_counted(network, batch, ends, traffic=False) for batch in batches]
+        return {end: [of_batch[at] for of_batch in by_batch] for at, end in enumerate(ends)}
+    found = {}
+    for end in ends:
+        with network.cut_at(end), fixed_randomness(seed):
+            found[end] = [count_operations(network, batch) for batch in batches]
+    return found
+
+
+def _counted(network: Network, batch: Tensor, ends: Sequence[int], traffic: bool) -> list[Counts]:
     training = network.training
     network.eval()
     try:
         with torch.no_grad():
-            parts = [_count(network, part, traffic) for part in batch.split(affordable(network.coding.steps))]
+            parts = []
+            whole = all(end == network.coding.steps for end in ends)
+            delay = 0 if whole else _output_delay(network, batch[:1])
+            until = [math.inf if end == network.coding.steps else end + delay for end in ends]
+            for part in batch.split(affordable(network.coding.steps)):
+                parts.append(_count(network, part, list(map(Tally, ends, until)), traffic))
     finally:
         network.train(training)
-    return reduce(add, parts)
+    return [reduce(add, of_one_end) for of_one_end in zip(*parts, strict=True)]
 
 
-def _count(network: Network, batch: Tensor, traffic: bool) -> Counts:
-    counter, chip = _Counter(), TrafficCounter()
-    with counter.listening(network), chip.listening(network) if traffic else nullcontext():
+def _output_delay(network: Network, sample: Tensor) -> int:
+    """Return the steps by which the output lags, by running one sample."""
+    with kept_randomness():
+        return network.propagate(network.encode(sample)).delay
+
+
+def _count(network: Network, batch: Tensor, tallies: Sequence[Tally], traffic: bool) -> list[Counts]:
+    counter, chip = _Counter(network, tallies), TrafficCounter(tallies[0])
+    with counter.listening(), chip.listening(network) if traffic else nullcontext():
         code = network.encode(batch)
-        counter.encoder(network, batch, code)
+        counter.encoder(batch, code)
         network.decode(network.propagate(code))  # in this order: pooling first finds its events
-    counts = Counts(len(batch), network.coding.steps, tuple(counter.layers.values()), counter.delay)
-    return chip.annotated(counts) if traffic else counts
+    found = [tally.counts(len(batch)) for tally in tallies]
+    return [chip.annotated(found[0])] if traffic else found
 
 
 class _Counter:
-    def __init__(self) -> None:
-        self.layers: dict[str, LayerCount] = {}
-        self.delay = 0
-        self._inside_attention: frozenset[str] = frozenset()
-        self._biased: dict[str, int] = {}  # synapses since the last neurons, which may take over their biases
+    """Listens to one pass, and tells each tally of what lies before its end."""
+
+    def __init__(self, network: Network, tallies: Sequence[Tally]) -> None:
+        self._network = network
+        self._tallies = tallies
+        self._inside_attention = inside_attention(network)
+        self._emits = 0  # by how many steps the spikes of the site that is being run lag
 
     @contextmanager
-    def listening(self, network: Network) -> Iterator[None]:
-        self._inside_attention = inside_attention(network)
+    def listening(self) -> Iterator[None]:
         hooks: dict[type[nn.Module], Hook] = {
             Synapse: self._synapse,
             Neuron: self._neuron,
@@ -94,78 +149,86 @@ class _Counter:
             Counted: self._counted,
             AvgPool: self._pooling,
         }
-        handles = [network.backbone.register_forward_hook(self._readout(network))]
+        handles = [self._network.backbone.register_forward_hook(self._readout)]
+        handles += [site.register_forward_pre_hook(self._enter) for site in self._network.sites]
         try:
-            with listening(network, hooks):
+            with listening(self._network, hooks):
                 yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _add(self, count: LayerCount) -> str:
-        """Add a layer, and return the name that it has among the counts."""
-        name, calls = count.layer, 1
-        while name in self.layers:  # a module that is called several times
-            calls += 1
-            name = f"{count.layer}#{calls}"
-        self.layers[name] = replace(count, layer=name)
-        return name
-
-    def encoder(self, network: Network, batch: Tensor, code: Signal) -> None:
+    def encoder(self, batch: Tensor, code: Signal) -> None:
         """Count the encoder of a coding that states its operations."""
-        if type(network.coding).encode_operations is not Coding.encode_operations:
-            operations = network.encode_operations(batch, code)
-            self._add(LayerCount("coding.encode", "encoder", operations=operations))
+        if type(self._network.coding).encode_operations is not Coding.encode_operations:
+            for tally in self._tallies:
+                operations = self._network.encode_operations(batch, tally.of(code))
+                tally.add(LayerCount("coding.encode", "encoder", operations=operations))
 
     def _synapse(self, name: str, module: Synapse, signal: Signal, current: Signal) -> None:
         check_kind(signal, name)
-        events, reached = synaptic_events(module.weight, signal, current)
-        spiking = signal.kind is not Kind.ANALOG
-        shifts = reached if signal.kind is Kind.POWER else 0
-        name = self._add(
-            LayerCount(
-                name,
-                "attention" if name in self._inside_attention else "synapse",
-                sops=reached if spiking else 0,
-                macs=0 if spiking else reached,
-                macs_every_step=0 if spiking else reached * _presentations(signal),
-                operations=signal.weighting(current.values[0, 0].numel()) + Operations(shifts=shifts),
-                events=events,
-                sites=signal.values.numel(),
-                geometry=_geometry(module, signal, current),
-                biases=_biases(module, current),
-            )
-        )
-        self._biased[name] = current.values[0].numel()
+        events, reached = map(_running, synaptic_events(module.weight, signal, current))
+        role: Role = "attention" if name in self._inside_attention else "synapse"
+        outputs, biased = current.values[0, 0].numel(), module.folded()[1] is not None
+        for tally in self._tallies:
+            signal_then, current_then = tally.of(signal), tally.of(current)
+            count = _synapse_count(signal_then, _upto(events, signal_then), _upto(reached, signal_then), outputs)
+            geometry = _geometry(module, signal_then, current_then, biased)
+            biases = _biases(module, current_then) if biased else 0
+            made = replace(count, layer=name, role=role, geometry=geometry, biases=biases)
+            tally.add_synapse(made, current.values[0].numel())
+
+    def _enter(self, site: nn.Module, args: tuple[Signal, ...]) -> None:
+        assert isinstance(site, Site)
+        self._emits = args[0].delay + site.neuron.delay
 
     def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
-        active, neurons = int(torch.count_nonzero(spikes)), spikes.numel()
+        inner = tuple(range(1, spikes.dim()))
+        active = _running(torch.count_nonzero(spikes, inner))
         counts = module.kind in (Kind.COUNT, Kind.SIGNED)
-        fired = int(spikes.abs().sum(dtype=torch.float64)) if counts else active
-        updates = neurons + module.delay * (neurons // len(spikes))
-        operations = module.update_operations() * updates + module.spike_operations() * fired
-        self._add(LayerCount(name, "neuron", operations=operations, events=fired, sites=neurons, active=active))
+        fired = _running(spikes.abs().sum(inner, dtype=torch.float64)) if counts else active
+        neurons, update, spike = spikes[0].numel(), module.update_operations(), module.spike_operations()
+        for tally in self._tallies:
+            steps = tally.steps(len(spikes), self._emits)
+            done = update * (neurons * (steps + module.delay)) + spike * fired[steps - 1]
+            tally.add(
+                LayerCount(
+                    name,
+                    "neuron",
+                    operations=done,
+                    events=fired[steps - 1],
+                    sites=neurons * steps,
+                    active=active[steps - 1],
+                )
+            )
 
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
         """Fold biases into neurons, and count the products of an edge with a coefficient that ends in neurons."""
         check_kind(current, name)
         reads_current = module.between is not None and module.between.reads_current
-        if module.neuron.folds_bias and not reads_current:
-            self._charge_biases(dict.fromkeys(self._biased, 0))
-        self._biased.clear()
-        if current.weightings():
-            self._add(LayerCount(f"{name}.coefficient", "residual", operations=current.weighting_of_events()))
+        for tally in self._tallies:
+            if module.neuron.folds_bias and not reads_current:
+                tally.fold_biases()
+            tally.close_biases()
+            then = tally.of(current)
+            if then.weightings():
+                tally.add(LayerCount(f"{name}.coefficient", "residual", operations=then.weighting_of_events()))
 
     def _counted(self, name: str, module: Counted, *signals: Signal) -> None:
-        operations = module.operations(*signals[:-1])
-        self._add(LayerCount(name, module.role, operations=operations))
+        *inputs, out = signals
+        delay = out.delay if isinstance(out, Signal) else None
+        for tally in self._tallies:
+            then = (tally.of(one, delay) if isinstance(one, Signal) else one for one in inputs)
+            tally.add(LayerCount(name, module.role, operations=module.operations(*then)))
 
     def _pooling(self, name: str, module: AvgPool, signal: Signal, pooled: Signal) -> Signal:
         """Pass the events on to the next synapse; pooling of analog values is counted here, as additions."""
         check_kind(signal, name)
         if signal.kind is Kind.ANALOG:
-            added = int(torch.count_nonzero(signal.values))
-            self._add(LayerCount(name, "synapse", operations=Operations(adds=added)))
+            added = _running(torch.count_nonzero(signal.values, tuple(range(1, signal.values.dim()))))
+            for tally in self._tallies:
+                operations = Operations(adds=_upto(added, tally.of(signal)))
+                tally.add(LayerCount(name, "synapse", operations=operations))
             return pooled
         events = signal.events or _events(signal)
         (h_in, w_in), (h_out, w_out) = signal.values.shape[-2:], pooled.values.shape[-2:]
@@ -175,17 +238,19 @@ class _Counter:
         passed_on = Events(events.count, compose(rows, events.rows), compose(columns, events.columns))
         return replace(pooled, events=passed_on)
 
-    def _charge_biases(self, most: Mapping[str, int]) -> None:
-        for name, additions in most.items():
-            self.layers[name] = replace(self.layers[name], biases=min(additions, self.layers[name].biases))
+    def _readout(self, module: nn.Module, args: Any, output: Signal) -> None:
+        for tally in self._tallies:
+            tally.read_out(self._network.coding, output)
 
-    def _readout(self, network: Network) -> Callable[[nn.Module, Any, Signal], None]:
-        def hook(module: nn.Module, args: Any, output: Signal) -> None:
-            self.delay = output.delay
-            self._charge_biases(self._biased)  # those of the last layer are a constant of the output, added once
-            self._add(LayerCount("coding.decode", "readout", operations=network.coding.decode_operations(output)))
 
-        return hook
+def _running(by_step: Tensor) -> list[int]:
+    """Return the running sum of whole numbers by step."""
+    return [int(one) for one in by_step.cumsum(0).tolist()]
+
+
+def _upto(sums: list[int], signal: Signal) -> int:
+    """Return the running sum at the end of a signal; that of one constant over time has one entry."""
+    return sums[min(signal.steps, len(sums)) - 1]
 
 
 def check_kind(signal: Signal, name: str) -> None:
@@ -205,21 +270,39 @@ def check_kind(signal: Signal, name: str) -> None:
         raise EdgeKindError(f"the edge into {name} is declared {signal.kind} but carries {example:g}")
 
 
-def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[int, int]:
-    """Return the non-zero inputs of a synapse and the synaptic operations that they cause, over time and batch."""
+def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[Tensor, Tensor]:
+    """Return the non-zero inputs of a synapse and the synaptic operations that they cause, by step, ``(T|1,)``."""
     if isinstance(weight, nn.Linear):
         if signal.events is None:
-            count = int(event_numbers(signal).sum())
+            numbers = event_numbers(signal)
+            count = numbers.sum(tuple(range(1, numbers.dim())))
             return count, count * weight.out_features
         covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
-        return int(signal.events.count.sum()), covered * weight.out_features
+        return signal.events.count.sum((1, 2, 3)), covered * weight.out_features
     events = signal.events or _events(signal)
     (h, w), (h_out, w_out) = signal.values.shape[-2:], current.values.shape[-2:]
     rows, columns = conv_reach(weight, (h, w), (h_out, w_out))
     fan_out_rows = compose(rows, events.rows).sum(0)
     fan_out_columns = compose(columns, events.columns).sum(0)
     reached = _weigh(events, fan_out_rows, fan_out_columns) * (weight.out_channels // weight.groups)
-    return int(events.count.sum()), reached
+    return events.count.sum((1, 2, 3)), reached
+
+
+def _synapse_count(signal: Signal, events: int, reached: int, outputs: int) -> LayerCount:
+    """Return the count of a synapse with so many outputs, without name, size and biases."""
+    spiking = signal.kind is not Kind.ANALOG
+    shifts = reached if signal.kind is Kind.POWER else 0
+    weighting = Operations() if signal.coefficient is None else signal.weighting(outputs)
+    return LayerCount(
+        "",
+        "synapse",
+        sops=reached if spiking else 0,
+        macs=0 if spiking else reached,
+        macs_every_step=0 if spiking else reached * _presentations(signal),
+        operations=weighting + Operations(shifts=shifts),
+        events=events,
+        sites=signal.values.numel(),
+    )
 
 
 def event_numbers(signal: Signal) -> Tensor:
@@ -229,8 +312,8 @@ def event_numbers(signal: Signal) -> Tensor:
 
 
 def _events(signal: Signal) -> Events:
-    """Count the events of ``(T, B, C, H, W)`` by position, before any pooling."""
-    count = event_numbers(signal).sum((0, 1)).cpu()
+    """Count the events of ``(T, B, C, H, W)`` by step and position, before any pooling."""
+    count = event_numbers(signal).sum(1).cpu()
     return Events(count, torch.eye(count.shape[-2], dtype=torch.bool), torch.eye(count.shape[-1], dtype=torch.bool))
 
 
@@ -243,9 +326,9 @@ def _presentations(signal: Signal) -> int:
     return signal.steps
 
 
-def _geometry(module: Synapse, signal: Signal, current: Signal) -> Geometry:
+def _geometry(module: Synapse, signal: Signal, current: Signal, biased: bool) -> Geometry:
     inputs, outputs = signal.values[0, 0].numel(), current.values[0, 0].numel()
-    weight, biased = module.weight, module.folded()[1] is not None
+    weight = module.weight
     by_step = signal.coefficient is not None and signal.coefficient.dim() == 2 and len(signal.coefficient) > 1
     words = weight.weight.numel() * (signal.steps if by_step else 1)  # a set of weights per step
     if isinstance(weight, nn.Linear):
@@ -256,14 +339,12 @@ def _geometry(module: Synapse, signal: Signal, current: Signal) -> Geometry:
 
 def _biases(module: Synapse, current: Signal) -> int:
     """Return the additions of a synapse's biases, at each step at which it adds some."""
-    if module.folded()[1] is None:
-        return 0
     share, steps = module.bias_over_time, len(current.values)
-    if share is not None and len(share) == steps:
+    if share is not None and len(share := share[: current.steps]) == steps:
         steps = int(torch.count_nonzero(share))
     return steps * current.values[0].numel()
 
 
-def _weigh(events: Events, rows: Tensor, columns: Tensor) -> int:
-    """Sum the events, each weighted by how many output rows and columns it reaches; integers throughout."""
-    return int((events.count.sum(0) * rows.unsqueeze(1) * columns).sum())
+def _weigh(events: Events, rows: Tensor, columns: Tensor) -> Tensor:
+    """Sum the events of each step, weighted by how many output rows and columns each reaches; integers throughout."""
+    return (events.count.sum(1) * rows.unsqueeze(1) * columns).sum((1, 2))

@@ -14,28 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, Task, load_registry
+from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Registry, SearchData, load_registry
 from spikefront.plugins.bases.conversion import Conversion
-from spikefront.plugins.contracts.energy import energy_metrics
 from spikefront.runners.judging.activity import activity_of
 from spikefront.runners.judging.conversion import Converter
-from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.layers import layers_json
-from spikefront.runners.judging.network import Network, assemble, muted
+from spikefront.runners.judging.measuring import cuts_that_hold, measure, measure_points, measuring_batch, silent_counts
+from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.sampling import energy_error
-from spikefront.runners.judging.seeding import fixed_randomness, random_state, seed_everything, set_random_state
+from spikefront.runners.judging.seeding import random_state, seed_everything, set_random_state
 from spikefront.runners.judging.soundness import refuse_unsound
-from spikefront.runners.judging.training import Trainer, evaluate, evenly, split_outputs
+from spikefront.runners.judging.training import Trainer, evaluate, split_outputs_at
 from spikefront.searchspace import Candidate, from_flat
 from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.candidate import JOINT_FAMILIES
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
-
-MEASURING_SAMPLES = 128
-"""Number of validation samples, evenly spaced, on which operations are counted."""
-
-_MEASURING_SEED = 20_233
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,7 @@ class Judgement:
         origin: where the candidate came from: ``SEARCH/TRIAL``, or a file; empty for a candidate that was given.
         stored: metrics that it has there, on the same split; empty where none are known.
         silent: operations of the network with its neurons muted, as its energy model needs them; None where unknown.
+        points: metrics of the network when it is stopped after T' < T steps, by T'; see ``Judging.points``.
     """
 
     candidate: Candidate
@@ -67,6 +62,7 @@ class Judgement:
     origin: str = ""
     stored: Mapping[str, float] = field(default_factory=dict)
     silent: Counts | None = None
+    points: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return candidate, versions of its plugins, metrics of each epoch and energy by layer as JSON."""
@@ -81,6 +77,7 @@ class Judgement:
             "plugins": {f"{kind}.{name}": versions.get(f"{kind}.{name}", "") for kind, name in kinds},
             "energy_model": str(self.energy_model or ""),
             "metrics": _finite(self.metrics),
+            "points": {str(cut): _finite(metrics) for cut, metrics in self.points.items()},
             "history": [_finite(metrics) for metrics in self.history],
             "origin": self.origin,
             "stored": _finite(self.stored),
@@ -107,6 +104,11 @@ class Judging:
         device: device of the training.
         ann_cache: folder of the ANNs of conversion codings, each of which is trained once; None for none.
         processes: the processes that train the network together. The first one evaluates; the others call ``train``.
+
+    Attributes:
+        points: after the last epoch, what the network achieves when it is stopped after T' < T steps, by T': the
+            metrics of ``epoch``, as they would be of the candidate with ``cut = T'``. Empty of a candidate that is cut
+            itself, and of one that can't be.
 
     Raises:
         ContractError: when the task's frames are of another T.
@@ -162,6 +164,7 @@ class Judging:
         if processes.rank > 0:  # the same network, but other draws of random codes and of dropout
             seed_everything(candidate.seed + processes.rank)
         self.counts = Counts(0, candidate.steps, ())
+        self.points: dict[int, dict[str, float]] = {}
         self._outputs: Tensor | None = None  # of the validation split, after the last epoch
 
     @property
@@ -208,9 +211,11 @@ class Judging:
         if isinstance(self._learner, Converter):
             more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)["quality"]
             more["ann_trained"] = float(self._learner.trained_here)
-        outputs = split_outputs(self.network, self._task, self._validation)
-        self._outputs = outputs if self.finished else None
         measured_on = (self.network, self._task, self._validation, self._measuring, self._energy_model)
+        cuts = cuts_that_hold(self.network, self._measuring) if self.finished else ()
+        at_cuts = split_outputs_at(self.network, self._task, self._validation, cuts)
+        outputs = at_cuts.pop(0)
+        self._outputs = outputs if self.finished else None
         traffic = self.finished or self._energy_model.reads_traffic
         measured, self.counts = measure(*measured_on, traffic=traffic, outputs=outputs)
         metrics = {
@@ -222,6 +227,12 @@ class Judging:
         }
         if self.finished:
             metrics |= energy_error(self.network, self._measuring, self._energy_model)
+            at_points = measure_points(*measured_on, at_cuts)
+            self.points = {cut: self._with_computed({**metrics, **point}) for cut, point in at_points.items()}
+        return self._with_computed(metrics)
+
+    def _with_computed(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Return metrics with those of objectives that are computed from others."""
         for axis in self._computed:
             assert axis.measure is not None
             metrics[axis.metric] = float(axis.measure(metrics))
@@ -262,69 +273,6 @@ class Judging:
         self._learner.restore(state["trainer"])
         self.epochs_done = state["epochs_done"]
         set_random_state(state["random"])
-
-
-def measure(
-    network: Network,
-    task: Task,
-    validation: Data,
-    batch: Tensor,
-    energy_model: EnergyModel,
-    *,
-    traffic: bool = True,
-    outputs: Tensor | None = None,
-) -> tuple[dict[str, float], Counts]:
-    """Measure a trained network: quality, operations and energy.
-
-    Args:
-        network: the network.
-        task: its task.
-        validation: the split that quality is measured on.
-        batch: prepared inputs on which operations are counted.
-        energy_model: what prices them.
-        traffic: whether to count a chip's traffic too; an energy model may need it.
-        outputs: decoded outputs of the split; computed when None.
-
-    Returns:
-        Those metrics of ``Judging.epoch`` that need no training, and the operations.
-    """
-    measured = evaluate(network, task, validation, outputs)
-    with fixed_randomness(_MEASURING_SEED):
-        counts = count_operations(network, batch, traffic=traffic)
-    rates = counts.layer_rates.values()
-    metrics = {
-        **measured,
-        **energy_metrics(energy_model, counts),
-        "latency_steps": float(network.coding.latency_steps(counts.delay)),
-        "sops": counts.sops,
-        "macs": counts.macs,
-        "macs_every_step": counts.macs_every_step,
-        "spike_rate": counts.spike_rate,
-        "min_layer_rate": min(rates, default=0.0),
-        "max_layer_rate": max(rates, default=0.0),
-        "parameters": float(network.parameter_count),
-    }
-    return metrics, counts
-
-
-def silent_counts(network: Network, batch: Tensor, *, traffic: bool = True) -> Counts:
-    """Count the operations of a network in which no neuron spikes, on the inputs and with the draws of ``measure``.
-
-    What is left is spent whatever the firing rate is: the synapses that read the input or currents, updates of neurons,
-    gates, biases, the encoder and the read-out.
-
-    Args:
-        network: the network.
-        batch: prepared inputs.
-        traffic: whether to count a chip's traffic too; an energy model may need it.
-    """
-    with fixed_randomness(_MEASURING_SEED), muted(network):
-        return count_operations(network, batch, traffic=traffic)
-
-
-def measuring_batch(task: Task, validation: Data, device: torch.device | str = "cpu") -> Tensor:
-    """Return the prepared inputs on which operations are counted: evenly spaced ones of the validation split."""
-    return task.prepare(evenly(validation.inputs, MEASURING_SAMPLES).to(device))
 
 
 def refuse_infinite(metrics: Mapping[str, float], epoch: int) -> None:
@@ -391,5 +339,14 @@ def judge(
             on_epoch(judging.epochs_done, history[-1])
     silent, network = judging.silent_counts(), judging.network
     return Judgement(
-        candidate, history[-1], tuple(history), judging.counts, network, model, registry, data, silent=silent
+        candidate,
+        history[-1],
+        tuple(history),
+        judging.counts,
+        network,
+        model,
+        registry,
+        data,
+        silent=silent,
+        points=judging.points,
     )

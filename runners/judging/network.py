@@ -26,7 +26,7 @@ def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, .
 
     Raises:
         UnknownName: when a plugin does not exist.
-        UsageError: when the backbone can't take this input.
+        UsageError: when the backbone can't take this input, or the coding can't be cut where the candidate is.
     """
     coding: Coding = registry.get("coding", candidate.coding.name)(candidate.coding.config, steps=candidate.steps)
     neuron = registry.get("neuron", candidate.neuron.name)
@@ -37,7 +37,7 @@ def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, .
         coding,
         coding.initial_scale if isinstance(coding, Conversion) else None,
     )
-    return _build(candidate, registry, coding.encoded_shape(input_shape), outputs, coding, sites)
+    return _build(candidate, registry, coding.encoded_shape(input_shape), outputs, coding, sites, candidate.cut)
 
 
 def assemble_ann(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -56,6 +56,7 @@ def _build(
     outputs: int,
     coding: Coding,
     sites: SiteFactory,
+    cut: int = 0,
 ) -> Network:
     backbone: Backbone = registry.get("backbone", candidate.backbone.name)(
         candidate.backbone.config, input_shape=shape, outputs=outputs, sites=sites
@@ -64,7 +65,7 @@ def _build(
     if isinstance(coding, Conversion):
         coding.prepare(backbone)
     # channels last is the layout in which convolutions and the neuron's elementwise steps are fastest
-    network = Network(coding, backbone, registry.get("task", candidate.task.name).inputs)
+    network = Network(coding, backbone, registry.get("task", candidate.task.name).inputs, cut)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import stdev
 from typing import Final
 
 from torch import Tensor
 
-from spikefront.plugins import EnergyModel
-from spikefront.runners.judging.counting import count_operations
+from spikefront.plugins import Counts, EnergyModel
+from spikefront.runners.judging.counting import count_ends, count_operations
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace.objectives import ENERGY_ERROR
@@ -38,11 +39,34 @@ def energy_error(network: Network, batch: Tensor, energy_model: EnergyModel) -> 
         ``energy_se_nj``; nothing of a single sample, or where an energy is not finite. It is 0 where all samples cost
         the same.
     """
-    blocks = min(BLOCKS, len(batch))
-    if blocks < 2:
-        return {}
     traffic = energy_model.reads_traffic
     with fixed_randomness(_SEED):
-        counts = [count_operations(network, batch[first::blocks], traffic=traffic) for first in range(blocks)]
+        return _error([count_operations(network, block, traffic=traffic) for block in _blocks(batch)], energy_model)
+
+
+def energy_errors(
+    network: Network, batch: Tensor, energy_model: EnergyModel, cuts: Sequence[int]
+) -> dict[int, dict[str, float]]:
+    """Return what ``energy_error`` returns of a network that is cut at each of several steps, by these steps.
+
+    Args:
+        network: the network, not cut.
+        batch: prepared inputs on which operations are counted, ``(B, ...)``.
+        energy_model: what prices them.
+        cuts: the steps.
+    """
+    counts = count_ends(network, _blocks(batch), cuts, traffic=energy_model.reads_traffic, seed=_SEED)
+    return {cut: _error(of_cut, energy_model) for cut, of_cut in counts.items()}
+
+
+def _blocks(batch: Tensor) -> list[Tensor]:
+    """Return the blocks of a batch; none where there are less than two."""
+    blocks = min(BLOCKS, len(batch))
+    return [batch[first::blocks] for first in range(blocks)] if blocks > 1 else []
+
+
+def _error(counts: Sequence[Counts], energy_model: EnergyModel) -> dict[str, float]:
     energies = [energy_model.energy_nj(part) for part in counts]
-    return {ENERGY_ERROR: stdev(energies) / math.sqrt(blocks)} if all(map(math.isfinite, energies)) else {}
+    if len(energies) < 2 or not all(map(math.isfinite, energies)):
+        return {}
+    return {ENERGY_ERROR: stdev(energies) / math.sqrt(len(energies))}

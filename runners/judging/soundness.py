@@ -2,10 +2,12 @@
 
 The check is made on a second network of the candidate, so that the one which is trained has seen nothing. Its norms
 take the statistics of six samples in a training pass; fresh ones would leave deep layers silent, and so unchecked. It
-costs three forward passes of six samples, whatever the data set.
+costs three forward passes of six samples, whatever the data set. It runs all T steps, also of a candidate that is cut.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -39,5 +41,5 @@ def refuse_unsound(
     x = laid_out(batch[torch.arange(SAMPLES, device=batch.device) * len(batch) // SAMPLES])
     with kept_randomness():
         reseed(candidate.seed)
-        network = assemble(candidate, registry, shape, outputs).to(batch.device)
+        network = assemble(replace(candidate, cut=0), registry, shape, outputs).to(batch.device)
         probe(fit_norms(network, x), x, registry.task(candidate).inputs, reseed)

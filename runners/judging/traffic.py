@@ -37,6 +37,7 @@ from spikefront.runners.judging.populations import (
     messages_of,
     whole_updates,
 )
+from spikefront.runners.judging.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,14 @@ class Route:
 
 
 class TrafficCounter:
-    """Counts the traffic of one forward pass; see ``spikefront.plugins.network.traffic`` for the layout."""
+    """Counts the traffic of one forward pass; see ``spikefront.plugins.network.traffic`` for the layout.
 
-    def __init__(self) -> None:
+    Args:
+        tally: says how many steps of each edge lie before the end of the network.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
         self._populations: list[Population] = []
         self._edges: list[Edge] = []
         self._fired: dict[str, tuple[str, Neuron, Tensor, Tensor]] = {}
@@ -117,7 +123,7 @@ class TrafficCounter:
         if signal.kind is Kind.ANALOG and len(signal.values) == 1:
             route = Route(signal.delay, constant=True)
         else:
-            source = self._settle("", signal.values, 0, signal.delay)
+            source = self._settle("", self._tally.of(signal).values, 0, signal.delay)
             route = Route(0, source=source, cores=core_of(signal.values))
         return (replace(signal, route=route), *args[1:])
 
@@ -132,6 +138,7 @@ class TrafficCounter:
         if name in self._unmapped or flat:  # attention, or tokens that share weights
             return replace(current, route=after)
         values = signal.values if signal.events is None or route.unpooled is None else route.unpooled
+        values = values[: self._tally.steps(signal.steps, signal.delay)]
         whole = signal.kind in (Kind.BINARY, Kind.COUNT, Kind.SIGNED)
         events = (values.abs() if whole else values != 0).to(torch.float32)
         events = events.flatten(3) if events.dim() > 3 else events.unsqueeze(3)  # (T, B, C, positions)
@@ -180,6 +187,7 @@ class TrafficCounter:
         call, neuron, values, spikes = fired
         route: Route = current.route or Route(0)
         arrives = route.depth + current.delay
+        spikes = spikes[: self._tally.steps(len(spikes), current.delay + neuron.delay)]
         population = self._settle(call, spikes, arrives, arrives + neuron.delay)
         self._drive(population, route, values, spikes, neuron.potentials(values, spikes), neuron.states)
         number = spikes.abs() if neuron.kind in (Kind.COUNT, Kind.SIGNED) else spikes != 0
@@ -250,8 +258,8 @@ class TrafficCounter:
         route: Route | None = output.route
         if route is None or route.source is not None:
             return
-        values = output.decoded()
-        current = values.expand(output.steps, *values.shape[1:])
+        values = self._tally.of(output).decoded()
+        current = values.expand(self._tally.of(output).steps, *values.shape[1:])
         arrives = route.depth + output.delay
         population = self._settle("coding.decode", current, arrives, arrives)
         silent = torch.zeros_like(current)

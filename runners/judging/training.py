@@ -8,7 +8,7 @@ batch, the next one while the network trains on this one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -257,6 +257,29 @@ def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], input
     batches = inputs.split(affordable(network.coding.steps))
     with fixed_randomness(_EVALUATION_SEED):
         return torch.cat([network(prepare(batch.to(network.device))) for batch in batches])
+
+
+@torch.no_grad()
+def split_outputs_at(network: Network, task: Task, data: Data, cuts: Sequence[int]) -> dict[int, Tensor]:
+    """Return the decoded outputs of a whole split, and those after fewer steps, in one pass.
+
+    Args:
+        network: the network, which stays in eval mode.
+        task: its task.
+        data: the split.
+        cuts: steps of ``network.cuts``.
+
+    Returns:
+        Outputs ``(N, K)`` by the step after which the network is stopped; under 0 those of the network as it is.
+    """
+    network.eval()
+    found: dict[int, list[Tensor]] = {cut: [] for cut in (0, *cuts)}
+    with fixed_randomness(_EVALUATION_SEED):
+        for batch in data.inputs.split(affordable(network.coding.steps)):
+            output = network.propagate(network.encode(prepared(task, batch.to(network.device))))
+            for cut, outputs in found.items():
+                outputs.append(network.coding.decode(output.first(cut)) if cut else network.decode(output))
+    return {cut: torch.cat(outputs) for cut, outputs in found.items()}
 
 
 @torch.no_grad()

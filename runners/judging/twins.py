@@ -22,7 +22,8 @@ import torch
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
 from spikefront.runners.judging.conversion import ann_file, train_once
 from spikefront.runners.judging.counting import count_operations
-from spikefront.runners.judging.judge import measuring_batch, refuse_infinite
+from spikefront.runners.judging.judge import refuse_infinite
+from spikefront.runners.judging.measuring import measuring_batch
 from spikefront.runners.judging.network import Network, assemble_ann
 from spikefront.runners.judging.quantise import bit_energy_nj, bits_of, calibrated_scales, rounding
 from spikefront.runners.judging.seeding import seed_everything

@@ -19,7 +19,7 @@ from spikefront.searchspace import (
     from_flat,
     parse_set,
 )
-from spikefront.searchspace.candidate import altered, typed
+from spikefront.searchspace.candidate import altered, identity, typed
 from spikefront.searchspace.space import SearchCatalogue
 
 IMAGES = {"task": "images", "coding": "direct"}
@@ -125,3 +125,20 @@ def test_candidate_is_frozen(shelf: SearchCatalogue) -> None:
     candidate: Any = from_flat(IMAGES, shelf)
     with pytest.raises(AttributeError):
         candidate.steps = 8
+
+
+def test_cut_is_part_of_the_flat_form_where_the_network_is_cut(shelf: SearchCatalogue) -> None:
+    whole = from_flat(IMAGES | {"steps": 6}, shelf)
+    cut = from_flat(IMAGES | {"steps": 6, "cut": 2}, shelf)
+    assert whole.cut == 0
+    assert "cut" not in whole.flat()
+    assert (cut.cut, cut.flat()) == (2, whole.flat() | {"cut": 2})
+    assert from_flat(typed({name: str(value) for name, value in cut.flat().items()}, shelf), shelf) == cut
+    assert identity(cut.flat()) != identity(whole.flat())
+    assert str(cut) == f"{whole} cut at 2"
+
+
+@pytest.mark.parametrize(("cut", "why"), [(6, "not below the 6"), (-1, "at least 0"), ("2", "whole number")])
+def test_cut_lies_before_the_last_step(shelf: SearchCatalogue, cut: object, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        from_flat(IMAGES | {"steps": 6, "cut": cut}, shelf)

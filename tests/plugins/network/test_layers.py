@@ -152,7 +152,7 @@ def test_max_pooling_is_an_or() -> None:
 
 
 def test_max_pooling_behind_average_pooling_is_refused() -> None:
-    events = Events(torch.zeros(1, 2, 2), torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool))
+    events = Events(torch.zeros(1, 1, 2, 2), torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool))
     with pytest.raises(
         ValueError, match="max pooling behind average pooling has no op count: put a spiking site between"
     ):
@@ -271,7 +271,7 @@ def test_sum_of_constants_stays_constant() -> None:
 
 
 def test_sum_behind_average_pooling_is_refused() -> None:
-    events = Events(torch.zeros(1, 2, 2), torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool))
+    events = Events(torch.zeros(1, 1, 2, 2), torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool))
     pooled = Signal(torch.zeros(1, 1, 1, 2, 2), 1, Kind.BINARY, events=events)
     with pytest.raises(ValueError, match=r"^a sum behind average pooling has no op count: put a spiking site between"):
         Add()(pooled, pooled)

@@ -25,7 +25,7 @@ def test_without_coefficient_values_are_what_they_are() -> None:
 
 
 def test_other_values_stay_on_the_same_edge() -> None:
-    events = Events(torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2, dtype=torch.bool))
+    events = Events(torch.zeros(1, 1, 2, 2), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2, dtype=torch.bool))
     signal = Signal(torch.ones(2, 1, 3), 2, Kind.TERNARY, torch.ones(2), events=events)
     other = signal.with_values(torch.zeros(2, 1, 5))
     assert (other.steps, other.kind, other.coefficient, other.events) == (2, Kind.TERNARY, signal.coefficient, events)
@@ -93,3 +93,22 @@ def test_a_coefficient_of_another_shape_is_refused(shape: tuple[int, ...]) -> No
     if shape:
         with pytest.raises(ContractError, match=r"coding 'rate' returned a coefficient of shape"):
             refuse_time_axis("coding 'rate'", Signal(edge.values, 3, Kind.BINARY, torch.ones(shape)), 3)
+
+
+def test_first_steps_have_their_values_coefficients_and_events() -> None:
+    events = Events(torch.ones(3, 1, 2, 2), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2, dtype=torch.bool))
+    signal = Signal(torch.arange(6.0).view(3, 1, 2), 3, Kind.COUNT, torch.tensor([1.0, 2.0, 4.0]), 5, events)
+    first = signal.first(2)
+    assert (first.steps, first.delay, first.kind) == (2, 5, Kind.COUNT)
+    assert first.decoded().tolist() == [[[0, 1]], [[4, 6]]]
+    assert first.events is not None
+    assert first.events.count.shape == (2, 1, 2, 2)
+    assert signal.first(3) is signal.first(4) is signal
+
+
+def test_first_steps_of_what_is_constant_stay_constant() -> None:
+    first = Signal(torch.ones(1, 2, 3), 4, Kind.ANALOG, torch.full((1,), 0.5)).first(2)
+    assert first.values.shape == (1, 2, 3)
+    assert first.coefficient is not None
+    assert first.coefficient.shape == (1,)
+    assert Signal(torch.ones(1, 2, 3), 4, Kind.ANALOG, torch.arange(4.0)).first(2).decoded()[:, 0, 0].tolist() == [0, 1]

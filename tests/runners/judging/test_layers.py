@@ -26,8 +26,9 @@ from spikefront.plugins import (
 )
 from spikefront.plugins.energy.horowitz_45nm import Horowitz45nm
 from spikefront.runners.judging.counting import count_operations
-from spikefront.runners.judging.judge import judge, measure, silent_counts
+from spikefront.runners.judging.judge import judge
 from spikefront.runners.judging.layers import energy_by_layer, layers_json
+from spikefront.runners.judging.measuring import measure, silent_counts
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.twins import break_even_rate
 from spikefront.searchspace import from_flat
