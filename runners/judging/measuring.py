@@ -10,8 +10,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Task
+from spikefront.plugins import Counts, Data, EnergyModel, Task
 from spikefront.plugins.contracts.energy import energy_metrics
+from spikefront.runners.failures import one_line
 from spikefront.runners.judging.counting import count_ends, count_operations
 from spikefront.runners.judging.network import Network, muted
 from spikefront.runners.judging.sampling import energy_errors
@@ -101,7 +102,7 @@ def cuts_that_hold(network: Network, batch: Tensor) -> tuple[int, ...]:
 
     The coding states them. That the other parts agree is checked, at three of them on six samples: the network cut
     there must give what the whole one gives in these steps. Where it does not, because a neuron depends on T, say,
-    there is a warning, and no step is returned.
+    or where a plugin raises, there is a warning, and no step is returned.
 
     Args:
         network: the network, which stays in eval mode.
@@ -115,8 +116,8 @@ def cuts_that_hold(network: Network, batch: Tensor) -> tuple[int, ...]:
             if _holds(network, x, cut):
                 continue
             why = "its first steps depend on how many follow"
-        except ContractError as error:
-            why = str(error)
+        except Exception as error:  # a plugin may raise anything, and the whole network is sound
+            why = one_line(error)
         warnings.warn(f"the network is not measured at fewer steps, such as {cut}: {why}", stacklevel=2)
         return ()
     return cuts
@@ -127,7 +128,10 @@ def _holds(network: Network, x: Tensor, cut: int) -> bool:
     with fixed_randomness(_MEASURING_SEED):
         whole = network.propagate(network.encode(x)).first(cut).decoded()
     with network.cut_at(cut), fixed_randomness(_MEASURING_SEED):
-        alone = network.propagate(network.encode(x)).first(cut).decoded()
+        output = network.propagate(network.encode(x))
+        alone = output.first(cut).decoded()
+        network.decode(output)
+        count_operations(network, x, traffic=False)
     scale = float(whole.abs().max()) or 1.0
     one, other = torch.broadcast_tensors(whole, alone)
     return torch.allclose(one, other, rtol=0.0, atol=_ROUNDING * scale, equal_nan=True)

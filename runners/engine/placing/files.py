@@ -18,6 +18,9 @@ UNKEPT: Final = "unkept"
 UNSEEN: Final = "unseen"
 """Key of a report with the reason why what the network of a trial does could not be recorded."""
 
+POINTS: Final = "points"
+"""Key of the report of a trial's end with the metrics of its network stopped after fewer steps, by T' as text."""
+
 
 def weights_file(folder: Path, number: int) -> Path:
     """Return the file of a trial's weights."""

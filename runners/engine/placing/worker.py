@@ -20,6 +20,7 @@ from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.engine.placing.files import (
     FAILURE,
+    POINTS,
     TRACEBACK,
     UNKEPT,
     UNSEEN,
@@ -201,6 +202,10 @@ class CandidateTrainable(tune.Trainable):
             return _report(Failure(f"{bad[0]} is {metrics[bad[0]]:g} at epoch {self._judging.epochs_done}"))
         result = {"epoch": self._judging.epochs_done, "metrics": metrics, "done": self._judging.finished}
         if self._judging.finished:
+            result[POINTS] = {
+                str(cut): {name: float(value) for name, value in point.items()}
+                for cut, point in self._judging.points.items()
+            }
             try:
                 self._save(self._judging)
                 if unseen := self._write_activity(self._judging):

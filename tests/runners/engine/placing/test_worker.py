@@ -98,6 +98,17 @@ def test_a_new_worker_goes_on_where_the_lost_one_was(registry: Registry, start: 
     assert epochs(start(config), 2) == whole[2:]
 
 
+def test_the_last_result_has_the_points_of_the_network(registry: Registry, start: Start) -> None:
+    config = trial(registry, 12, **{"training.epochs": 2})
+    worker = start(config)
+    first, last = worker.train(), worker.train()
+    assert "points" not in first
+    assert worker._judging is not None
+    assert last["points"] == {str(cut): point for cut, point in worker._judging.points.items()}
+    assert list(last["points"]) == ["1", "2"]
+    assert set(last["points"]["1"]) == set(last["metrics"])
+
+
 def test_a_reused_worker_goes_on_with_a_lost_trial_too(registry: Registry, start: Start, folder: Path) -> None:
     config = trial(registry, 12)
     epochs(start(config), 3)
