@@ -34,8 +34,8 @@ def by_step(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """
     if len(values) == 1:
         return fold(values, function)
-    folded = torch.cat([function(step) for step in values])
-    return folded.unflatten(0, values.shape[:2])
+    stepped: Tensor = torch.cat([function(step) for step in values]).unflatten(0, values.shape[:2])
+    return stepped
 
 
 _counting: ContextVar[bool] = ContextVar("counting", default=True)

@@ -60,7 +60,7 @@ class Mixed:
         return Operations()
 
 
-class OfAMixture(Mixed, Plain):  # type: ignore[misc]
+class OfAMixture(Mixed, Plain):
     name = "of-a-mixture"
 
 

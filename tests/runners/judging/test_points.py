@@ -23,7 +23,7 @@ SAC = [
     {"coding": "sac", "coding.sac.scope": scope, "coding.sac.normaliser": normaliser, "coding.sac.init": "geometric"}
     for scope, normaliser in product(("readout", "input", "layer", "channel"), ("softmax", "mean1", "l2"))
 ]
-STATIC = [
+STATIC: list[dict[str, Any]] = [
     *({"coding": name, "steps": 5} for name in ("direct", "latency", "gac", "rate-conversion")),
     *({"coding": "rate", "coding.rate.spikes": spikes} for spikes in ("bernoulli", "deterministic")),
     *({"coding": "population", "coding.population.spikes": spikes} for spikes in ("bernoulli", "deterministic")),
@@ -36,7 +36,7 @@ STATIC = [
     {"coding": "sac", "coding.sac.scope": "readout", "coding.sac.preset": "ttfs-exp"},
     {"coding": "sac", "coding.sac.scope": "layer", "coding.sac.preset": "phase"},
 ]
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"coding": "direct"},
     {"coding": "delta", "coding.delta.reference": "send-on-delta"},
     {"coding": "sac", "coding.sac.scope": "input", "coding.sac.preset": "ttfs-linear"},
@@ -49,7 +49,7 @@ def grid(registry: Registry) -> Iterator[dict[str, Any]]:
     """Every built-in coding that can be cut, with every neuron and backbone that goes with it."""
     for task, codings in (("digits", STATIC), ("n-mnist", EVENTS)):
         for coding, neuron, backbone in product(codings, sorted(registry.entries["neuron"]), BACKBONES):
-            chosen = {"task": task, "coding": str(coding["coding"]), "neuron": neuron, "backbone": backbone}
+            chosen = {"task": task, "coding": coding["coding"], "neuron": neuron, "backbone": backbone}
             if registry.problem(chosen) is None:
                 yield {"steps": 4, **chosen, **coding}
 
