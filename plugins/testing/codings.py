@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from spikefront.plugins.checks.prefix import refuse_other_prefix
 from spikefront.plugins.checks.probe import SAMPLES as SAMPLES_OF_A_PROBE
 from spikefront.plugins.checks.probe import another as _another
 from spikefront.plugins.checks.probe import fit_norms
 from spikefront.plugins.contracts import Between, Coding, InputKind, Neuron
+from spikefront.plugins.contracts.network import Network
 from spikefront.plugins.network.signal import Kind, Signal, refuse_time_axis
 from spikefront.plugins.surrogates.atan import ATan
 from spikefront.plugins.testing.base import (
@@ -249,6 +251,50 @@ class CodingContract(PluginContract):
         for steps in _lengths(plugin):
             assert plugin(steps=steps).latency_steps(delay=0) >= 1
 
+    def test_cuts_lie_before_the_last_step(self, plugin: type[Coding]) -> None:
+        for steps in _lengths(plugin):
+            for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
+                cuts = self._bound(plugin, config, steps).cuts()
+                assert list(cuts) == sorted(set(cuts)), f"cuts {cuts} are not sorted"
+                assert set(cuts) <= set(range(1, steps)), f"cuts {cuts} are not below T = {steps}"
+
+    def test_operations_of_the_first_steps_grow_with_them(self, plugin: type[Coding]) -> None:
+        for steps in _lengths(plugin):
+            for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
+                coding = self._bound(plugin, config, steps)
+                x = self.example_input(plugin, steps)
+                given = x if "static" in plugin.inputs else x.transpose(0, 1)
+                code, output = _signal(coding, x), Signal(torch.ones(steps, 3, 5), steps, Kind.ANALOG)
+                before = 0.0
+                for end in (*coding.cuts(), steps):
+                    read = given if "static" in plugin.inputs else given[:end]
+                    stated = coding.encode_operations(read, code.first(end)) + coding.decode_operations(
+                        output.first(end)
+                    )
+                    assert_priced(stated)
+                    total = stated.adds + stated.multiplies + stated.shifts
+                    assert total >= before, f"{end} of {steps} steps cost {total:g} operations, fewer ones {before:g}"
+                    before = total
+
+    def test_cut_networks_do_what_the_whole_ones_do_until_then(self, plugin: type[Coding]) -> None:
+        inputs: InputKind = "static" if "static" in plugin.inputs else "events"
+        for steps in _lengths(plugin)[:2]:
+            for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
+                x = six(self.example_input(plugin, steps))
+                coding, shape = plugin(config, steps=steps), tuple(x.shape[-3:])
+                network = fit_norms(network_of(coding, shape, neuron=self.neuron(plugin), inputs=inputs), x)
+                for cut in network.cuts:
+                    refuse_other_prefix(network, x, cut)
+                    with network.cut_at(cut):
+                        for module, spikes, current in _calls_behind_sites(network, x):
+                            assert_priced(module.operations(spikes, current))
+
+    def _bound(self, plugin: type[Coding], config: object, steps: int) -> Coding:
+        """Return a coding that has its neuron."""
+        coding = plugin(config, steps=steps)
+        coding.bind(self.neuron(plugin)(surrogate=ATan()))
+        return coding
+
     def test_domains_at_a_number_of_steps_only_tighten(self, plugin: type[Coding]) -> None:
         full = {field.name: field.domain for field in fields_of(plugin.Config)}
         for steps in range(plugin.step_range.low, plugin.step_range.high + 1):
@@ -286,6 +332,21 @@ class CodingContract(PluginContract):
                     values = torch.randint(-1 if kind is Kind.TERNARY else 0, 2, (steps, samples, *shape)).float()
                     current = torch.randn(length, samples, *shape)
                     yield module, Signal(values, steps, kind), Signal(current, steps, Kind.ANALOG)
+
+
+def _calls_behind_sites(network: Network, x: Tensor) -> list[tuple[Between, Signal, Signal]]:
+    """Return what the modules behind the sites of a network are called with."""
+    calls: list[tuple[Between, Signal, Signal]] = []
+    handles = [
+        site.between.register_forward_pre_hook(lambda module, args: calls.append((module, *args)))
+        for site in network.sites
+        if site.between is not None
+    ]
+    with torch.no_grad():
+        network(x)
+    for handle in handles:
+        handle.remove()
+    return calls
 
 
 def _lengths(plugin: type[Coding]) -> list[int]:

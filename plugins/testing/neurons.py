@@ -97,6 +97,21 @@ class NeuronContract(PluginContract):
 
                 assert_sound(f"neuron {plugin.name!r}", call, [current], [other])
 
+    def test_spikes_do_not_depend_on_how_many_steps_follow(self, plugin: type[Neuron]) -> None:
+        for config in sample_configs(plugin.Config):
+            neuron = plugin(config, surrogate=ATan()).eval()
+            current = 2 * torch.randn(6, 3, 40)
+            for steps in range(1 + neuron.delay, 6):
+                known = steps - neuron.delay  # the others answer to currents that are not there
+                assert torch.equal(neuron(current[:steps], steps)[:known], neuron(current, 6)[:known]), (
+                    f"neuron {plugin.name!r}: the spikes of {steps} steps are not the first ones of 6"
+                )
+                weights = neuron.step_weights(6, current)
+                if weights is not None:
+                    fewer = neuron.step_weights(steps, current)
+                    assert fewer is not None
+                    assert torch.equal(fewer[:known], weights[:known]), "what a spike is worth depends on T"
+
     def test_neurons_of_a_layer_do_not_matter_to_each_other(self, plugin: type[Neuron]) -> None:
         for config in sample_configs(plugin.Config):
             neuron = plugin(config, surrogate=ATan()).eval()

@@ -178,7 +178,7 @@ class CountsDown(LIF):
 def test_a_network_whose_neurons_depend_on_t_has_no_points() -> None:
     network = network_of(Direct(steps=4), (1, 8, 8), neuron=CountsDown)
     x = torch.rand(20, 1, 8, 8) * 9
-    with pytest.warns(UserWarning, match="not measured at fewer steps, such as 1: its first steps depend on"):
+    with pytest.warns(UserWarning, match="not measured at fewer steps, such as 1: its first 1 steps depend on"):
         assert cuts_that_hold(network, x) == ()
     good = network_of(Direct(steps=4), (1, 8, 8), neuron=LIF)
     assert cuts_that_hold(good, x) == (1, 2, 3)

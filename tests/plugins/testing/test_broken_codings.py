@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import pytest
@@ -205,11 +205,54 @@ class OpticalThresholds(FreeThresholds):
     free_encoder = "the sensor compares"
 
 
+class SharesByT(Gate):
+    """A gate whose strength is a share of the steps that it gets."""
+
+    def forward(self, spikes: Signal, current: Signal) -> Signal:
+        return replace(super().forward(spikes, current), values=spikes.values / spikes.steps)
+
+
+class CutsAnywhere(Direct):
+    """A coding with that gate, which says that it may be cut."""
+
+    name = "cuts-anywhere"
+
+    def between(self, site: SiteInfo) -> Between:
+        return SharesByT(lambda gate, values: values)
+
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
+
+class CutsBeyondT(Direct):
+    """A coding that says it may be cut at its end."""
+
+    name = "cuts-beyond-t"
+
+    def cuts(self) -> tuple[int, ...]:
+        return (*self.earlier_steps, self.steps)
+
+
+class ChargesForAll(PaidThresholds):
+    """A coding whose read-out is charged for the steps that are left out."""
+
+    name = "charges-for-all"
+
+    def decode_operations(self, output: Signal) -> Operations:
+        return Operations(adds=(2 * self.steps - output.steps) * 1000)
+
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
+
+
 ENCODER = CodingContract.test_encoder_says_what_it_costs
 SOUND = CodingContract.test_modules_behind_sites_are_sound_at_inference
 NETWORK = CodingContract.test_networks_of_it_are_sound_and_everything_is_counted
 GRADIENT = CodingContract.test_gradient_reaches_every_parameter_of_its_own
 PENALTY = CodingContract.test_penalty_after_a_forward_pass_is_a_finite_scalar_with_a_gradient
+CUT = CodingContract.test_cut_networks_do_what_the_whole_ones_do_until_then
+CUTS = CodingContract.test_cuts_lie_before_the_last_step
+GROWS = CodingContract.test_operations_of_the_first_steps_grow_with_them
 STATE, MIXES, FUTURE = "keeps state between calls", "mixes the samples of a batch", "sees the future"
 
 
@@ -231,6 +274,9 @@ STATE, MIXES, FUTURE = "keeps state between calls", "mixes the samples of a batc
         (NETWORK, EventsBackwards, FUTURE),
         (NETWORK, UncountedProjection, "computes products that nobody counts"),
         (NETWORK, ThreeSteps, "coding 'three-steps' returned values of 3 steps"),
+        (CUT, CutsAnywhere, r"first \d+ steps depend on how many follow"),
+        (CUTS, CutsBeyondT, "are not below T"),
+        (GROWS, ChargesForAll, "2 of 2 steps cost .* operations, fewer ones"),
         (ENCODER, FreeThresholds, "it encodes for nothing"),
         (PENALTY, InfinitePenalty, "penalty is -?(inf|nan) after a forward pass"),
         (PENALTY, DetachedPenalty, "penalty has no gradient"),

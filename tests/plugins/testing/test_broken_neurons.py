@@ -111,6 +111,15 @@ class Recurrent(LIF):
         return super().forward(self.linear(current), steps)
 
 
+class CountsSteps(LIF):
+    """Gets a stronger current the more steps there are."""
+
+    name = "counts-steps"
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        return super().forward(current * steps, steps)
+
+
 SOUND = NeuronContract.test_samples_and_later_steps_do_not_matter_at_inference
 
 
@@ -127,6 +136,7 @@ SOUND = NeuronContract.test_samples_and_later_steps_do_not_matter_at_inference
             DividesByTheMaximum,
             "others in its layer",
         ),
+        (NeuronContract.test_spikes_do_not_depend_on_how_many_steps_follow, CountsSteps, "not the first ones of 6"),
         (NeuronContract.test_states_its_operations, Free, "an update costs nothing"),
         (NeuronContract.test_delay_is_a_whole_number_of_steps, Early, "delay is -2 steps"),
         (NeuronContract.test_the_place_in_a_batch_does_not_matter, WeighsPlaces, "another place of the batch"),

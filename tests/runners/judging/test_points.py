@@ -10,11 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Data, Registry
+from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
 from spikefront.plugins.checks.probe import fit_norms
+from spikefront.plugins.energy.horowitz_45nm import Horowitz45nm
 from spikefront.runners.judging.counting import count_ends, count_operations
-from spikefront.runners.judging.measuring import cuts_that_hold
+from spikefront.runners.judging.judge import Judging, judge
+from spikefront.runners.judging.measuring import cuts_that_hold, measure, measure_points
 from spikefront.runners.judging.network import Network, assemble
+from spikefront.runners.judging.sampling import energy_error
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import split_outputs, split_outputs_at
 from spikefront.searchspace import from_flat
@@ -42,7 +45,7 @@ EVENTS: list[dict[str, Any]] = [
     {"coding": "sac", "coding.sac.scope": "input", "coding.sac.preset": "ttfs-linear"},
 ]
 BACKBONES = ("mlp", "convnet", "vgg", "ms-resnet", "sew-resnet", "spiking-transformer")
-QUICK = 5  # every fifth of the grid
+PARTS = 24
 
 
 def grid(registry: Registry) -> Iterator[dict[str, Any]]:
@@ -54,11 +57,10 @@ def grid(registry: Registry) -> Iterator[dict[str, Any]]:
                 yield {"steps": 4, **chosen, **coding}
 
 
-def made(flat: dict[str, Any], registry: Registry, cut: int = 0) -> tuple[Network, Tensor]:
+def made(flat: dict[str, Any], registry: Registry) -> tuple[Network, Tensor]:
     """Return an untrained network whose neurons fire, and inputs of it."""
     torch.manual_seed(3)
-    flat = flat | ({"backbone.convnet.pool": "avg"} if flat["backbone"] == "convnet" else {})
-    candidate = from_flat(flat | ({"cut": cut} if cut else {}), registry)
+    candidate = from_flat(flat | ({"backbone.convnet.pool": "avg"} if flat["backbone"] == "convnet" else {}), registry)
     if flat["task"] == "digits":
         x, shape = torch.rand(37, 1, 8, 8), (1, 8, 8)
     else:
@@ -67,29 +69,75 @@ def made(flat: dict[str, Any], registry: Registry, cut: int = 0) -> tuple[Networ
     return fit_norms(network, x), x
 
 
-def cases(registry: Registry, every: int) -> list[dict[str, Any]]:
-    return list(grid(registry))[::every]
+def prepared_task(flat: dict[str, Any], registry: Registry) -> Task:
+    task = registry.task(from_flat(flat, registry))
+    task.prepare = lambda batch: batch  # type: ignore[method-assign]  # the inputs are prepared already
+    return task
 
 
-def assert_points_are_those_of_the_cut_network(flat: dict[str, Any], registry: Registry) -> int:
+def refuse_other_points(flat: dict[str, Any], registry: Registry) -> int:
+    """Compare all points of a network with the networks cut there, and return how many they are."""
     network, x = made(flat, registry)
     cuts = network.cuts
     assert cuts_that_hold(network, x) == cuts
-    task, data = registry.task(from_flat(flat, registry)), Data(x, torch.zeros(len(x), dtype=torch.long))
-    task.prepare = lambda batch: batch  # type: ignore[method-assign]  # the inputs are prepared already
+    task, data = prepared_task(flat, registry), Data(x, torch.zeros(len(x), dtype=torch.long))
     at_once = split_outputs_at(network, task, data, cuts)
     counts = count_ends(network, [x[::3]], cuts, traffic=False, seed=1)
     assert torch.equal(at_once[0], split_outputs(network, task, data))
     for cut in cuts:
-        alone, _ = made(flat, registry, cut)
-        alone.load_state_dict(network.state_dict())
-        assert torch.equal(split_outputs(alone, task, data), at_once[cut])
-        with fixed_randomness(1):
-            assert count_operations(alone, x[::3], traffic=False) == counts[cut][0]
+        with network.cut_at(cut), fixed_randomness(1):
+            assert torch.equal(split_outputs(network, task, data), at_once[cut])
+            assert count_operations(network, x[::3], traffic=False) == counts[cut][0]
     return len(cuts)
 
 
-@pytest.mark.parametrize("start", range(QUICK))
-def test_each_point_is_what_the_network_cut_there_gives_to_the_last_digit(registry: Registry, start: int) -> None:
-    some = cases(registry, QUICK * QUICK)[start::QUICK]
-    assert sum(assert_points_are_those_of_the_cut_network(flat, registry) for flat in some)
+def test_points_of_some_networks_are_those_of_the_networks_cut_there(registry: Registry) -> None:
+    assert sum(refuse_other_points(flat, registry) for flat in list(grid(registry))[7::200]) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_points_of_every_network_are_those_of_the_networks_cut_there(registry: Registry, part: int) -> None:
+    assert sum(refuse_other_points(flat, registry) for flat in list(grid(registry))[part::PARTS])
+
+
+@pytest.mark.parametrize("model", ["horowitz-45nm", "loihi-1"])
+@pytest.mark.parametrize("coding", ["rate", "css"])
+def test_a_point_has_the_metrics_of_the_candidate_that_is_cut(registry: Registry, coding: str, model: str) -> None:
+    flat = {"task": "digits", "coding": coding, "backbone": "mlp", "steps": 4}
+    priced: EnergyModel = registry.energy_model(model)
+    network, x = made(flat, registry)
+    task, data = prepared_task(flat, registry), Data(x, torch.arange(len(x)) % 10)
+    outputs = split_outputs_at(network, task, data, network.cuts)
+    outputs.pop(0)
+    points = measure_points(network, task, data, x, priced, outputs)
+    assert list(points) == [1, 2, 3]
+    for cut, point in points.items():
+        alone = assemble(from_flat(flat | {"cut": cut}, registry), registry, (1, 8, 8), 10).eval()
+        alone.load_state_dict(network.state_dict())
+        metrics, _ = measure(alone, task, data, x, priced, traffic=priced.reads_traffic)
+        assert metrics | energy_error(alone, x, priced) == point
+
+
+def test_a_training_has_points_after_its_last_epoch(registry: Registry, data: SearchData) -> None:
+    flat = {"task": "digits", "coding": "direct", "backbone": "mlp", "steps": 3}
+    flat |= {"training.epochs": 2, "training.subset": 64}
+    judging = Judging(from_flat(flat, registry), registry=registry, data=data, energy_model=Horowitz45nm())
+    judging.epoch()
+    assert judging.points == {}
+    whole = judging.epoch()
+    assert list(judging.points) == [1, 2]
+    assert [point["latency_steps"] for point in judging.points.values()] == [1, 2]
+    assert judging.points[1]["energy_nj"] < judging.points[2]["energy_nj"] < whole["energy_nj"]
+    assert all(point.keys() == whole.keys() for point in judging.points.values())
+    cut = judge(flat | {"cut": 2}, registry=registry, data=data)
+    assert cut.points == {}
+    assert cut.metrics | {"seconds": 0} == judging.points[2] | {"seconds": 0}
+
+
+def test_a_conversion_is_a_whole_curve(registry: Registry, data: SearchData) -> None:
+    flat = {"task": "digits", "coding": "rate-conversion", "backbone": "mlp", "training.epochs": 1}
+    eight = judge(flat | {"steps": 8}, registry=registry, data=data)
+    four = judge(flat | {"steps": 4}, registry=registry, data=data)
+    assert list(eight.points) == list(range(1, 8))
+    assert four.metrics | {"seconds": 0} == eight.points[4] | {"seconds": 0}
