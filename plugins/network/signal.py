@@ -121,7 +121,7 @@ class Signal:
 
     def weightings(self) -> int:
         """Return the same summed over the samples: products that a synapse needs per output, shifts included."""
-        return int((self._products() > 0).sum())
+        return 0 if self._is_constant() else int((self._products() > 0).sum())
 
     def weighting(self, outputs: int) -> Operations:
         """Return the operations of weighting ``outputs`` values per step and sample by the coefficient.
@@ -130,6 +130,8 @@ class Signal:
         so does the common factor of a coefficient that is a power of two at each step but for it. A coefficient by
         sample is made while the network runs: any value of it but 0 and 1 is a multiplication.
         """
+        if self._is_constant():
+            return Operations()
         return self._weighting(torch.ones_like(self._products(), dtype=torch.int64) * outputs)
 
     def weighting_of_events(self) -> Operations:
@@ -142,10 +144,14 @@ class Signal:
         shifts, multiplies = (int((values * (products == price)).sum()) for price in (_SHIFT, _MULTIPLICATION))
         return Operations(multiplies=multiplies, shifts=shifts)
 
+    def _is_constant(self) -> bool:
+        """Return whether there is no coefficient but one that folds into the weights behind."""
+        return self.coefficient is None or (len(self.coefficient) == 1 and self.coefficient.dim() < 3)
+
     def _products(self) -> Tensor:
         """Return what the coefficient costs at each step and sample: 0, a shift or a multiplication, ``(T|1, B)``."""
         coefficient, samples = self.coefficient, self.values.shape[1]
-        if coefficient is None or (len(coefficient) == 1 and coefficient.dim() < 3):
+        if coefficient is None or self._is_constant():
             return self.values.new_zeros((1, samples), dtype=torch.int8)
         if coefficient.dim() == 3:
             products = _MULTIPLICATION * ((coefficient != 0) & (coefficient != 1)).any(2).to(torch.int8)

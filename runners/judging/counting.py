@@ -169,14 +169,13 @@ class _Counter:
         check_kind(signal, name)
         events, reached = map(_running, synaptic_events(module.weight, signal, current))
         role: Role = "attention" if name in self._inside_attention else "synapse"
-        outputs, biased = current.values[0, 0].numel(), module.folded()[1] is not None
+        biased, outputs = module.folded()[1] is not None, current.values[0].numel()
+        geometry = _geometry(module, signal, current, biased)
         for tally in self._tallies:
-            signal_then, current_then = tally.of(signal), tally.of(current)
-            count = _synapse_count(signal_then, _upto(events, signal_then), _upto(reached, signal_then), outputs)
-            geometry = _geometry(module, signal_then, current_then, biased)
-            biases = _biases(module, current_then) if biased else 0
-            made = replace(count, layer=name, role=role, geometry=geometry, biases=biases)
-            tally.add_synapse(made, current.values[0].numel())
+            then = tally.of(signal)
+            biases = _biases(module, tally.of(current)) if biased else 0
+            numbers = (_upto(events, then), _upto(reached, then), biases)
+            tally.add_synapse(_synapse_count(name, role, then, numbers, _in_time(geometry, module, then)), outputs)
 
     def _enter(self, site: nn.Module, args: tuple[Signal, ...]) -> None:
         assert isinstance(site, Site)
@@ -288,20 +287,23 @@ def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[Te
     return events.count.sum((1, 2, 3)), reached
 
 
-def _synapse_count(signal: Signal, events: int, reached: int, outputs: int) -> LayerCount:
-    """Return the count of a synapse with so many outputs, without name, size and biases."""
-    spiking = signal.kind is not Kind.ANALOG
+def _synapse_count(
+    name: str, role: Role, signal: Signal, numbers: tuple[int, int, int], geometry: Geometry
+) -> LayerCount:
+    """Return the count of a synapse, from its events, the operations that they cause, and additions of biases."""
+    (events, reached, biases), spiking = numbers, signal.kind is not Kind.ANALOG
     shifts = reached if signal.kind is Kind.POWER else 0
-    weighting = Operations() if signal.coefficient is None else signal.weighting(outputs)
     return LayerCount(
-        "",
-        "synapse",
+        name,
+        role,
         sops=reached if spiking else 0,
         macs=0 if spiking else reached,
         macs_every_step=0 if spiking else reached * _presentations(signal),
-        operations=weighting + Operations(shifts=shifts),
+        operations=signal.weighting(geometry.outputs) + Operations(shifts=shifts),
         events=events,
         sites=signal.values.numel(),
+        geometry=geometry,
+        biases=biases,
     )
 
 
@@ -329,12 +331,16 @@ def _presentations(signal: Signal) -> int:
 def _geometry(module: Synapse, signal: Signal, current: Signal, biased: bool) -> Geometry:
     inputs, outputs = signal.values[0, 0].numel(), current.values[0, 0].numel()
     weight = module.weight
-    by_step = signal.coefficient is not None and signal.coefficient.dim() == 2 and len(signal.coefficient) > 1
-    words = weight.weight.numel() * (signal.steps if by_step else 1)  # a set of weights per step
     if isinstance(weight, nn.Linear):
-        return Geometry(inputs, outputs, outputs, words, biased=biased)
+        return Geometry(inputs, outputs, outputs, weight.weight.numel(), biased=biased)
     kernel, stride = ((size[0], size[1]) for size in (weight.kernel_size, weight.stride))
-    return Geometry(inputs, outputs, weight.out_channels, words, kernel, stride, biased)
+    return Geometry(inputs, outputs, weight.out_channels, weight.weight.numel(), kernel, stride, biased)
+
+
+def _in_time(geometry: Geometry, module: Synapse, signal: Signal) -> Geometry:
+    """Return the size of a synapse that has a set of weights for each step, where the signal asks for that."""
+    by_step = signal.coefficient is not None and signal.coefficient.dim() == 2 and len(signal.coefficient) > 1
+    return replace(geometry, weights=module.weight.weight.numel() * signal.steps) if by_step else geometry
 
 
 def _biases(module: Synapse, current: Signal) -> int:

@@ -37,7 +37,7 @@ class Tally:
         while name in self._layers:  # a module that is called several times
             calls += 1
             name = f"{count.layer}#{calls}"
-        self._layers[name] = replace(count, layer=name)
+        self._layers[name] = count if calls == 1 else replace(count, layer=name)
         return name
 
     def add_synapse(self, count: LayerCount, biased: int) -> None:

@@ -233,7 +233,7 @@ class CutsBeyondT(Direct):
         return (*self.earlier_steps, self.steps)
 
 
-class ChargesForAll(PaidThresholds):
+class ChargesForAll(Direct):
     """A coding whose read-out is charged for the steps that are left out."""
 
     name = "charges-for-all"
@@ -276,7 +276,7 @@ STATE, MIXES, FUTURE = "keeps state between calls", "mixes the samples of a batc
         (NETWORK, ThreeSteps, "coding 'three-steps' returned values of 3 steps"),
         (CUT, CutsAnywhere, r"first \d+ steps depend on how many follow"),
         (CUTS, CutsBeyondT, "are not below T"),
-        (GROWS, ChargesForAll, "2 of 2 steps cost .* operations, fewer ones"),
+        (GROWS, ChargesForAll, r"\d of \d+ steps cost .* operations, fewer ones"),
         (ENCODER, FreeThresholds, "it encodes for nothing"),
         (PENALTY, InfinitePenalty, "penalty is -?(inf|nan) after a forward pass"),
         (PENALTY, DetachedPenalty, "penalty has no gradient"),
