@@ -6,6 +6,7 @@ spikefront or any of Optuna's, and no candidate is proposed twice, as in a searc
 
 from __future__ import annotations
 
+import functools
 import statistics
 import warnings
 from abc import ABC, abstractmethod
@@ -18,10 +19,11 @@ import numpy as np
 import optuna
 from numpy.typing import ArrayLike, NDArray
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from spikefront.plugins import Sampler, StoppingRule
 from spikefront.runners.engine.proposing.fresh import FreshSampler
+from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.searchspace import Objective, Space, Trial, Value
 from spikefront.searchspace.answers import Suggester
@@ -127,9 +129,40 @@ class _Unseen:
         """Return that no row is looked up: a table is larger than a search."""
 
 
+class _Whole:
+    """Stands for ``Shown`` where samplers see the study itself."""
+
+    left_out = False
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+
+    def ordinal(self, number: int) -> int:
+        """Return the number."""
+        return number
+
+    def advance(self, ordinal: int, after: object) -> None:
+        """Do nothing: the study is as it is."""
+
+    def own(self, ordinal: int) -> FrozenTrial:
+        """Return a trial of the study."""
+        return self.study.get_trials(deepcopy=False)[ordinal]
+
+    def seen(self, ordinal: int) -> tuple[()]:
+        """Return nothing: ``_Unseen`` knows."""
+        return ()
+
+    def keep(self, number: int, left_out: bool = False) -> None:
+        """Do nothing: the study has it."""
+
+
 def seed_of(seed: int, number: int) -> int:
     """Return the seed of one proposal."""
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def _given(sampler: BaseSampler, seed: int) -> BaseSampler:
+    return sampler
 
 
 def play(
@@ -163,7 +196,8 @@ def play(
     while not played.spent or played.spent[-1] < units - 1e-9:
         own = seed_of(seed, len(played.rows))
         inner = once if once is not None else cast(Sampler, sampler).make(own)
-        study.sampler = FreshSampler(inner, cast(Space, table), own, cast(Untried, unseen))
+        whole, taken = cast(Shown, _Whole(study)), cast(Untried, unseen)
+        study.sampler = FreshSampler(functools.partial(_given, inner), cast(Space, table), whole, own, taken)
         trial = study.ask()
         row = table.suggest(trial)
         unseen.seen.add(row)

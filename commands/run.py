@@ -202,6 +202,8 @@ def _print_outcome(search: Search) -> None:
             command += [OPTIONS[name].flag, getattr(settings, name)]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
     lines = [f"{search.name}: {outcome.reason}; {ended}", f"front: {redacted_command(command)}"]
+    if not settings.repeats:
+        lines.append("by --time the same command ends with another front; by --trials alone it repeats")
     resume = _resume_command(settings)
     if outcome.missing:
         lacks = f"MLflow lacks {len(outcome.missing)} records of this search, which its journal has"

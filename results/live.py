@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -44,6 +44,7 @@ class LiveView(Callbacks):
         self._search: SearchInfo | None = None
         self._front = Front(())
         self._running: dict[int, Mapping[str, Value]] = {}
+        self._untold: dict[int, Trial] = {}  # that have ended, and whose line waits for those of earlier ones
         self._ended: Counter[str] = Counter()
         self._before = 0  # trials that ended before the search was resumed
         self._live: Live | None = None
@@ -89,12 +90,26 @@ class LiveView(Callbacks):
         with self._lock:
             trial = Trial(number, state, self._running.pop(number, {}), dict(metrics), reason)
             self._ended[state] += 1
-            self._front.add(trial)
-        if self._live is None:
-            self._print(self._line(trial))
+            self._untold[number] = trial
+            told = sorted(number for number in self._untold if self._is_next(number))
+        self._tell(told)
+
+    def _is_next(self, number: int) -> bool:
+        """Return whether the line of a trial may be printed; in a search that repeats they are in order."""
+        is_in_order = self._live is None and self._search is not None and self._search.time_s is None
+        return not is_in_order or all(number < other for other in self._running)
+
+    def _tell(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            trial = self._untold.pop(number)
+            with self._lock:
+                self._front.add(trial)
+            if self._live is None:
+                self._print(self._line(trial))
 
     def search_ended(self, reason: str) -> None:
         """Leave the last state on the screen."""
+        self._tell(sorted(self._untold))
         if self._live is not None:
             self._live.stop()
             self._live = None

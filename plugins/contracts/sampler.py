@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spikefront.plugins.contracts.plugin import Plugin
 
@@ -26,9 +26,20 @@ class Sampler(Plugin):
     and ``sample_independent`` once for each candidate drawn; in the first trials of a search that is aware of costs,
     which take the codings in turn, not at all.
 
+    So that a search can be repeated, and resumed as if it had never ended, there is a new sampler with a seed of its
+    own for each trial. What the study has are the trials whose results count by then, in the order of their beginning;
+    the others run. A sampler that keeps something from one trial to the next stores it in system attributes of the
+    study or the trial, as Optuna's do, where the next one finds it.
+
+    Attributes:
+        keeps_state: whether one sampler, with the seed of the search, is to serve all of it, such as one that takes the
+            points of a sequence in turn. What it keeps in memory alone is lost when the search is resumed.
+
     Args:
         config: its ``Config``, or None for the defaults.
     """
+
+    keeps_state: ClassVar[bool] = False
 
     def __init__(self, config: Any = None) -> None:
         self._configure(config)
@@ -37,6 +48,6 @@ class Sampler(Plugin):
         """Return a sampler for one study.
 
         Args:
-            seed: seed of all its random draws. A search that is resumed gets a new sampler with another seed.
+            seed: seed of all its random draws.
         """
         raise TypeError(f"{type(self).__name__} must define make(seed)")

@@ -11,7 +11,11 @@ from spikefront.searchspace.trial import Trial
 
 
 class StoppingRule(Plugin):
-    """A rule that stops trials early. One instance serves one search, on the driver; the search waits for each call.
+    """A rule that stops trials early, on the driver; the search waits for each call.
+
+    In a search that repeats, each trial has an instance of its own, which is given by ``restore`` what the rule stored
+    of the trials whose results count for this one: all of them had ended when it began. In one that is limited by time,
+    one instance serves all trials. Trials are numbered in the order of their beginning.
 
     Args:
         config: its ``Config``, or None for the defaults.
@@ -36,7 +40,7 @@ class StoppingRule(Plugin):
 
         Args:
             trial: the trial; ``trial.epoch`` is the epoch that ended, from 1, and ``trial.budget`` its epochs in all.
-            history: metrics by epoch. Epochs that were trained before the search was resumed are not in it.
+            history: metrics by epoch, also of those that were trained before the search was resumed.
         """
         raise TypeError(f"{type(self).__name__} must define decide(trial, history)")
 
@@ -45,10 +49,10 @@ class StoppingRule(Plugin):
         return None
 
     def restore(self, number: int, state: Any) -> None:
-        """Take what ``state`` returned before the search was resumed. Called after ``begin``, before any ``decide``.
+        """Take what ``state`` returned of a trial. Called after ``begin``, before any ``decide``.
 
         Args:
-            number: the trial's number; of one that is evaluated again, its new number.
+            number: the trial's number.
             state: what ``state`` returned last for the trial; of a journal that was edited, or from another version of
                 the rule, anything that JSON holds. Any exception leaves it out, and the search goes on.
         """

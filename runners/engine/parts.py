@@ -197,14 +197,20 @@ def refuse_times(objectives: Sequence[Objective], model: EnergyModel, settings: 
         raise settings.error("objective", problem)
 
 
-def restore_rule(rule: StoppingRule, states: Mapping[int, Any]) -> None:
-    """Give a stopping rule what it stored by trial; it goes on without what it does not take, with one warning."""
+def restore_rule(rule: StoppingRule, states: Mapping[int, Any], warn: bool = True) -> None:
+    """Give a stopping rule what it stored by trial; it goes on without what it does not take.
+
+    Args:
+        rule: has begun.
+        states: what it stored, by the ordinal of the trial's training.
+        warn: whether to say, in one warning, what it does not take.
+    """
     problems = []
     for number, state in states.items():
         try:
             rule.restore(number, state)
         except Exception as error:  # the rule is a plugin, and the journal may be of another version of it
             problems.append(f"trial {number}: {one_line(error)}")
-    if problems:
+    if problems and warn:
         count = f"{len(problems)} trial{'s' * (len(problems) > 1)}"
         _log.warning("stopping rule %s goes on without its state of %s: %s", rule.name, count, problems[0])

@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import IO, Any, Final, cast
 import ray
 from ray import tune
 
-from spikefront.plugins import SearchData
+from spikefront.plugins import SearchData, StoppingRule
 from spikefront.runners.engine.compat import lost_workers, without_signals_of_tune
 from spikefront.runners.engine.interruption import Interruption, interruption, kept_handler
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import JournalError
+from spikefront.runners.engine.memory.order import Order
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
-from spikefront.runners.engine.parts import restore_rule
+from spikefront.runners.engine.parts import make_rules
 from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
@@ -36,6 +37,7 @@ from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
 from spikefront.runners.engine.proposing.fresh import FreshSampler
+from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.start import first_candidates
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.engine.settings import SearchSettings, TellStopped
@@ -140,7 +142,7 @@ class SearchRun:
         self._record = self._open_record()
         self._info = self.plan.info(self._take_up() if settings.resume else None, self._record.search_id)
         self._record.begin_with(first)
-        self._begin_rules(seen)
+        new_rules = self._new_rules(seen)
         study = self._record.study
         time_s = None if settings.time_s is None else settings.time_s - spent_s(study)
         self._end = EndOfSearch(time_s, signals, self._watch)
@@ -155,17 +157,19 @@ class SearchRun:
             weights=settings.weights.resolve(),
             end=self._end.end,
             ending=self._ending,
-            rules=self.plan.rules,
+            rules=new_rules,
             cost=self._cost,
             target=settings.target_hypervolume,
             untried=untried,
+            patience=settings.patience,
         )
-        space, seed, name = self.plan.space, settings.seed, settings.sampler
+        space, shown, plugin = self.plan.space, Shown(self._record), self.plan.sampler
+        seed, name, one = settings.seed, settings.sampler, plugin.keeps_state
         study.sampler = (
-            FreshSampler(study.sampler, space, seed, untried, name)
+            FreshSampler(plugin.make, space, shown, seed, untried, name, one)
             if self._cost is None
             else AffordableSampler(
-                study.sampler, space, self._cost, self._room_s, seed=seed, untried=untried, name=name
+                plugin.make, space, shown, self._cost, self._room_s, seed=seed, untried=untried, name=name, one=one
             )
         )
 
@@ -187,23 +191,32 @@ class SearchRun:
                 study = create_study(settings, self.plan.objectives, self.plan.sampler, self.plan.about)
         except JournalError as error:
             raise settings.error("folder", f": {error.strerror}; make room there, or choose another") from error
-        return StudyRecord(study, self.plan.objectives, settings.limits, cast("TellStopped", settings.tell_stopped))
+        told = cast("TellStopped", settings.tell_stopped)
+        order = Order(settings.worker_count if settings.repeats else None)
+        return StudyRecord(study, self.plan.objectives, settings.limits, told, order)
 
     def _take_up(self) -> tuple[Trial, ...]:
         """Settle the trials of earlier drivers, and return those that ended."""
         self._record.take_up()
-        if self._cost is not None:
+        if self._cost is not None and not self.settings.repeats:
             costs = self._record.costs(self._cost.remembered)
             self._cost.remember((from_flat(flat, self.plan.registry), past) for flat, past in costs)
         return _with_weights(self._record.earlier, self.settings.weights)
 
-    def _begin_rules(self, data: SearchData) -> None:
-        if not self.plan.rules:
-            return
-        chance = self.plan.task.chance_quality(data)
-        for rule in self.plan.rules:
-            rule.begin(self.plan.objectives, chance=chance, best=self.plan.task.best_quality)
-            restore_rule(rule, self._record.states(rule.name))
+    def _new_rules(self, data: SearchData) -> Callable[[], list[StoppingRule]] | None:
+        """Return what makes stopping rules that have begun; None in a search without."""
+        plan = self.plan
+        if not plan.rules:
+            return None
+        chance = plan.task.chance_quality(data)
+
+        def make() -> list[StoppingRule]:
+            rules = make_rules(plan.settings, plan.registry)
+            for rule in rules:
+                rule.begin(plan.objectives, chance=chance, best=plan.task.best_quality)
+            return rules
+
+        return make
 
     def _loop(self, data: ray.ObjectRef[Any]) -> None:
         """Run trials on Ray Tune until the searcher has no more, or the search is to end."""
@@ -211,6 +224,7 @@ class SearchRun:
             try:
                 self._searcher.end_if_reached()
                 self._searcher.end_if_exhausted()
+                self._searcher.end_if_enough()
                 if not self._end.stop_all():
                     self._run_trials(data, log)
             except RayLost as lost:
@@ -272,7 +286,7 @@ class SearchRun:
             len(self._record.front.trials),
             self._end.reason or "all trials done",
             time.monotonic() - self._started,
-            finished=not self._end.reason or self._searcher.reached or self._searcher.exhausted,
+            finished=not self._end.reason or self._searcher.is_over,
             search_id=self._info.id,
             signal=self._end.signal,
         )

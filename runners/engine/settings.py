@@ -98,6 +98,9 @@ class SearchSettings:
     target_hypervolume: Annotated[float | None, Option("Budget", number, changeable=True)] = None
     """Stop when the front covers this share of the ideal, for example 0.9."""
 
+    patience: Annotated[float | None, Option("Budget", number, changeable=True, shown="none")] = None
+    """Stop when the last 20 finished trials added less than this share of the hypervolume, for example 0.01."""
+
     max_energy: Annotated[float | str | None, Option("Limits", energy, "ENERGY", least=1e-6, most=1e18)] = None
     """Prefer candidates that cost no more per sample: 500nJ, 2uJ."""
     max_latency: Annotated[float | None, Option("Limits", number, least=1, most=1e9)] = None
@@ -214,6 +217,8 @@ class SearchSettings:
         self._require("tell_stopped", self.tell_stopped in stopped, f"is unknown; known: {', '.join(sorted(stopped))}")
         target = self.target_hypervolume
         self._require("target_hypervolume", target is None or 0 < target <= 1, "must be above 0, and 1 at most")
+        patience = self.patience
+        self._require("patience", patience is None or 0 <= patience < 1, "must be 0 (for no such end) or more, below 1")
         self._require("seed", 0 <= self.seed < 2**32, "must be 0 or more, and below 2**32")
         self._check_name("name" if self.resume is None else "resume")
         if self.data_dir is not None and not os.path.exists(self.data_dir):
@@ -279,6 +284,11 @@ class SearchSettings:
     def time_s(self) -> float | None:
         """Seconds after which no trial goes on, or None."""
         return cast("float | None", self.time)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same command gives the same front again; what depends on the time left does not."""
+        return self.time is None
 
     @property
     def epoch_timeout_s(self) -> float | None:

@@ -28,6 +28,7 @@ ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
     "trials": ("1", "24"),
     "time": ("90s", "1h30m"),
     "target_hypervolume": ("0.9",),
+    "patience": ("0.01",),
     "max_energy": ("500nJ", "2uJ"),
     "max_latency": ("8",),
     "max_params": ("100k",),

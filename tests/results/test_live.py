@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import re
@@ -53,6 +54,19 @@ def test_one_plain_line_for_each_trial_where_there_is_no_terminal(search: Search
         "search digits-1 ended: all trials done; 1 of 10 trials done, 1 pruned, 1 failed; "
         "best accuracy 0.5000, 1 on the front, hypervolume 0.3000",
     ]
+
+
+def test_lines_are_in_the_order_of_numbers_where_the_search_repeats(search: Search, candidate: Make) -> None:
+    for time_s, numbers in ((None, ["0", "1", "2"]), (60.0, ["2", "0", "1"])):
+        stream = io.StringIO()
+        view = LiveView(stream)
+        view.search_started(dataclasses.replace(search(), time_s=time_s))
+        for number in range(4):
+            view.trial_started(number, candidate("sac"))
+        for number in (2, 0, 1):
+            view.trial_ended(number, "FAIL", "NaN loss", {}, None)
+        lines = stream.getvalue().splitlines()[1:]
+        assert [line.split()[1] for line in lines] == numbers  # the last one runs, and keeps none waiting
 
 
 @pytest.mark.parametrize("verbose", [False, True])

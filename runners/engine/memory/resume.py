@@ -43,7 +43,8 @@ def about(
         "format": FORMAT,
         "accounting": ACCOUNTING,
         "id": uuid.uuid4().hex,
-        "options": {**options, "task": settings.task, "name": settings.name},
+        # on another machine, too: the front depends on how many run at a time
+        "options": {**options, "workers": settings.worker_count, "task": settings.task, "name": settings.name},
         "narrowings": [str(narrowing) for narrowing in settings.narrowings],
         "plugins": registry.versions(),
         "space": _digest(space),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 import numpy as np
 import optuna
@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from spikefront.plugins import Sampler
 from spikefront.runners.engine.memory.journal import JOURNAL, open_journal, read_attributes
+from spikefront.runners.engine.memory.order import PLACE, Order, trained_share
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.proposing.sampler_warnings import SamplerWarnings
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
@@ -127,6 +128,14 @@ class Cost(TypedDict):
     measured_s: float
 
 
+class Seen(NamedTuple):
+    """What a training may know of another: its ordinal and flat candidate; its outcome, if that counts already."""
+
+    ordinal: int
+    candidate: Mapping[str, Value]
+    outcome: Mapping[str, Any] | None
+
+
 class StudyRecord:
     """The trials of a study: asked for, and recorded when they end.
 
@@ -142,8 +151,10 @@ class StudyRecord:
         objectives: what is optimised.
         limits: what candidates should keep to.
         tell_stopped: how a trial that was stopped early is reported to the sampler.
+        order: order of the trainings; None for one in which results count as soon as they are there.
 
     Attributes:
+        order: the trainings by ordinal.
         front: the trials evaluated at full budget, also before the search was resumed, and the front among them.
     """
 
@@ -153,8 +164,11 @@ class StudyRecord:
         objectives: Sequence[Objective],
         limits: Limits = NO_LIMITS,
         tell_stopped: TellStopped = "pruned",
+        order: Order | None = None,
     ) -> None:
         self.study = study
+        self.order = Order() if order is None else order
+        self.order.read(study.get_trials(deepcopy=False))
         self.objectives = tuple(objectives)
         self._limits = limits
         self._tell_stopped = tell_stopped
@@ -162,16 +176,34 @@ class StudyRecord:
         self._noted: dict[tuple[int, str], Any] = {}
         self.front = Front(self.objectives, self.earlier)
 
+    @property
+    def next(self) -> int:
+        """Ordinal of the training that ``ask`` starts: the first that is queued, or else a new one."""
+        return min((self.order.ordinal(trial.number) for trial in self._queue), default=len(self.order))
+
     def ask(self) -> optuna.Trial:
         """Start a trial."""
+        queued = min(self._queue, key=lambda trial: self.order.ordinal(trial.number), default=None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            trial = self.study.ask()
+            if queued is None:
+                trial = self.study.ask()
+            else:  # Optuna would start the one with the lowest number
+                self.study._storage.set_trial_state_values(queued._trial_id, TrialState.RUNNING)
+                trial = optuna.Trial(self.study, queued._trial_id)
+        self.order.add(trial.number)
         self._running[trial.number] = trial
         return trial
 
-    def chosen(self, trial: optuna.Trial, candidate: Candidate) -> None:
-        """Record which candidate the trial judges."""
+    def chosen(self, trial: optuna.Trial, candidate: Candidate, counted_s: float = math.nan) -> None:
+        """Record which candidate the trial judges, and the place of its training.
+
+        Args:
+            trial: what ``ask`` returned.
+            candidate: the candidate.
+            counted_s: predicted seconds of its evaluation, by its operations; infinite or NaN where not known.
+        """
+        trial.set_user_attr(PLACE, self.order.place(self.order.ordinal(trial.number), counted_s))
         trial.set_user_attr("candidate", candidate.flat())
 
     def tell(
@@ -214,7 +246,9 @@ class StudyRecord:
         trial.set_user_attr("outcome", outcome)
         told = TrialState.COMPLETE if values is not None else _STATES[state]
         self.study.tell(trial, values, told, skip_if_finished=False)
-        self.front.add(Trial(number, state, trial.user_attrs.get("candidate", {}), finite))
+        flat = trial.user_attrs.get("candidate", {})
+        self.order.end(number, again, trained_share(flat, outcome))
+        self.front.add(Trial(number, state, flat, finite))
         return state, reason
 
     def costs(self, last: int) -> list[tuple[Mapping[str, Value], Cost]]:
@@ -224,11 +258,33 @@ class StudyRecord:
         found = [(t.user_attrs["candidate"], t.user_attrs["outcome"]["cost"]) for t in islice(known, last)]
         return found[::-1]
 
+    def seen(self, ordinal: int) -> list[Seen]:
+        """Return what a training may know of those before it, by ordinal."""
+        trials = self.study.get_trials(deepcopy=False)
+        counting = set(self.order.counting(ordinal))
+        found = []
+        for other in range(min(ordinal, len(self.order))):
+            attributes = trials[self.order[other].number].user_attrs
+            if "candidate" in attributes:
+                outcome = attributes["outcome"] if other in counting else None
+                found.append(Seen(other, attributes["candidate"], outcome))
+        return found
+
+    def ended(self, ordinals: Iterable[int]) -> Iterator[Trial]:
+        """Yield the trials of trainings that have ended, with what the front is made of."""
+        trials = self.study.get_trials(deepcopy=False)
+        for ordinal in ordinals:
+            number = self.order[ordinal].number
+            outcome = trials[number].user_attrs["outcome"]
+            candidate = trials[number].user_attrs.get("candidate", {})
+            yield Trial(number, outcome["state"], candidate, outcome["metrics"])
+
     def begin_with(self, priors: Sequence[Prior]) -> None:
         """Queue candidates to be evaluated before any that the sampler proposes."""
         for prior in priors:
             pinned = {_PINNED: dict(prior.pinned)} if prior.pinned else {}
             self.study.enqueue_trial(dict(prior.answers), user_attrs={"prior": True, **pinned})
+        self.order.read(self.study.get_trials(deepcopy=False))
 
     def suggested(self, trial: optuna.Trial, space: Space) -> Candidate:
         """Return the candidate that a trial judges: a queued one may have what the space holds at another value."""
@@ -242,8 +298,14 @@ class StudyRecord:
         queued = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in trials:
             if trial.user_attrs.get("outcome", {}).get("again") and trial.number not in queued:
-                kept = {name: trial.user_attrs[name] for name in (_PINNED,) if name in trial.user_attrs}
-                self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, **kept})
+                kept: dict[str, Any] = {
+                    name: trial.user_attrs[name] for name in (_PINNED, PLACE) if name in trial.user_attrs
+                }
+                # one without a candidate is proposed again, as it was
+                has_one = "candidate" in trial.user_attrs
+                params = trial.params if has_one else trial.system_attrs.get("fixed_params", {})
+                self.study.enqueue_trial(params, user_attrs={"retry_of": trial.number, **kept})
+        self.order.read(self.study.get_trials(deepcopy=False))
 
     def _settle(self, trial: optuna.trial.FrozenTrial) -> None:
         """Record the end of a trial that was running when its driver died."""
@@ -269,18 +331,12 @@ class StudyRecord:
             self._noted[number, rule] = state
 
     def states(self, rule: str) -> dict[int, Any]:
-        """Return the states that a stopping rule stored, by trial; of a trial that is evaluated again, by its last."""
-        trials = self.study.get_trials(deepcopy=False)
-        before = {trial.number: trial.user_attrs.get("retry_of", trial.number) for trial in trials}
-        again = {first: number for number, first in before.items() if first < number}
-        found = {}
-        for trial in trials:
-            number = trial.number
-            while number in again:
-                number = again[number]
-            if _state_attribute(rule) in trial.user_attrs:
-                found[number] = trial.user_attrs[_state_attribute(rule)]
-        return found
+        """Return the states that a stopping rule stored, by ordinal; of a training, its last."""
+        return {
+            self.order.ordinal(trial.number): trial.user_attrs[_state_attribute(rule)]
+            for trial in self.study.get_trials(deepcopy=False)
+            if _state_attribute(rule) in trial.user_attrs
+        }
 
     @property
     def unsettled(self) -> set[int]:
@@ -297,7 +353,11 @@ class StudyRecord:
     @property
     def queued(self) -> bool:
         """Whether trials are queued, which the sampler does not propose."""
-        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        return bool(self._queue)
+
+    @property
+    def _queue(self) -> list[optuna.trial.FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
     @property
     def earlier(self) -> tuple[Trial, ...]:

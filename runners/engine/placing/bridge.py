@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +20,26 @@ from ray.tune.search import Searcher
 
 from spikefront.plugins import StoppingRule
 from spikefront.runners.engine.memory.journal import JournalError
-from spikefront.runners.engine.memory.study import Cost, StudyRecord
-from spikefront.runners.engine.placing.files import FAILURE, TRACEBACK, UNKEPT, UNSEEN, checkpoint_file, weights_file
+from spikefront.runners.engine.memory.study import StudyRecord
+from spikefront.runners.engine.patience import Patience
+from spikefront.runners.engine.placing.files import (
+    FAILURE,
+    TRACEBACK,
+    UNKEPT,
+    UNSEEN,
+    checkpoint_file,
+    weights_file,
+)
+from spikefront.runners.engine.placing.running import Running, earlier_epochs, metrics_of
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.untried import Untried
-from spikefront.runners.failures import LOST_WORKER, Failure, one_line
-from spikefront.searchspace import Callbacks, Candidate, Space, State, Trial, Value
+from spikefront.runners.engine.rules import Rules
+from spikefront.runners.failures import LOST_WORKER, Failure
+from spikefront.searchspace import Callbacks, Space, State, Trial
 from spikefront.searchspace.secrets import redact
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Running:
-    number: int
-    candidate: Candidate
-    flat: Mapping[str, Value]
-    metrics: dict[str, float] = field(default_factory=dict)
-    epoch: int = 0
-    history: dict[int, Mapping[str, float]] = field(default_factory=dict)
-    counted_s: float = math.nan  # predicted time of its evaluation, by its operations
-    ready: float = math.inf  # when it is predicted to end
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def budget(self) -> int:
-        return self.candidate.training.schedule.epochs
-
-    def cost(self) -> Cost | None:
-        """Return what the whole evaluation takes at the speed of the epochs that ran; None where that says nothing."""
-        if not self.history or not math.isfinite(self.counted_s) or self.metrics.get("ann_trained") == 0:
-            return None
-        # a conversion coding's one step is the whole of its budget
-        epochs = self.epoch if "ann_trained" in self.metrics else len(self.history)
-        seconds = sum(metrics["seconds"] for metrics in self.history.values())
-        return {"counted_s": self.counted_s, "measured_s": seconds * self.budget / epochs}
 
 
 class StudySearcher(Searcher):
@@ -70,8 +53,9 @@ class StudySearcher(Searcher):
         workers: how many may be in flight. None is queued in advance: the sampler should know every result there is.
         weights: folder in which workers leave trained weights.
         end: called with the reason when the search must end, because the target is reached or the journal is full.
-        rules: stop trials early; asked in this order.
+        rules: returns new rules that stop trials early, asked in this order; None for none.
         cost: predicts the time of trials, and learns from them; None for a search that is not aware of costs.
+        patience: share of the hypervolume that is to be gained, as ``Patience`` has it; None for no such end.
         target: hypervolume at which the search has reached its end; None for no such end.
         ending: returns why the search is being ended; empty while it goes on. It raises ``RayLost`` when Ray is gone.
         untried: the candidates that are left; of the space when None.
@@ -79,6 +63,7 @@ class StudySearcher(Searcher):
     Attributes:
         states: number of trials that ended, by state.
         exhausted: whether all candidates of the space were tried.
+        enough: whether the search has ended as its front had all but stopped growing.
     """
 
     def __init__(
@@ -90,11 +75,12 @@ class StudySearcher(Searcher):
         workers: int,
         weights: Path,
         end: Callable[[str], None],
-        rules: Sequence[StoppingRule] = (),
+        rules: Callable[[], Sequence[StoppingRule]] | None = None,
         cost: CostModel | None = None,
         target: float | None = None,
         ending: Callable[[], str] = str,
         untried: Untried | None = None,
+        patience: float | None = None,
     ) -> None:
         super().__init__()
         self._record = record
@@ -105,22 +91,30 @@ class StudySearcher(Searcher):
         self._workers = workers
         self._weights = weights
         self._end_search = end
-        self._rules = list(rules)
+        self._rules = None if rules is None else Rules(rules, record)
         self._cost = cost
         self._target = target
+        self._patience = Patience(record, patience)
         self._ending = ending
         self._untried = untried or Untried(space)
-        self.exhausted = False
+        self.exhausted = self.enough = False
         self._stopped: dict[str, str] = {}  # reasons, of trials that Tune is about to end
         self._broken = False
         self._unseen: set[str] = set()  # reasons that were given
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
 
     def suggest(self, trial_id: str) -> Any:
         if self._left <= 0 or self._broken or self._ending():
             return Searcher.FINISHED
         if len(self._running) >= self._workers:
             return None  # Tune asks again
+        if not self._record.order.is_ready(self._record.next):
+            return None  # until all has ended that the next training may depend on
+        if self._has_enough():
+            if not self._running:
+                self.end_if_enough()
+                return Searcher.FINISHED
+            return None  # until the others have ended
         if self._nothing_left():
             if self._running:
                 return None  # a trial that loses its worker leaves a candidate to try again
@@ -128,27 +122,40 @@ class StudySearcher(Searcher):
             return Searcher.FINISHED
         self._left -= 1
         try:
-            trial = self._record.ask()
-            candidate = self._record.suggested(trial, self._space)
-            self._record.chosen(trial, candidate)
+            begun = self._begin()
         except JournalError as error:
             self._break_off(error)
             return Searcher.FINISHED
-        if "retry_of" in trial.user_attrs:
-            self._inherit_checkpoint(trial.user_attrs["retry_of"], trial.number)
-        self._running[trial_id] = running = _Running(trial.number, candidate, candidate.flat())
-        if self._cost is not None:
-            running.counted_s = self._cost.counted(candidate)
-            running.ready = running.started + self._cost.predict(candidate)
-        self._callbacks.trial_started(trial.number, candidate, trial.user_attrs.get("retry_of"))
+        self._running[trial_id] = begun
         self._ending()  # Tune's next question to a Ray that was lost meanwhile would not return
-        return {"number": trial.number, "candidate": dict(running.flat)}
+        return {"number": begun.number, "candidate": dict(begun.flat)}
+
+    def _begin(self) -> Running:
+        """Ask for a trial, and record what it evaluates."""
+        trial = self._record.ask()
+        candidate = self._record.suggested(trial, self._space)
+        counted_s = math.nan if self._cost is None else self._cost.counted(candidate)
+        self._record.chosen(trial, candidate, counted_s)
+        retry_of = trial.user_attrs.get("retry_of")
+        if retry_of is not None:
+            self._inherit_checkpoint(retry_of, trial.number)
+        running = Running(trial.number, candidate, candidate.flat(), counted_s=counted_s)
+        if self._cost is not None:
+            running.ready = running.started + self._cost.predict(candidate)
+        self._callbacks.trial_started(trial.number, candidate, retry_of)
+        return running
 
     def _nothing_left(self) -> bool:
         """Return whether all candidates of the space are tried or being tried, and none is queued."""
-        if self._record.queued:
+        if self._record.queued or not self._is_all_tried():
             return False
-        self._untried.read(self._record.study.get_trials(deepcopy=False))
+        if self._running:
+            return True
+        self._record.order.wait_for_all(self._record.next)  # a trial that lost its worker may count later only
+        return self._is_all_tried()
+
+    def _is_all_tried(self) -> bool:
+        self._untried.read(self._record.seen(self._record.next))
         return self._untried.first() is None
 
     def end_if_exhausted(self) -> None:
@@ -159,51 +166,78 @@ class StudySearcher(Searcher):
             tried = "1 candidate, and it is tried" if count == 1 else f"{count} candidates, and all are tried"
             self._end_search(f"the space has {tried}; for more seeds: spikefront confirm")
 
+    def _has_enough(self) -> bool:
+        return not self._record.queued and bool(self._patience.looks(self._record.next))
+
+    def end_if_enough(self) -> None:
+        """End the search when its front has all but stopped growing, and no trial runs."""
+        if self._left > 0 and not self._ending() and not self._running and self._has_enough():
+            self.enough = True
+            self._end_search(self._patience.reason)
+
     def others_s(self) -> float:
         """Return the seconds for which the trials in flight will keep their workers; infinite but for the last trials.
 
-        A trial that is begun when there are fewer left than workers, and ends after all others, leaves those idle.
+        A trial that is begun when there are fewer left than workers, and ends after all others, leaves those idle. In a
+        search that repeats these are seconds by operations, of the trials begun last, whether they run or not.
         """
-        if self._left >= self._workers or not self._running:
+        if self._left >= self._workers:
+            return math.inf
+        order = self._record.order
+        if order.repeats:
+            last = [order[other].counted_s for other in range(len(order))[-self._workers : -1]]
+            known = [seconds for seconds in last if math.isfinite(seconds)]
+            return max(known) if known and len(known) == len(last) else math.inf
+        if not self._running:
             return math.inf
         return max(0.0, max(running.ready for running in self._running.values()) - time.monotonic())
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         running = self._running[trial_id]
         epoch = int(result.get("epoch", 0))
-        if epoch > running.epoch:  # a trial that lost its worker may repeat an epoch
-            running.epoch = epoch
-            running.metrics = running.history[epoch] = _metrics(result)
+        if epoch > running.epoch and trial_id not in self._stopped:  # one that lost its worker may repeat an epoch
+            running.hear(epoch, metrics_of(result))
             self._callbacks.epoch_ended(running.number, epoch, running.metrics)
 
     def decide(self, trial_id: str, result: dict[str, Any]) -> str | None:
         """Return the reason to stop a trial after this epoch, or None."""
-        running = self._running[trial_id]
-        if not self._rules or result.get(FAILURE):
+        if result.get(FAILURE):
             return None
+        if (reason := self._catch_up(trial_id, result)) is not None:
+            return reason
         self.on_trial_result(trial_id, result)
-        trial = Trial(running.number, "RUNNING", running.flat, running.metrics, epoch=running.epoch)
-        for rule in list(self._rules):
-            try:
-                reason = rule.decide(trial, running.history)
-                self._record.note_state(running.number, rule.name, rule.state(running.number))
-            except JournalError as error:
-                self._break_off(error)
-                return None
-            except Exception as error:  # a plugin may raise anything; the search goes on
-                self._rules.remove(rule)
-                _log.warning("stopping rule %s failed and is left out from now on: %s", rule.name, one_line(error))
-                continue
-            if reason is not None:
-                self._stopped[trial_id] = reason
-                return reason
+        return self._decide(trial_id)
+
+    def _catch_up(self, trial_id: str, result: Mapping[str, Any]) -> str | None:
+        """Decide about the epochs before the checkpoint that a trial goes on from: its driver may have died before."""
+        running = self._running[trial_id]
+        for epoch, metrics in sorted(earlier_epochs(result).items()):
+            if epoch > running.epoch:
+                running.hear(epoch, metrics)
+                if (reason := self._decide(trial_id)) is not None:
+                    return reason
         return None
+
+    def _decide(self, trial_id: str) -> str | None:
+        running = self._running[trial_id]
+        if self._rules is None:
+            return None
+        trial = Trial(running.number, "RUNNING", running.flat, running.metrics, epoch=running.epoch)
+        try:
+            reason = self._rules.decide(trial, running.history)
+        except JournalError as error:
+            self._break_off(error)
+            return None
+        if reason is not None:
+            self._stopped[trial_id] = reason
+        return reason
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
             return  # TrialErrors follows, and knows the reason
         result = result or {}
-        if result.get(FAILURE):
+        self._catch_up(trial_id, result)
+        if result.get(FAILURE) and trial_id not in self._stopped:
             self._end(trial_id, "FAIL", str(result[FAILURE]), traceback=str(result.get(TRACEBACK, "")))
             return
         self.on_trial_result(trial_id, result)
@@ -253,7 +287,12 @@ class StudySearcher(Searcher):
     @property
     def unfinished(self) -> bool:
         """Whether there are trials in flight, or to be started."""
-        return bool(self._running) or (self._left > 0 and not self.reached and not self.exhausted)
+        return bool(self._running) or (self._left > 0 and not self.is_over)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the search has come to its end before its budget is spent."""
+        return self.reached or self.exhausted or self.enough
 
     def _end(self, trial_id: str, state: State, reason: str, again: bool = False, traceback: str = "") -> None:
         running = self._running.pop(trial_id)
@@ -261,8 +300,10 @@ class StudySearcher(Searcher):
             return  # in the journal it runs, and is evaluated again when the search is resumed
         traceback = redact(traceback)
         cost = running.cost()
-        if cost is not None and self._cost is not None:
+        if cost is not None and self._cost is not None and not self._record.order.repeats:
             self._cost.measured(running.candidate, **cost)
+        if self._rules is not None:
+            self._rules.forget(running.number)
         try:
             ended = self._record.tell(
                 running.number, state, redact(reason), running.metrics, running.epoch, again, cost, traceback
@@ -353,9 +394,3 @@ def describe_error(error: BaseException | None) -> str:
         return LOST_WORKER
     lines = str(error).strip().splitlines()
     return f"{name}: {lines[-1]}" if lines else name
-
-
-def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """Pick the metrics out of a result, which Tune flattens."""
-    prefix = "metrics/"
-    return {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}

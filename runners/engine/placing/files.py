@@ -13,6 +13,8 @@ FAILURE: Final = "failure"
 TRACEBACK: Final = "traceback"
 """Key of a report with the traceback of a trial that failed; missing where there is none."""
 
+BEFORE: Final = "before"
+"""Key of the first report of a trial that goes on from its checkpoint, with the metrics of the epochs until then."""
 UNKEPT: Final = "unkept"
 """Key of a report with the reason why the weights of a trial that was evaluated could not be written."""
 UNSEEN: Final = "unseen"

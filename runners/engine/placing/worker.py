@@ -19,6 +19,7 @@ from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.engine.placing.files import (
+    BEFORE,
     FAILURE,
     POINTS,
     TRACEBACK,
@@ -147,6 +148,8 @@ class CandidateTrainable(tune.Trainable):
         self._watchdog = Watchdog(hang)
         self._flat: Mapping[str, Any] = config["candidate"]
         self._judging, self._failure, self._done = None, None, False
+        self._history: dict[str, dict[str, float]] = {}
+        self._before: dict[str, dict[str, float]] = {}
         hung = reason_of_hang(hang)
         if hung is not None:  # the worker before this one did; the same candidate would hang again
             self._failure = Failure(hung)
@@ -168,6 +171,8 @@ class CandidateTrainable(tune.Trainable):
             judging.restore(state)
         except Exception:  # it does not fit, perhaps because a plugin was changed
             return self._new(flat)
+        self._history = dict(state.get("history", {}))  # earlier versions wrote none
+        self._before = dict(self._history)
         return judging
 
     def _new(self, flat: Mapping[str, Any]) -> Judging:
@@ -185,6 +190,8 @@ class CandidateTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         result = self._epoch()
+        if self._before:
+            result[BEFORE], self._before = self._before, {}
         self._done = bool(result["done"])
         return result
 
@@ -201,6 +208,7 @@ class CandidateTrainable(tune.Trainable):
         if bad:
             return _report(Failure(f"{bad[0]} is {metrics[bad[0]]:g} at epoch {self._judging.epochs_done}"))
         result = {"epoch": self._judging.epochs_done, "metrics": metrics, "done": self._judging.finished}
+        self._history[str(self._judging.epochs_done)] = metrics
         if self._judging.finished:
             result[POINTS] = {
                 str(cut): {name: float(value) for name, value in point.items()}
@@ -214,7 +222,7 @@ class CandidateTrainable(tune.Trainable):
                 self._unsave()
                 result[UNKEPT] = one_line(error)
         elif time.monotonic() - self._saved >= self._settings.checkpoint_every_s:
-            self._checkpoint.write(self._judging.state())
+            self._checkpoint.write({**self._judging.state(), "history": self._history})
             self._saved = time.monotonic()
         return result
 

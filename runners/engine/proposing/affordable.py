@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.fresh import DRAWS, FreshSampler, Proposal
+from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.searchspace import Candidate, Space
 
@@ -33,44 +34,44 @@ class AffordableSampler(FreshSampler):
     Bayesian Optimization"; theirs spreads the first candidates over the space, ours over the codings.
 
     Args:
-        inner: the sampler that proposes.
+        make: returns a sampler for a seed.
         space: what is searched.
+        shown: the study, as samplers see it.
         cost: predicts the seconds of a candidate.
         room_s: seconds within which a candidate should be evaluated, which may be infinite.
         startup: how many trials the cheap start has.
-        seed: seed of the cheap start.
+        seed: seed of the search.
         untried: the candidates that are left; of the space when None.
         name: name of the sampler, for messages.
+        one: whether one sampler, with the seed of the search, serves all of it.
     """
 
     def __init__(
         self,
-        inner: BaseSampler,
+        make: Callable[[int], BaseSampler],
         space: Space,
+        shown: Shown,
         cost: CostModel,
         room_s: Callable[[], float],
         startup: int = 10,
         seed: int = 0,
         untried: Untried | None = None,
         name: str = "",
+        one: bool = False,
     ) -> None:
-        super().__init__(inner, space, seed, untried, name)
+        super().__init__(make, space, shown, seed, untried, name, one)
         self._cost = cost
         self._room_s = room_s
         self._startup = startup
-        self._codings: dict[int, str] = {}  # of the candidates by the number of their trial
 
     def choose(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
         """Return the proposal that a trial evaluates."""
-        for other in study.get_trials(deepcopy=False):
-            if other.number not in self._codings and "candidate" in other.user_attrs:
-                self._codings[other.number] = str(other.user_attrs["candidate"]["coding"])
-        cheap = self._cheap(study, trial) if len(self._codings) < self._startup else None
+        cheap = self._cheap(study, trial) if trial.number < self._startup else None
         return cheap or self._fitting(study, trial)
 
     def _cheap(self, study: optuna.Study, trial: FrozenTrial) -> Proposal | None:
         """Draw new candidates of the coding that was tried least, and return the cheapest; None if none is new."""
-        tried = Counter(self._codings.values())
+        tried = Counter(other.user_attrs["candidate"]["coding"] for other in self._shown.trials[: trial.number])
         drawn = [self.draw(study, trial, self._random) for _ in range(DRAWS)]
         drawn = [one for one in drawn if one.candidate in self._untried]
         if not drawn:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.proposing.sampler_warnings import SamplerWarnings
+from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.failures import one_line
 from spikefront.searchspace import Candidate, Space
@@ -68,36 +71,69 @@ class Proposal:
 class FreshSampler(BaseSampler):
     """Wrapper of a sampler that takes its first proposal which no trial has tried.
 
-    It may propose four times for a trial; after that candidates are drawn at random, and where all of these were tried
-    as well, as in a small space, one that was not is looked up. A sampler that raises is left out from then on:
+    For each training there is a new sampler, with a seed of its own, which sees the study as ``Shown`` has it: so a
+    proposal depends on nothing but the seed of the search, the ordinal and the results that count.
+
+    It may propose four times for a training; after that candidates are drawn at random, and where all of these were
+    tried as well, as in a small space, one that was not is looked up. A sampler that raises is left out from then on:
     candidates are drawn at random.
 
     Args:
-        inner: the sampler that proposes.
+        make: returns a sampler for a seed.
         space: what is searched.
-        seed: seed of the random draws.
+        shown: the study, as samplers see it.
+        seed: seed of the search.
         untried: the candidates that are left; of the space when None.
         name: name of the sampler, for messages.
+        one: whether one sampler, with the seed of the search, serves all of it.
     """
 
     def __init__(
-        self, inner: BaseSampler, space: Space, seed: int = 0, untried: Untried | None = None, name: str = ""
+        self,
+        make: Callable[[int], BaseSampler],
+        space: Space,
+        shown: Shown,
+        seed: int = 0,
+        untried: Untried | None = None,
+        name: str = "",
+        one: bool = False,
     ) -> None:
-        self._inner = inner
+        self._make = make
         self._space = space
+        self._shown = shown
+        self._seed = seed
         self._untried = untried or Untried(space)
+        self._one = one
+        self._inner: BaseSampler | None = None  # None until there is one, or when it is left out
+        self._is_left_out = shown.left_out
         self._random = RandomSampler(seed=seed)
-        self._name = name or type(inner).__name__
-        self._quietly = SamplerWarnings(self._name)
+        self._name = name
+        self._quietly = SamplerWarnings(name)
         self._chosen: Proposal | None = None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         self._chosen = None
-        if "fixed_params" in trial.system_attrs:  # it was queued, and there is nothing to propose
+        if trial.system_attrs.get("fixed_params"):  # it was queued, and there is nothing to propose
             return {}
-        self._untried.read(study.get_trials(deepcopy=False))
-        self._chosen = self.choose(study, trial)
+        ordinal = self._shown.ordinal(trial.number)
+        self._begin(ordinal)
+        self._shown.advance(ordinal, partial(self._hook, "after_trial"))
+        own = self._shown.own(ordinal)
+        self._untried.read(self._shown.seen(ordinal))
+        self._hook("before_trial", self._shown.study, own)
+        self._chosen = self.choose(self._shown.study, own)
+        self._shown.keep(trial.number, self._is_left_out)
         return self._chosen.distributions
+
+    def _begin(self, ordinal: int) -> None:
+        """Make the samplers that propose for a training."""
+        self._random = RandomSampler(seed=seed_of(self._seed, ordinal, 1))
+        if not self._is_left_out and (self._inner is None or not self._one):
+            try:
+                with self._quietly():
+                    self._inner = self._make(self._seed if self._one else seed_of(self._seed, ordinal, 0))
+            except Exception as error:
+                self._leave_out(error)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -107,12 +143,9 @@ class FreshSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        try:
-            with self._quietly():
-                return self._inner.sample_independent(study, trial, param_name, param_distribution)
-        except Exception as error:
-            self._leave_out(error)
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        """Draw at random what a queued trial lacks."""
+        sampler = RandomSampler(seed=seed_of(self._seed, self._shown.ordinal(trial.number), 2, len(trial.params)))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def choose(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
         """Return the proposal that a trial evaluates."""
@@ -127,7 +160,7 @@ class FreshSampler(BaseSampler):
 
         Random ones take less time, and go where the sampler does not.
         """
-        if number < _PROPOSALS and self._inner is not self._random:
+        if number < _PROPOSALS and self._inner is not None:
             try:
                 with self._quietly():
                     return self.draw(study, trial, self._inner)
@@ -165,23 +198,19 @@ class FreshSampler(BaseSampler):
             self._name,
             one_line(error),
         )
-        self._inner = self._random
+        self._inner, self._is_left_out = None, True
 
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._hook(self._inner.before_trial, study, trial)
-
-    def after_trial(
-        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
-        self._hook(self._inner.after_trial, study, trial, state, values)
-
-    def _hook(self, hook: Callable[..., None], study: optuna.Study, *args: Any) -> None:
+    def _hook(self, name: str, study: optuna.Study, *args: Any) -> None:
+        if self._inner is None:
+            return
         try:
             with self._quietly():
-                hook(study, *args)
+                getattr(self._inner, name)(study, *args)
         except Exception as error:
             if "Study.stop" not in str(error):  # one with a list of its own ends a loop of Optuna's; there is none
                 self._leave_out(error)
 
-    def reseed_rng(self) -> None:
-        self._inner.reseed_rng()
+
+def seed_of(*path: int) -> int:
+    """Return a seed for random draws that belong to this path of numbers, all of them 0 or more."""
+    return int(np.random.SeedSequence(path).generate_state(1)[0])

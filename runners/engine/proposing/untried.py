@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from optuna.trial import FrozenTrial
-
+from spikefront.runners.engine.memory.study import Seen
 from spikefront.runners.failures import LOST_WORKER
 from spikefront.searchspace import Candidate, Space, Value
 
@@ -30,27 +29,26 @@ class Untried:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._settled: set[int] = set()  # numbers of trials that have ended
+        self._settled: set[int] = set()  # ordinals of trainings that have ended
         self._tried: set[Key] = set()
         self._running: set[Key] = set()
         self._lost: Counter[Key] = Counter()
         self._ahead: Iterator[tuple[Answers, Candidate]] = space.candidates()
         self._passed: list[tuple[Answers, Key]] = []  # not tried when they were enumerated
 
-    def read(self, trials: Iterable[FrozenTrial]) -> None:
-        """Learn from the trials of the study what was tried."""
+    def read(self, trainings: Iterable[Seen]) -> None:
+        """Learn from the trainings that are known what was tried."""
         self._running = set()
-        for trial in trials:
-            if trial.number in self._settled or "candidate" not in trial.user_attrs:
+        for training in trainings:
+            if training.ordinal in self._settled:
                 continue
-            key = self._space.identity(trial.user_attrs["candidate"])
-            outcome = trial.user_attrs.get("outcome")
-            if outcome is None:
+            key = self._space.identity(training.candidate)
+            if training.outcome is None:
                 self._running.add(key)
                 continue
-            self._settled.add(trial.number)
-            self._lost[key] += outcome["reason"] == LOST_WORKER
-            if not outcome.get("again") and (outcome["reason"] != LOST_WORKER or self._lost[key] >= _LOSSES):
+            self._settled.add(training.ordinal)
+            self._lost[key] += training.outcome["reason"] == LOST_WORKER
+            if training.outcome["reason"] != LOST_WORKER or self._lost[key] >= _LOSSES:
                 self._tried.add(key)
 
     def __contains__(self, candidate: Candidate) -> bool:

@@ -34,6 +34,7 @@ READ: list[tuple[str, Any, Any, Any]] = [
     ("trials", "12", 12, 12),
     ("time", "30m", 1800, 1800.0),
     ("target_hypervolume", "0.9", 0.9, 0.9),
+    ("patience", "0.01", 0.01, 0.01),
     ("max_energy", "2uJ", 2000, 2000.0),
     ("max_latency", "8", 8, 8.0),
     ("max_params", "20k", 20_000, 20_000.0),
@@ -111,6 +112,12 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         1.5,
         "target_hypervolume=1.5 must be above 0, and 1 at most",
         "--target-hypervolume 1.5 must be above 0, and 1 at most",
+    ),
+    (
+        "patience",
+        1.0,
+        "patience=1.0 must be 0 (for no such end) or more, below 1",
+        "--patience 1 must be 0 (for no such end) or more, below 1",
     ),
     (
         "tell_stopped",
@@ -282,6 +289,7 @@ def test_a_resumed_search_may_be_given_another_budget_and_another_place() -> Non
         "trials",
         "time",
         "target_hypervolume",
+        "patience",
         "workers",
         "address",
         "gpus_per_trial",

@@ -107,15 +107,24 @@ def test_end_that_was_half_recorded_is_finished_not_repeated(tmp_path: Path, spa
 
 
 @pytest.mark.parametrize("suggested", [True, False])
-def test_trial_that_was_asked_for_but_not_chosen_is_queued_again(tmp_path: Path, space: Space, suggested: bool) -> None:
+def test_trial_that_was_asked_for_but_not_chosen_is_proposed_again(
+    tmp_path: Path, space: Space, suggested: bool
+) -> None:
     record = begin(tmp_path, space, ended=1, running=0)
     trial = record.ask()
-    params = {}
     if suggested:
         space.suggest(trial)
-        params = trial.params
     (waiting,) = take_up(tmp_path).study.get_trials(states=(TrialState.WAITING,))
-    assert waiting.system_attrs["fixed_params"] == params
+    assert waiting.system_attrs["fixed_params"] == {}  # the sampler is asked, which proposes the same
+
+
+def test_queued_trial_that_was_not_chosen_is_queued_again_as_it_was(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=1, running=0)
+    (prior, *_) = space.fitted([{"coding": "rate", "steps": 5}])
+    record.begin_with([prior])
+    record.ask()
+    (waiting,) = take_up(tmp_path).study.get_trials(states=(TrialState.WAITING,))
+    assert waiting.system_attrs["fixed_params"] == dict(prior.answers)
 
 
 def test_trial_broken_off_by_the_end_of_a_search_is_judged_again_when_resumed(tmp_path: Path, space: Space) -> None:

@@ -93,7 +93,9 @@ def test_a_rule_that_fails_is_left_out_and_the_others_go_on(
     faulty: type[StoppingRule], record: StudyRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     space = Space(REGISTRY, "digits", [parse_set("training.epochs=4")])
-    searcher = StudySearcher(record, space, Callbacks(), 3, 2, tmp_path, lambda reason: None, rules=[faulty(), Stops()])
+    searcher = StudySearcher(
+        record, space, Callbacks(), 3, 2, tmp_path, lambda reason: None, rules=lambda: [faulty(), Stops()]
+    )
     for trial in ("a", "b"):
         searcher.suggest(trial)
         assert searcher.decide(trial, result(0.5)) == "enough at epoch 2 of 4"

@@ -95,7 +95,10 @@ def test_a_new_worker_goes_on_where_the_lost_one_was(registry: Registry, start: 
     assert [epoch for epoch, _ in whole] == [1, 2, 3, 4]
     assert epochs(start(config), 2) == whole[:2]  # and is never heard of again
     assert "trial-00012.pt" in names(folder)
-    assert epochs(start(config), 2) == whole[2:]
+    again = start(config)
+    third = again.train()
+    assert [(int(epoch), without_time(metrics)) for epoch, metrics in third["before"].items()] == whole[:2]
+    assert [(third["epoch"], without_time(third["metrics"])), *epochs(again, 1)] == whole[2:]
 
 
 def test_the_last_result_has_the_points_of_the_network(registry: Registry, start: Start) -> None:

@@ -15,6 +15,8 @@ from spikefront.runners.engine.memory.study import StudyRecord, create_study
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
+from spikefront.runners.engine.proposing.fresh import seed_of
+from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Candidate, Objective, Space, parse_set
 
@@ -41,8 +43,9 @@ def search(
     count: Callable[[Candidate], float] = by_steps,
 ) -> list[Candidate]:
     """Run a search whose trials say that more steps are better, and more expensive."""
-    record = begin(SearchSettings(name="s", folder=tmp_path, sampler=sampler))
-    record.study.sampler = AffordableSampler(record.study.sampler, space, CostModel(count), room_s, startup)
+    settings = SearchSettings(name="s", folder=tmp_path, sampler=sampler)
+    record, make = begin(settings), make_sampler(settings, REGISTRY).make
+    record.study.sampler = AffordableSampler(make, space, Shown(record), CostModel(count), room_s, startup)
     found = []
     for _ in range(trials):
         trial = record.ask()
@@ -100,9 +103,9 @@ def test_when_nothing_fits_the_cheapest_is_begun(tmp_path: Path) -> None:
 
 def test_what_was_queued_is_judged_as_it_is(tmp_path: Path) -> None:
     space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct")])
-    record = begin(SearchSettings(name="s", folder=tmp_path))
-    sampler = record.study.sampler
-    record.study.sampler = AffordableSampler(sampler, space, CostModel(by_steps), lambda: 1.0)
+    settings = SearchSettings(name="s", folder=tmp_path)
+    record, make = begin(settings), make_sampler(settings, REGISTRY).make
+    record.study.sampler = AffordableSampler(make, space, Shown(record), CostModel(by_steps), lambda: 1.0)
     queued = space.fitted([{"coding": "direct", "steps": 8}, {"coding": "rate", "steps": 16}])
     record.begin_with(queued)
     found = [space.suggest(record.ask()) for _ in range(2)]
@@ -113,9 +116,11 @@ def test_beyond_the_start_the_first_proposal_is_the_samplers_own(tmp_path: Path)
     """Without a limit on time, what is judged is what the bare sampler would have judged."""
     space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct,latency")])
     thrifty = search(tmp_path, space, 16, startup=0)
-    record = begin(SearchSettings(name="t", folder=tmp_path))
+    settings = SearchSettings(name="t", folder=tmp_path)
+    record, make = begin(settings), make_sampler(settings, REGISTRY).make
     bare = []
-    for _ in range(16):
+    for number in range(16):
+        record.study.sampler = make(seed_of(settings.seed, number, 0))
         trial = record.ask()
         bare.append(space.suggest(trial))
         metrics = {"quality": 1 - 1 / bare[-1].steps, "energy_nj": 10.0 * bare[-1].steps}

@@ -18,6 +18,8 @@ from spikefront.runners.engine.memory.study import StudyRecord, create_study
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
 from spikefront.runners.engine.proposing.fresh import FreshSampler
+from spikefront.runners.engine.proposing.shown import Shown
+from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.failures import LOST_WORKER, Failure
 from spikefront.searchspace import ENERGY, Callbacks, Objective, Space, parse_set
@@ -52,11 +54,16 @@ class Searched:
 
     def __init__(self, folder: Path, space: Space, inner: BaseSampler | None = None, trials: int | None = 20) -> None:
         settings = SearchSettings(name="s", folder=folder)
-        study = create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY))
+        plugin = make_sampler(settings, REGISTRY)
+        study = create_study(settings, OBJECTIVES, plugin)
         self.record = StudyRecord(study, OBJECTIVES)
-        study.sampler = FreshSampler(inner or study.sampler, space)
+        make = plugin.make if inner is None else lambda seed: inner
+        untried, name = Untried(space), type(inner).__name__
+        study.sampler = FreshSampler(make, space, Shown(self.record), untried=untried, name=name)
         self.reasons: list[str] = []
-        self.searcher = StudySearcher(self.record, space, Callbacks(), trials, 2, folder, self.reasons.append)
+        self.searcher = StudySearcher(
+            self.record, space, Callbacks(), trials, 2, folder, self.reasons.append, untried=untried
+        )
 
     def one(self, name: str = "a", reason: str = "") -> int | None:
         """Run one trial and return its number of steps; None when there is none."""
