@@ -91,6 +91,13 @@ class Signal:
         coefficient = None if self.coefficient is None else self.coefficient[:steps]
         return replace(self, values=self.values[:steps], steps=steps, coefficient=coefficient, events=events)
 
+    def sample(self, number: int) -> Signal:
+        """Return the signal of one sample, as a batch of one; not behind average pooling that is being counted."""
+        coefficient, one = self.coefficient, slice(number, number + 1)
+        if coefficient is not None and coefficient.dim() == 3:
+            coefficient = coefficient[:, one]
+        return replace(self, values=self.values[:, one], coefficient=coefficient)
+
     def current(self, values: Tensor) -> Signal:
         """Return the analog signal of a synapse that this signal drove."""
         return Signal(values, self.steps, Kind.ANALOG, delay=self.delay, route=self.route)

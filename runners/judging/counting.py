@@ -99,15 +99,60 @@ def count_ends(
     return found
 
 
+@torch.no_grad()
+def count_samples(
+    network: Network, batch: Tensor, ends: Sequence[int], *, traffic: bool, seed: int
+) -> list[list[Counts]]:
+    """Count the operations on each sample by itself, when the network is stopped after each of several steps.
+
+    A random code has the draws that it has in ``count_operations`` of the whole batch.
+
+    Args:
+        network: the network, not cut, which stays in eval mode.
+        batch: prepared inputs ``(B, ...)``, few enough for one pass.
+        ends: steps of ``network.cuts``, and T.
+        traffic: whether to count what a chip of spiking cores does too, which takes a pass for each step.
+        seed: seed of what is drawn at random.
+
+    Returns:
+        By sample, the operations by step.
+    """
+    network.eval()
+    with fixed_randomness(seed):
+        code = network.encode(batch)
+    until = _until(network, batch, ends)
+    found = []
+    for number in range(len(batch)):
+        one, coded = batch[number : number + 1], code.sample(number)
+        if not traffic:
+            found.append(_count(network, one, list(map(Tally, ends, until)), traffic=False, code=coded))
+            continue
+        of_sample = []
+        for end, steps in zip(ends, until, strict=True):
+            with network.cut_at(0 if end == network.coding.steps else end):
+                tallies = [Tally(end, steps)]
+                of_sample += _count(network, one, tallies, traffic=True, code=coded.first(network.steps))
+        found.append(of_sample)
+    return found
+
+
+def _until(network: Network, batch: Tensor, ends: Sequence[int]) -> list[float]:
+    """Return the steps for which a network has run when it is stopped after each of several steps of its output."""
+    steps = network.coding.steps
+    if all(end == steps for end in ends):
+        return [math.inf] * len(ends)
+    with kept_randomness():
+        delay = network.propagate(network.encode(batch[:1])).delay
+    return [math.inf if end == steps else end + delay for end in ends]
+
+
 def _counted(network: Network, batch: Tensor, ends: Sequence[int], traffic: bool) -> list[Counts]:
     training = network.training
     network.eval()
     try:
         with torch.no_grad():
             parts = []
-            whole = all(end == network.coding.steps for end in ends)
-            delay = 0 if whole else _output_delay(network, batch[:1])
-            until = [math.inf if end == network.coding.steps else end + delay for end in ends]
+            until = _until(network, batch, ends)
             for part in batch.split(affordable(network.coding.steps)):
                 parts.append(_count(network, part, list(map(Tally, ends, until)), traffic))
     finally:
@@ -115,16 +160,12 @@ def _counted(network: Network, batch: Tensor, ends: Sequence[int], traffic: bool
     return [reduce(add, of_one_end) for of_one_end in zip(*parts, strict=True)]
 
 
-def _output_delay(network: Network, sample: Tensor) -> int:
-    """Return the steps by which the output lags, by running one sample."""
-    with kept_randomness():
-        return network.propagate(network.encode(sample)).delay
-
-
-def _count(network: Network, batch: Tensor, tallies: Sequence[Tally], traffic: bool) -> list[Counts]:
+def _count(
+    network: Network, batch: Tensor, tallies: Sequence[Tally], traffic: bool, code: Signal | None = None
+) -> list[Counts]:
     counter, chip = _Counter(network, tallies), TrafficCounter(tallies[0])
     with counter.listening(), chip.listening(network) if traffic else nullcontext():
-        code = network.encode(batch)
+        code = network.encode(batch) if code is None else code
         counter.encoder(batch, code)
         network.decode(network.propagate(code))  # in this order: pooling first finds its events
     found = [tally.counts(len(batch)) for tally in tallies]

@@ -23,7 +23,7 @@ from spikefront.runners.judging.training import evaluate, evenly
 MEASURING_SAMPLES: Final = 128
 """Number of validation samples, evenly spaced, on which operations are counted."""
 
-_MEASURING_SEED: Final = 20_233
+MEASURING_SEED: Final = 20_233
 _CHECKED_SAMPLES: Final = 6
 
 
@@ -52,7 +52,7 @@ def measure(
         Those metrics of ``Judging.epoch`` that need no training, and the operations.
     """
     measured = evaluate(network, task, validation, outputs)
-    with fixed_randomness(_MEASURING_SEED):
+    with fixed_randomness(MEASURING_SEED):
         counts = count_operations(network, batch, traffic=traffic)
     return _metrics(network, energy_model, measured, counts), counts
 
@@ -83,7 +83,7 @@ def measure_points(
         Metrics by T', without those whose quality or energy is not finite.
     """
     cuts = tuple(outputs)
-    counts = count_ends(network, [batch], cuts, traffic=energy_model.reads_traffic, seed=_MEASURING_SEED)
+    counts = count_ends(network, [batch], cuts, traffic=energy_model.reads_traffic, seed=MEASURING_SEED)
     errors = energy_errors(network, batch, energy_model, cuts)
     points = {}
     for cut in cuts:
@@ -153,7 +153,7 @@ def silent_counts(network: Network, batch: Tensor, *, traffic: bool = True) -> C
         batch: prepared inputs.
         traffic: whether to count a chip's traffic too; an energy model may need it.
     """
-    with fixed_randomness(_MEASURING_SEED), muted(network):
+    with fixed_randomness(MEASURING_SEED), muted(network):
         return count_operations(network, batch, traffic=traffic)
 
 

@@ -260,6 +260,30 @@ def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], input
 
 
 @torch.no_grad()
+def outputs_at(
+    network: Network, prepare: Callable[[Tensor], Tensor], inputs: Tensor, cuts: Sequence[int]
+) -> dict[int, Tensor]:
+    """Return the decoded outputs of raw inputs after each of several steps, as ``decoded_outputs`` does, in one pass.
+
+    Args:
+        network: the network, which stays in eval mode.
+        prepare: prepares a batch of raw inputs for the network.
+        inputs: raw inputs ``(N, ...)``.
+        cuts: steps of ``network.cuts``, and 0 for the network as it is, which T is too.
+
+    Returns:
+        Outputs ``(N, K)`` by step.
+    """
+    network.eval()
+    found: dict[int, list[Tensor]] = {cut: [] for cut in cuts}
+    with fixed_randomness(_EVALUATION_SEED):
+        for batch in inputs.split(affordable(network.coding.steps)):
+            output = network.propagate(network.encode(prepare(batch.to(network.device))))
+            for cut, outputs in found.items():
+                outputs.append(network.coding.decode(output.first(cut)) if cut else network.decode(output))
+    return {cut: torch.cat(outputs) for cut, outputs in found.items()}
+
+
 def split_outputs_at(network: Network, task: Task, data: Data, cuts: Sequence[int]) -> dict[int, Tensor]:
     """Return the decoded outputs of a whole split, and those after fewer steps, in one pass.
 
@@ -272,14 +296,7 @@ def split_outputs_at(network: Network, task: Task, data: Data, cuts: Sequence[in
     Returns:
         Outputs ``(N, K)`` by the step after which the network is stopped; under 0 those of the network as it is.
     """
-    network.eval()
-    found: dict[int, list[Tensor]] = {cut: [] for cut in (0, *cuts)}
-    with fixed_randomness(_EVALUATION_SEED):
-        for batch in data.inputs.split(affordable(network.coding.steps)):
-            output = network.propagate(network.encode(prepared(task, batch.to(network.device))))
-            for cut, outputs in found.items():
-                outputs.append(network.coding.decode(output.first(cut)) if cut else network.decode(output))
-    return {cut: torch.cat(outputs) for cut, outputs in found.items()}
+    return outputs_at(network, partial(prepared, task), data.inputs, (0, *cuts))
 
 
 @torch.no_grad()
