@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -231,6 +232,42 @@ def test_the_reader_needs_nothing_of_spikefront(data: Path) -> None:
     )  # fmt: skip
     assert f"{CANDIDATES + 1} candidates" in done.stdout
     assert "NSGA-II, halving" in done.stdout
+
+
+def test_the_programs_of_the_readme_run(
+    parts: SimpleNamespace, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    assert len(programs) == 3
+    (data / "data").symlink_to(data)
+    monkeypatch.chdir(data)
+    names: dict[str, Any] = {}
+    for program in programs:
+        exec(program, names)
+    share, table, price = capsys.readouterr().out.partition("of the hypervolume")[0], names["table"], names["counts"]
+    assert float(share) == pytest.approx(1.0)  # 60 trials see all of ten candidates
+    assert len(table) == CANDIDATES + 1
+    assert price.samples == 128
+
+
+def test_a_point_is_what_the_network_gives_that_was_cut_there(
+    parts: SimpleNamespace, flats: list[dict[str, Any]], lines: list[Any], tmp_path: Path
+) -> None:
+    number = CANDIDATES - 1  # a conversion over eight steps
+    whole, short = flats[number], flats[number - 1]
+    assert (whole["steps"], short["steps"]) == (8, 4)
+    assert sorted(map(int, lines[number]["points"])) == list(range(1, 8))
+    point, other = lines[number]["points"]["4"], lines[number - 1]  # at four steps it is the conversion over four
+    assert point["quality"] == other["epochs"][-1]["quality"]
+    assert point["test_quality"] == other["test_quality"]
+    assert point["sops"] == pytest.approx(other["epochs"][-1]["sops"])
+    counts = point["counts"]
+    roles = ("encoder", "synapse", "neuron", "readout")
+    added = sum(counts.get(f"{role}_{name}", 0) for role in roles for name in ("sops", "adds", "biases"))
+    multiplied = sum(counts.get(f"{role}_multiplies", 0) for role in roles)
+    shifted = sum(counts.get(f"{role}_shifts", 0) for role in roles)
+    picojoules = 0.9 * added + 3.7 * multiplied + 0.03 * shifted + 4.6 * counts["synapse_macs"]
+    assert picojoules / 1000 == pytest.approx(point["energy_nj"])
 
 
 @pytest.mark.slow
