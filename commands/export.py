@@ -13,6 +13,13 @@ from spikefront.searchspace.options import Option, options_of, path, text
 if TYPE_CHECKING:
     from spikefront.runners.deploy.model import Model
     from spikefront.runners.judging.judge import Judgement
+    from spikefront.searchspace.exits import Exit
+
+
+def _exit(value: object) -> object:
+    from spikefront.searchspace.exits import Exit
+
+    return value if isinstance(value, Exit) else Exit.parse(str(text(value)))
 
 
 @door
@@ -28,6 +35,11 @@ def export(
         str | None, Option("Search", text), "Name of the search, where RUN is the number of a trial"
     ] = None,
     format: Annotated[str, Option("Output", text, aliases=("form",)), "torch, nir or onnx"] = "torch",
+    exit: Annotated[
+        Exit | str | None,
+        Option("Output", _exit, "RULE:THRESHOLD"),
+        "Stop early, sample by sample: max:0.9, entropy:0.2 or gap:1.5; spikefront exits shows what that gives",
+    ] = None,
     data_dir: DataDir = None,
     plugins_dir: PluginsDir = (),
     tracking_uri: TrackingUri = None,
@@ -47,9 +59,10 @@ def export(
     from spikefront.runners.deploy.description import Origin
     from spikefront.runners.deploy.export import check_target, export_trained
 
+    assert not isinstance(exit, str)
     if not isinstance(run, str):
-        return export_judged(run, Path(to), format)
-    check_target(Path(to), format)
+        return export_judged(run, Path(to), format, exit)
+    check_target(Path(to), format, exit)
     with TemporaryDirectory() as folder, warnings_in_one_line():
         member = fetch_member(Store(tracking_uri, experiment), trial_of(run, search), Path(folder))
         trial = member.trial
@@ -65,6 +78,7 @@ def export(
             origin=Origin(member.search, str(trial.number), trial.run_id, member.commit),
             confirmation=member.confirmed,
             data_dir=None if data_dir is None else Path(data_dir),
+            exit=exit,
         )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spikefront.runners.deploy.model import Model
     from spikefront.runners.judging.judge import Judgement
     from spikefront.searchspace import Candidate, Narrowing
+    from spikefront.searchspace.exits import Exit
 
 FORMATS: Final[Mapping[str, str]] = {".pt": "torch", ".nir": "nir", ".onnx": "onnx"}
 """Formats of exported networks by the ending of the file."""
@@ -147,7 +148,7 @@ def judge(
     return found
 
 
-def export_judged(found: Judgement, to: Path, format: str) -> Model:
+def export_judged(found: Judgement, to: Path, format: str, exit: Exit | None = None) -> Model:
     """Write the network of a judged candidate into a file, with its model card, and return it ready for use.
 
     Raises:
@@ -157,10 +158,15 @@ def export_judged(found: Judgement, to: Path, format: str) -> Model:
     from spikefront.runners.deploy.export import check_target, export_model
     from spikefront.runners.deploy.model import Model
 
-    check_target(to, format)
+    check_target(to, format, exit)
     assert found.registry is not None and found.data is not None and found.energy_model is not None
     description = describe(
-        found.candidate, found.data, found.registry, metrics=found.metrics, energy_model=str(found.energy_model)
+        found.candidate,
+        found.data,
+        found.registry,
+        metrics=found.metrics,
+        energy_model=str(found.energy_model),
+        exit=exit,
     )
     model = Model(description, found.network.state_dict(), found.registry)
     return export_model(model, to, format, registry=found.registry, data=found.data)

@@ -11,8 +11,9 @@ from typing import Any, Final, cast
 import torch
 
 from spikefront.plugins import ArrayTask, Registry, SearchData
-from spikefront.searchspace import Candidate, Value, from_flat
+from spikefront.searchspace import Candidate, UsageError, Value, from_flat
 from spikefront.searchspace.candidate import JOINT_FAMILIES
+from spikefront.searchspace.exits import Exit
 from spikefront.searchspace.json_values import LARGEST, is_count, is_number, is_table, is_text, is_value
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
@@ -58,6 +59,7 @@ class Description:
             ``Task.constants``. None in files of earlier versions, for which the task reads its data.
         arrays: whether the task is one of arrays that prepares inputs as ``array_task`` does, so that its plugin is not
             needed.
+        exit: rule by which it stops early, as ``Exit`` is written; empty for none, and then no part of the JSON.
     """
 
     candidate: Mapping[str, Value]
@@ -76,10 +78,14 @@ class Description:
     class_names: tuple[str, ...] = ()
     constants: Mapping[str, Sequence[float]] | None = None
     arrays: bool = False
+    exit: str = ""
 
     def to_json(self) -> str:
         """Write it as JSON."""
-        return json.dumps(asdict(self), indent=2)
+        plain = asdict(self)
+        if not self.exit:  # so that earlier versions read what they can run
+            del plain["exit"]
+        return json.dumps(plain, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Description:
@@ -93,8 +99,10 @@ class Description:
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         names = {each.name for each in fields(cls)}
-        if isinstance(found, dict) and found.keys() == names - _LATER.keys():
-            found |= _LATER
+        if isinstance(found, dict):
+            for later in _LATER:
+                if not found.keys() & later.keys():
+                    found |= later
         if not isinstance(found, dict) or found.keys() != names:
             raise ValueError(f"it must have exactly {', '.join(sorted(names))}")
         for name, holds in _HOLDS.items():
@@ -131,13 +139,24 @@ def _is_numbers(value: object) -> bool:
     return isinstance(value, list) and all(is_number(one) and math.isfinite(one) for one in value)
 
 
+def _is_exit(value: str) -> bool:
+    try:
+        Exit.parse(value)
+    except UsageError:
+        return False
+    return True
+
+
 _SHOWN: Final = 60
 _AXES: Final = 8
 _DTYPES: Final = frozenset({"bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"}) | {
     "float16", "bfloat16", "float32", "float64",
 }  # fmt: skip
-_LATER: Final[Mapping[str, object]] = {"class_names": [], "constants": None, "arrays": False}
-"""Fields that files of earlier versions lack."""
+_LATER: Final[Sequence[Mapping[str, object]]] = (
+    {"class_names": [], "constants": None, "arrays": False},
+    {"exit": ""},
+)
+"""Fields that files of earlier versions lack, by the version that added them."""
 
 _HOLDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "candidate": lambda value: is_table(value, is_value) and is_text(value.get("task")),
@@ -159,6 +178,7 @@ _HOLDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "class_names": lambda value: isinstance(value, list) and all(map(is_text, value)) and len(set(value)) == len(value),
     "constants": lambda value: value is None or is_table(value, _is_numbers),
     "arrays": lambda value: isinstance(value, bool),
+    "exit": lambda value: is_text(value) and (not value or _is_exit(value)),
 }
 """Whether a field of the JSON holds what ``to_json`` writes there."""
 
@@ -178,6 +198,7 @@ def describe(
     energy_model: str = DEFAULT_ENERGY_MODEL,
     origin: Origin | None = None,
     confirmation: Spread | None = None,
+    exit: Exit | None = None,
 ) -> Description:
     """Describe a network that was trained on a task's data.
 
@@ -190,6 +211,7 @@ def describe(
         energy_model: name of the energy model.
         origin: its search and trial.
         confirmation: its quality on the test split.
+        exit: rule by which it stops early; None for none.
 
     Raises:
         UsageError: for an unknown name, or a value outside its range.
@@ -220,4 +242,5 @@ def describe(
         class_names=data.classes,
         constants={name: list(numbers) for name, numbers in task.constants().items()},
         arrays=arrays,
+        exit="" if exit is None else str(exit),
     )

@@ -15,8 +15,10 @@ from spikefront.runners.deploy.card import Usage, card_file, model_card, nir_usa
 from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.torch_file import read_weights, write_archive
+from spikefront.runners.judging.exits import Exits
 from spikefront.runners.judging.training import evaluate
-from spikefront.searchspace import UnknownName, Value
+from spikefront.searchspace import UnknownName, UsageError, Value
+from spikefront.searchspace.exits import Exit
 from spikefront.searchspace.records import Spread
 from spikefront.searchspace.targets import check_target as check_file
 
@@ -39,6 +41,7 @@ def export_trained(
     origin: Origin,
     confirmation: Spread | None = None,
     data_dir: Path | None = None,
+    exit: Exit | None = None,
 ) -> Model:
     """Export a network that a search trained, and write its card beside it.
 
@@ -56,6 +59,7 @@ def export_trained(
         origin: its search and trial.
         confirmation: its quality on the test split.
         data_dir: folder with data files.
+        exit: rule by which it stops early; None for none.
 
     Returns:
         The network, ready for use.
@@ -64,8 +68,8 @@ def export_trained(
         UsageError: for an unknown format or plugin, weights that are damaged or don't fit, missing data, or a network
             that the format can't express.
     """
-    check_target(path, format)
-    about = {"energy_model": energy_model, "origin": origin, "confirmation": confirmation}
+    check_target(path, format, exit)
+    about = {"energy_model": energy_model, "origin": origin, "confirmation": confirmation, "exit": exit}
     model, data = rebuilt(candidate, weights, registry, data_dir=data_dir, metrics=metrics, plugins=plugins, **about)
     return export_model(model, path, format, registry=registry, data=data)
 
@@ -103,24 +107,42 @@ def export_model(model: Model, path: Path, format: str, *, registry: Registry, d
     Raises:
         UsageError: for an unknown format, or a network that the format can't express.
     """
-    check_target(path, format)
+    check_target(path, format, model.exit)
     remarks, usage = FORMATS[format].write(model, path, data), FORMATS[format].usage
     task = registry.task(model.candidate)
+    remarks += _exits(model, data, registry)
     again = evaluate(model.network, task, data.validation)
     card = model_card(model.description, registry, path.name, format, usage, again=again, remarks=remarks)
     card_file(path).write_text(card, encoding="utf-8")
     return model
 
 
-def check_target(path: Path, format: str) -> None:
+def check_target(path: Path, format: str, exit: Exit | None = None) -> None:
     """Check the format and the file to write, before anything is read.
 
     Raises:
-        UsageError: for an unknown format, or a file that can't be written.
+        UsageError: for an unknown format, one that can't express an exit, or a file that can't be written.
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
+    if exit is not None and format != "torch":
+        raise UsageError(f"exit: format {format} can't express {exit}; export it in format torch")
     check_file(path, beside=".card.md")
+
+
+def _exits(model: Model, data: SearchData, registry: Registry) -> list[str]:
+    """Return a remark on what the exit of a network does on the validation split; none where it has none."""
+    if model.exit is None:
+        return []
+    priced = registry.energy_model(model.description.energy_model)
+    exits = Exits(model.network, registry.task(model.candidate), data.validation, priced)
+    found, whole = exits.at(model.exit), exits.fixed()[-1]
+    return [
+        f"It stops early, sample by sample, at `{model.exit}`: on the validation split after {found.steps:.2f} of "
+        f"{whole.steps:g} steps on average, with quality {found.quality:.4f} where all steps give {whole.quality:.4f}, "
+        f"and {found.energy_nj:.4g} nJ a sample where they take {whole.energy_nj:.4g} nJ, checks included. "
+        "`predict_with_steps` returns the steps. A batch on a GPU saves nothing by it; a chip does."
+    ]
 
 
 def _unit(model: Model) -> list[str]:

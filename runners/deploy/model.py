@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikefront.plugins import ArrayTask, Registry, Task, load_registry
-from spikefront.plugins.registry import Entry
+from spikefront.plugins import Registry, Task, load_registry
 from spikefront.runners.deploy.description import Description
+from spikefront.runners.deploy.rebuilding import compare_plugins, restore, with_arrays
 from spikefront.runners.deploy.torch_file import read_archive
 from spikefront.runners.failures import one_line
+from spikefront.runners.judging.exits import outputs_with_exit, refuse_exits
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import affordable, decoded_outputs, prepared
 from spikefront.searchspace import Candidate, UsageError, from_flat
+from spikefront.searchspace.exits import Exit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,9 +48,10 @@ class Model:
         candidate: its candidate.
         metrics: measurements on the validation split after its training.
         network: the network, in eval mode.
+        exit: rule by which it stops early, sample by sample; None for none.
 
     Raises:
-        UsageError: when a plugin is missing, or weights or constants don't fit what the plugins build here.
+        UsageError: when a plugin is missing, or weights, constants or the exit don't fit what the plugins build here.
 
     Warns:
         UserWarning: when a plugin has another version than at its training.
@@ -61,13 +64,13 @@ class Model:
         registry: Registry,
         device: torch.device | str = "cpu",
     ) -> None:
-        registry = _with_arrays(description, registry)
-        changed = _compare_plugins(description, registry)
+        registry = with_arrays(description, registry)
+        changed = compare_plugins(description, registry)
         self.description = description
         self.candidate: Candidate = from_flat(description.candidate, registry)
         self.metrics: dict[str, float] = dict(description.metrics)
         self._task = registry.task(self.candidate)
-        _restore(self._task, description)
+        restore(self._task, description)
         self._device = torch.device(device)
         try:
             network = self._built(registry, state)
@@ -80,6 +83,9 @@ class Model:
         except Exception as error:  # a plugin may raise anything for a description that it does not fit
             raise UsageError(f"its plugins can't build it here ({one_line(error)[:200]})") from error
         self.network: Network = network.to(self._device).eval()
+        self.exit = Exit.parse(description.exit) if description.exit else None
+        if self.exit is not None:
+            refuse_exits(self.network, self._task)
 
     def _built(self, registry: Registry, state: Mapping[str, Tensor]) -> Network:
         """Return the network with its weights; ``RuntimeError`` says which don't fit, before memory is taken."""
@@ -87,7 +93,8 @@ class Model:
         with fixed_randomness(0):  # initial weights are overwritten, but would move the caller's generator
             with warnings.catch_warnings(), torch.device("meta"):
                 warnings.simplefilter("ignore")  # nothing is copied there
-                assemble(self.candidate, registry, shape, outputs).load_state_dict(dict(state))
+                whole = replace(self.candidate, cut=0)  # where it may be cut can depend on values
+                assemble(whole, registry, shape, outputs).load_state_dict(dict(state))
             network = assemble(self.candidate, registry, shape, outputs)
         network.load_state_dict(dict(state))
         return network
@@ -119,12 +126,41 @@ class Model:
 
         Returns:
             ``(N, K)`` floats, on the model's device: scores of classes, values in the unit that was learnt, or the
-            logits of pixels.
+            logits of pixels. Of a network with an exit, those at the step after which each sample exits.
 
         Raises:
             UsageError: for inputs of another shape, dtype or range.
         """
+        if self.exit is not None:
+            return self._exited(inputs)[0]
         return decoded_outputs(self.network, self._prepared, self._checked(inputs))
+
+    def predict_with_steps(self, inputs: Tensor | NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """Return what ``predict`` does, and the step after which it was known.
+
+        A batch is computed over all steps, so it takes no less time here. A chip that is given one sample after the
+        other stops at these steps.
+
+        Args:
+            inputs: raw inputs, as for ``logits``.
+
+        Returns:
+            The predictions, and the steps ``(N,)``, whole numbers: those of the exit; where there is none, T or the
+            step at which the network is cut.
+
+        Raises:
+            UsageError: for inputs of another shape, dtype or range.
+        """
+        if self.exit is None:
+            predicted = self.predict(inputs)
+            steps = self.network.cut or self.network.coding.steps
+            return predicted, torch.full((len(predicted),), steps, device=predicted.device)
+        outputs, taken = self._exited(inputs)
+        return outputs.argmax(1) if self.description.classes else self.in_units(outputs), taken
+
+    def _exited(self, inputs: Tensor | NDArray[Any]) -> tuple[Tensor, Tensor]:
+        assert self.exit is not None
+        return outputs_with_exit(self.network, self._prepared, self._checked(inputs), self.exit)
 
     def predict(self, inputs: Tensor | NDArray[Any]) -> Tensor:
         """Return classes, values or reconstructions, whichever the task is about.
@@ -281,39 +317,6 @@ def _tensor(inputs: object) -> Tensor:
         raise UsageError(f"inputs are a {kind}; give a tensor or a NumPy array of numbers, (N, ...)") from error
 
 
-def _restore(task: Task, description: Description) -> None:
-    """Give a task the constants of its training data, which fit the sizes of the network.
-
-    Raises:
-        UsageError: when they don't.
-    """
-    if not description.constants:
-        return
-    shape, count = description.input_shape, description.outputs
-    try:
-        task.restore(description.constants)
-        batch = torch.empty(1, *shape, dtype=getattr(torch, description.input_dtype), device="meta")
-        made = task.prepare(batch).shape[1:], task.in_units(torch.empty(1, count, device="meta")).shape
-        reason = "" if made == (description.network_shape, (1, count)) else "they are of other sizes"
-    except UsageError as error:
-        reason = str(error)
-    except Exception as error:  # a plugin may raise anything for constants that are not its own
-        reason = one_line(error)[:200]
-    if reason:
-        raise UsageError(f"constants of its data don't fit task {task.name!r} ({reason})")
-
-
-def _with_arrays(description: Description, registry: Registry) -> Registry:
-    """Return a registry that has the task: one of arrays that is not here is prepared as the file says."""
-    name = str(description.candidate["task"])
-    if not description.arrays or not description.constants or name in registry.entries["task"]:
-        return registry
-    task = type("ExportedArrays", (ArrayTask,), {"name": name, "__doc__": "Arrays that a network was trained on."})
-    version = description.plugins.get(f"task.{name}", "")
-    tasks = {**registry.entries["task"], name: Entry(task, "exported network", version)}
-    return replace(registry, entries={**registry.entries, "task": tasks})
-
-
 Folders = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -357,22 +360,3 @@ def load(
         return Model(description, state, registry, device)
     except UsageError as error:
         raise UsageError(f"{path}: {error.on_command_line()}") from error
-
-
-def _compare_plugins(description: Description, registry: Registry) -> list[str]:
-    """Return the plugins that have another version here, and warn about them.
-
-    Raises:
-        UsageError: when one is missing.
-    """
-    here = registry.versions()
-    trained_with = description.plugins.items()
-    for key, version in trained_with:
-        if key not in here:
-            kind, _, name = key.partition(".")
-            registry.need(kind, name, version)
-    changed = [f"{key} {here[key]} (was {version})" for key, version in trained_with if here[key] != version]
-    if changed:
-        text = f"trained with other versions of its plugins, and may compute something else: {', '.join(changed)}"
-        warnings.warn(text, UserWarning, stacklevel=4)
-    return changed
