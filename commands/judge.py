@@ -310,8 +310,12 @@ def rows_of(found: Judgement) -> pd.DataFrame:
 
 
 def _print(found: Judgement, format_: Format) -> None:
+    import pandas as pd
+
     frame = rows_of(found)
-    if format_ is Format.table:
+    if format_ is Format.table:  # csv and json have a row for the network as it was asked for; --to has the points
+        points = [{"candidate": f"cut at {cut}", **metrics} for cut, metrics in found.points.items()]
+        frame = pd.concat([frame, pd.DataFrame(points)]) if points else frame
         frame = frame[["candidate", *(name for name in _COLUMNS if name in frame)]]
     print_rows(frame, format_)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
@@ -31,10 +30,8 @@ class Exit:
     threshold: float
 
     def __post_init__(self) -> None:
-        if self.rule not in EXIT_RULES:
-            raise UsageError(f"exit: no rule {self.rule!r}; one of {', '.join(EXIT_RULES)}")
-        if math.isnan(self.threshold) or self.threshold < 0:
-            raise UsageError(f"exit: a threshold of {self.threshold:g}; it must be at least 0")
+        if problem := _problem(self.rule, self.threshold):
+            raise UsageError(f"exit {self} {problem}")
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.threshold!r}"
@@ -44,15 +41,22 @@ class Exit:
         """Read ``RULE:THRESHOLD``, such as ``max:0.9``.
 
         Raises:
-            UsageError: for other text.
+            UsageError: for other text, which it does not repeat.
         """
-        rule, _, threshold = text.partition(":")
+        rule, _, written = text.partition(":")
         try:
-            return cls(cast("ExitRule", rule), float(threshold))
-        except ValueError as error:
-            if isinstance(error, UsageError):
-                raise
-            raise UsageError(f"exit: {text!r} is not RULE:THRESHOLD, such as max:0.9") from None
+            threshold = float(written)
+        except ValueError:
+            raise UsageError("must be RULE:THRESHOLD, such as max:0.9") from None
+        if problem := _problem(rule, threshold):
+            raise UsageError(problem)
+        return cls(cast("ExitRule", rule), threshold)
+
+
+def _problem(rule: str, threshold: float) -> str:
+    if rule not in EXIT_RULES:
+        return f"has no rule: name one of {', '.join(EXIT_RULES)}"
+    return "" if threshold >= 0 else "has no threshold of at least 0"
 
 
 __all__ = ["EXIT_RULES", "Exit", "ExitRule"]

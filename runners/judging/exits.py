@@ -41,7 +41,9 @@ TOLERANCE: Final = 0.001
 """Quality that an exit may cost by default: a tenth of a point of accuracy."""
 
 THRESHOLDS: Final = 64
-"""Thresholds of a rule that are tried: quantiles of the confidences of the validation split."""
+"""Thresholds of a rule that are tried: quantiles of the confidences of the validation split, rounded."""
+
+_DIGITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +199,10 @@ class Exits:
         known = confidences[:-1].flatten().double().cpu()
         thresholds = known[known.isfinite()].sort().values
         at = torch.linspace(0, max(0, len(thresholds) - 1), most).round().long().unique()
-        chosen = thresholds[at].unique().tolist() if len(thresholds) else []
+        chosen = {float(f"{threshold:.{_DIGITS}g}") for threshold in thresholds[at].tolist()}
         points = [
             self._point(exit, exit_places(confidences, exit).cpu())
-            for exit in (Exit(rule, threshold) for threshold in chosen if threshold >= 0)
+            for exit in (Exit(rule, threshold) for threshold in sorted(chosen) if threshold >= 0)
         ]
         return tuple(sorted(points, key=lambda point: point.steps))
 

@@ -18,13 +18,18 @@ def test_an_exit_survives_text(exit: Exit) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("max", "'max' is not RULE:THRESHOLD, such as max:0.9"),
-        ("max:high", "is not RULE:THRESHOLD"),
-        ("sure:0.9", "no rule 'sure'; one of max, entropy, gap"),
-        ("gap:-1", "a threshold of -1; it must be at least 0"),
-        ("gap:nan", "a threshold of nan"),
+        ("max", "must be RULE:THRESHOLD, such as max:0.9"),
+        ("max:high", "must be RULE:THRESHOLD"),
+        ("sure:0.9", "has no rule: name one of max, entropy, gap"),
+        ("gap:-1", "has no threshold of at least 0"),
+        ("gap:nan", "has no threshold"),
     ],
 )
 def test_text_that_is_no_exit_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         Exit.parse(text)
+
+
+def test_an_exit_that_is_none_is_named() -> None:
+    with pytest.raises(UsageError, match="exit gap:-1 has no threshold of at least 0"):
+        Exit("gap", -1)
