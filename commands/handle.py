@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spikefront.commands.printing import Conclusions
     from spikefront.results.compare import Comparison
     from spikefront.results.pictures.plots import Plots
+    from spikefront.results.recommendation.answer import Recommendation
     from spikefront.results.searches import StoredSearch
     from spikefront.results.store.connection import Store
     from spikefront.runners.deploy.model import Model
@@ -125,6 +126,12 @@ class Search:
         from spikefront.commands.confirm import confirm
 
         return confirm(self.key, seeds=seeds, **{**self._settings, **self._folder, **options}, **self._where)
+
+    def recommend(self, **options: Any) -> Recommendation:
+        """Say which coding is the best within a budget, and how surely; see ``spikefront.recommend``."""
+        from spikefront.commands.recommend import recommend
+
+        return recommend(self.key, **{**self._settings, **self._folder, **options}, **self._where)
 
     def twins(self, **options: Any) -> Conclusions:
         """Compare its front with ANNs of the same backbones; see ``spikefront.twin``."""

@@ -129,9 +129,11 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         session.wait()
         shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
-        callbacks = CallbackList(LiveView(verbose=settings.verbose), recorder)
+        view = LiveView(verbose=settings.verbose)
+        callbacks = CallbackList(view, recorder)
         outcome = SearchRun(planned).execute(shared, callbacks, counting, claim, session.watch)
-        return settings, replace(outcome, missing=recorder.missing)
+        trust, decide = view.trust
+        return settings, replace(outcome, missing=recorder.missing, trust=trust, decide=tuple(decide))
 
 
 def _say_namesake(store: Store, name: str) -> None:
@@ -196,14 +198,18 @@ def _print_outcome(search: Search) -> None:
     outcome, settings = search.outcome, search.settings
     assert outcome is not None and settings is not None
     done, failed, stopped = (outcome.states.get(state, 0) for state in ("COMPLETE", "FAIL", "PRUNED"))
-    command = ["spikefront", "pareto", "--search", search.name]
+    where = [search.name]
     for name in ("tracking_uri", "experiment"):
         if name in settings.given:
-            command += [OPTIONS[name].flag, getattr(settings, name)]
+            where += [OPTIONS[name].flag, getattr(settings, name)]
+    command = ["spikefront", "pareto", "--search", *where]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
     lines = [f"{search.name}: {outcome.reason}; {ended}", f"front: {redacted_command(command)}"]
     if not settings.repeats:
         lines.append("by --time the same command ends with another front; by --trials alone it repeats")
+    if outcome.trust:
+        deciding = [*outcome.decide[:2], *where, *outcome.decide[2:]]
+        lines.append(f"{outcome.trust}; decide: {redacted_command(deciding)}")
     resume = _resume_command(settings)
     if outcome.missing:
         lacks = f"MLflow lacks {len(outcome.missing)} records of this search, which its journal has"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from spikefront.results.stability import Stability, stability
-from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, TWINS_FILE
+from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, RECOMMENDED_FILE, TWINS_FILE
 from spikefront.searchspace import Front, Objective, Trial, Value
 from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.front import spread, unseparated
@@ -52,6 +52,7 @@ class Findings:
         environment: content of ``environment.json``; empty before the search has ended.
         confirmed: content of ``confirmed.json``; empty before ``spikefront confirm``.
         twins: content of ``twins.json``; empty before ``spikefront twin``.
+        recommended: content of ``recommended.json``; empty before ``spikefront recommend``.
         layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
         pictures: PNG files of what members of the front make, evenly spaced among them, by the numbers of trials.
         activities: what networks of the knee and of members evenly spaced on the front do, by the numbers of trials.
@@ -72,6 +73,7 @@ class Findings:
     environment: Mapping[str, Any] = field(default_factory=dict)
     confirmed: Mapping[str, Any] = field(default_factory=dict)
     twins: Mapping[str, Any] = field(default_factory=dict)
+    recommended: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[int, Sequence[LayerEnergy]] = field(default_factory=dict)
     pictures: Mapping[int, bytes] = field(default_factory=dict)
     activities: Mapping[int, Activity] = field(default_factory=dict)
@@ -165,7 +167,7 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
         search: the search.
         registry: returns the energy models under which its front is computed, too; None for none.
     """
-    artifacts = search.artifacts(ENVIRONMENT_FILE, CONFIRMED_FILE, TWINS_FILE)
+    artifacts = search.artifacts(ENVIRONMENT_FILE, CONFIRMED_FILE, TWINS_FILE, RECOMMENDED_FILE)
     found = Findings(
         name=search.name,
         task=search.task,
@@ -180,6 +182,7 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
         environment=artifacts[ENVIRONMENT_FILE],
         confirmed=artifacts[CONFIRMED_FILE],
         twins=artifacts[TWINS_FILE],
+        recommended=artifacts[RECOMMENDED_FILE],
     )
     curved = dict.fromkeys((*CURVED, *(axis.metric for axis in found.objectives)))
     found = replace(found, curves=search.curves(spread(found.members, _CURVES), list(curved)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from spikefront.results.recommendation.trust import deciding, tries, trust
 from spikefront.results.store.schema import ERROR_FILE
 from spikefront.searchspace import Callbacks, Candidate, Front, SearchInfo, State, Trial, Value
 from spikefront.searchspace.front import spread
@@ -46,6 +47,7 @@ class LiveView(Callbacks):
         self._running: dict[int, Mapping[str, Value]] = {}
         self._untold: dict[int, Trial] = {}  # that have ended, and whose line waits for those of earlier ones
         self._ended: Counter[str] = Counter()
+        self._tries: list[Trial] = []
         self._before = 0  # trials that ended before the search was resumed
         self._live: Live | None = None
         self._lock = threading.Lock()  # rich draws from a thread of its own
@@ -58,6 +60,7 @@ class LiveView(Callbacks):
         for trial in search.earlier or ():
             if not trial.again:
                 self._ended[trial.state] += 1
+                self._tries.append(trial)
                 self._front.add(trial)
         self._before = self._ended.total()
         if self._stream.isatty():
@@ -90,6 +93,7 @@ class LiveView(Callbacks):
         with self._lock:
             trial = Trial(number, state, self._running.pop(number, {}), dict(metrics), reason)
             self._ended[state] += 1
+<<<<<<< HEAD
             self._untold[number] = trial
             told = sorted(number for number in self._untold if self._is_next(number))
         self._tell(told)
@@ -106,6 +110,12 @@ class LiveView(Callbacks):
                 self._front.add(trial)
             if self._live is None:
                 self._print(self._line(trial))
+=======
+            self._tries.append(trial)
+            self._front.add(trial)
+        if self._live is None:
+            self._print(self._line(trial))
+>>>>>>> 792871b (spikefront recommend says which coding is the best within a budget, and how surely, by further seeds spent where they decide most)
 
     def search_ended(self, reason: str) -> None:
         """Leave the last state on the screen."""
@@ -115,6 +125,12 @@ class LiveView(Callbacks):
             self._live = None
         if self._search is not None:
             self._print(f"search {self._search.name} ended: {reason}; {self._counts()}; {self._standing()}")
+
+    @property
+    def trust(self) -> tuple[str, list[str]]:
+        """How far the front can be trusted, in a sentence, and the beginning of the command that decides it."""
+        by_coding = tries(self._tries)
+        return (trust(by_coding), deciding(by_coding, self._front)) if self._front.members else ("", [])
 
     def _print(self, line: str) -> None:
         print(line, file=self._stream, flush=True)

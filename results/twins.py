@@ -35,6 +35,8 @@ UNCONFIRMED_SEEDS: Final = 3
 """Seeds under which members of a front that was not confirmed are compared."""
 _TWINS: Final = ("ann", "quantised")
 _MEMBER: Final = "member"
+MEMBER_METRIC: Final = f"{schema.TWIN_METRIC}validation.{_MEMBER}."
+"""Prefix of the metrics of members themselves, by seed, that were trained to be compared on the validation split."""
 
 
 class Twins(EndedFront):
@@ -68,7 +70,8 @@ class Twins(EndedFront):
         confirmed = successes(
             {trial: self._by_seed(trial, schema.TEST_METRIC) for trial in self._runs}, self.search.objectives
         )
-        self.split: Literal["test", "validation"] = "test" if any(confirmed.values()) else "validation"
+        is_confirmed = any(schema.CONFIRMED in tags for tags in self._tags.values())  # recommend tests some, too
+        self.split: Literal["test", "validation"] = "test" if is_confirmed and any(confirmed.values()) else "validation"
         self._confirmed = confirmed if self.split == "test" else None
         self.seeds = self._seeds(seeds)
         self._again = seeds is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,19 +45,21 @@ class LayerEnergy:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """One training of a front member under a further seed.
+    """One training of a member of a front, or another candidate, under a further seed.
 
     Attributes:
         trial: number of the member's trial.
         seed: the seed.
-        metrics: on the test split; empty where it failed.
+        metrics: on the split that it was measured on; empty where it failed.
         reason: why it failed; empty where it did not.
+        right: whether each sample of the split was classified correctly; empty where that is not known.
     """
 
     trial: int
     seed: int
     metrics: Mapping[str, float]
     reason: str = ""
+    right: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from spikefront.results.pictures.hyperparameters import (
 )
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import Picture
+from spikefront.results.pictures.recommendation import recommendation_picture
 from spikefront.searchspace import Trial, UsageError
 from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.trial import ACTIVITY
@@ -50,6 +51,7 @@ class Plots:
         self._findings = findings
         self._read = read
 
+    recommendation = _of(recommendation_picture)
     front = _of(front_picture)
     codings = _of(codings_picture)
     hypervolume = _of(hypervolume_picture)

@@ -35,6 +35,8 @@ from spikefront.results.pictures.hyperparameters import (
 from spikefront.results.pictures.looks import letter, position
 from spikefront.results.pictures.members import energy_picture, layers_picture, twins_picture
 from spikefront.results.pictures.picture import INK, Picture
+from spikefront.results.pictures.recommendation import recommendation_picture
+from spikefront.results.recommendation.trust import deciding, tries, trust
 from spikefront.results.report import tables
 from spikefront.results.twins import how_compared, without_twins
 from spikefront.searchspace import Objective, Trial
@@ -65,6 +67,8 @@ def report_page(findings: Findings) -> str:
     knee = _knee(findings)
     places = Counter(place_in(one) for one in findings.confirmed.get("members", ()))
     selection = selection_in(findings.confirmed)
+    by_coding = tries(findings.trials)
+    decide = deciding(by_coding, findings.front)
     stored, behind_front = findings.twins, len(findings.shown) - len(findings.members)
     return environment.get_template("page.html").render(
         findings=findings,
@@ -76,6 +80,8 @@ def report_page(findings: Findings) -> str:
         marks={name: letter(at) for at, name in enumerate(findings.codings)},
         on_front=Counter(one.coding for one in findings.members),
         name=shlex.quote(findings.name),
+        trust=trust(by_coding),
+        decide=shlex.join([*decide[:2], findings.name, *decide[2:]]),
         knee=knee,
         member=shlex.quote(f"{findings.name}/{knee}"),
         drawn=min(behind_front, FAINT),
@@ -108,6 +114,7 @@ def report_page(findings: Findings) -> str:
 def _sections(findings: Findings) -> dict[str, tuple[str, object]]:
     """Return title of each section, and whether it has something to say."""
     return {
+        "recommendation": ("Which coding, for which budget", findings.comparable),
         "next": ("What to do next", True),
         "front": ("Front", True),
         "confirmed": ("Confirmed on the test split", findings.confirmed),
@@ -128,7 +135,8 @@ def _pictures(findings: Findings) -> dict[str, Picture]:
     """Return the pictures by name; none without a front."""
     if not findings.comparable:
         return {}
-    found = {"front": front_picture(findings, FAINT), "codings": codings_picture(findings)}
+    found = {"recommendation": recommendation_picture(findings), "front": front_picture(findings, FAINT)}
+    found |= {"codings": codings_picture(findings)}
     found |= {"twins": twins_picture(findings)} if findings.compared else {}
     found |= {"hypervolume": hypervolume_picture(findings), "hypervolume-time": hypervolume_picture(findings, "time")}
     found |= {"energy": energy_picture(findings)}

@@ -167,6 +167,35 @@ def _is_environment(document: dict[str, Any]) -> bool:
     return all(map(is_text, texts)) and is_table(document.get("packages", {}), is_text)
 
 
+def _is_recommended(document: dict[str, Any]) -> bool:
+    said = document.get("answer")
+    is_said = isinstance(said, list) and all(map(is_text, said)) and is_text(document.get("rule", ""))
+    return (
+        is_said
+        and _are_members(document.get("members"), _is_repeated)
+        and _are_members(document.get("segments"), _is_segment)
+    )
+
+
+def _is_repeated(one: dict[str, Any]) -> bool:
+    def is_repeat(value: object) -> bool:
+        return is_table(value, is_number, "quality", "energy_nj")
+
+    number, _, cut = str(one.get("trial", "")).partition("@")
+    has_name = is_text(one.get("trial")) and number.isdecimal() and (cut or "0").isdecimal() and len(number) < 10
+    has_metrics = is_table(one.get("selected"), is_number) and is_table(one.get("candidate"), is_value)
+    splits = [one.get("validation"), one.get("test")]
+    has_repeats = all(is_table(split, is_repeat) and all(seed.isdecimal() for seed in split or ()) for split in splits)
+    return has_name and has_metrics and has_repeats
+
+
+def _is_segment(one: dict[str, Any]) -> bool:
+    numbers = [one.get("start_nj"), one.get("end_nj", 1.0), one.get("probability", 1.0)]
+    names = [one.get("trials"), one.get("tied")]
+    lists = all(isinstance(each, list) and bool(each) and all(map(is_text, each)) for each in names)
+    return all(map(is_number, numbers)) and is_text(one.get("coding")) and lists
+
+
 def _has_failures(document: dict[str, Any]) -> bool:
     return is_table(document.get("failed", {}), is_text)
 
@@ -181,4 +210,5 @@ _HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {
     schema.FRONT_FILE: _is_front,
     schema.CONFIRMED_FILE: _is_confirmed,
     schema.TWINS_FILE: _is_twins,
+    schema.RECOMMENDED_FILE: _is_recommended,
 }

@@ -76,12 +76,14 @@ FRONT_SIZE: Final = "front_size"
 TEST_METRIC: Final = "test."
 ALONE_METRIC: Final = "training_alone."
 """Measured on the test split, by seed, as ``TEST_METRIC``, after a training on the training split alone."""
+FRESH_METRIC: Final = "fresh."
+"""Measured on the validation split, by seed, after a training on the training split alone under a fresh seed."""
 CONFIRMED_METRIC: Final = "confirmed."
 CONFIRMED_PROBABILITY: Final = "confirmed.probability"
 CONFIRMED_P: Final = "confirmed.p"
 TWIN_METRIC: Final = "twin."
-ADDED_LATER: Final = (TEST_METRIC, ALONE_METRIC, CONFIRMED_METRIC, TWIN_METRIC)
-"""Prefixes of the metrics that ``spikefront confirm`` and ``spikefront twin`` add to the runs of members."""
+ADDED_LATER: Final = (TEST_METRIC, ALONE_METRIC, FRESH_METRIC, CONFIRMED_METRIC, TWIN_METRIC)
+"""Prefixes of the metrics that ``spikefront confirm``, ``recommend`` and ``twin`` add to the runs of trials."""
 
 # Artifacts of a search
 FRONT_FILE: Final = "front.json"
@@ -90,6 +92,7 @@ COUNTS_FILE: Final = "counts.json"
 ENVIRONMENT_FILE: Final = "environment.json"
 CONFIRMED_FILE: Final = "confirmed.json"
 TWINS_FILE: Final = "twins.json"
+RECOMMENDED_FILE: Final = "recommended.json"
 REPORT_FILE: Final = "report.html"
 JOURNAL_FILES: Final = "journal*"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import ray
 import torch
@@ -16,12 +18,14 @@ from spikefront.runners.engine.placing.data import Purpose, SharedData, read_spl
 from spikefront.runners.engine.placing.session import RaySession
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.failures import LOST_WORKER, one_line
+from spikefront.runners.judging.confirm import RIGHT
 from spikefront.runners.judging.training import device
 from spikefront.searchspace import Value, from_flat
 from spikefront.searchspace.records import Repeat
 
-Judge = Callable[..., dict[str, float]]
-"""Trains and measures a candidate under a seed, as ``runners.judging.confirm.judge_for_good`` does."""
+Judge = Callable[..., dict[str, Any]]
+"""Trains and measures a candidate under a seed, as ``judge_for_good`` and ``judge_by_sample`` of
+``runners.judging.confirm`` do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,66 @@ class Round:
         judge: what trains and measures; a function of a module, which workers import.
         pairs: trials and seeds, in the order in which they begin.
         on_repeat: called as each ends, in the order in which they do.
+        until: time of ``time.monotonic`` from which on none begins; None for no limit.
     """
 
     purpose: Purpose
     judge: Judge
     pairs: Sequence[tuple[int, int]]
     on_repeat: Callable[[Repeat], None]
+    until: float | None = None
+
+
+class Repeating:
+    """Context in which repeats are made, one round after the other, in a Ray session that the first of them starts.
+
+    A failure ends only its repeat. The splits of one purpose are shared at a time: rounds alike go together.
+
+    Args:
+        members: flat candidates by the numbers of their trials, of one task.
+        settings: folders, energy model, workers and address.
+    """
+
+    def __init__(self, members: Mapping[int, Mapping[str, Value]], settings: SearchSettings) -> None:
+        self._members, self._settings = members, settings
+        self._stack = ExitStack()
+        self._session: RaySession | None = None
+        self._is_ready = False
+        self._shared: tuple[Purpose, ray.ObjectRef[Any]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._shared = None
+        self._stack.close()
+
+    def run(self, repeats: Round) -> None:
+        """Make the repeats of a round; without any, Ray is not started.
+
+        Raises:
+            UsageError: before any training starts, for plugins, data or a cluster that are not there.
+        """
+        if not repeats.pairs:
+            return
+        settings = self._settings
+        if self._session is None:
+            self._registry = load_registry(settings.plugin_folders)
+            self._session = self._stack.enter_context(RaySession(settings))
+        if self._shared is None or self._shared[0] != repeats.purpose:
+            self._shared = None
+            self._shared = repeats.purpose, self._share(repeats.purpose, self._session)
+        _run(self._members, repeats, self._shared[1], settings)
+
+    def _share(self, purpose: Purpose, session: RaySession) -> ray.ObjectRef[Any]:
+        registry, settings = self._registry, self._settings
+        first = registry.stored(next(iter(self._members.values())))
+        task = registry.task(first)
+        data = read_splits(task, settings.data_folder, first.steps, purpose)
+        if not self._is_ready:  # Ray starts while data are read
+            session.wait()
+            self._is_ready = True
+        return share(data, task, settings.data_folder, purpose=purpose, plugins_dir=settings.plugin_folders)
 
 
 def repeat_all(members: Mapping[int, Mapping[str, Value]], rounds: Sequence[Round], settings: SearchSettings) -> None:
@@ -52,23 +110,9 @@ def repeat_all(members: Mapping[int, Mapping[str, Value]], rounds: Sequence[Roun
     Raises:
         UsageError: before any training starts, for plugins, data or a cluster that are not there.
     """
-    rounds = [each for each in rounds if each.pairs]
-    if not rounds:
-        return
-    registry = load_registry(settings.plugin_folders)
-    first = registry.stored(next(iter(members.values())))
-    task = registry.task(first)
-    with RaySession(settings) as session:
-        is_ready = False
-        for purpose, alike in groupby(rounds, lambda each: each.purpose):
-            data = read_splits(task, settings.data_folder, first.steps, purpose)
-            if not is_ready:  # Ray starts while data are read
-                session.wait()
-                is_ready = True
-            shared = share(data, task, settings.data_folder, purpose=purpose, plugins_dir=settings.plugin_folders)
-            del data  # the driver, too, has no copy beside that of its node then
-            for each in alike:
-                _run(members, each, shared, settings)
+    with Repeating(members, settings) as repeating:
+        for each in rounds:
+            repeating.run(each)
 
 
 def _run(
@@ -76,20 +120,35 @@ def _run(
 ) -> None:
     work = ray.remote(num_cpus=1, num_gpus=settings.gpus_per_trial, max_retries=1)(_repeat)
     plugins_dir, energy_model, anns = settings.plugin_folders, settings.energy_model, settings.anns.resolve()
-    asked = {
-        work.remote(repeats.judge, members[trial], seed, data, plugins_dir, energy_model, anns): (trial, seed)
-        for trial, seed in repeats.pairs
-    }
-    waiting = list(asked)
-    while waiting:
+    left, asked = deque(repeats.pairs), dict[Any, tuple[int, int]]()
+    waiting: list[Any] = []
+    while left or waiting:
+        while left and (repeats.until is None or len(waiting) < settings.worker_count):
+            if repeats.until is not None and time.monotonic() >= repeats.until:
+                left.clear()
+                break
+            trial, seed = left.popleft()
+            call = work.remote(repeats.judge, members[trial], seed, data, plugins_dir, energy_model, anns)
+            asked[call] = trial, seed
+            waiting.append(call)
+        if not waiting:
+            return
         ended, waiting = ray.wait(waiting)
         for call in ended:
-            trial, seed = asked[call]
+            trial, seed = asked.pop(call)
             try:
                 found = ray.get(call)
-                repeats.on_repeat(Repeat(trial, seed, *(({}, found) if isinstance(found, str) else (found,))))
             except ray.exceptions.RayError as error:
-                repeats.on_repeat(Repeat(trial, seed, {}, _reason(error)))
+                found = _reason(error)
+            repeats.on_repeat(_made(trial, seed, found))
+
+
+def _made(trial: int, seed: int, found: dict[str, Any] | str) -> Repeat:
+    """Return a repeat of what was measured, or of the reason why nothing was."""
+    if isinstance(found, str):
+        return Repeat(trial, seed, {}, found)
+    right = tuple(found.pop(RIGHT, ()))
+    return Repeat(trial, seed, found, right=right)
 
 
 def _repeat(
@@ -100,7 +159,7 @@ def _repeat(
     plugins_dir: tuple[Path, ...],
     energy_model: str,
     ann_cache: Path,
-) -> dict[str, float] | str:
+) -> dict[str, Any] | str:
     """Return the metrics of one repeat, or the reason why it failed, which has its place only here."""
     try:
         torch.set_num_threads(1)

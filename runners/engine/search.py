@@ -62,6 +62,8 @@ class SearchOutcome:
         search_id: the search's own id, which no other search has.
         missing: what of the search's journal did not reach the store; a resume writes it.
         signal: number of the signal that ended it early; 0 for none.
+        trust: how far its front can be trusted, in a sentence; empty without a front.
+        decide: beginning of the command that decides what the front does not.
     """
 
     states: dict[State, int]
@@ -72,6 +74,8 @@ class SearchOutcome:
     search_id: str = ""
     missing: tuple[str, ...] = ()
     signal: int = 0
+    trust: str = ""
+    decide: tuple[str, ...] = ()
 
 
 class SearchRun:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
 from spikefront.runners.judging.judge import Judging, refuse_infinite
+from spikefront.runners.judging.training import split_outputs
 from spikefront.searchspace import Candidate
+
+RIGHT: Final = "right"
+"""Key of which samples were classified correctly, beside the metrics of ``judge_by_sample``."""
 
 
 def confirmation_data(task: Task, data_dir: Path | None, steps: int, *, alone: bool = False) -> SearchData:
@@ -73,6 +79,45 @@ def judge_for_good(
     Raises:
         FloatingPointError: when its training diverges.
     """
+    return _trained(candidate, seed, registry, data, energy_model, device, ann_cache)[1]
+
+
+def judge_by_sample(
+    candidate: Candidate,
+    seed: int,
+    *,
+    registry: Registry,
+    data: SearchData,
+    energy_model: EnergyModel,
+    device: torch.device | str = "cpu",
+    ann_cache: Path | None = None,
+) -> dict[str, Any]:
+    """Train and measure a candidate as ``judge_for_good`` does, and say which samples it classifies correctly.
+
+    Returns:
+        The metrics and, where quality is the share of correct samples, ``right``: whether each of the validation split
+        is, a list of bool.
+    """
+    judging, metrics = _trained(candidate, seed, registry, data, energy_model, device, ann_cache)
+    task = registry.task(candidate)
+    if not task.classifies():
+        return dict(metrics)
+    outputs, targets = split_outputs(judging.network, task, data.validation).cpu(), data.validation.targets.cpu()
+    right = (outputs.argmax(1) == targets).tolist()
+    is_accuracy = math.isclose(sum(right) / len(right), metrics["quality"], abs_tol=1e-9)
+    return {**metrics, RIGHT: right} if is_accuracy else dict(metrics)
+
+
+def _trained(
+    candidate: Candidate,
+    seed: int,
+    registry: Registry,
+    data: SearchData,
+    energy_model: EnergyModel,
+    device: torch.device | str,
+    ann_cache: Path | None,
+) -> tuple[Judging, dict[str, float]]:
+    """Return a candidate trained at full budget, and what was measured of it."""
     judging = Judging(
         replace(candidate, seed=seed),
         registry=registry,
@@ -86,4 +131,4 @@ def judge_for_good(
             refuse_infinite({"loss": judging.train()}, judging.epochs_done)
     metrics = judging.epoch()
     refuse_infinite(metrics, judging.epochs_done)
-    return metrics
+    return judging, metrics

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikefront.plugins import Data, SearchData, Task, load_registry
 from spikefront.plugins.data.cache import mapped, new_array
-from spikefront.runners.judging.confirm import confirmation_data, judge_for_good
+from spikefront.runners.judging.confirm import RIGHT, confirmation_data, judge_by_sample, judge_for_good
 from spikefront.runners.judging.judge import judge
 from spikefront.runners.judging.twins import judge_twins
 from spikefront.searchspace import from_flat
@@ -79,3 +79,27 @@ def test_a_training_that_diverges_has_no_result(coding: str, monkeypatch: pytest
         judge_twins(candidate, registry=registry, data=split, energy_model=model)
     with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch [23]$"):
         judge(candidate, registry=registry, data=split)
+
+
+@pytest.mark.parametrize("coding", ["direct", "rate-conversion"])
+def test_which_samples_are_right_is_said_beside_the_same_metrics(coding: str) -> None:
+    registry = load_registry(third_parties=False)
+    flat = {"task": "digits", "coding": coding, "backbone": "mlp", "training.epochs": 2, "training.subset": 300}
+    candidate, model = from_flat(flat, registry), registry.get("energy", "horowitz-45nm")()
+    data = registry.task(candidate).search_data(None, candidate.steps)
+    found = judge_by_sample(candidate, 4, registry=registry, data=data, energy_model=model)
+    right = found.pop(RIGHT)
+    assert len(right) == len(data.validation)
+    assert sum(right) / len(right) == pytest.approx(found["quality"])
+    assert 0 < found["quality"] < 1
+    plain = judge_for_good(candidate, 4, registry=registry, data=data, energy_model=model)
+    same = ("quality", "energy_nj", "sops", "loss")
+    assert [found[name] for name in same] == [plain[name] for name in same]
+
+
+def test_of_values_nothing_is_said_to_be_right() -> None:
+    registry = load_registry(third_parties=False)
+    flat = {"task": "diabetes", "coding": "direct", "backbone": "mlp", "training.epochs": 1}
+    candidate, model = from_flat(flat, registry), registry.get("energy", "horowitz-45nm")()
+    data = registry.task(candidate).search_data(None, candidate.steps)
+    assert RIGHT not in judge_by_sample(candidate, 1, registry=registry, data=data, energy_model=model)
