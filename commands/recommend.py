@@ -162,7 +162,8 @@ def _check(
 
 def _train(known: Recommending, settings: SearchSettings, time: float | None) -> None:
     """Train what the answer needs, and print how each training ended."""
-    registry = checked_registry(settings, known.candidates)
+    trained = known.chosen
+    registry = checked_registry(settings, trained)
     first = known.start()
     if not first and not known.next(settings.worker_count) and not known.to_test():
         return
@@ -171,11 +172,10 @@ def _train(known: Recommending, settings: SearchSettings, time: float | None) ->
 
     began = clock.monotonic()
     until = None if time is None else began + time
-    trained = known.chosen
     codings = len({trial.coding for trial in trained})
     head = f"{counted(len(trained), 'candidate')} of {counted(codings, 'coding')}, at most "
     head += f"{counted(known.left(), 'training')} more"
-    announce(head, [(known.candidates[at].number, seed) for at, seed in first], known.candidates, registry)
+    announce(head, [(known.candidates[at].number, seed) for at, seed in first], trained, registry)
     flats = {at: trial.candidate for at, trial in enumerate(known.candidates)}
     take, take_test = known.record("validation"), known.record("test")
     with Repeating(flats, settings) as repeating:

@@ -93,7 +93,7 @@ class LiveView(Callbacks):
         with self._lock:
             trial = Trial(number, state, self._running.pop(number, {}), dict(metrics), reason)
             self._ended[state] += 1
-<<<<<<< HEAD
+            self._tries.append(trial)
             self._untold[number] = trial
             told = sorted(number for number in self._untold if self._is_next(number))
         self._tell(told)
@@ -110,12 +110,6 @@ class LiveView(Callbacks):
                 self._front.add(trial)
             if self._live is None:
                 self._print(self._line(trial))
-=======
-            self._tries.append(trial)
-            self._front.add(trial)
-        if self._live is None:
-            self._print(self._line(trial))
->>>>>>> 792871b (spikefront recommend says which coding is the best within a budget, and how surely, by further seeds spent where they decide most)
 
     def search_ended(self, reason: str) -> None:
         """Leave the last state on the screen."""

@@ -70,8 +70,7 @@ class Twins(EndedFront):
         confirmed = successes(
             {trial: self._by_seed(trial, schema.TEST_METRIC) for trial in self._runs}, self.search.objectives
         )
-        is_confirmed = any(schema.CONFIRMED in tags for tags in self._tags.values())  # recommend tests some, too
-        self.split: Literal["test", "validation"] = "test" if is_confirmed and any(confirmed.values()) else "validation"
+        self.split: Literal["test", "validation"] = "test" if any(confirmed.values()) else "validation"
         self._confirmed = confirmed if self.split == "test" else None
         self.seeds = self._seeds(seeds)
         self._again = seeds is not None

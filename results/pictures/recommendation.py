@@ -78,11 +78,12 @@ def repeats_picture(
     colour = coding_scales(codings)["color"]
     reached = [alt.Tooltip("coding:N"), alt.Tooltip("told:N", title=quality), alt.Tooltip("energy:N")]
     step: dict[str, Any] = {"interpolate": "step-after", "clip": True}
-    order = alt.Order("at:Q")
+    order, low = alt.Order("at:Q"), channels["y"].copy()
+    low.shorthand = "low:Q"
     layers = [
         alt.Chart(data(bands)).mark_area(opacity=0.18, **step).encode(
-            x=channels["x"], y=channels["y"].copy(), y2=alt.Y2("high:Q"), color=colour, order=order
-        ).transform_calculate(y="datum.low"),
+            x=channels["x"], y=low, y2=alt.Y2("high:Q"), color=colour
+        ),
         alt.Chart(data(bands)).mark_line(strokeWidth=2, **step).encode(
             **channels, color=colour, order=order, tooltip=tips(*reached)
         ),

@@ -39,9 +39,9 @@ class FreshRepeats:
     """Repeats of a search's candidates under fresh seeds.
 
     Those on the validation split are metrics of the trials' runs, ``fresh.NAME``, with the seed for a step, and the tag
-    ``fresh.right.SEED`` says which samples were classified correctly. Those on the test split are the repeats of
-    ``spikefront confirm``, ``test.NAME``. What is there is not measured again, and neither is what ``spikefront twin``
-    has trained under the same seeds.
+    ``fresh.right.SEED`` says which samples were classified correctly. Those on the test split are ``fresh.test.NAME``;
+    a point that has no run of its own has ``fresh.tT.NAME`` in that of its training. What is there is not measured
+    again, and neither is what ``spikefront confirm`` and ``twin`` have trained under the same seeds.
 
     Args:
         search: the search.
@@ -72,13 +72,14 @@ class FreshRepeats:
         name = name_of(trial)
         if name not in self._arms:
             run = self._client.get_run(self._run(trial))
-            prefix, test = self._prefix(trial, "validation"), self._prefix(trial, "test")
-            found = {} if "@" in name else self._by_seed(run, MEMBER_METRIC, ["quality", ENERGY.metric])
+            prefix, axes = self._prefix(trial, "validation"), [axis.metric for axis in self.search.objectives]
+            is_own = bool(trial.run_id)  # and not that of its training
+            found = self._by_seed(run, MEMBER_METRIC, ["quality", ENERGY.metric]) if is_own else {}
             found |= self._by_seed(run, prefix, self._metrics)
-            self._arms[name] = Arm(
-                trial, found, self._by_seed(run, test, [axis.metric for axis in self.search.objectives]),
-                _rights(run.data.tags, prefix), self._failed.setdefault(name, {}),
-            )  # fmt: skip
+            test = self._by_seed(run, schema.TEST_METRIC, axes) if is_own else {}
+            test |= self._by_seed(run, self._prefix(trial, "test"), axes)
+            rights = _rights(run.data.tags, prefix)
+            self._arms[name] = Arm(trial, found, test, rights, self._failed.setdefault(name, {}))
         return self._arms[name]
 
     def _run(self, trial: Trial) -> str:
@@ -88,9 +89,8 @@ class FreshRepeats:
     def _prefix(self, trial: Trial, split: Split) -> str:
         """Return the prefix of the metrics of a trial's repeats."""
         point = name_of(trial).partition("@")[2]
-        if not point or (split == "test" and trial.run_id):
-            return schema.FRESH_METRIC if split == "validation" else schema.TEST_METRIC
-        return f"{schema.FRESH_METRIC}t{point}." + ("" if split == "validation" else schema.TEST_METRIC)
+        own = schema.FRESH_METRIC + (f"t{point}." if point and not trial.run_id else "")
+        return own + ("" if split == "validation" else schema.TEST_METRIC)
 
     @property
     def _metrics(self) -> list[str]:

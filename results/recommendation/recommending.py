@@ -102,7 +102,7 @@ class Recommending:
                 "trainings", trainings,
                 f"is fewer than the {least} that a start takes: {START} of each of {len(arms)} candidates"
                 + (f", {self._reserved} for the test split" if self._reserved else "")
-                + ("" if self._per_coding == 1 else "; --candidates 1 needs fewer"),
+                + ("" if self._per_coding == 1 else "; fewer do with --candidates 1"),
             )  # fmt: skip
         self.trainings = trainings or PER_CANDIDATE * len(arms) + self._reserved
 

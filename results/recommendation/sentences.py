@@ -108,7 +108,8 @@ def _on_test(evidence: Evidence, verdict: Verdict, words: Words) -> tuple[str, b
 
 def _configuration(arm: Arm) -> str:
     flat = arm.trial.candidate
-    parts = [f"T = {flat['steps']}"] if "steps" in flat else []
+    cut = f"{flat['cut']} of " if "cut" in flat else ""
+    parts = [f"T = {cut}{flat['steps']}"] if "steps" in flat else []
     return ", ".join([*parts, *(str(flat[name]) for name in ("neuron", "backbone") if name in flat)])
 
 

@@ -67,7 +67,7 @@ def test_each_candidate_begins_with_the_same_three_seeds_and_nothing_is_measured
     assert known.trainings == 5 * 4 + 3 * 2
     first = known.start()[:5]
     lines = train(known, first)
-    assert lines[0] == "[1/26] css, trial 4, seed 4: quality 0.8510, energy 30.0 nJ"
+    assert lines[0] == "[1/26] css, trial 4, seed 4: quality 0.8520, energy 30.0 nJ"
     assert known.start() == opened().start()  # another process goes on where this one was killed
     assert not set(first) & set(known.start())
     assert known.spent == opened().spent == 5
@@ -77,7 +77,7 @@ def test_seeds_go_to_the_codings_that_are_hard_to_tell_apart_until_it_is_decided
     write([*RUNS[:3], ("css", 0.95, 45.0, "COMPLETE", "")])
     known = opened(test_seeds=0, trainings=40)
     means = {1: 0.9504, 2: 0.93, 3: 0.95}
-    MEANS_BEFORE = dict(MEANS)
+    before = dict(MEANS)
     try:
         MEANS.update(means)
         train(known, known.start())
@@ -90,7 +90,7 @@ def test_seeds_go_to_the_codings_that_are_hard_to_tell_apart_until_it_is_decided
         assert known.spent <= 40
     finally:
         MEANS.clear()
-        MEANS.update(MEANS_BEFORE)
+        MEANS.update(before)
 
 
 def test_a_candidate_that_costs_more_under_fresh_seeds_makes_place_for_the_next(write: Write) -> None:
@@ -184,7 +184,7 @@ def test_a_candidate_that_fails_has_other_seeds_and_then_makes_place(write: Writ
     ("limits", "options", "message"),
     [
         (LIMITS, {"trainings": 17}, r"^trainings=17 is fewer than the 18 that a start takes: 3 of each of 4 "
-         r"candidates, 6 for the test split; candidates='1' needs fewer$"),
+         r"candidates, 6 for the test split; fewer do with candidates='1'$"),
         (Limits(max_energy_nj=1.0), {}, r"^max_energy='1nJ': no candidate .* the cheapest takes 5\.00 nJ \(trial 3\)$"),
         (Limits(min_quality=0.995), {}, r"^min_quality=0\.995: no candidate .* the best reaches 0\.9900 for 500 nJ"),
     ],

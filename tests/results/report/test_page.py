@@ -203,7 +203,7 @@ def test_the_page_loads_nothing_and_its_parts_fit(findings: Make) -> None:
     assert "connect-src" not in policy
     assert "*" not in policy
     labelled = [its for tag, its in page.elements if its.get("class") == "picture"]
-    assert len(labelled) == 8
+    assert len(labelled) == 9
     assert all(its["aria-label"] and its["role"] for its in labelled)
     sizes = [int(size) for size in re.findall(r"font(?:-size)?: (\d+)px", own)]
     assert sizes
