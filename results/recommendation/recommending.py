@@ -82,6 +82,7 @@ class Recommending:
         self.search = StoredSearch.open(store, name)
         self.limits, self.delta, self._test_seeds = limits, delta, test_seeds
         objectives = self.search.objectives
+        _ = self.search.members  # raises unless it has ended, with a front
         comparable = list(self.search.front.trials.values())
         found = within(comparable, limits, objectives)
         if not found:

@@ -37,6 +37,19 @@ def test_search_that_was_resumed_for_trials_that_all_stopped_early_has_still_suc
     assert "front: spikefront pareto --search s --tracking-uri 'sqlite:///other dir/m.db'\n" in said
 
 
+def test_a_search_ends_by_saying_what_it_does_not_decide_and_which_command_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    search = ended(judged=2, tracking_uri="http://me:secret@host")
+    decide = ("spikefront", "recommend", "--max-energy", "20nJ")
+    search.outcome = replace(search.outcome, trust="2 codings, 1 try each: not decided", decide=decide)
+    _print_outcome(search)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "2 codings, 1 try each: not decided; decide: "
+        "spikefront recommend s --tracking-uri http://***@host --max-energy 20nJ"
+    )
+
+
 @pytest.mark.parametrize("search", [ended(judged=0), ended(judged=2, reason="broken off: disk full")])
 def test_search_that_found_nothing_or_broke_off_exits_with_1(search: Any) -> None:
     with pytest.raises(SystemExit) as exit_:

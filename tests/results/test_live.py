@@ -151,3 +151,24 @@ def test_a_long_front_is_shown_evenly_with_both_ends() -> None:
     front = [Trial(number) for number in range(21)]
     assert [trial.number for trial in spread(front, 5)] == [0, 5, 10, 15, 20]
     assert spread(front[:5], 5) == front[:5]
+
+
+def test_it_knows_how_far_the_front_decides_which_coding_leads(search: Search, candidate: Make) -> None:
+    view = LiveView(io.StringIO())
+    earlier = (
+        Trial(0, "COMPLETE", candidate("sac").flat(), {"quality": 0.4, "energy_nj": 4.0}),
+        Trial(1, "COMPLETE", candidate("css").flat(), {"quality": 0.4, "energy_nj": 9.0}, again=True),
+    )
+    view.search_started(search())
+    assert view.trust[0] == ""
+    view.search_started(dataclasses.replace(search(), earlier=earlier))
+    judge(view, 2, candidate("sac"), 0.5, 14.9)
+    view.trial_started(3, candidate("css"))
+    view.trial_ended(3, "PRUNED", "silent", {"quality": 0.1, "energy_nj": 2e3}, None)
+    view.trial_started(4, candidate("css"))
+    view.trial_ended(4, "FAIL", "NaN loss", {}, None)
+    view.search_ended("all trials done")
+    said, command = view.trust
+    assert said == "2 codings, 1 to 2 tries each, one seed: which coding leads is not decided"
+    assert command[:3] == ["spikefront", "recommend", "--max-energy"]
+    assert command[3] in ("5nJ", "20nJ")  # of one of the two members

@@ -199,7 +199,7 @@ def test_what_makes_no_sense_is_refused_before_any_training(
 
 def test_a_search_without_results_is_refused(write: Write) -> None:
     write([("sac", 0.5, 1.0, "FAIL", "no spikes")])
-    with pytest.raises(UsageError, match="nothing to compare"):
+    with pytest.raises(UsageError, match="has an empty front"):
         opened()
 
 
