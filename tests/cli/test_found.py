@@ -332,7 +332,7 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
         ("recommend one --max-energy 5", r"^--max-energy 5 is not an energy: give a number above 0 and a unit"),
         (
             "recommend one --max-energy 1pJ",
-            r"^--max-energy 0\.001nJ: no candidate of search 'one' costs so little; the cheapest takes .* \(trial \d\)$",
+            r"^--max-energy 0\.001nJ: no candidate of search 'one' costs so little; the cheapest .* \(trial \d\)$",
         ),
         (
             "recommend one --min-quality 2",
