@@ -24,7 +24,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
-from standalone import DATA, WORST_QUALITY, Bench  # files beside this one
+from standalone import DATA, WORST, Bench, better  # files beside this one
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tabular import AT, Played, Table, play
@@ -48,18 +48,17 @@ class CodingBench(Table):
 
     def __init__(self, bench: Bench, points: pd.DataFrame | None = None, *, cuts: bool = False) -> None:
         self.bench, self._cuts = bench, cuts
-        worst = WORST_QUALITY[bench.task]
-        ends = bench.ends()
-        energies = ends[ends[:, 0] > worst, 1]
+        self._at_cuts = self._by_row(points)
+        useful = np.concatenate([bench.useful(), *(better(some, bench.task) for some in self._at_cuts.values())])
+        accuracy, energy = WORST[bench.task]
         objectives = (
-            Objective("quality", maximize=True, worst=worst, best=float(ends[:, 0].max())),
-            Objective("energy_nj", False, worst=float(energies.max()), best=float(energies.min()), log=True),
+            Objective("quality", maximize=True, worst=accuracy, best=float(useful[:, 0].max())),
+            Objective("energy_nj", False, worst=energy, best=float(useful[:, 1].min()), log=True),
         )
         super().__init__(
             {name: bench.after_epochs(name) for name in METRICS}, objectives, chance=bench.chance, best=1.0
         )
         self._flats = [json.loads(flat) for flat in bench.flats]
-        self._at_cuts = self._by_row(points)
         self._full = hypervolume(self._with_cuts(range(self.rows)), self.objectives)
 
     def _by_row(self, points: pd.DataFrame | None) -> dict[int, NDArray[np.float64]]:
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--units", type=float, default=max(AT), help="full trainings that a search may spend")
     parser.add_argument("--seeds", type=int, default=20, help="searches")
     parser.add_argument("--cuts", action="store_true", help="a training gives a point for each T' < T, too")
-    parser.add_argument("--task", choices=WORST_QUALITY, default="digits")
+    parser.add_argument("--task", choices=WORST, default="digits")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the Parquet files")
     arguments = parser.parse_args()
     trained = pd.read_parquet(arguments.data / "trainings.parquet", columns=["task", "seed"])

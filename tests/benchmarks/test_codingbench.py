@@ -217,6 +217,10 @@ def test_the_simulators_table_scores_as_the_reader_does(parts: SimpleNamespace, 
     table = parts.simulate.CodingBench(bench)
     for rows in ([0], [1, 5, 9], [CANDIDATES - 2, 3]):
         assert table.share(rows) == pytest.approx(bench.share(rows), abs=1e-12)
+    points = pd.read_parquet(data / "points.parquet")
+    without, seen = (parts.simulate.CodingBench(bench, points, cuts=cuts) for cuts in (False, True))
+    assert seen.share(range(CANDIDATES)) == 1 > without.share(range(CANDIDATES))
+    assert seen.share([CANDIDATES - 1]) > without.share([CANDIDATES - 1]) > 0  # a conversion, which is a whole curve
     (played,) = parts.simulate.simulated([table], parts.simulate.samplers()["random"], "halving", 5, 1)
     assert len(set(played.rows)) == len(played.rows) >= 5
 
