@@ -19,6 +19,7 @@ from spikefront.commands.retraining import (
     checked_registry,
     counted,
     retraining_settings,
+    trainings_of,
 )
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, whole
@@ -99,13 +100,14 @@ def _repeat(known: Confirmations, settings: SearchSettings, seeds: Sequence[int]
     from spikefront.runners.engine.repeats import Round, repeat_all
     from spikefront.runners.judging.confirm import judge_for_good
 
-    pairs = [*missing, *alone]
-    note = f", {len(alone)} of them on the training split alone" if alone else ""
+    few_alone = trainings_of(alone)
+    pairs = [*trainings_of(missing), *few_alone]
+    note = f", {len(few_alone)} of them on the training split alone" if alone else ""
     wanted = f"{counted(len(pairs), 'training')} for {counted(len(known.members), 'member')}"
     announce(wanted + note, pairs, known.members, registry)
-    take = known.record(len(pairs))
+    take = known.record(len(missing) + len(alone))
     rounds = (
         Round("confirm", judge_for_good, missing, take),
         Round("alone", judge_for_good, alone, partial(take, alone=True)),
     )
-    repeat_all({trial.number: trial.candidate for trial in known.members}, rounds, settings)
+    repeat_all({trial.name: trial.candidate for trial in known.members}, rounds, settings)

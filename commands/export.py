@@ -27,7 +27,7 @@ def export(
     run: Annotated[
         str | Judgement,
         Option("", lambda run: run if hasattr(run, "network") else text(run), "RUN", is_argument=True),
-        "Member of a front: SEARCH/TRIAL, or an MLflow run id",
+        "Member of a front: SEARCH/TRIAL, SEARCH/TRIAL@T for a point, or an MLflow run id",
     ],
     to: Annotated[Path | str, Option("Output", path, "FILE"), "File to write; its model card goes to FILE.card.md"],
     *,
@@ -75,7 +75,7 @@ def export(
             metrics=trial.metrics,
             plugins=member.plugins,
             energy_model=member.energy_model,
-            origin=Origin(member.search, str(trial.number), trial.run_id, member.commit),
+            origin=Origin(member.search, trial.name, trial.run_id, member.commit),
             confirmation=member.confirmed,
             data_dir=None if data_dir is None else Path(data_dir),
             exit=exit,

@@ -164,19 +164,22 @@ class Search:
         names = [other.key if isinstance(other, Search) else other for other in others]
         return compare([self.key, *names], **self._where)
 
-    def export(self, trial: int, to: str | Path, format: str = "torch", **options: Any) -> Model:
-        """Export a member of its front into a file, and return it ready for use; see ``spikefront.export``."""
+    def export(self, trial: int | str, to: str | Path, format: str = "torch", **options: Any) -> Model:
+        """Export a member of its front into a file, and return it ready for use; see ``spikefront.export``.
+
+        ``trial`` is the number of a trial, or the name of a point, such as ``12@4``.
+        """
         from spikefront.commands.export import export
 
         return export(f"{self.key}/{trial}", to, format=format, **{**self._settings, **options}, **self._where)
 
-    def picture(self, trial: int, **options: Any) -> list[Path]:
+    def picture(self, trial: int | str, **options: Any) -> list[Path]:
         """Draw what a member of its front does with a sample, and return the files; see ``spikefront.picture``."""
         from spikefront.commands.picture import picture
 
         return picture(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
 
-    def judge(self, trial: int, **options: Any) -> Judgement:
+    def judge(self, trial: int | str, **options: Any) -> Judgement:
         """Train and measure the candidate of any of its trials once more, in this process; see ``spikefront.judge``."""
         from spikefront.commands.judge import judge
 
@@ -229,5 +232,13 @@ def load_search(
 
 
 def trial_of(run: str, search: str | None) -> str:
-    """Return ``SEARCH/TRIAL`` of a member that may be given by its number beside the name of its search."""
-    return f"{search}/{run}" if search is not None and run.isdecimal() else run
+    """Return ``SEARCH/TRIAL`` of a member that may be given by its own name beside the name of its search."""
+    from spikefront.searchspace.trial import read_name
+
+    if search is None:
+        return run
+    try:
+        read_name(run)
+    except ValueError:
+        return run
+    return f"{search}/{run}"

@@ -62,7 +62,7 @@ def judge(
     candidate: Annotated[
         Candidate | Mapping[str, object] | Path | str | None,
         Option("", _what, "WHAT", is_argument=True),
-        "SEARCH/TRIAL or an MLflow run id, an exported .pt file, or a JSON or YAML file with a candidate",
+        "SEARCH/TRIAL, SEARCH/TRIAL@T, an MLflow run id, an exported .pt file, or a JSON or YAML file of a candidate",
     ] = None,
     *,
     search: Annotated[
@@ -230,7 +230,7 @@ def _in_store(run: str, uri: str | None, experiment: str | None) -> _Source:
     from spikefront.results.store.connection import Store
 
     search, trial = fetch_trial(Store(uri, experiment), run)
-    origin = f"{search.name}/{trial.number}"
+    origin = f"{search.name}/{trial.name}"
     return _Source(trial.candidate, search.energy_model, origin, trial.metrics, is_trial=True)
 
 

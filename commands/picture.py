@@ -32,7 +32,9 @@ def _check(folder: Path) -> None:
 )
 def picture(
     run: Annotated[
-        str, Option("", text, "RUN", is_argument=True), "Member of a front: SEARCH/TRIAL, or an MLflow run id"
+        str,
+        Option("", text, "RUN", is_argument=True),
+        "Member of a front: SEARCH/TRIAL, SEARCH/TRIAL@T for a point, or an MLflow run id",
     ],
     *,
     search: Annotated[
@@ -80,7 +82,7 @@ def picture(
     with TemporaryDirectory() as scratch, warnings_in_one_line():
         member = fetch_member(store, trial_of(run, search), Path(scratch))
         trial = member.trial
-        folder = Path(f"{member.search}-{trial.number}" if to is None else to)
+        folder = Path(f"{member.search}-{trial.name}" if to is None else to)
         _check(folder)
         registry = load_registry(plugins_dir)
         model, data = rebuilt(
@@ -97,7 +99,7 @@ def picture(
         task = registry.task(model.candidate)
         made = activity_of(model.network, task, data.validation, data.classes, sample)
     keep_text(store, trial.run_id, json.dumps(made.to_dict(), separators=(",", ":")), ACTIVITY)
-    of = f"trial {trial.number}, {model.candidate.coding.name}"
+    of = f"trial {trial.name}, {model.candidate.coding.name}"
     drawn = {"raster": raster_picture(made, of), "matrix": matrix_picture(made, of)}
     folder.mkdir(parents=True, exist_ok=True)
     return [each.save(folder / f"{name}.{format}") for name, each in drawn.items() if each is not None]

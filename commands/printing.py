@@ -40,7 +40,7 @@ class Conclusions(NamedTuple):
     sentences: Sequence[str]
 
 
-_LEFT_OUT: Final = ("search", "run_id", "spike_rate", "sops", "macs", ENERGY_ERROR, "same_energy_as")
+_LEFT_OUT: Final = ("search", "run_id", "cut", "spike_rate", "sops", "macs", ENERGY_ERROR, "same_energy_as")
 """Columns of a front that csv and json have, and for which 80 characters leave no room."""
 _MARKED: Final = (
     "~ its energy and that of a neighbour on the front differ by less than two standard errors of their difference\n"
@@ -51,7 +51,7 @@ _WIDE: Final = 200
 
 
 def print_table(frame: pandas.DataFrame) -> None:
-    """Print a table: numbers to the right with four digits, energies with their unit.
+    """Print a table: numbers to the right with four digits, energies with their unit, ``4 of 8`` steps of a point.
 
     Args:
         frame: one row each; of a front, the columns that don't fit are left out, and the search becomes the title.
@@ -73,7 +73,7 @@ def print_table(frame: pandas.DataFrame) -> None:
         is_text = all(isinstance(value, str) for value in frame[name])
         table.add_column(name.removesuffix("_nj").removesuffix("_steps"), justify="left" if is_text else "right")
     for row in frame.to_dict(orient="records"):
-        table.add_row(*(_with_error(row) if name == "energy_nj" else _cell(name, row[name]) for name in columns))
+        table.add_row(*(_in_words(name, row) for name in columns))
     console.print(table)
     if "same_energy_as" in frame and frame["same_energy_as"].any():
         print(_MARKED)
@@ -86,6 +86,13 @@ def markdown(frame: pandas.DataFrame) -> str:
         [_cell(name, value).replace("|", "\\|") for name, value in zip(frame.columns, row, strict=True)] for row in rows
     )
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def _in_words(name: str, row: Mapping[str, Any]) -> str:
+    """Return a cell of a table, with what other columns add to it: an energy's error, the T' of a point."""
+    if name == "energy_nj":
+        return _with_error(row)
+    return f"{row['cut']} of {row[name]}" if name == "steps" and row.get("cut") else _cell(name, row[name])
 
 
 def _with_error(row: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, number, text, whole
+from spikefront.searchspace.trial import read_name
 from spikefront.searchspace.units import format_duration
 
 if TYPE_CHECKING:
@@ -70,13 +71,18 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
+def trainings_of(pairs: Sequence[tuple[str, int]]) -> list[tuple[int, int]]:
+    """Return the trainings that repeats of trials and their points take: numbers of trials, and seeds."""
+    return list(dict.fromkeys((read_name(name)[0], seed) for name, seed in pairs))
+
+
 def announce(trainings: str, pairs: Sequence[tuple[int, int]], members: Sequence[Trial], registry: Registry) -> None:
     """Print to stderr which trainings are to come, and how long those of members take by what the search measured.
 
     Args:
         trainings: the beginning of the sentence.
-        pairs: trials and seeds; one that stands there twice is trained twice.
-        members: the trials.
+        pairs: trainings, as ``trainings_of`` has them; one that stands there twice is made twice.
+        members: the trials and points.
         registry: their plugins.
     """
     each = {trial.number: _seconds(trial, registry) for trial in members}

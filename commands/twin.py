@@ -17,6 +17,7 @@ from spikefront.commands.retraining import (
     checked_registry,
     counted,
     retraining_settings,
+    trainings_of,
 )
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, whole
@@ -93,13 +94,15 @@ def _train(known: Twins, settings: SearchSettings) -> None:
     registry = checked_registry(settings, known.members)
     for trial in known.members:
         if reason := why_no_twin(registry.stored(trial.candidate), registry):
-            known.has_none(trial.number, reason)
+            known.has_none(trial.name, reason)
     members, twins = known.missing()
     if not members and not twins:
         return
-    head = f"{counted(len(twins), 'training')} of both twins" + (f" and {len(members)} of members" if members else "")
-    announce(f"{head}, {known.split} split", members, known.members, registry)
+    trained = trainings_of(members)
+    head = f"{counted(len(trainings_of(twins)), 'training')} of both twins"
+    head += f" and {len(trained)} of members" if members else ""
+    announce(f"{head}, {known.split} split", trained, known.members, registry)
     take = known.record(len(members) + len(twins))
     purpose: Purpose = "confirm" if known.split == "test" else "search"
     rounds = (Round(purpose, judge_for_good, members, take), Round(purpose, judge_twins_under, twins, take))
-    repeat_all({trial.number: trial.candidate for trial in known.members}, rounds, settings)
+    repeat_all({trial.name: trial.candidate for trial in known.members}, rounds, settings)

@@ -1,8 +1,8 @@
 """The archive of a search: one ZIP file of JSON and the artifacts' own files, and its checks.
 
-``search.json`` is its head; each run has ``runs/<key>/run.json``, where the key is ``search`` or the trial's number
-with at least four digits, and its artifacts in ``runs/<key>/artifacts/``. Nothing in it is executed or unpickled, and
-whoever wrote it: a file that no export writes is refused as a whole.
+``search.json`` is its head; each run has ``runs/<key>/run.json``, where the key is ``search``, the trial's number with
+at least four digits, or for a point ``0012@4``, and its artifacts in ``runs/<key>/artifacts/``. Nothing in it is
+executed or unpickled, and whoever wrote it: a file that no export writes is refused as a whole.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 from spikefront.results.store import schema
 from spikefront.results.store.documents import checked, front_members, parsed
 from spikefront.searchspace.errors import UsageError, shown
+from spikefront.searchspace.trial import read_name
 
 if TYPE_CHECKING:
     from zipfile import ZipFile, ZipInfo
@@ -29,7 +30,7 @@ SEARCH_KEY: Final = "search"
 
 _FORMAT: Final = "spikefront search"
 _VERSION: Final = 1
-_MEMBER: Final = re.compile(r"runs/(search|[0-9]{4,9})/(run\.json|artifacts/[^\\\x00-\x1f\x7f]+)")
+_MEMBER: Final = re.compile(r"runs/(search|[0-9]{4,9}(?:@[1-9][0-9]{0,5})?)/(run\.json|artifacts/[^\\\x00-\x1f\x7f]+)")
 _STATUSES: Final = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _NOT_FINITE: Final = ("nan", "inf", "-inf")
 
@@ -153,12 +154,16 @@ def head_json(search: str, keys: Sequence[str]) -> str:
 
 
 def key_of(tags: Mapping[str, str]) -> str:
-    """Return the key of a trial's run.
+    """Return the key of the run of a trial or point.
 
     Raises:
         ValueError: when its tags have no number.
     """
-    return f"{schema.number_of(tags):04d}"
+    return _key(*read_name(schema.name_of_run(tags)))
+
+
+def _key(number: int, cut: int) -> str:
+    return f"{number:04d}@{cut}" if cut else f"{number:04d}"
 
 
 class _Foreign(Exception):
@@ -295,18 +300,18 @@ class SearchArchive:
         return search, keys
 
     def _check_family(self) -> None:
-        """Check that the runs are one search and its trials."""
+        """Check that the runs are one search, its trials and their points."""
         ids: dict[str, str] = {}
         for key in self.keys:
             record = self.record(key)
-            role = "search" if key == SEARCH_KEY else "trial"
+            role = "search" if key == SEARCH_KEY else "point" if "@" in key else "trial"
             if record.tags.get(schema.SEARCH) != self.search or record.tags.get(schema.ROLE) != role:
                 raise _Foreign(f"run {key} is not a {role} of {self.search!r}")
             try:
                 if role == "search":
                     schema.objectives_of(record.tags)
                 else:
-                    self._check_trial(key, record, ids[SEARCH_KEY])
+                    self._check_trial(key, record, ids)
             except ValueError as error:
                 raise _Foreign(f"run {key}: {error}") from error
             ids[key] = record.run_id
@@ -316,11 +321,14 @@ class SearchArchive:
             self._check_front(ids)
 
     @staticmethod
-    def _check_trial(key: str, record: Record, parent: str) -> None:
+    def _check_trial(key: str, record: Record, ids: Mapping[str, str]) -> None:
         trial = schema.make_trial("", record.end_time, record.start_time, record.tags, record.params, {})
-        is_its = record.tags[schema.NUMBER] == str(trial.number) and f"{trial.number:04d}" == key
-        if not is_its or record.tags.get(schema.PARENT) != parent:
+        number = record.tags[schema.POINT_TRIAL if trial.cut else schema.NUMBER]
+        is_its = number == str(trial.number) and _key(trial.number, trial.cut) == key
+        if not is_its or record.tags.get(schema.PARENT) != ids[SEARCH_KEY]:
             raise _Foreign(f"run {key} belongs to another search")
+        if trial.cut and record.tags.get(schema.POINT_RUN, "") != ids.get(_key(trial.number, 0)):
+            raise _Foreign(f"run {key} is a point of no trial that is there")
 
     def _check_front(self, ids: Mapping[str, str]) -> None:
         """Check that the front is one, and that its members are the trials of the archive."""
@@ -328,9 +336,9 @@ class SearchArchive:
         if not front:
             raise _Foreign(f"{schema.FRONT_FILE} is not a front")
         for member in front_members(front):
-            own = ids.get(f"{member.number:04d}")
+            own = ids.get(_key(member.number, member.cut))
             if member.run_id != own and (own is not None or member.run_id in ids.values()):
-                raise _Foreign(f"{schema.FRONT_FILE} has another run for trial {member.number}")
+                raise _Foreign(f"{schema.FRONT_FILE} has another run for trial {member.name}")
 
 
 def _split(entry: ZipInfo) -> tuple[str, str]:

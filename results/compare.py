@@ -70,7 +70,7 @@ class Course:
     @cached_property
     def hypervolume(self) -> NDArray[np.float64]:
         """The hypervolume after each trial, from 0 to 1, shape ``(n,)``."""
-        counts = np.cumsum([trial.number in self.front.trials for trial in self.trials], dtype=np.int64)
+        counts = np.cumsum([trial.name in self.front.trials for trial in self.trials], dtype=np.int64)
         return np.array([0.0, *self.front.curve])[counts]
 
     def after_trials(self, count: int) -> float:
@@ -181,7 +181,7 @@ def _table(courses: Sequence[Course]) -> pandas.DataFrame:
 
     rows: list[tuple[str, str, list[object]]] = [
         ("trials", "end", [len(each.ends) for each in courses]),
-        ("judged", "end", [len(each.front.trials) for each in courses]),
+        ("judged", "end", [len(each.front.curve) for each in courses]),
         ("seconds", "end", [each.seconds for each in courses]),
         ("front", "end", [len(each.front.members) for each in courses]),
         ("hypervolume", "end", [each.front.hypervolume for each in courses]),

@@ -53,8 +53,8 @@ class Confirmations(EndedFront):
     training split alone, and measured on the test split.
     """
 
-    def missing(self, seeds: Sequence[int], *, alone: bool = False) -> list[tuple[int, int]]:
-        """Return trials and seeds of the repeats that the store does not have: all members under the first seed first.
+    def missing(self, seeds: Sequence[int], *, alone: bool = False) -> list[tuple[str, int]]:
+        """Return names and seeds of the repeats that the store does not have: all members under the first seed first.
 
         Args:
             seeds: those that are wanted.
@@ -63,7 +63,7 @@ class Confirmations(EndedFront):
         known = successes(self._repeats(alone), self.search.objectives)
         return [(trial, seed) for seed in seeds for trial in self._runs if seed not in known[trial]]
 
-    def _repeats(self, alone: bool = False) -> dict[int, dict[int, dict[str, float]]]:
+    def _repeats(self, alone: bool = False) -> dict[str, dict[int, dict[str, float]]]:
         prefix = schema.ALONE_METRIC if alone else schema.TEST_METRIC
         return {trial: self._by_seed(trial, prefix) for trial in self._runs}
 
@@ -111,7 +111,7 @@ class Confirmations(EndedFront):
         }
         objectives = self.search.objectives
         members, alone = confirm_front(self.members, repeats, objectives), self._repeats(alone=True)
-        confirmed = {member.trial.number for member in members}
+        confirmed = {member.trial.name for member in members}
         failed = {trial: self._failed.get(trial, _why(repeats[trial], self)) for trial in repeats.keys() - confirmed}
         selection = selection_of(members, alone, objectives)
         self._write(members, failed, seeds, selection, alone)
@@ -122,7 +122,7 @@ class Confirmations(EndedFront):
     def _write(
         self,
         members: Sequence[Confirmed],
-        failed: Mapping[int, str],
+        failed: Mapping[str, str],
         seeds: Sequence[int],
         selection: Selection | None,
         alone: Repeats,
@@ -132,10 +132,10 @@ class Confirmations(EndedFront):
             run = member.trial.run_id
             for name, spread in member.spreads.items():
                 values = {f"{schema.CONFIRMED_METRIC}{key}": value for key, value in _named(name, spread).items()}
-                self._log(member.trial.number, values, 0)
+                self._log(member.trial.name, values, 0)
             decided = {schema.CONFIRMED_PROBABILITY: member.probability, schema.CONFIRMED_P: member.p}
-            self._log(member.trial.number, decided, 0)
-            beaten_by = "" if member.beaten_by is None else str(member.beaten_by)
+            self._log(member.trial.name, decided, 0)
+            beaten_by = "" if member.beaten_by is None else member.beaten_by.name
             self._client.set_tag(run, schema.CONFIRMED_VERDICT, member.verdict)
             self._client.set_tag(run, schema.CONFIRMED, schema.TRUE if member.stays else schema.FALSE)
             self._client.set_tag(run, schema.BEATEN_BY, beaten_by)
@@ -153,21 +153,21 @@ class Confirmations(EndedFront):
             "environment": json.loads(environment_json()),
             "members": [
                 {
-                    "trial": member.trial.number,
+                    "trial": member.trial.label,
                     "verdict": member.verdict,
                     "probability": _finite(member.probability),
-                    "rival": member.rival,
+                    "rival": None if member.rival is None else member.rival.label,
                     "p": _finite(member.p),
                     "more_seeds": member.more_seeds,
                     "stays": member.stays,
-                    "beaten_by": member.beaten_by,
+                    "beaten_by": None if member.beaten_by is None else member.beaten_by.label,
                     "candidate": member.trial.candidate,
                     "selected": member.trial.metrics,
                     "test": {name: _named(name, spread) for name, spread in member.spreads.items()},
                 }
                 for member in members
             ],
-            "failed": {str(trial): reason for trial, reason in failed.items()},
+            "failed": dict(failed),
         }
         self._client.log_text(self.search.run_id, json.dumps(document, indent=2), schema.CONFIRMED_FILE)
 
@@ -202,7 +202,7 @@ def _row(member: Confirmed) -> dict[str, object]:
     quality, energy = member.spreads["quality"], member.spreads["energy_nj"]
     interval = f"{format_quality(quality.low)} to {format_quality(quality.high)}" if quality.seeds > 1 else ""
     return {
-        "trial": member.trial.number,
+        "trial": member.trial.label,
         "coding": member.trial.coding,
         "validation": member.trial.metrics["quality"],
         "test": quality.mean,
@@ -213,6 +213,6 @@ def _row(member: Confirmed) -> dict[str, object]:
         "seeds": quality.seeds,
         "front": member.verdict,
         "probability": member.probability,
-        "rival": "" if member.rival is None else str(member.rival),
+        "rival": "" if member.rival is None else member.rival.name,
         "p": member.p,
     }

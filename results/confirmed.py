@@ -28,8 +28,8 @@ from spikefront.searchspace.records import Spread
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import format_quality
 
-Repeats = Mapping[int, Mapping[int, Mapping[str, float]]]
-"""Test metrics by trial and seed."""
+Repeats = Mapping[str, Mapping[int, Mapping[str, float]]]
+"""Test metrics by the names of trials, and by seed."""
 
 QUALITY: Final = "quality"
 
@@ -43,9 +43,9 @@ class Confirmed:
         spreads: by metric, on the test split.
         verdict: whether it stays on the front.
         probability: posterior probability that it is on the front; NaN where the seeds say nothing of it.
-        rival: number of the best member that costs no more; None of the cheapest.
+        rival: the best member that costs no more; None of the cheapest.
         p: of the paired one-sided t test of whether it is better than ``rival``, adjusted for the members (Holm).
-        beaten_by: number of a member that dominates it on the means over seeds, or None.
+        beaten_by: a member that dominates it on the means over seeds, or None.
         more_seeds: number of further seeds with which the test would tell it from ``rival`` with a power of 0.8, were
             the difference and its spread those measured; None where it is decided, or no affordable number would do.
     """
@@ -54,9 +54,9 @@ class Confirmed:
     spreads: Mapping[str, Spread]
     verdict: Place
     probability: float
-    rival: int | None = None
+    rival: Trial | None = None
     p: float = math.nan
-    beaten_by: int | None = None
+    beaten_by: Trial | None = None
     more_seeds: int | None = None
 
     @property
@@ -76,7 +76,7 @@ def problem_of(metrics: Mapping[str, float], objectives: Sequence[Objective]) ->
     return next(filter(None, (axis.problem(metrics) for axis in objectives)), None)
 
 
-def successes(repeats: Repeats, objectives: Sequence[Objective]) -> dict[int, dict[int, Mapping[str, float]]]:
+def successes(repeats: Repeats, objectives: Sequence[Objective]) -> dict[str, dict[int, Mapping[str, float]]]:
     """Return the repeats that did not fail, by trial and seed; a trial without one has an empty mapping."""
     return {
         trial: {seed: found for seed, found in by_seed.items() if problem_of(found, objectives) is None}
@@ -101,13 +101,13 @@ def confirm_front(members: Sequence[Trial], repeats: Repeats, objectives: Sequen
         The members, cheapest first by mean energy.
     """
     kept = successes(repeats, objectives)
-    trials = [trial for trial in members if kept.get(trial.number)]
+    trials = [trial for trial in members if kept.get(trial.name)]
     if not trials:
         return []
-    spreads = [_spreads(list(kept[trial.number].values()), objectives) for trial in trials]
+    spreads = [_spreads(list(kept[trial.name].values()), objectives) for trial in trials]
     scaled = losses([[spread[axis.metric].mean for axis in objectives] for spread in spreads], objectives)
     sign = 1 if objectives[0].maximize else -1
-    qualities = [{seed: sign * one[QUALITY] for seed, one in kept[trial.number].items()} for trial in trials]
+    qualities = [{seed: sign * one[QUALITY] for seed, one in kept[trial.name].items()} for trial in trials]
     draws = posterior_draws([list(each.values()) for each in qualities])
     probabilities = probability_on_front(draws, scaled[:, 1:])
     best = _best_rivals(qualities, scaled[:, 1:])
@@ -123,9 +123,9 @@ def confirm_front(members: Sequence[Trial], repeats: Repeats, objectives: Sequen
                 spreads[row],
                 verdict,
                 float(probabilities[row]),
-                None if rival is None else trials[rival].number,
+                None if rival is None else trials[rival],
                 float(p[row]),
-                trials[min(better, key=lambda i: float(scaled[i].sum()))].number if better else None,
+                trials[min(better, key=lambda i: float(scaled[i].sum()))] if better else None,
                 _more_seeds(*pairs[row]) if verdict == "undecided" else None,
             )
         )
@@ -245,10 +245,10 @@ def selection_of(members: Sequence[Confirmed], alone: Repeats, objectives: Seque
         (
             member.trial.metrics[QUALITY],
             member.spreads[QUALITY].mean,
-            [one[QUALITY] for one in kept[member.trial.number].values()],
+            [one[QUALITY] for one in kept[member.trial.name].values()],
         )
         for member in members
-        if kept.get(member.trial.number)
+        if kept.get(member.trial.name)
     ]
     if not found:
         return None
@@ -278,7 +278,7 @@ def selection_in(document: Mapping[str, Any]) -> Selection | None:
 
 def summary(
     members: Sequence[Confirmed],
-    failed: Mapping[int, str],
+    failed: Mapping[str, str],
     maximize: bool = True,
     selection: Selection | None = None,
     repeats: int = 0,
@@ -302,7 +302,7 @@ def summary(
     if any(math.isnan(member.probability) for member in members):
         lines.append("one repeat of each member decides nothing: no test can be made; 5 are usual: --seeds 5")
     lines += [
-        f"trial {member.trial.number}: {repeats - member.spreads[QUALITY].seeds} of {repeats} repeats failed"
+        f"trial {member.trial.name}: {repeats - member.spreads[QUALITY].seeds} of {repeats} repeats failed"
         for member in members
         if member.spreads[QUALITY].seeds < repeats
     ]
@@ -315,15 +315,16 @@ def summary(
 
 
 def _said(member: Confirmed) -> str:
-    head = f"trial {member.trial.number} {'falls off' if member.verdict == 'falls' else 'is undecided'}: "
+    rival = "" if member.rival is None else f"trial {member.rival.name}"
+    head = f"trial {member.trial.name} {'falls off' if member.verdict == 'falls' else 'is undecided'}: "
     head += f"on the front with probability {member.probability:.3f}"
     if member.verdict == "falls":
-        return f"{head}; trial {member.rival} costs no more and is better on the test split"
+        return f"{head}; {rival} costs no more and is better on the test split"
     if member.more_seeds is None:
-        return f"{head}; no affordable number of seeds separates it from trial {member.rival}"
+        return f"{head}; no affordable number of seeds separates it from {rival}"
     return (
-        f"{head}; {member.more_seeds} more seed{'s' * (member.more_seeds > 1)} would separate it from trial "
-        f"{member.rival}, if the difference is real"
+        f"{head}; {member.more_seeds} more seed{'s' * (member.more_seeds > 1)} would separate it from {rival}, "
+        f"if the difference is real"
     )
 
 

@@ -29,11 +29,11 @@ class EndedFront:
     def __init__(self, store: Store, name: str | None = None) -> None:
         self.search = StoredSearch.open(store, name)
         self.members = self.search.members
-        self._runs = {trial.number: trial.run_id for trial in self.members}
+        self._runs = {trial.name: trial.run_id for trial in self.members}
         self._client = store.client
-        self._failed: dict[int, str] = {}  # reasons, by trial
+        self._failed: dict[str, str] = {}  # reasons, by name
 
-    def _log(self, trial: int, metrics: Mapping[str, float], step: int = 0) -> None:
+    def _log(self, trial: str, metrics: Mapping[str, float], step: int = 0) -> None:
         """Write the finite ones of some metrics to a member's run."""
         from mlflow.entities import Metric
 
@@ -41,7 +41,7 @@ class EndedFront:
         points = [Metric(name, value, at, step) for name, value in metrics.items() if math.isfinite(value)]
         self._client.log_batch(self._runs[trial], metrics=points)
 
-    def _by_seed(self, trial: int, prefix: str) -> dict[int, dict[str, float]]:
+    def _by_seed(self, trial: str, prefix: str) -> dict[int, dict[str, float]]:
         """Return metrics of a member's run by seed, their step: those whose names have a prefix, without it."""
         found: dict[int, dict[str, float]] = {}
         run = self._runs[trial]

@@ -53,10 +53,10 @@ class Findings:
         confirmed: content of ``confirmed.json``; empty before ``spikefront confirm``.
         twins: content of ``twins.json``; empty before ``spikefront twin``.
         recommended: content of ``recommended.json``; empty before ``spikefront recommend``.
-        layers: energies of members of the front by layer, as their ``layers.json`` has them, by the numbers of trials.
-        pictures: PNG files of what members of the front make, evenly spaced among them, by the numbers of trials.
-        activities: what networks of the knee and of members evenly spaced on the front do, by the numbers of trials.
-        curves: metrics of members of the front, evenly spaced among them, by the numbers of trials and epochs.
+        layers: energies of members of the front by layer, as their ``layers.json`` has them, by the names of trials.
+        pictures: PNG files of what members of the front make, evenly spaced among them, by the names of trials.
+        activities: what networks of the knee and of members evenly spaced on the front do, by the names of trials.
+        curves: metrics of trials on the front, or with a point there, evenly spaced, by their names and epochs.
         stability: the fronts under each energy model; None where the store has no counts.
     """
 
@@ -74,10 +74,10 @@ class Findings:
     confirmed: Mapping[str, Any] = field(default_factory=dict)
     twins: Mapping[str, Any] = field(default_factory=dict)
     recommended: Mapping[str, Any] = field(default_factory=dict)
-    layers: Mapping[int, Sequence[LayerEnergy]] = field(default_factory=dict)
-    pictures: Mapping[int, bytes] = field(default_factory=dict)
-    activities: Mapping[int, Activity] = field(default_factory=dict)
-    curves: Mapping[int, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
+    layers: Mapping[str, Sequence[LayerEnergy]] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    activities: Mapping[str, Activity] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
     stability: Stability | None = None
 
     @cached_property
@@ -92,8 +92,11 @@ class Findings:
 
     @cached_property
     def comparable(self) -> Sequence[Trial]:
-        """The trials evaluated at full budget with a finite value on each axis, in the order in which they ended."""
-        return list(self.front.trials.values())
+        """The trials evaluated at full budget with a finite value on each axis, in the order in which they ended.
+
+        Their points, which only members of fronts are shown of, are not among them.
+        """
+        return self.front.trainings
 
     @cached_property
     def knee(self) -> Trial | None:
@@ -101,14 +104,14 @@ class Findings:
         return self.front.knee()
 
     @cached_property
-    def alike(self) -> Mapping[int, tuple[int, ...]]:
-        """The neighbours on the front that a member's energy is not separated from, by its number."""
+    def alike(self) -> Mapping[str, tuple[str, ...]]:
+        """The neighbours on the front that a member's energy is not separated from, by its name."""
         return unseparated(self.members)
 
     @cached_property
-    def losers(self) -> frozenset[int]:
-        """The numbers of the members of the front that lose to a twin."""
-        return frozenset(one["trial"] for one in self.twins.get("members", ()) if one["verdict"] == "loses")
+    def losers(self) -> frozenset[str]:
+        """The names of the members of the front that lose to a twin."""
+        return frozenset(str(one["trial"]) for one in self.twins.get("members", ()) if one["verdict"] == "loses")
 
     @property
     def compared(self) -> Sequence[Mapping[str, Any]]:
@@ -136,8 +139,8 @@ class Findings:
     def shown(self) -> Sequence[Trial]:
         """The comparable trials that pictures have room for.
 
-        These are all members of the codings' fronts, and all trials no further from the best in quality than half as
-        far again as the better 95 %: a few trials at chance would flatten all others.
+        These are all members of the codings' fronts, points among them, and all trials no further from the best in
+        quality than half as far again as the better 95 %: a few trials at chance would flatten all others.
         """
         if not self.comparable:
             return []
@@ -145,7 +148,8 @@ class Findings:
         members = [trial for front in self.fronts.values() for trial in front.members]
         best, most = float(worse.min()), float(np.quantile(worse, _PICTURED))
         floor = max(best + 1.5 * (most - best), float(self.front.losses_of(members)[:, 0].max()))
-        return [trial for trial, loss in zip(self.comparable, worse, strict=True) if loss <= floor]
+        trials = [trial for trial, loss in zip(self.comparable, worse, strict=True) if loss <= floor]
+        return [*trials, *(trial for trial in members if trial.cut)]
 
     def heading(self, axis: Objective) -> str:
         """Return the heading of an objective's column."""
@@ -153,11 +157,11 @@ class Findings:
 
     def describe(self, trial: Trial) -> str:
         """Return what a trial reached, in words; the axis beside quality needs no name where its values have a unit."""
-        parts = [f"trial {trial.number}", trial.coding]
+        parts = [f"trial {trial.name}", trial.coding]
         for axis in self.objectives:
             value = axis.format(trial.metrics.get(axis.metric))
             parts.append(value if axis == self.front.across and axis.unit else f"{self.heading(axis)} {value}")
-        return ", ".join([*parts, *(["loses to a twin"] if trial.number in self.losers else [])])
+        return ", ".join([*parts, *(["loses to a twin"] if trial.name in self.losers else [])])
 
 
 def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None = None) -> Findings:
@@ -185,7 +189,9 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
         recommended=artifacts[RECOMMENDED_FILE],
     )
     curved = dict.fromkeys((*CURVED, *(axis.metric for axis in found.objectives)))
-    found = replace(found, curves=search.curves(spread(found.members, _CURVES), list(curved)))
+    trials = {trial.number: trial for trial in found.trials}
+    trained = [trials[number] for number in dict.fromkeys(one.number for one in found.members)]
+    found = replace(found, curves=search.curves(spread(trained, _CURVES), list(curved)))
     if found.ended and found.members and registry is not None and search.counts:
         found = replace(found, stability=stability(search, registry()))
     return _with_files(found, search) if found.ended else found
@@ -195,13 +201,13 @@ def _with_files(found: Findings, search: StoredSearch) -> Findings:
     """Add the layers, pictures and activity of members of the front."""
     layered, active = spread(found.members, _LAYERED), spread(found.members, _ACTIVE)
     active += [found.knee] if found.knee is not None and found.knee not in active else []
-    read = {trial.number: trial for trial in (*layered, *active)}
+    read = {trial.name: trial for trial in (*layered, *active)}
     files = search.files(
-        list(read.values()), {trial.number for trial in spread(layered, _PICTURES)}, {trial.number for trial in active}
+        list(read.values()), {trial.name for trial in spread(layered, _PICTURES)}, {trial.name for trial in active}
     )
     return replace(
         found,
-        layers={number: each.layers for number, each in files.items() if each.layers},
-        pictures={number: each.picture for number, each in files.items() if each.picture},
-        activities={number: each.activity for number, each in files.items() if each.activity},
+        layers={name: each.layers for name, each in files.items() if each.layers},
+        pictures={name: each.picture for name, each in files.items() if each.picture},
+        activities={name: each.activity for name, each in files.items() if each.activity},
     )

@@ -88,7 +88,7 @@ def explain(findings: Findings) -> tuple[Explained, ...]:
     columns = {name: _ranks([trial.candidate.get(name) for trial in trials]) for name in names}
     columns = {name: column for name, column in columns.items() if np.nanmin(column) < np.nanmax(column)}
     targets = dict(zip(findings.objectives, findings.front.losses_of(trials).T, strict=True))
-    ranks = np.array([NEARNESS.loss(1.0 + findings.front.ranks[trial.number]) for trial in trials])
+    ranks = np.array([NEARNESS.loss(1.0 + findings.front.ranks[trial.name]) for trial in trials])
     return tuple(_explained(axis, columns, target) for axis, target in ({NEARNESS: ranks} | targets).items())
 
 

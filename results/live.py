@@ -46,6 +46,7 @@ class LiveView(Callbacks):
         self._front = Front(())
         self._running: dict[int, Mapping[str, Value]] = {}
         self._untold: dict[int, Trial] = {}  # that have ended, and whose line waits for those of earlier ones
+        self._points: dict[int, Mapping[int, Mapping[str, float]]] = {}  # of trials that are about to end
         self._ended: Counter[str] = Counter()
         self._tries: list[Trial] = []
         self._before = 0  # trials that ended before the search was resumed
@@ -86,12 +87,17 @@ class LiveView(Callbacks):
             more = [f"  ... {len(lines) - _LINES} lines more in {ERROR_FILE}"] if len(lines) > _LINES else []
             self._print("\n".join([f"trial {number} failed:", *more, *(f"  {line}" for line in lines[-_LINES:])]))
 
+    def points_measured(self, number: int, points: Mapping[int, Mapping[str, float]]) -> None:
+        """Keep the points for the front that the trial's end is shown with."""
+        self._points[number] = points
+
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
         """Count the trial, and show the front with it."""
         with self._lock:
             trial = Trial(number, state, self._running.pop(number, {}), dict(metrics), reason)
+            trial = trial.with_points(self._points.pop(number, {}))
             self._ended[state] += 1
             self._tries.append(trial)
             self._untold[number] = trial
@@ -194,8 +200,8 @@ class LiveView(Callbacks):
         for name in _PARTS:
             table.add_column(name)
         for trial in shown:
-            parts = (str(trial.candidate.get(name, "")) for name in ("steps", *_PARTS))
-            table.add_row(str(trial.number), *self._values(trial), *parts)
+            parts = (str(trial.candidate.get(name, "")) for name in _PARTS)
+            table.add_row(trial.name, *self._values(trial), str(trial.steps), *parts)
         if len(shown) < len(front):
             table.caption = f"{len(shown)} of {len(front)} on the front"
         return table

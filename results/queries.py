@@ -39,6 +39,7 @@ COLUMNS: Final = (
     "neuron",
     "backbone",
     "steps",
+    "cut",
     "run_id",
     "spike_rate",
     "sops",
@@ -133,7 +134,8 @@ def pareto(
 
     Returns:
         One row for each member, with ``COLUMNS`` and the metrics of further objectives, in the given order; grouped by
-        coding with ``per_coding``. Missing numbers are NaN. ``same_energy_as`` has the numbers of the neighbours on the
+        coding with ``per_coding``. ``trial`` has the number of a trial, or the name of a point (``12@4``); ``cut`` its
+        T', and 0 otherwise. Missing numbers are NaN. ``same_energy_as`` has the names of the neighbours on the
         front that the energy is not separated from (see ``unseparated``), and is empty where there is none.
         ``attrs["quality"]`` has the task's own name for quality, and states where less is better;
         ``attrs["energy_model"]`` the energy model with its settings, and ``attrs["empty"]`` why there is no row. With
@@ -164,7 +166,7 @@ def pareto(
     stable = None if registry is None else stability(found, registry())
     trials = trials if stable is None else stable.members
     members = len(trials)
-    alike: dict[int, tuple[int, ...]] = {}
+    alike: dict[str, tuple[str, ...]] = {}
     for name in {trial.coding for trial in trials} if per_coding else {None}:
         alike |= unseparated(trial for trial in trials if name in (None, trial.coding))
     quality = found.objectives[0]
@@ -201,7 +203,7 @@ def _why_empty(search: StoredSearch, members: int) -> str:
 def _front(search: StoredSearch) -> list[Trial]:
     """Return the trials that the store marks as the front."""
     runs = trial_runs(search.store, search.run_id, [tag_is(schema.PARETO, schema.TRUE)])
-    members = sorted(trials_of(search.run, runs), key=lambda trial: trial.number)
+    members = sorted(trials_of(search.run, runs), key=lambda trial: (trial.number, trial.cut))
     return distinct(members, search.objectives)  # an earlier version marked each trial of equal candidates
 
 
@@ -240,14 +242,14 @@ def _value(trial: Trial, axis: Objective) -> float:
         return math.nan
 
 
-def _rank(trial: Trial, axis: Objective) -> tuple[bool, float, bool, float, int]:
+def _rank(trial: Trial, axis: Objective) -> tuple[bool, float, bool, float, int, int]:
     """Return the sort key: the best first, then the cheapest, then by number; without a value last."""
     value, energy = (_value(trial, each) for each in (axis, ENERGY))
     signed = -value if axis.maximize else value
-    return math.isnan(value), 0.0 if math.isnan(value) else signed, math.isnan(energy), energy, trial.number
+    return math.isnan(value), 0.0 if math.isnan(value) else signed, math.isnan(energy), energy, trial.number, trial.cut
 
 
-def _table(search: StoredSearch, trials: Sequence[Trial], alike: Mapping[int, tuple[int, ...]]) -> pandas.DataFrame:
+def _table(search: StoredSearch, trials: Sequence[Trial], alike: Mapping[str, tuple[str, ...]]) -> pandas.DataFrame:
     import pandas
 
     columns = list(dict.fromkeys([*COLUMNS, *(axis.metric for axis in search.objectives)]))
@@ -255,9 +257,9 @@ def _table(search: StoredSearch, trials: Sequence[Trial], alike: Mapping[int, tu
     return pandas.DataFrame(rows, columns=columns)
 
 
-def _cell(search: str, trial: Trial, column: str, alike: Mapping[int, tuple[int, ...]]) -> Any:
-    given = {"search": search, "trial": trial.number, "run_id": trial.run_id}
-    given[UNSEPARATED] = " ".join(map(str, alike.get(trial.number, ())))
+def _cell(search: str, trial: Trial, column: str, alike: Mapping[str, tuple[str, ...]]) -> Any:
+    given = {"search": search, "trial": trial.label, "cut": trial.cut, "run_id": trial.run_id}
+    given[UNSEPARATED] = " ".join(alike.get(trial.name, ()))
     if column in given:
         return given[column]
     if column in ("coding", "neuron", "backbone", "steps"):

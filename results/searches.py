@@ -6,16 +6,17 @@ import math
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from spikefront.results.member import Member, no_trial, not_on_front
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, tag_is
-from spikefront.results.store.documents import candidate_of, front_members
+from spikefront.results.store.documents import candidate_of, front_members, points_of
 from spikefront.results.store.reading import (
     MemberFiles,
     read_curves,
@@ -35,7 +36,7 @@ from spikefront.searchspace.front import Front, distinct
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
 from spikefront.searchspace.records import Spread
 from spikefront.searchspace.secrets import redact_values
-from spikefront.searchspace.trial import Trial, last_tries
+from spikefront.searchspace.trial import Trial, last_tries, read_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -119,8 +120,11 @@ class StoredSearch:
 
     @cached_property
     def trials(self) -> list[Trial]:
-        """Its trials in the order of their ends, those that run last; of a trial evaluated again only the last."""
-        return last_tries(read_trials(self.store, self.run))
+        """Its trials in the order of their ends, those that run last; of a trial evaluated again only the last.
+
+        Each has its points: while the search runs, those that are or were on the front.
+        """
+        return last_tries([self._measured(trial) for trial in read_trials(self.store, self.run)])
 
     @cached_property
     def front(self) -> Front:
@@ -143,26 +147,29 @@ class StoredSearch:
         return self.artifacts(name)[name]
 
     @cached_property
-    def counts(self) -> dict[int, Counts]:
-        """Operations of its trials by number, as they were counted; empty before its end, or of an earlier version."""
+    def counts(self) -> dict[str, Counts]:
+        """Operations of its trials, and of points that are or were on its front, by name, as they were counted.
+
+        Empty before its end, or of an earlier version.
+        """
         from spikefront.plugins import Counts
 
         stored = self.artifact(schema.COUNTS_FILE).get("trials", {})
-        return {int(number): Counts.from_dict(plain) for number, plain in stored.items()}
+        return {name: Counts.from_dict(plain) for name, plain in stored.items()}
 
     def files(
-        self, trials: Sequence[Trial], pictures: Collection[int] = (), activities: Collection[int] = ()
-    ) -> dict[int, MemberFiles]:
-        """Return files of trials by number: energy by layer, and what ``read_files`` reads of the numbers given."""
-        return read_files(self.store, {trial.number: trial.run_id for trial in trials}, pictures, activities)
+        self, trials: Sequence[Trial], pictures: Collection[str] = (), activities: Collection[str] = ()
+    ) -> dict[str, MemberFiles]:
+        """Return files of trials by name: energy by layer, and what ``read_files`` reads of the names given."""
+        return read_files(self.store, {trial.name: trial.run_id for trial in trials}, pictures, activities)
 
     def activity(self, trial: Trial) -> Activity | None:
         """Return what the network of a trial does; None where the trial left nothing of it, or it can't be read."""
-        return self.files([trial], activities=[trial.number])[trial.number].activity
+        return self.files([trial], activities=[trial.name])[trial.name].activity
 
-    def curves(self, trials: Sequence[Trial], metrics: Sequence[str]) -> dict[int, dict[int, dict[str, float]]]:
-        """Return metrics of trials by number and epoch."""
-        return read_curves(self.store, {trial.number: trial.run_id for trial in trials}, metrics)
+    def curves(self, trials: Sequence[Trial], metrics: Sequence[str]) -> dict[str, dict[int, dict[str, float]]]:
+        """Return metrics of trials by name and epoch."""
+        return read_curves(self.store, {trial.name: trial.run_id for trial in trials}, metrics)
 
     @cached_property
     def members(self) -> list[Trial]:
@@ -181,20 +188,57 @@ class StoredSearch:
             raise UsageError(f"search {self.name!r} has an empty front: no trial was evaluated at full budget")
         return distinct(front_members(stored), self.objectives)
 
-    def member(self, number: int, folder: Path) -> Member:
+    def run_of(self, name: str) -> Run | None:
+        """Return the run of a trial or point by its name; None where it has none."""
+        number, cut = read_name(name)
+        wanted = [tag_is(schema.NUMBER, str(number))]
+        if cut:
+            wanted = [tag_is(schema.POINT_TRIAL, str(number)), tag_is(schema.POINT_CUT, str(cut))]
+        return next(trial_runs(self.store, self.run_id, wanted, 1), None)
+
+    def find(self, name: str) -> Trial:
+        """Return a trial or point by its name, also a point that has no run because it never was on the front.
+
+        Raises:
+            UsageError: when there is none, with the points that there are.
+        """
+        number, cut = read_name(name)
+        trial = next((one for one in read_trials(self.store, self.run) if one.number == number), None)
+        if trial is None:
+            raise no_trial(self.store, self.name, number)
+        points = {point.cut: point for point in self._measured(trial).points}
+        if not cut or cut in points:
+            return points[cut] if cut else trial
+        if points:
+            raise UsageError(
+                f"no point {name} of search {self.name!r}: trial {number} can be cut at {', '.join(map(str, points))}"
+            )
+        why = "its coding can't be cut, or the search left points out"
+        raise UsageError(f"no point {name} of search {self.name!r}: trial {number} has none: {why}")
+
+    def _measured(self, trial: Trial) -> Trial:
+        """Return a trial with its points, those that have no run among them."""
+        return _with_points(trial, self._points.get(trial.number, {}))
+
+    @cached_property
+    def _points(self) -> Mapping[int, Mapping[int, Mapping[str, float]]]:
+        return points_of(self.artifact(schema.POINTS_FILE)) if self.ended else {}
+
+    def member(self, trial: int | str, folder: Path) -> Member:
         """Fetch a member of the front, with its weights.
 
         Args:
-            number: number of its trial.
+            trial: number of its trial, or name of the point.
             folder: where its files go.
 
         Raises:
-            UsageError: when there is no such trial, it is not on the front, or it left no weights.
+            UsageError: when there is no such trial or point, it is not on the front, or it left no weights.
         """
-        run = next(trial_runs(self.store, self.run_id, [tag_is(schema.NUMBER, str(number))], 1), None)
+        called = f"{self.name}/{trial}"
+        run = self.run_of(str(trial))
         if run is None:
-            raise no_trial(self.store, self.name, number)
-        return self.member_of(run, f"{self.name}/{number}", folder)
+            raise not_on_front(called, self.find(str(trial)))
+        return self.member_of(run, called, folder)
 
     def member_of(self, run: Run, called: str, folder: Path) -> Member:
         """Fetch the member of the front that a run is.
@@ -205,7 +249,7 @@ class StoredSearch:
             folder: where its files go.
 
         Raises:
-            UsageError: when it is no trial, it is not on the front, or it left no weights.
+            UsageError: when it is neither trial nor point, it is not on the front, or it left no weights.
         """
         tags = run.data.tags
         if tags.get(schema.PARETO) != schema.TRUE:
@@ -215,7 +259,7 @@ class StoredSearch:
             trial = schema.trial_of(run, self.began)
         except ValueError as error:
             raise UsageError(f"run {called} is not a trial of a search: {error}; list: spikefront pareto") from error
-        candidate = candidate_of(self._fetch(trial, schema.CANDIDATE_FILE, folder).read_bytes())
+        candidate = candidate_of(self._fetch(trial.run_id, schema.CANDIDATE_FILE, folder).read_bytes())
         if not candidate:
             raise UsageError(f"run {called}: its {schema.CANDIDATE_FILE} is damaged; take another member")
         priced = trial.versions.get("energy", "").partition(" ")[0]
@@ -227,8 +271,9 @@ class StoredSearch:
                 metrics=trial.metrics,
                 run_id=trial.run_id,
                 versions=trial.versions,
+                cut=trial.cut,
             ),
-            weights=self._fetch(trial, schema.WEIGHTS_SUFFIX, folder),
+            weights=self._fetch(tags.get(schema.POINT_RUN, trial.run_id), schema.WEIGHTS_SUFFIX, folder),
             plugins={
                 f"{kind}.{value.partition(' ')[0]}": value.partition(" ")[2]
                 for kind, value in trial.versions.items()
@@ -239,14 +284,14 @@ class StoredSearch:
             confirmed=self._confirmed(run),
         )
 
-    def _fetch(self, trial: Trial, ending: str, folder: Path) -> Path:
+    def _fetch(self, run_id: str, ending: str, folder: Path) -> Path:
         client = self.store.client
-        for artifact in client.list_artifacts(trial.run_id):
+        for artifact in client.list_artifacts(run_id):
             if artifact.path.endswith(ending):
-                return Path(client.download_artifacts(trial.run_id, artifact.path, str(folder)))
+                return Path(client.download_artifacts(run_id, artifact.path, str(folder)))
         what = "weights" if ending == schema.WEIGHTS_SUFFIX else ending
         raise UsageError(
-            f"run {trial.run_id} has no {what} in MLflow: a search writes them there when it ends; "
+            f"run {run_id} has no {what} in MLflow: a search writes them there when it ends; "
             f"resume it: spikefront run --resume {self.name}"
         )
 
@@ -259,27 +304,13 @@ class StoredSearch:
         return Spread(len({point.step for point in repeats}), *(metrics[key] for key in wanted))
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member of a front, with all that an export writes.
-
-    Attributes:
-        search: name of the search.
-        trial: its trial, with typed candidate, validation metrics and run id.
-        weights: file with its trained weights.
-        plugins: versions of the plugins that it was trained with, by ``kind.name``.
-        energy_model: name of the energy model, with its settings.
-        commit: git commit that the search ran from; empty outside of a repository.
-        confirmed: its quality on the test split; None before it was measured with at least two seeds.
-    """
-
-    search: str
-    trial: Trial
-    weights: Path
-    plugins: Mapping[str, str]
-    energy_model: str
-    commit: str
-    confirmed: Spread | None
+def _with_points(trial: Trial, measured: Mapping[int, Mapping[str, float]]) -> Trial:
+    """Return a trial with the points that were measured, and the runs of those that have one."""
+    if not measured:
+        return trial
+    runs = {point.cut: point for point in trial.points}
+    whole = trial.with_points(measured)
+    return replace(whole, points=tuple(runs.get(point.cut, point) for point in whole.points))
 
 
 def open_searches(store: Store, name: str | None = None) -> Iterator[StoredSearch]:
@@ -355,8 +386,3 @@ def search_names(store: Store, limit: int = _NAMES) -> list[str]:
     if not runs:
         raise store.nothing_found()
     return list(dict.fromkeys(run.data.tags.get(schema.SEARCH, "") for run in runs))
-
-
-def no_trial(store: Store, search: str, number: int) -> UsageError:
-    """Return the error of a trial that a search does not have."""
-    return UsageError(f"no trial {number} of search {search!r} in {store.shown}; list: spikefront pareto")

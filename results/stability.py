@@ -16,7 +16,7 @@ from spikefront.searchspace.errors import one_line
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.objectives import ENERGY, Objective
 from spikefront.searchspace.records import LayerEnergy
-from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.trial import Trial, read_name
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +27,7 @@ YES: Final = "yes"
 NO: Final = "no"
 UNKNOWN: Final = "not known"
 
-COLUMNS: Final = ("search", "trial", "quality", ENERGY.metric, "coding", "steps", "run_id", "on_every_front")
+COLUMNS: Final = ("search", "trial", "quality", ENERGY.metric, "coding", "steps", "cut", "run_id", "on_every_front")
 """First columns of ``Stability.frame``."""
 
 _NO_COUNTS: Final = "no counts stored"
@@ -44,21 +44,21 @@ class ModelFront:
 
     Attributes:
         model: name of the model.
-        energies: nanojoules per sample of each trial that it prices, by number.
-        problems: why it does not price a trial, by number.
-        members: numbers of the trials on its front, among those that it prices.
+        energies: nanojoules per sample of each trial and point that it prices, by name.
+        problems: why it does not price one, by name.
+        members: names of those on its front, among those that it prices.
     """
 
     model: str
-    energies: Mapping[int, float]
-    problems: Mapping[int, str]
-    members: frozenset[int]
+    energies: Mapping[str, float]
+    problems: Mapping[str, str]
+    members: frozenset[str]
 
-    def place(self, number: int) -> str:
-        """Return ``yes`` where a trial is on the front, ``no``, or ``not known: `` and why."""
-        if number in self.problems:
-            return f"{UNKNOWN}: {self.problems[number]}"
-        return YES if number in self.members else NO
+    def place(self, name: str) -> str:
+        """Return ``yes`` where a trial or point is on the front, ``no``, or ``not known: `` and why."""
+        if name in self.problems:
+            return f"{UNKNOWN}: {self.problems[name]}"
+        return YES if name in self.members else NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +82,21 @@ class Stability:
 
     Attributes:
         search: name of the search.
-        trials: its comparable trials by number.
+        trials: its comparable trials and points by name.
         fronts: a front for each model, the search's own first. Its energies are those that were stored.
         earlier: whether some trials were priced from counts of an earlier version.
     """
 
     search: str
-    trials: Mapping[int, Trial]
+    trials: Mapping[str, Trial]
     fronts: Sequence[ModelFront]
     earlier: bool = False
 
     @cached_property
     def members(self) -> list[Trial]:
         """The members of the search's own front and those who join under another model, cheapest first."""
-        found = [self.trials[number] for number in {number for front in self.fronts for number in front.members}]
-        return sorted(found, key=lambda trial: (trial.metrics[ENERGY.metric], trial.number))
+        found = [self.trials[name] for name in {name for front in self.fronts for name in front.members}]
+        return sorted(found, key=lambda trial: (trial.metrics[ENERGY.metric], trial.number, trial.cut))
 
     @cached_property
     def agreements(self) -> list[Agreement]:
@@ -106,15 +106,15 @@ class Stability:
         found = []
         for one, other in combinations(self.fronts, 2):
             both = sorted(one.energies.keys() & other.energies.keys())
-            values = [[front.energies[number] for number in both] for front in (one, other)]
+            values = [[front.energies[name] for name in both] for front in (one, other)]
             is_defined = all(len(set(each)) > 1 for each in values)
             tau = float(kendalltau(*values).statistic) if is_defined else math.nan
             found.append(Agreement((one.model, other.model), tau, len(both)))
         return found
 
-    def everywhere(self, number: int) -> str:
-        """Return whether a trial is on the front of every model: ``yes``, ``no`` or ``not known``."""
-        places = {front.place(number) for front in self.fronts}
+    def everywhere(self, name: str) -> str:
+        """Return whether a trial or point is on the front of every model: ``yes``, ``no`` or ``not known``."""
+        places = {front.place(name) for front in self.fronts}
         return NO if NO in places else YES if places == {YES} else UNKNOWN
 
     def frame(self, trials: Sequence[Trial]) -> pandas.DataFrame:
@@ -136,17 +136,18 @@ class Stability:
     def _row(self, trial: Trial) -> dict[str, Any]:
         row: dict[str, Any] = {
             "search": self.search,
-            "trial": trial.number,
+            "trial": trial.label,
             "quality": trial.metrics["quality"],
             ENERGY.metric: trial.metrics[ENERGY.metric],
             "coding": trial.coding,
             "steps": trial.candidate.get("steps", ""),
+            "cut": trial.cut,
             "run_id": trial.run_id,
-            "on_every_front": self.everywhere(trial.number),
+            "on_every_front": self.everywhere(trial.name),
         }
         for front in self.fronts:
-            row[f"on_{front.model}"] = front.place(trial.number)
-            row[f"{front.model}_nj"] = front.energies.get(trial.number, math.nan)
+            row[f"on_{front.model}"] = front.place(trial.name)
+            row[f"{front.model}_nj"] = front.energies.get(trial.name, math.nan)
         return row
 
     def sentences(self) -> Iterator[str]:
@@ -154,7 +155,7 @@ class Stability:
         own, *others = self.fronts
         if not own.members:
             return
-        stay = [number for number in sorted(own.members) if self.everywhere(number) == YES]
+        stay = [name for name in _sorted(own.members) if self.everywhere(name) == YES]
         text = f"{len(stay)} of the {len(own.members)} members under {own.model} are on the front of every model"
         yield text + (f": {_listed(stay)}" if stay else "")
         for front in others:
@@ -174,7 +175,7 @@ class Stability:
         priced = own.members & front.energies.keys()
         if not priced:
             return f"Under {front.model} no member can be priced: {_why(front)}"
-        gone, come = (sorted(each) for each in (priced - front.members, front.members - own.members))
+        gone, come = (_sorted(each) for each in (priced - front.members, front.members - own.members))
         parts = [f"{len(priced) - len(gone)} of {len(priced)} members stay"]
         parts += [f"{_listed(gone)} leave{'s' if len(gone) == 1 else ''}"] if gone else []
         parts += [f"{_listed(come)} would join"] if come else []
@@ -198,14 +199,14 @@ def stability(search: StoredSearch, registry: Registry) -> Stability:
     trials = search.front.trials
     own = ModelFront(
         name_of(search.energy_model),
-        {number: trial.metrics[ENERGY.metric] for number, trial in trials.items() if ENERGY.metric in trial.metrics},
+        {name: trial.metrics[ENERGY.metric] for name, trial in trials.items() if ENERGY.metric in trial.metrics},
         {},
-        frozenset(trial.number for trial in search.front.members),
+        frozenset(trial.name for trial in search.front.members),
     )
     counts, partly = search.counts, {}
-    if not all(trial.number in counts for trial in search.front.members):
-        files = search.files([trial for trial in search.front.members if trial.number not in counts])
-        partly = {number: _counts(each.layers, trials[number]) for number, each in files.items() if each.layers}
+    if not all(trial.name in counts for trial in search.front.members):
+        files = search.files([trial for trial in search.front.members if trial.name not in counts])
+        partly = {name: _counts(each.layers, trials[name]) for name, each in files.items() if each.layers}
     fronts = [own]
     for model in _models(search, registry):
         fronts.append(_front(search, model, counts, partly, _computed(search.objectives, registry)))
@@ -226,15 +227,15 @@ def _models(search: StoredSearch, registry: Registry) -> Iterator[EnergyModel]:
 def _front(
     search: StoredSearch,
     model: EnergyModel,
-    counts: Mapping[int, Counts],
-    partly: Mapping[int, Counts],
+    counts: Mapping[str, Counts],
+    partly: Mapping[str, Counts],
     computed: Sequence[Objective],
 ) -> ModelFront:
     priced, problems = [], {}
     front = Front(search.objectives)
-    for number, trial in search.front.trials.items():
-        known = counts.get(number) or partly.get(number)
-        why = _NO_COUNTS if known is None else _shortfall(model, known, number in partly)
+    for name, trial in search.front.trials.items():
+        known = counts.get(name) or partly.get(name)
+        why = _NO_COUNTS if known is None else _shortfall(model, known, name in partly)
         if known is not None and not why:
             try:
                 one = replace(trial, metrics=_metrics(trial, model, known, computed))
@@ -244,11 +245,11 @@ def _front(
                 why = front.problem(one) or ""
                 priced += [] if why else [one]
         if why:
-            problems[number] = why
+            problems[name] = why
     for one in priced:
         front.add(one)
-    energies = {one.number: one.metrics[ENERGY.metric] for one in priced}
-    return ModelFront(name_of(str(model)), energies, problems, frozenset(one.number for one in front.members))
+    energies = {one.name: one.metrics[ENERGY.metric] for one in priced}
+    return ModelFront(name_of(str(model)), energies, problems, frozenset(one.name for one in front.members))
 
 
 def _shortfall(model: EnergyModel, counts: Counts, earlier: bool) -> str:
@@ -294,7 +295,7 @@ def _counts(layers: Sequence[LayerEnergy], trial: Trial) -> Counts:
         }
         for layer in layers
     ]
-    steps = trial.candidate.get("steps", 1)
+    steps = trial.cut or trial.candidate.get("steps", 1)
     return Counts.from_dict({"samples": 1, "steps": steps if isinstance(steps, int) else 1, "layers": plain})
 
 
@@ -308,6 +309,10 @@ def _why(front: ModelFront) -> str:
     return "; ".join(f"{reason} ({number})" for reason, number in reasons)
 
 
-def _listed(numbers: Sequence[int], most: int = 10) -> str:
-    text = ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
-    return f"trial{'s' if len(numbers) > 1 else ''} {text}"
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=read_name)
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    text = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return f"trial{'s' if len(names) > 1 else ''} {text}"

@@ -53,7 +53,7 @@ def export_search(store: Store, search: str, file: Path | str) -> int:
     found = StoredSearch.open(store, search)
     parent = found.run
     children = trial_runs(store, parent.info.run_id)
-    trials = {key_of(run.data.tags): run for run in children if schema.NUMBER in run.data.tags}
+    trials = {key_of(run.data.tags): run for run in children if schema.is_member_tags(run.data.tags)}
     runs = {SEARCH_KEY: parent, **dict(sorted(trials.items()))}
     unfinished = file.with_name(f"{file.name}{_UNFINISHED}")
     try:
@@ -66,7 +66,7 @@ def export_search(store: Store, search: str, file: Path | str) -> int:
         raise UsageError(f"archive {file} can't be written: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    return len(trials)
+    return sum(not schema.is_point(run.data.tags) for run in trials.values())
 
 
 def _write_run(archive: zipfile.ZipFile, folder: str, client: MlflowClient, run: Run) -> None:
@@ -123,7 +123,7 @@ def import_search(store: Store, file: Path | str) -> tuple[str, int]:
                 record = archive.record(key)
                 _add_artifacts(client, archive, key, made[record.run_id], made)
                 _close(client, made[record.run_id], record)
-    return archive.search, len(archive.keys) - 1
+    return archive.search, sum("@" not in key for key in archive.keys) - 1
 
 
 def _ensure(store: Store) -> None:
@@ -156,6 +156,7 @@ def _create(client: MlflowClient, home: str, record: Record, made: dict[str, str
     tags = dict(record.tags)
     parent = made.get(tags.pop(schema.PARENT, ""))  # a search may have one, which is not in the archive
     tags |= {} if parent is None else {schema.PARENT: parent}
+    tags |= {schema.POINT_RUN: made[tags[schema.POINT_RUN]]} if schema.is_point(tags) else {}
     made[record.run_id] = run = client.create_run(home, record.start_time, run_name=record.name).info.run_id
     metrics = [Metric(name, value, at, step) for name, value, at, step in record.metrics]
     params, pairs = [Param(*item) for item in record.params.items()], [RunTag(*item) for item in tags.items()]

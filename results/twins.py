@@ -21,13 +21,14 @@ from spikefront.results.store.connection import Store
 from spikefront.results.verdicts import Order, holm, orders, paired_p
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.records import LayerEnergy, Repeat, Verdict
+from spikefront.searchspace.trial import read_name
 from spikefront.searchspace.units import format_energy, format_quality
 
 if TYPE_CHECKING:
     import pandas
 
-Pairs = list[tuple[int, int]]
-"""Numbers of trials, and seeds."""
+Pairs = list[tuple[str, int]]
+"""Names of trials, and seeds."""
 
 NONE: Final = "none"
 """Value of the tag ``twin`` of a member that has none; ``twin.reason`` has the reason."""
@@ -89,19 +90,19 @@ class Twins(EndedFront):
         first = int(self.search.options.get("seed", "0")) + 1  # selection has used the one before
         return list(range(first, first + (wanted or UNCONFIRMED_SEEDS)))
 
-    def _is_settled(self, trial: int) -> bool:
+    def _is_settled(self, trial: str) -> bool:
         """Return whether nothing is to be trained for a member: it has no twin, or an earlier version compared it."""
         tags = self._tags[trial]
         is_earlier = schema.TWIN in tags and schema.TWIN_SEEDS not in tags and not self._again
         return tags.get(schema.TWIN) == NONE or is_earlier
 
-    def _own(self, trial: int) -> dict[int, Mapping[str, float]]:
+    def _own(self, trial: str) -> dict[int, Mapping[str, float]]:
         """Return the repeats of a member itself by seed."""
         if self._confirmed is not None:
             return dict(self._confirmed[trial])
         return _whole(self._by_seed(trial, f"{schema.TWIN_METRIC}{self.split}.{_MEMBER}."), "quality", "energy_nj")
 
-    def _compared(self, trial: int) -> dict[int, Mapping[str, float]]:
+    def _compared(self, trial: str) -> dict[int, Mapping[str, float]]:
         """Return the repeats of a member's twins by seed."""
         needed = [f"{twin}.{metric}" for twin in _TWINS for metric in ("quality", "energy_nj")]
         return _whole(self._by_seed(trial, f"{schema.TWIN_METRIC}{self.split}."), *needed)
@@ -118,7 +119,7 @@ class Twins(EndedFront):
             twins += [(trial, seed) for seed in self.seeds if seed in wanted and seed not in compared]
         return sorted(members, key=lambda pair: pair[1]), sorted(twins, key=lambda pair: pair[1])
 
-    def has_none(self, trial: int, reason: str) -> None:
+    def has_none(self, trial: str, reason: str) -> None:
         """Write that a member has no twin, and why."""
         for tag, value in ((schema.TWIN_REASON, reason), (schema.TWIN, NONE)):
             self._client.set_tag(self._runs[trial], tag, value)
@@ -165,13 +166,15 @@ class Twins(EndedFront):
         """
         import pandas
 
-        order = sorted(self.members, key=lambda one: (one.metrics.get("energy_nj", math.inf), one.number))
+        order = sorted(self.members, key=lambda one: (one.metrics.get("energy_nj", math.inf), one.number, one.cut))
         layers = {trial: files.layers for trial, files in self.search.files(self.members).items()}
         members = []
         for trial in order:
-            found = self._found(trial.number, partial(break_even, layers[trial.number]))
+            found = self._found(trial.name, partial(break_even, layers[trial.name]))
             if found:
-                members.append(found | {"candidate": trial.candidate, "metrics": trial.metrics})
+                members.append(
+                    {"trial": trial.label} | found | {"candidate": trial.candidate, "metrics": trial.metrics}
+                )
         document = {
             "search": self.search.name,
             "task": self.search.task,
@@ -179,13 +182,13 @@ class Twins(EndedFront):
             "seeds": self.seeds,
             "environment": json.loads(environment_json()),
             "members": members,
-            "failed": {str(trial): reason for trial, reason in self._failed.items()},
+            "failed": dict(self._failed),
         }
         self._client.log_text(self.search.run_id, json.dumps(document, indent=2), schema.TWINS_FILE)
         frame = pandas.DataFrame([_row(one) for one in members])
         return frame, _summary(members, self._failed, self.split, self.seeds)
 
-    def _found(self, trial: int, break_even: Callable[[float], float]) -> dict[str, Any]:
+    def _found(self, trial: str, break_even: Callable[[float], float]) -> dict[str, Any]:
         """Return what ``twins.json`` says of a member, all but candidate and metrics; empty where repeats failed."""
         if self._is_settled(trial):
             return self._stored(trial)
@@ -207,12 +210,12 @@ class Twins(EndedFront):
         tags = {schema.TWIN_SPLIT: self.split, schema.TWIN_SEEDS: ",".join(map(str, seeds))}
         for tag, value in (tags | {schema.TWIN: found["verdict"]}).items():
             self._client.set_tag(self._runs[trial], tag, value)
-        return {"trial": trial, "split": self.split, "seeds": seeds, **found}
+        return {"split": self.split, "seeds": seeds, **found}
 
-    def _stored(self, trial: int) -> dict[str, Any]:
+    def _stored(self, trial: str) -> dict[str, Any]:
         """Return what an earlier version found, or that there is no twin."""
         data = self._client.get_run(self._runs[trial]).data
-        found: dict[str, Any] = {"trial": trial, "verdict": data.tags[schema.TWIN]}
+        found: dict[str, Any] = {"verdict": data.tags[schema.TWIN]}
         if schema.TWIN_REASON in data.tags:
             found["reason"] = data.tags[schema.TWIN_REASON]
         for name, value in sorted(data.metrics.items()):
@@ -342,14 +345,14 @@ def itself(member: Mapping[str, Any]) -> Mapping[str, float]:
 def without_twins(members: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return which members of ``twins.json`` have no twin, and why: a sentence for each reason."""
     trials: dict[str, list[str]] = {}
-    for one in sorted(members, key=lambda one: int(one["trial"])):
+    for one in sorted(members, key=lambda one: read_name(str(one["trial"]))):
         if one["verdict"] == NONE:
             trials.setdefault(one.get("reason", ""), []).append(str(one["trial"]))
     heads = {why: f"Trial{'s' * (len(each) > 1)} {', '.join(each)}" for why, each in trials.items()}
     return [f"{heads[why]} {'have' if len(each) > 1 else 'has'} no twin: {why}." for why, each in trials.items()]
 
 
-def _summary(members: list[dict[str, Any]], failed: Mapping[int, str], split: str, seeds: Sequence[int]) -> list[str]:
+def _summary(members: list[dict[str, Any]], failed: Mapping[str, str], split: str, seeds: Sequence[int]) -> list[str]:
     by = Counter(one["verdict"] for one in members)
     compared = sum(count for name, count in by.items() if name != NONE)
     lines = []

@@ -33,6 +33,14 @@ class Callbacks:
     def trial_raised(self, number: int, traceback: str) -> None:
         """Called before ``trial_ended`` of a trial that failed with an exception, with its traceback."""
 
+    def points_measured(self, number: int, points: Mapping[int, Mapping[str, float]]) -> None:
+        """Called before ``trial_ended`` of a trial whose network was measured when stopped after fewer steps, too.
+
+        Args:
+            number: the trial's number, from 0.
+            points: metrics by T', the steps after which it is stopped.
+        """
+
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
@@ -69,6 +77,9 @@ class CallbackList(Callbacks):
 
     def trial_raised(self, number: int, traceback: str) -> None:
         self._call(lambda callback: callback.trial_raised(number, traceback))
+
+    def points_measured(self, number: int, points: Mapping[int, Mapping[str, float]]) -> None:
+        self._call(lambda callback: callback.points_measured(number, points))
 
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -154,7 +155,7 @@ def objective_vector(metrics: Mapping[str, float], objectives: Sequence[Objectiv
 
 def _same(trial: Trial, values: Iterable[float]) -> object:
     """Return what trials of equal candidates with equal values have in common."""
-    return (identity(trial.candidate), tuple(values)) if trial.candidate else trial.number
+    return (identity(trial.candidate), tuple(values)) if trial.candidate else trial.name
 
 
 def distinct(trials: Iterable[Trial], objectives: Sequence[Objective]) -> list[Trial]:
@@ -166,31 +167,34 @@ def distinct(trials: Iterable[Trial], objectives: Sequence[Objective]) -> list[T
 
 
 class Front:
-    """The comparable trials of a search, and the Pareto front among them.
+    """The comparable trials of a search with their points, and the Pareto front among them.
 
     Comparable: COMPLETE, with a finite value on each axis, positive on a logarithmic one without a floor. A trial with
-    the candidate and the values of an earlier one is comparable, but not on the front: its rank is one behind.
+    the candidate and the values of an earlier one is comparable, but not on the front: its rank is one behind. Points
+    are added with the trial that they are of, and compared as trials are.
 
     Args:
         objectives: the axes; the first is quality.
-        trials: added in this order.
+        trials: added in this order; points among them are added by themselves.
 
     Attributes:
         objectives: the axes.
-        trials: the comparable trials, by number, in the order in which they were added.
-        curve: the hypervolume after each of them.
+        trials: the comparable trials and points by name, in the order in which they were added; none holds points.
+        curve: the hypervolume after each trial with its points.
+        hypervolume: share of the space between worst and ideal that the front dominates, from 0 to 1.
     """
 
     def __init__(self, objectives: Sequence[Objective], trials: Iterable[Trial] = ()) -> None:
         self.objectives = tuple(objectives)
-        self.trials: dict[int, Trial] = {}
+        self.trials: dict[str, Trial] = {}
         self.curve: list[float] = []
-        self._losses: dict[int, Losses] = {}
-        self._members: dict[int, Losses] = {}
+        self.hypervolume = 0.0
+        self._losses: dict[str, Losses] = {}
+        self._members: dict[str, Losses] = {}
         self._stack: Losses = np.empty((0, len(self.objectives)))  # of the members, in their order
-        self._first: dict[object, int] = {}  # number of the first trial of each candidate
-        self._repeats: dict[int, int] = {}  # and of the trial that each other one repeats
-        self._ranks: dict[int, int] | None = {}
+        self._first: dict[object, str] = {}  # name of the first trial of each candidate
+        self._repeats: dict[str, str] = {}  # and of the trial that each other one repeats
+        self._ranks: dict[str, int] | None = {}
         for trial in trials:
             self.add(trial)
 
@@ -201,56 +205,70 @@ class Front:
         return next(filter(None, (axis.problem(trial.metrics) for axis in self.objectives)), None)
 
     def add(self, trial: Trial) -> bool:
-        """Add a trial that ended, and return whether the front changed; a known number changes nothing."""
-        if trial.number in self.trials or self.problem(trial) is not None:
+        """Add a trial that ended, with its points, and return whether the front changed.
+
+        A known name changes nothing, and neither do the points of a trial that is not comparable.
+        """
+        if trial.name in self.trials or self.problem(trial) is not None:
             return False
-        point = self.losses_of([trial])[0]
-        self.trials[trial.number], self._losses[trial.number], self._ranks = trial, point, None
-        first = self._first.setdefault(_same(trial, point), trial.number)
-        if first != trial.number:
-            self._repeats[trial.number] = first
+        changes = [self._add(replace(trial, points=()))]
+        changes += [self._add(point) for point in trial.points if self.problem(point) is None]
+        if any(changes):
+            self.hypervolume = volume(self._stack)
+        if not trial.cut:
             self.curve.append(self.hypervolume)
+        elif self.curve:
+            self.curve[-1] = self.hypervolume
+        return any(changes)
+
+    def _add(self, trial: Trial) -> bool:
+        """Add one trial or point, and return whether it is on the front."""
+        name, point = trial.name, self.losses_of([trial])[0]
+        if name in self.trials:
+            return False
+        self.trials[name], self._losses[name], self._ranks = trial, point, None
+        first = self._first.setdefault(_same(trial, point), name)
+        if first != name:
+            self._repeats[name] = first
             return False
         others = self._stack
-        dominated = bool(((others <= point).all(1) & (others < point).any(1)).any())
-        if not dominated:
-            stays = ~((point <= others).all(1) & (point < others).any(1))
-            known = zip(self._members.items(), stays, strict=True)
-            self._members = dict(item for item, kept in known if kept) | {trial.number: point}
-            self._stack = np.vstack([others[stays], point])
-        last = self.curve[-1] if self.curve else 0.0
-        self.curve.append(last if dominated else volume(self._stack))
-        return not dominated
+        if bool(((others <= point).all(1) & (others < point).any(1)).any()):
+            return False
+        stays = ~((point <= others).all(1) & (point < others).any(1))
+        known = zip(self._members.items(), stays, strict=True)
+        self._members = dict(item for item, kept in known if kept) | {name: point}
+        self._stack = np.vstack([others[stays], point])
+        return True
 
     def losses_of(self, trials: Sequence[Trial]) -> Losses:
         """Return losses of comparable trials, shape ``(n, m)``."""
         return losses([[trial.metrics[axis.metric] for axis in self.objectives] for trial in trials], self.objectives)
 
     @property
-    def members(self) -> list[Trial]:
-        """The front, cheapest first: in the order of the axes after quality, then by number."""
-        order = sorted(self._members, key=lambda number: (*self._members[number][1:], number))
-        return [self.trials[number] for number in order]
+    def trainings(self) -> list[Trial]:
+        """The comparable trials, without points, in the order in which they were added."""
+        return [trial for trial in self.trials.values() if not trial.cut]
 
     @property
-    def ranks(self) -> Mapping[int, int]:
-        """Pareto rank of each comparable trial by number; 0 is the front."""
+    def members(self) -> list[Trial]:
+        """The front, cheapest first: in the order of the axes after quality, then by number and T'."""
+        found = [self.trials[name] for name in self._members]
+        return sorted(found, key=lambda one: (*self._members[one.name][1:], one.number, one.cut))
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """Pareto rank of each comparable trial and point by name; 0 is the front."""
         if self._ranks is None:
-            points = {number: point for number, point in self._losses.items() if number not in self._repeats}
+            points = {name: point for name, point in self._losses.items() if name not in self._repeats}
             ranks = dict(zip(points, pareto_ranks(np.stack(list(points.values()))).tolist(), strict=True))
             self._ranks = {n: ranks[n] if n in ranks else ranks[self._repeats[n]] + 1 for n in self._losses}
         return self._ranks
 
     @property
-    def hypervolume(self) -> float:
-        """Share of the space between worst and ideal that the front dominates, from 0 to 1."""
-        return self.curve[-1] if self.curve else 0.0
-
-    @property
     def best(self) -> Trial | None:
-        """The comparable trial that is best on the first axis, quality; the earliest of equals."""
-        number = min(self._losses, key=lambda number: (self._losses[number][0], number), default=None)
-        return None if number is None else self.trials[number]
+        """The comparable trial or point that is best on the first axis, quality; the earliest of equals."""
+        found = self.trials.values()
+        return min(found, key=lambda one: (self._losses[one.name][0], one.number, one.cut), default=None)
 
     @property
     def across(self) -> Objective:
@@ -266,17 +284,14 @@ class Front:
 
     def by(self, parameter: str) -> dict[str, Front]:
         """Return a front for each value of a hyperparameter, such as ``coding``, by its text, sorted."""
-        values = sorted({str(trial.candidate.get(parameter, "")) for trial in self.trials.values()})
-        return {
-            value: Front(
-                self.objectives,
-                (trial for trial in self.trials.values() if str(trial.candidate.get(parameter, "")) == value),
-            )
-            for value in values
-        }
+        fronts: dict[str, Front] = {}
+        for trial in self.trials.values():
+            value = str(trial.candidate.get(parameter, ""))
+            fronts.setdefault(value, Front(self.objectives)).add(trial)
+        return dict(sorted(fronts.items()))
 
 
-def unseparated(members: Iterable[Trial]) -> dict[int, tuple[int, ...]]:
+def unseparated(members: Iterable[Trial]) -> dict[str, tuple[str, ...]]:
     """Return which members of a front have a neighbour that costs as much, as far as the measured samples tell.
 
     Neighbours are those next in energy. Energies e and f with the standard errors s and t are separated where
@@ -289,16 +304,16 @@ def unseparated(members: Iterable[Trial]) -> dict[int, tuple[int, ...]]:
         members: trials with their metrics. One without a standard error, as earlier versions stored them, is separated.
 
     Returns:
-        Numbers of the neighbours that a member is not separated from, by its own number.
+        Names of the neighbours that a member is not separated from, by its own name.
     """
     known = [one for one in members if ENERGY.metric in one.metrics and ENERGY_ERROR in one.metrics]
-    known.sort(key=lambda one: (one.metrics[ENERGY.metric], one.number))
-    found: dict[int, tuple[int, ...]] = {}
+    known.sort(key=lambda one: (one.metrics[ENERGY.metric], one.number, one.cut))
+    found: dict[str, tuple[str, ...]] = {}
     for one, other in pairwise(known):
         error = math.hypot(one.metrics[ENERGY_ERROR], other.metrics[ENERGY_ERROR])
         if other.metrics[ENERGY.metric] - one.metrics[ENERGY.metric] < _SEPARATED * error:
-            found[one.number] = (*found.get(one.number, ()), other.number)
-            found[other.number] = (one.number,)
+            found[one.name] = (*found.get(one.name, ()), other.name)
+            found[other.name] = (one.name,)
     return found
 
 

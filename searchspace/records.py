@@ -48,14 +48,14 @@ class Repeat:
     """One training of a member of a front, or another candidate, under a further seed.
 
     Attributes:
-        trial: number of the member's trial.
+        trial: name of the member: of its trial, or of the point of one.
         seed: the seed.
         metrics: on the split that it was measured on; empty where it failed.
         reason: why it failed; empty where it did not.
         right: whether each sample of the split was classified correctly; empty where that is not known.
     """
 
-    trial: int
+    trial: str
     seed: int
     metrics: Mapping[str, float]
     reason: str = ""

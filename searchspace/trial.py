@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,22 +21,42 @@ COUNTS: Final = "counts"
 """Name of the folder of a search with a JSON file of the operations of each trial that was evaluated at full budget."""
 PICTURE: Final = "picture.png"
 """Name of the picture of what a generative trial makes, beside its weights and among its artifacts."""
+CUT: Final = "cut"
+"""Key of the flat form of a candidate whose network is stopped after fewer steps than it was trained with."""
 ACTIVITY: Final = "activity.json"
 """Name of what a trial's network does with data of the validation split, beside its weights and among its artifacts."""
 
 
+_NAME: Final = re.compile("([0-9]{1,9})(?:@([1-9][0-9]{0,5}))?")
+
+
+def read_name(name: str) -> tuple[int, int]:
+    """Return number and cut that ``Trial.name`` is made of; the cut of a training is 0.
+
+    Example:
+        >>> read_name("12"), read_name("12@4")
+        ((12, 0), (12, 4))
+
+    Raises:
+        ValueError: when it names no trial.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name[:40]!r} names no trial; a trial has a number, such as 12, and its point at T = 4 12@4")
+    return int(found[1]), int(found[2] or 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial: a candidate and its evaluation.
+    """One trial: a candidate and its evaluation; or a point of one: its trained network, stopped after fewer steps.
 
     Attributes:
-        number: its number, from 0.
+        number: its number, from 0; a point has that of the trial that trained its network.
         state: COMPLETE, PRUNED, FAIL or RUNNING.
         candidate: flat form of its candidate, as ``Candidate.flat`` writes it; values are text where they come from
             MLflow; empty where its driver died before one was chosen.
         metrics: its last metrics, by name.
         reason: why it failed or was stopped; empty otherwise.
-        traceback: of the exception that it failed with, where it comes from the journal; empty otherwise.
         epoch: the epoch that ``metrics`` belong to, from 1; 0 where that is not known.
         ended_s: seconds from the start of the search to its end; NaN while it runs, or where that is not known.
         again: whether it was broken off by the end of the search and is evaluated again under another number.
@@ -44,6 +65,9 @@ class Trial:
         run_id: its MLflow run; empty where it has none.
         weights: file with its trained weights, or None.
         versions: name and version of its plugins by kind, as MLflow has them.
+        traceback: of the exception that it failed with, where it comes from the journal; empty otherwise.
+        cut: step T' after which the network is stopped, from 1 to T - 1; 0 for the trial itself, which runs all T.
+        points: the points of a trial, by ascending T'; a point has none.
     """
 
     number: int
@@ -59,6 +83,36 @@ class Trial:
     weights: Path | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     traceback: str = ""
+    cut: int = 0
+    points: tuple[Trial, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What no other trial or point of its search is called: ``12``, or ``12@4`` for the point of 12 at T' = 4."""
+        return f"{self.number}@{self.cut}" if self.cut else str(self.number)
+
+    @property
+    def label(self) -> int | str:
+        """What tables and documents call it: the number of a trial, the name of a point."""
+        return self.name if self.cut else self.number
+
+    def with_points(self, points: Mapping[int, Mapping[str, float]]) -> Trial:
+        """Return the trial with points that have its candidate, epoch, end and weights.
+
+        Args:
+            points: metrics by T'.
+        """
+        made = (
+            replace(self, cut=cut, candidate={**self.candidate, CUT: cut}, metrics=metrics, points=(), run_id="")
+            for cut, metrics in sorted(points.items())
+        )
+        return replace(self, points=tuple(made))
+
+    @property
+    def steps(self) -> Value:
+        """Time steps that its network runs, in words: T, or ``4 of 8`` of a point; empty where none were chosen."""
+        whole = self.candidate.get("steps", "")
+        return f"{self.cut} of {whole}" if self.cut else whole
 
     @property
     def coding(self) -> str:

@@ -72,12 +72,12 @@ class Plane:
         """Return the mark of a trial, with what it reached on each axis as text."""
         texts = {f"t{at}": axis.format(trial.metrics.get(axis.metric)) for at, axis in enumerate(self.objectives)}
         places = {"x": position(trial, self.across), "y": position(trial, self.objectives[0])}
-        return {"trial": trial.number, "coding": trial.coding, **places, **texts, **more}
+        return {"trial": trial.label, "coding": trial.coding, **places, **texts, **more}
 
     def tooltip(self, *more: alt.Tooltip) -> list[alt.Tooltip]:
         """Return what is shown when a mark of ``row`` is pointed at."""
         reached = [alt.Tooltip(f"t{at}:N", title=one.heading(self.quality)) for at, one in enumerate(self.objectives)]
-        return tips("trial:Q", "coding:N", *reached, *more)
+        return tips("trial:N", "coding:N", *reached, *more)
 
     def steps(self, members: Sequence[Trial], **more: object) -> list[Row]:
         """Return the corners of the best quality for each budget, up to the edge; only what counts in this plane."""
@@ -94,8 +94,8 @@ class Plane:
 
 def behind(findings: Findings, most: int) -> list[Trial]:
     """Return the trials behind the front that have room: all, or as many as are wanted, at random."""
-    members = {trial.number for trial in findings.members}
-    others = [trial for trial in findings.shown if trial.number not in members]
+    members = {trial.name for trial in findings.members}
+    others = [trial for trial in findings.shown if trial.name not in members]
     if len(others) > most:
         chosen = np.random.default_rng(0).choice(len(others), most, replace=False)
         others = [others[at] for at in sorted(chosen)]
@@ -159,7 +159,7 @@ def _notes(findings: Findings, plane: Plane) -> list[alt.Chart]:
         knee = alt.Chart(data([plane.row(findings.knee, text="knee")])).encode(**plane.channels)
         notes.append(knee.mark_point(size=420, color=INK, strokeDash=[3, 2], clip=True))
         notes.append(knee.mark_text(dx=14, dy=16, align="left", fontWeight=600).encode(text=alt.Text("text:N")))
-    if lost := [plane.row(one) for one in findings.members if one.number in findings.losers]:
+    if lost := [plane.row(one) for one in findings.members if one.name in findings.losers]:
         stroke = alt.Chart(data(lost)).mark_point(shape="stroke", angle=135, size=300, color=INK, clip=True)
         notes.append(stroke.encode(**plane.channels))
     return notes

@@ -43,7 +43,7 @@ _BESIDE: Final = 4
 
 @dataclass(frozen=True)
 class Column:
-    """A hyperparameter's or objective's values by the numbers of trials, without those that have none.
+    """A hyperparameter's or objective's values by the names of trials, without those that have none.
 
     Attributes:
         title: its name, with the unit where the values' texts have none.
@@ -53,7 +53,7 @@ class Column:
     """
 
     title: str
-    values: Mapping[int, Value]
+    values: Mapping[str, Value]
     choices: Sequence[str]
     axis: Objective
 
@@ -67,17 +67,17 @@ class Column:
         trials = findings.shown
         if isinstance(name, Objective):
             unit = f" ({name.unit})" if name.unit and name.style == "number" else ""
-            values = {one.number: position(one, name) for one in trials}
+            values = {one.name: position(one, name) for one in trials}
             return cls(name.heading(findings.quality) + unit, values, (), name)
         _known("hyperparameter", name, {name for one in trials for name in one.candidate})
-        found = {one.number: one.candidate[name] for one in trials if name in one.candidate}
+        found = {one.name: one.candidate[name] for one in trials if name in one.candidate}
         are_numbers = all(map(is_number, found.values()))
         numbers = [float(value) for value in found.values()] if are_numbers else [0.0]
         log = min(numbers) > 0 and max(numbers) >= _DECADES * min(numbers)
         choices = [] if are_numbers else sorted({str(value) for value in found.values()})
         return cls(name, found, choices, Objective("value", maximize=True, worst=1.0, best=2.0, log=log))
 
-    def heights(self) -> tuple[dict[int, float], list[Row]]:
+    def heights(self) -> tuple[dict[str, float], list[Row]]:
         """Return the heights of values on an axis from 0 to 1, and of its texts: each choice, or three numbers."""
         place = {text: float(at) for at, text in enumerate(self.choices)}
         at = {key: place[str(one)] if place else self.axis.scaled(float(one)) for key, one in self.values.items()}
@@ -171,10 +171,10 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
     titles = [column.title for column in columns]
     heights = [column.heights() for column in columns]
     keys = [f"v{at}" for at in range(len(columns))]
-    members = {trial.number for trial in findings.members}
+    members = {trial.name for trial in findings.members}
     drawn = [*behind(findings, most), *findings.members]
     rows = [
-        plane.row(trial, **{key: by.get(trial.number) for key, (by, _) in zip(keys, heights, strict=True)})
+        plane.row(trial, **{key: by.get(trial.name) for key, (by, _) in zip(keys, heights, strict=True)})
         for trial in drawn
     ]
     texts = [{"key": key, **text} for key, (_, beside) in zip(keys, heights, strict=True) for text in beside]
@@ -186,7 +186,7 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
     scales = coding_scales(findings.codings)
 
     def lines(wanted: bool, opacity: float, width: float) -> list[alt.Chart]:
-        some = [row for row in rows if (row["trial"] in members) == wanted]
+        some = [row for row in rows if (str(row["trial"]) in members) == wanted]
         base = alt.Chart(data(some)).transform_fold([*keys], as_=["key", "height"])
         base = base.encode(x=x, y=y, color=scales["color"], tooltip=plane.tooltip())
         line = base.mark_line(strokeWidth=width, invalid="break-paths-filter-domains")
@@ -201,9 +201,9 @@ def parallel_picture(findings: Findings, names: Sequence[str] | None = None, mos
     )
     layers = [*lines(False, 0.15, 1.0), *lines(True, 0.9, 2.2), beside]
     chart = alt.layer(*layers, width=WIDTH, height=HEIGHT).add_params(picked())
-    table = [
-        {"trial": trial.number, "front": trial.number in members}
-        | {title: column.values.get(trial.number) for title, column in zip(titles, columns, strict=True)}
+    table: list[Row] = [
+        {"trial": trial.label, "front": trial.name in members}
+        | {title: column.values.get(trial.name) for title, column in zip(titles, columns, strict=True)}
         for trial in drawn
     ]
     return Picture(chart, f"Trials of search {findings.name} across {', '.join(titles)}", table)
@@ -225,18 +225,18 @@ def slice_picture(findings: Findings, name: str, objective: str | None = None, m
     plane = _plane(findings)
     up = _axis(findings, "objective", objective or findings.quality, findings.objectives)
     column, jitter = Column.of(findings, name), np.random.default_rng(0)
-    members = {one.number for one in findings.members}
+    members = {one.name for one in findings.members}
     rows = [
         plane.row(
             one,
-            x=str(column.values[one.number]) if column.choices else float(column.values[one.number]),
+            x=str(column.values[one.name]) if column.choices else float(column.values[one.name]),
             y=position(one, up),
-            value=str(column.values[one.number]),
+            value=str(column.values[one.name]),
             aside=float(jitter.random()),
-            front=one.number in members,
+            front=one.name in members,
         )
         for one in (*behind(findings, most), *findings.members)
-        if one.number in column.values
+        if one.name in column.values
     ]
     y = alt.Y("y:Q", **axis(up, [row["y"] for row in rows], _title(findings, up)))
     if column.choices:
@@ -258,7 +258,7 @@ def slice_picture(findings: Findings, name: str, objective: str | None = None, m
 
 
 def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
-    """Return a metric of members of the front by epoch, of at most 24, evenly spaced.
+    """Return a metric of members of the front by epoch, of at most 24, evenly spaced; of points that of their trials.
 
     Args:
         findings: the search.
@@ -272,11 +272,16 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
     if not axes:
         raise UsageError(f"search {findings.name!r} has no learning curves: its store has no epochs of its members")
     up = _axis(findings, "metric", metric, axes.values())
-    codings = {trial.number: trial.coding for trial in findings.members}
+    trials = {trial.name: trial for trial in findings.trials}
     rows: list[Row] = [
-        {"trial": number, "coding": codings[number], "epoch": epoch, "text": up.format(values[up.metric])}
+        {
+            "trial": trials[name].label,
+            "coding": trials[name].coding,
+            "epoch": epoch,
+            "text": up.format(values[up.metric]),
+        }
         | {"value": max(values[up.metric], -math.inf if up.floor is None else up.floor)}
-        for number, epochs in findings.curves.items()
+        for name, epochs in findings.curves.items()
         for epoch, values in epochs.items()
         if up.metric in values and up.problem(values) is None
     ]
@@ -290,7 +295,7 @@ def learning_picture(findings: Findings, metric: str = "quality") -> Picture:
         y=y,
         color=scales["color"],
         opacity=dimmed(0.9),
-        tooltip=tips("trial:Q", "coding:N", "epoch:Q", text),
+        tooltip=tips("trial:N", "coding:N", "epoch:Q", text),
     )
     line = base.mark_line(strokeWidth=2).encode(detail=alt.Detail("trial:N"))
     points = base.mark_point(filled=True, size=30).encode(shape=scales["shape"])

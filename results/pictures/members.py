@@ -69,10 +69,10 @@ def energy_picture(findings: Findings) -> Picture:
     """Return a bar for each of at most 24 members of the front, cheapest first: the shares of its energy by part."""
     rows, order = [], []
     for one in spread(findings.members, _BARS):
-        parts = energies(one, findings.layers.get(one.number, ()))
-        name = f"{one.number} {one.coding}, {ENERGY.format(sum(parts.values()))}"
+        parts = energies(one, findings.layers.get(one.name, ()))
+        name = f"{one.name} {one.coding}, {ENERGY.format(sum(parts.values()))}"
         order.append(name)
-        rows += [{"trial": one.number, "member": name, "part": part, "energy_nj": nj} for part, nj in parts.items()]
+        rows += [{"trial": one.label, "member": name, "part": part, "energy_nj": nj} for part, nj in parts.items()]
     shown = [name for name in PARTS if any(row["part"] == name for row in rows)]
     bars = alt.Chart(data(rows)).mark_bar().transform_calculate(at=f"indexof({shown}, datum.part)")
     chart = bars.encode(
@@ -87,14 +87,14 @@ def energy_picture(findings: Findings) -> Picture:
     return Picture(chart.add_params(picked()), told, rows)
 
 
-def layers_picture(findings: Findings, trial: int) -> Picture:
+def layers_picture(findings: Findings, trial: int | str) -> Picture:
     """Return the energy of a member layer by layer, coloured by part.
 
     Args:
         findings: the search.
-        trial: number of a member whose layers are known.
+        trial: number or name of a member whose layers are known.
     """
-    layers = findings.layers[trial]
+    layers = findings.layers[str(trial)]
     rows: list[Row] = [
         {"layer": layer.layer, "part": part, "role": layer.role, "energy_nj": layer.energy_nj, "sops": layer.sops}
         | {"macs": layer.macs, "events": layer.events, "silent_nj": layer.silent_nj}
@@ -154,7 +154,7 @@ def twins_picture(findings: Findings) -> Picture:
         alt.Chart(data(lost)).mark_point(shape="stroke", angle=135, size=300, color=INK).encode(**channels),
         alt.Chart(data(own))
         .mark_text(dx=9, dy=-9, align="left")
-        .encode(**channels, text=alt.Text("trial:Q"), opacity=dimmed()),
+        .encode(**channels, text=alt.Text("trial:N"), opacity=dimmed()),
     ]  # fmt: skip
     chart = alt.layer(*layers, width=WIDTH, height=HEIGHT).add_params(picked())
     return Picture(chart, f"{findings.quality} over energy of {len(members)} members and their twins", rows)

@@ -63,22 +63,22 @@ class Plots:
     slice = _of(slice_picture)
     learning = _of(learning_picture)
 
-    def raster(self, trial: int | None = None) -> Picture:
+    def raster(self, trial: int | str | None = None) -> Picture:
         """Return the spikes of one validation sample over time, through the coding and each spiking layer of a member.
 
         Args:
-            trial: number of its trial; None for the knee.
+            trial: number of its trial, or name of the point; None for the knee.
 
         Raises:
             UsageError: when there is no such trial, or it left nothing of what its network does.
         """
         return raster_picture(*self._activity(trial))
 
-    def matrix(self, trial: int | None = None) -> Picture:
+    def matrix(self, trial: int | str | None = None) -> Picture:
         """Return the confusion matrix of a member, or its predicted against true values, on the validation split.
 
         Args:
-            trial: number of its trial; None for the knee.
+            trial: number of its trial, or name of the point; None for the knee.
 
         Raises:
             UsageError: when there is no such trial, it left nothing of what its network does, or it has neither.
@@ -89,18 +89,17 @@ class Plots:
             raise UsageError(f"{of}, of task {self._findings.task!r} has no matrix: nothing is classified or predicted")
         return picture
 
-    def _activity(self, number: int | None) -> tuple[Activity, str]:
+    def _activity(self, wanted: int | str | None) -> tuple[Activity, str]:
         """Return what the network of a trial does, and which trial it is, in words."""
         found = self._findings
-        trial = found.knee if number is None else next((one for one in found.trials if one.number == number), None)
-        if trial is None and number is None:
+        named = (one for trial in found.trials for one in (trial, *trial.points) if one.name == str(wanted))
+        trial = found.knee if wanted is None else next(named, None)
+        if trial is None and wanted is None:
             raise UsageError(f"search {found.name!r} has an empty front: no trial was evaluated at full budget")
         if trial is None:
-            raise UsageError(f"no trial {number} of search {found.name!r}; list: spikefront pareto")
-        activity = found.activities.get(trial.number) or self._read(trial)
+            raise UsageError(f"no trial {wanted} of search {found.name!r}; list: spikefront pareto")
+        activity = found.activities.get(trial.name) or self._read(trial)
         if activity is None:
-            make = f"make it of a member: spikefront picture {found.name}/{trial.number}"
-            raise UsageError(
-                f"trial {trial.number} of search {found.name!r} has no {ACTIVITY} that can be read; {make}"
-            )
-        return activity, f"trial {trial.number}, {trial.coding}"
+            make = f"make it of a member: spikefront picture {found.name}/{trial.name}"
+            raise UsageError(f"trial {trial.name} of search {found.name!r} has no {ACTIVITY} that can be read; {make}")
+        return activity, f"trial {trial.name}, {trial.coding}"

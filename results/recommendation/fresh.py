@@ -135,7 +135,7 @@ class FreshRepeats:
         """
 
         def take(repeat: Repeat) -> None:
-            trial = trials[repeat.trial]
+            trial = trials[int(repeat.trial)]
             arm, name = self._read(trial), name_of(trial)
             reason = repeat.reason or problem_of(repeat.metrics, self.search.objectives)
             on = "" if split == "validation" else " on the test split"

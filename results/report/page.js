@@ -35,7 +35,7 @@
     if (number === chosen || (number !== null && !byNumber.has(number))) return;
     chosen = number;
     tell("chosen", number);
-    for (const row of all("tbody[data-trial]")) row.classList.toggle("chosen", Number(row.dataset.trial) === number);
+    for (const row of all("tbody[data-trial]")) row.classList.toggle("chosen", row.dataset.trial === String(number));
     about.replaceChildren();
     if (number === null) return;
     const [, , , , told, isMember, ...pairs] = byNumber.get(number);

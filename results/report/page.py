@@ -86,20 +86,20 @@ def report_page(findings: Findings) -> str:
         member=shlex.quote(f"{findings.name}/{knee}"),
         drawn=min(behind_front, FAINT),
         others=behind_front,
-        beyond=len(findings.comparable) - len(findings.shown),
+        beyond=len(findings.comparable) - sum(not one.cut for one in findings.shown),
         confirmed={
             "stay": places["stays"],
             "undecided": places["undecided"],
             "members": places.total() + len(findings.confirmed.get("failed", {})),
             "selection": "" if selection is None else told(selection),
         },
-        images=[(findings.describe(one), _image(findings.pictures[one.number])) for one in findings.members
-                if one.number in findings.pictures],
+        images=[(findings.describe(one), _image(findings.pictures[one.name])) for one in findings.members
+                if one.name in findings.pictures],
         compared_how=" ".join(
             how_compared(findings.compared, str(stored.get("split", "validation")), stored.get("seeds", ()))
         ),
         without_twins=without_twins(stored.get("members", ())),
-        active=[one.number for one in _active(findings)],
+        active=[one.name for one in _active(findings)],
         importances=[(one.axis.heading(findings.quality), one.r2) for one in findings.importances if one.rows],
         enough=ENOUGH,
         endings=tables.endings_table(findings),
@@ -140,36 +140,37 @@ def _pictures(findings: Findings) -> dict[str, Picture]:
     found |= {"twins": twins_picture(findings)} if findings.compared else {}
     found |= {"hypervolume": hypervolume_picture(findings), "hypervolume-time": hypervolume_picture(findings, "time")}
     found |= {"energy": energy_picture(findings)}
-    if findings.knee is not None and findings.knee.number in findings.layers:
-        found["layers"] = layers_picture(findings, findings.knee.number)
+    if findings.knee is not None and findings.knee.name in findings.layers:
+        found["layers"] = layers_picture(findings, findings.knee.name)
     found |= {"importance": importance_picture(findings)} if any(one.rows for one in findings.importances) else {}
     found |= {"parallel": parallel_picture(findings)}
     found |= {f"slice-{at}": slice_picture(findings, name) for at, name in enumerate(hyperparameters(findings)[:2])}
     found |= {f"learning-{name}": learning_picture(findings, name) for name in curved(findings)}
     for one in _active(findings):
-        activity, name = findings.activities[one.number], findings.describe(one)
-        found[f"raster-{one.number}"] = raster_picture(activity, name)
+        activity, name = findings.activities[one.name], findings.describe(one)
+        found[f"raster-{one.name}"] = raster_picture(activity, name)
         matrix = matrix_picture(activity, name)
-        found |= {} if matrix is None else {f"matrix-{one.number}": matrix}
+        found |= {} if matrix is None else {f"matrix-{one.name}": matrix}
     return found
 
 
 def _active(findings: Findings) -> list[Trial]:
     """Return the cheapest member, the knee and the best, of those whose activity is known."""
-    known = [one for one in findings.members if one.number in findings.activities]
+    known = [one for one in findings.members if one.name in findings.activities]
     return [one for at, one in enumerate(known) if at in (0, len(known) - 1) or one == findings.knee]
 
 
-def _knee(findings: Findings) -> int | None:
+def _knee(findings: Findings) -> int | str | None:
     """Return the knee of the front; once it is confirmed, of the means of those that did not fall off."""
-    known = {trial.number for trial in findings.members}
+    known = {trial.label for trial in findings.members}
     plane = (findings.objectives[0], findings.front.across)
     left = [one for one in findings.confirmed.get("members", ()) if place_in(one) != "falls" and one["trial"] in known]
     left = [one for one in left if all(axis.metric in one["test"] for axis in plane)]
     if not left:
-        return None if findings.knee is None else findings.knee.number
+        return None if findings.knee is None else findings.knee.label
     means = [[one["test"][axis.metric][axis.metric] for axis in plane] for one in left]
-    return int(left[find_knee(losses(means, plane))]["trial"])
+    found: int | str = left[find_knee(losses(means, plane))]["trial"]
+    return found
 
 
 def _image(png: bytes) -> str:
@@ -245,7 +246,7 @@ def configurations(findings: Findings) -> dict[str, Any]:
     """Return places and configurations of all trials that the front draws, compact.
 
     Returns:
-        ``knee``; ``names`` and ``values``, each text once; ``trials``, the members first: number, place of the
+        ``knee``; ``names`` and ``values``, each text once; ``trials``, the members first: number or name, place of the
         coding, x and y, the trial in words, whether it is a member, then places in ``names`` and ``values`` by turns.
     """
     place = {name: at for at, name in enumerate(findings.codings)}
@@ -254,12 +255,12 @@ def configurations(findings: Findings) -> dict[str, Any]:
     rows = []
     for at, trial in enumerate([*findings.members, *behind(findings, FAINT)]):
         where = [position(trial, axis) for axis in (findings.front.across, findings.objectives[0])]
-        row: list[Any] = [trial.number, place[trial.coding], *where, findings.describe(trial)]
+        row: list[Any] = [trial.label, place[trial.coding], *where, findings.describe(trial)]
         row.append(int(at < len(findings.members)))
         for name, value in sorted(trial.candidate.items()):
             row += [names.setdefault(name, len(names)), values.setdefault(_short(str(value)), len(values))]
         rows.append(row)
-    knee = None if findings.knee is None else findings.knee.number
+    knee = None if findings.knee is None else findings.knee.label
     return {"knee": knee, "names": list(names), "values": list(values), "trials": rows}
 
 

@@ -17,6 +17,7 @@ from spikefront.results.twins import itself
 from spikefront.searchspace import ENERGY, Trial
 from spikefront.searchspace.objectives import ENERGY_ERROR
 from spikefront.searchspace.records import LayerEnergy
+from spikefront.searchspace.trial import read_name
 from spikefront.searchspace.units import format_energy, format_quality
 
 _REASONS: Final = 25
@@ -36,13 +37,13 @@ class Row:
 
     Attributes:
         cells: texts, or pairs of a text and the value that it is sorted by.
-        trial: number of the trial that it is about; None of none.
+        trial: number of the trial, or name of the point, that it is about; None of none.
         on_front: whether that is on the front of all codings.
         below: what is folded below it: a summary, and a table or names with values.
     """
 
     cells: Sequence[object]
-    trial: int | None = None
+    trial: int | str | None = None
     on_front: bool = True
     below: tuple[str, Any] | None = None
 
@@ -81,15 +82,21 @@ def energy_of(trial: Trial) -> tuple[str, object]:
     return text, "" if value is None else value
 
 
+def trial_of(label: int | str) -> object:
+    """Return what the column of trials has: the number of a trial; the name of a point, sorted behind its trial."""
+    number, cut = read_name(str(label))
+    return (label, number + cut / 1e6) if cut else number
+
+
 def members_table(findings: Findings) -> Table:
     """Return the members of the front and of the codings' fronts, each with its configuration folded below."""
     known = {axis.metric for axis in findings.objectives}
     before, after = ({name: title for name, title in each.items() if name not in known} for each in (_BEFORE, _AFTER))
     axes = [findings.heading(axis) for axis in findings.objectives]
     titles = ["trial", "front", *axes, *before.values(), "coding", "neuron", "backbone", "steps", *after.values()]
-    across, on_front = findings.front.across, {trial.number for trial in findings.members}
-    every = {trial.number: trial for front in findings.fronts.values() for trial in front.members}
-    every |= {trial.number: trial for trial in findings.members}
+    across, on_front = findings.front.across, {trial.name for trial in findings.members}
+    every = {trial.name: trial for front in findings.fronts.values() for trial in front.members}
+    every |= {trial.name: trial for trial in findings.members}
 
     def metric(one: Trial, name: str, text: str | None = None) -> tuple[str, object]:
         if name == ENERGY.metric:
@@ -98,25 +105,26 @@ def members_table(findings: Findings) -> Table:
         return number(value) if text is None else text, "" if value is None else value
 
     rows = []
-    for one in sorted(every.values(), key=lambda trial: (across.loss(trial.metrics[across.metric]), trial.number)):
-        place = _place(findings, one, one.number in on_front)
+    for one in sorted(every.values(), key=lambda one: (across.loss(one.metrics[across.metric]), one.number, one.cut)):
+        place = _place(findings, one, one.name in on_front)
         reached = [metric(one, axis.metric, axis.format(one.metrics.get(axis.metric))) for axis in findings.objectives]
-        parts = [one.candidate.get(name, "") for name in ("coding", "neuron", "backbone", "steps")]
-        cells = [one.number, place, *reached, *(metric(one, name) for name in before), *parts]
+        parts: list[object] = [one.candidate.get(name, "") for name in ("coding", "neuron", "backbone")]
+        parts.append((one.steps, one.cut) if one.cut else one.steps)
+        cells = [trial_of(one.label), place, *reached, *(metric(one, name) for name in before), *parts]
         cells += [metric(one, name) for name in after]
         configuration = [*sorted(one.candidate.items()), ("MLflow run", one.run_id)]
-        rows.append(Row(cells, one.number, one.number in on_front, ("configuration", configuration)))
+        rows.append(Row(cells, one.label, one.name in on_front, ("configuration", configuration)))
     texts = {1, *(titles.index(name) for name in ("coding", "neuron", "backbone"))}
     numbers = [at for at in range(len(titles)) if at not in texts]
     return Table(titles, rows, numbers, "Members of the front, and of each coding's own front", "members-table")
 
 
 def _place(findings: Findings, one: Trial, on_front: bool) -> str:
-    is_knee = findings.knee is not None and one.number == findings.knee.number
+    is_knee = findings.knee is not None and one.name == findings.knee.name
     where = "knee" if is_knee else "front" if on_front else "of its coding"
-    near = " and ".join(map(str, findings.alike.get(one.number, ())))
+    near = " and ".join(findings.alike.get(one.name, ()))
     where += f"; energy as that of {near}" if near else ""
-    return where + ("; loses to a twin" if one.number in findings.losers else "")
+    return where + ("; loses to a twin" if one.name in findings.losers else "")
 
 
 def codings_table(findings: Findings) -> Table:
@@ -130,7 +138,7 @@ def codings_table(findings: Findings) -> Table:
         states = Counter(trial.state for trial in findings.trials if trial.coding == name)
         front = findings.fronts.get(name)
         on = sum(trial.coding == name for trial in findings.members)
-        row: list[object] = [name, states.total(), len(front.trials) if front else 0]
+        row: list[object] = [name, states.total(), len(front.curve) if front else 0]
         row += [states["PRUNED"], states["FAIL"], on]
         if front and front.best:
             row.append(quality.format(front.best.metrics[quality.metric]))
@@ -149,15 +157,15 @@ def energy_table(findings: Findings) -> Table:
     titles += ["spike rate: least / mean / most"]
     rows = []
     for one in findings.members:
-        layers = findings.layers.get(one.number, ())
+        layers = findings.layers.get(one.name, ())
         parts, metrics = energies(one, layers), one.metrics
         whole = sum(parts.values())
         shares = ", ".join(f"{name} {nj / whole:.0%}" for name, nj in parts.items() if nj >= 0.005 * whole)
         counts = [number(metrics.get(name)) for name in ("sops", "macs", "macs_every_step")]
         rates = [number(metrics.get(name), 2) or "-" for name in ("min_layer_rate", "spike_rate", "max_layer_rate")]
         below = ("layer by layer", _layers(layers)) if layers else None
-        cells = [one.number, one.coding, energy_of(one), shares, *counts, " / ".join(rates)]
-        rows.append(Row(cells, one.number, below=below))
+        cells = [trial_of(one.label), one.coding, energy_of(one), shares, *counts, " / ".join(rates)]
+        rows.append(Row(cells, one.label, below=below))
     return Table(titles, rows, (0, 2, 4, 5, 6, 7))
 
 
@@ -178,12 +186,12 @@ def models_table(stability: Stability) -> Table:
     """Return a row for each member under some energy model: its energies, and whether it is on each front."""
     rows = []
     for one in stability.members:
-        cells: list[object] = [one.number, one.coding]
+        cells: list[object] = [trial_of(one.label), one.coding]
         for front in stability.fronts:
-            place, nj = front.place(one.number), front.energies.get(one.number)
+            place, nj = front.place(one.name), front.energies.get(one.name)
             mark = {YES: "", NO: ", not on its front"}.get(place, place)
             cells.append((f"{ENERGY.format(nj)}{mark}", "" if nj is None else nj))
-        rows.append(Row(cells, one.number))
+        rows.append(Row(cells, one.label))
     return Table(["trial", "coding", *(front.model for front in stability.fronts)], rows, (0,))
 
 
@@ -193,7 +201,7 @@ def twins_table(findings: Findings) -> Table:
     for one in findings.compared:
         mine, ann, few = itself(one), one["ann"], one["quantised"]
         coding, verdict = str(one["candidate"].get("coding", "")), _VERDICTS.get(one["verdict"], one["verdict"])
-        cells: list[object] = [one["trial"], coding, verdict, one["candidate"].get("steps", "")]
+        cells: list[object] = [trial_of(one["trial"]), coding, verdict, one["candidate"].get("steps", "")]
         for each, bits in ((mine, []), (ann, []), (few, [f"{few['bits']:g}"])):
             nj = each["energy_nj"]
             cells += [*bits, format_quality(each["quality"]), (ENERGY.format(nj), nj)]
@@ -211,7 +219,7 @@ def endings_table(findings: Findings) -> Table:
     for trial in findings.trials:
         if trial.state in ("PRUNED", "FAIL"):
             groups.setdefault((trial.state, _pattern(trial)), []).append(trial)
-        elif trial.state == "COMPLETE" and trial.number not in findings.front.trials:
+        elif trial.state == "COMPLETE" and trial.name not in findings.front.trials:
             groups.setdefault(("COMPLETE", "an objective is missing, not finite, or not positive"), []).append(trial)
     order = sorted(groups.items(), key=lambda item: (item[0][0] != "FAIL", -len(item[1]), item[0]))
     names = {"PRUNED": "stopped early", "FAIL": "failed", "COMPLETE": "not comparable"}
@@ -254,7 +262,9 @@ def confirmed_table(findings: Findings) -> Table:
         means = [axis.format(one["test"].get(axis.metric, {}).get(axis.metric)) for axis in costs]
         decided = [number(one.get("probability"), 3), number(one.get("p"), 2)]
         coding = str(one["candidate"].get("coding", ""))
-        rows.append(Row([one["trial"], coding, selected, mean, *spread, *means, place, *decided], one["trial"]))
+        rows.append(
+            Row([trial_of(one["trial"]), coding, selected, mean, *spread, *means, place, *decided], one["trial"])
+        )
     means = [f"{findings.heading(axis)}, mean" for axis in costs]
     titles = ["trial", "coding", "validation", "test, mean", "sd", "95 % interval", *means]
     at = 6 + len(costs)

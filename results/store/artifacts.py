@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from fnmatch import fnmatch
 from glob import escape as escape_glob
 from importlib.metadata import distributions
@@ -19,7 +19,7 @@ from spikefront.results.store import schema
 from spikefront.results.store.documents import parsed
 from spikefront.searchspace.front import Front
 from spikefront.searchspace.secrets import redact, redact_address, redact_values, redacted_command
-from spikefront.searchspace.trial import SearchInfo, Trial
+from spikefront.searchspace.trial import SearchInfo, Trial, read_name
 
 if TYPE_CHECKING:
     from spikefront.results.store.connection import Store
@@ -34,18 +34,18 @@ def candidate_json(trial: Trial) -> str:
     return json.dumps(dict(trial.candidate), indent=2)
 
 
-def front_json(search: SearchInfo, front: Front, runs: Mapping[int | None, str]) -> str:
+def front_json(search: SearchInfo, front: Front, runs: Mapping[str | None, str]) -> str:
     """Return the front as JSON.
 
     Args:
         search: the search.
         front: its front.
-        runs: MLflow run ids by trial number, and of the search under None.
+        runs: MLflow run ids by the names of trials and points, and of the search under None.
     """
     members = [
         {
-            "trial": trial.number,
-            "run_id": runs.get(trial.number),
+            "trial": trial.label,
+            "run_id": runs.get(trial.name),
             "metrics": dict(trial.metrics),
             "candidate": dict(trial.candidate),
         }
@@ -57,24 +57,38 @@ def front_json(search: SearchInfo, front: Front, runs: Mapping[int | None, str])
         "run_id": runs.get(None),
         "quality": search.quality,
         "objectives": [axis.metric for axis in front.objectives],
-        "completed": len(front.trials),
+        "completed": len(front.curve),
         "hypervolume": front.hypervolume,
         "front": members,
     }
     return json.dumps(document, indent=2)
 
 
-def counts_json(folder: Path) -> str:
-    """Return the operations of all trials of a search as JSON, by their numbers.
+def points_json(front: Front) -> str:
+    """Return the metrics of all comparable points as JSON, by the numbers of their trials and T'."""
+    trials: dict[str, dict[str, Mapping[str, float]]] = {}
+    for point in front.trials.values():
+        if point.cut:
+            trials.setdefault(str(point.number), {})[str(point.cut)] = dict(point.metrics)
+    return json.dumps({"trials": trials}, separators=(",", ":"))
+
+
+def counts_json(folder: Path, points: Container[str] = ()) -> str:
+    """Return the operations of all trials of a search, and of some points, as JSON by their names.
 
     Args:
-        folder: where the search keeps its files. A file of a trial that was damaged is left out.
+        folder: where the search keeps its files. A file that was damaged is left out.
+        points: names of the points that are wanted; those of all would be many times as much.
     """
     trials = {}
     for path in sorted((folder / schema.COUNTS).glob("trial-*.json")):
-        number = path.stem.removeprefix("trial-")
-        if number.isdecimal() and (found := parsed(path.read_bytes())) is not None:
-            trials[str(int(number))] = found
+        try:
+            number, cut = read_name(path.stem.removeprefix("trial-"))
+        except ValueError:
+            continue  # a file of the user's own
+        name = Trial(number, cut=cut).name
+        if (not cut or name in points) and (found := parsed(path.read_bytes())) is not None:
+            trials[name] = found
     return json.dumps({"trials": trials}, separators=(",", ":"))
 
 
@@ -86,6 +100,15 @@ def weights_and_files(weights: Path) -> dict[Path, str]:
     """
     beside = sorted(path for path in weights.parent.glob(f"{escape_glob(weights.stem)}.*") if path.suffix in _BESIDE)
     return {weights: weights.name} | {path: path.name.partition(".")[2] for path in beside}
+
+
+def point_files(weights: Path, cut: int) -> dict[Path, str]:
+    """Return the files of a point beside the weights of its trial, with their names among the artifacts.
+
+    ``trial-00007@4.layers.json`` becomes ``layers.json``.
+    """
+    beside = sorted(weights.parent.glob(f"{escape_glob(weights.stem)}@{cut}.*"))
+    return {path: path.name.partition(".")[2] for path in beside if path.suffix in _BESIDE}
 
 
 def keep_text(store: Store, run_id: str, text: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from spikefront.results.store import schema
 from spikefront.searchspace.domains import Value
 from spikefront.searchspace.json_values import is_count, is_number, is_table, is_text, is_value
 from spikefront.searchspace.records import LayerEnergy
-from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.trial import Trial, read_name
 
 
 def checked(name: str, document: object) -> dict[str, Any]:
@@ -30,10 +31,21 @@ def front_members(front: Mapping[str, Any]) -> list[Trial]:
     Args:
         front: its content, as ``checked`` returns it.
     """
+    named = [(*read_name(str(member["trial"])), member) for member in front["front"]]
     return [
-        Trial(member["trial"], "COMPLETE", member["candidate"], member["metrics"], run_id=member["run_id"] or "")
-        for member in front["front"]
+        Trial(number, "COMPLETE", one["candidate"], one["metrics"], run_id=one["run_id"] or "", cut=cut)
+        for number, cut, one in named
     ]
+
+
+def points_of(document: Mapping[str, Any]) -> dict[int, dict[int, dict[str, float]]]:
+    """Return the metrics of points that ``points.json`` has, by the numbers of their trials and T'.
+
+    Args:
+        document: its content, as ``checked`` returns it.
+    """
+    trials = document.get("trials", {})
+    return {int(number): {int(cut): of for cut, of in points.items()} for number, points in trials.items()}
 
 
 def candidate_of(content: bytes) -> dict[str, Value]:
@@ -77,7 +89,16 @@ def _are_members(value: object, holds: Callable[[dict[str, Any]], bool]) -> bool
 def _is_member(one: dict[str, Any], measured: str, *metrics: str) -> bool:
     """Return whether a member has a trial, a candidate, and metrics of which some are needed."""
     is_measured = is_table(one.get(measured), is_number, *metrics)
-    return is_measured and is_count(one.get("trial")) and is_table(one.get("candidate"), is_value)
+    return is_measured and _is_name(one.get("trial")) and is_table(one.get("candidate"), is_value)
+
+
+def _is_name(value: object) -> bool:
+    """Return whether a value is a ``Trial.label``."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return read_name(value)[1] > 0
+        return False
+    return isinstance(value, int) and is_count(value) and value < _NUMBERS
 
 
 def _is_front(document: dict[str, Any]) -> bool:
@@ -101,9 +122,9 @@ def _is_confirmed(document: dict[str, Any]) -> bool:
 
     def is_decided(one: dict[str, Any]) -> bool:
         if "verdict" not in one:  # of an earlier version, by the means alone
-            return one["stays"] or is_count(one.get("beaten_by"))
+            return one["stays"] or _is_name(one.get("beaten_by"))
         numbers = all(one.get(name) is None or is_number(one[name]) for name in ("probability", "p"))
-        rival = one.get("rival") is None or is_count(one["rival"])
+        rival = one.get("rival") is None or _is_name(one["rival"])
         return numbers and rival and one["verdict"] in ("stays", "undecided", "falls")
 
     seeds = document.get("seeds", [])
@@ -155,7 +176,30 @@ def _is_counts(document: dict[str, Any]) -> bool:
         return value is None or is_value(value)
 
     trials = document.get("trials")
-    return is_table(trials, holds) and all(number.isdecimal() and len(number) < 10 for number in trials or ())
+    return is_table(trials, holds) and all(map(_is_counted, trials or ()))
+
+
+def _is_points(document: dict[str, Any]) -> bool:
+    def holds(one: object) -> bool:
+        if not isinstance(one, dict) or not all(map(_is_cut, one)):
+            return False
+        return is_table(one, lambda metrics: is_table(metrics, is_number))
+
+    trials = document.get("trials")
+    return is_table(trials, holds) and all(map(_is_number, trials or ()))
+
+
+def _is_counted(text: str) -> bool:
+    number, at, cut = text.partition("@")
+    return _is_number(number) and (not at or _is_cut(cut))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
+
+
+def _is_cut(text: str) -> bool:
+    return _is_name(f"0@{text}")
 
 
 def _is_pair(value: object) -> bool:
@@ -200,6 +244,8 @@ def _has_failures(document: dict[str, Any]) -> bool:
     return is_table(document.get("failed", {}), is_text)
 
 
+_NUMBERS: Final = 10**9
+"""Numbers of trials are below."""
 _LAYER: Final = {each.name for each in fields(LayerEnergy)}
 _LAYER_AT_FIRST: Final = {each.name for each in fields(LayerEnergy) if each.default is MISSING}
 """The counts that earlier versions wrote too."""
@@ -208,6 +254,7 @@ _HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {
     schema.COUNTS_FILE: _is_counts,
     schema.ENVIRONMENT_FILE: _is_environment,
     schema.FRONT_FILE: _is_front,
+    schema.POINTS_FILE: _is_points,
     schema.CONFIRMED_FILE: _is_confirmed,
     schema.TWINS_FILE: _is_twins,
     schema.RECOMMENDED_FILE: _is_recommended,

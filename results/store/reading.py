@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _PAGE: Final = 1000
-_Point = tuple[int, int, str, int, float]
-"""A value of a metric: number of the trial, epoch, name, time in milliseconds, value."""
+_Point = tuple[str, int, str, int, float]
+"""A value of a metric: name of the trial, epoch, name, time in milliseconds, value."""
 _AT_ONCE: Final = 8
 """Members whose files are read at the same time: in a remote store each takes several round trips."""
 
@@ -137,18 +137,35 @@ def _collector_paused() -> Iterator[None]:
 
 
 def read_trials(store: Store, search: Run) -> list[Trial]:
-    """Return the trials of a search, in no particular order."""
+    """Return the trials of a search, in no particular order, each with those of its points that have runs."""
     if store.file is not None:
         try:
-            return _from_tables(store.file, search)
+            return _whole(_from_tables(store.file, search))
         except sqlite3.Error:  # tables of another version of MLflow: use its client, which is slower
             pass
     runs = trial_runs(store, search.info.run_id)
-    return trials_of(search, (run for run in runs if schema.NUMBER in run.data.tags))
+    return _whole(trials_of(search, (run for run in runs if schema.is_member_tags(run.data.tags))))
+
+
+def _whole(found: Iterable[Trial]) -> list[Trial]:
+    """Return trials with the points among them; points without their trial are left out."""
+    points: dict[int, list[Trial]] = {}
+    trials = []
+    for one in found:
+        if one.cut:
+            points.setdefault(one.number, []).append(one)
+        else:
+            trials.append(one)
+    return [
+        replace(one, points=tuple(sorted(points[one.number], key=lambda point: point.cut)))
+        if one.number in points
+        else one
+        for one in trials
+    ]
 
 
 def trials_of(search: Run, runs: Iterable[Run]) -> list[Trial]:
-    """Return the trials of runs of a search; those that can't be read are left out, and told in one line."""
+    """Return the trials and points of runs of a search; those that can't be read are left out, and told in one line."""
     began = search.info.start_time
     return _readable(search.data.tags, ((run.info.run_id, partial(schema.trial_of, run, began)) for run in runs))
 
@@ -200,38 +217,38 @@ def _from_tables(file: Path, search: Run) -> list[Trial]:
     def make(key: str, end: int | None) -> Trial:
         return schema.make_trial(key, end, search.info.start_time, tags[key], params.get(key, {}), metrics.get(key, {}))
 
-    numbered = ((key, end) for key, end in ends if schema.NUMBER in tags.get(key, {}))
-    return _readable(search.data.tags, ((key, partial(make, key, end)) for key, end in numbered))
+    named = ((key, end) for key, end in ends if schema.is_member_tags(tags.get(key, {})))
+    return _readable(search.data.tags, ((key, partial(make, key, end)) for key, end in named))
 
 
 def read_curves(
-    store: Store, runs: Mapping[int, str], metrics: Sequence[str]
-) -> dict[int, dict[int, dict[str, float]]]:
-    """Return metrics of trials by number and epoch, in the order of the epochs; without those that it has not.
+    store: Store, runs: Mapping[str, str], metrics: Sequence[str]
+) -> dict[str, dict[int, dict[str, float]]]:
+    """Return metrics of trials by name and epoch, in the order of the epochs; without those that it has not.
 
     Args:
         store: where.
-        runs: ids of their runs, by number.
+        runs: ids of their runs, by name.
         metrics: names of the metrics.
     """
-    found: dict[int, dict[int, dict[str, float]]] = {number: {} for number in runs}
-    for number, step, name, _, value in sorted(_points(store, runs, metrics)):  # of two values the later
+    found: dict[str, dict[int, dict[str, float]]] = {trial: {} for trial in runs}
+    for trial, step, name, _, value in sorted(_points(store, runs, metrics)):  # of two values the later
         if step > 0 and math.isfinite(value):
-            found[number].setdefault(step, {})[name] = value
+            found[trial].setdefault(step, {})[name] = value
     return found
 
 
-def _points(store: Store, runs: Mapping[int, str], metrics: Sequence[str]) -> list[_Point]:
+def _points(store: Store, runs: Mapping[str, str], metrics: Sequence[str]) -> list[_Point]:
     if store.file is not None:
-        number_of = {run: number for number, run in runs.items()}
+        trial_of = {run: trial for trial, run in runs.items()}
         marks, names = (", ".join("?" * len(each)) for each in (runs, metrics))
         with suppress(sqlite3.Error), closing(sqlite3.connect(store.file, timeout=5)) as connection:
             rows = connection.execute(
                 "SELECT run_uuid, step, key, timestamp, value FROM metrics "
                 f"WHERE run_uuid IN ({marks}) AND key IN ({names}) AND NOT is_nan",
-                [*number_of, *metrics],
+                [*trial_of, *metrics],
             )
-            return [(number_of[run], *rest) for run, *rest in rows]
+            return [(trial_of[run], *rest) for run, *rest in rows]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(
             lambda key: _history(store, *key), [(*item, name) for item in runs.items() for name in metrics]
@@ -239,14 +256,14 @@ def _points(store: Store, runs: Mapping[int, str], metrics: Sequence[str]) -> li
         return list(chain.from_iterable(found))
 
 
-def _history(store: Store, number: int, run: str, name: str) -> list[_Point]:
+def _history(store: Store, trial: str, run: str, name: str) -> list[_Point]:
     from mlflow.exceptions import MlflowException
 
     try:
         points = store.client.get_metric_history(run, name)
     except MlflowException:  # a run that was deleted, or a server that is away
         return []
-    return [(number, point.step, name, point.timestamp, point.value) for point in points]
+    return [(trial, point.step, name, point.timestamp, point.value) for point in points]
 
 
 def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -266,20 +283,20 @@ def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, di
 
 
 def read_files(
-    store: Store, runs: Mapping[int, str], pictures: Collection[int] = (), activities: Collection[int] = ()
-) -> dict[int, MemberFiles]:
-    """Return the files of trials by their numbers, read several at a time.
+    store: Store, runs: Mapping[str, str], pictures: Collection[str] = (), activities: Collection[str] = ()
+) -> dict[str, MemberFiles]:
+    """Return the files of trials by their names, read several at a time.
 
     Args:
         store: where.
-        runs: ids of their runs, by number.
-        pictures: numbers of the trials whose pictures are wanted, too.
-        activities: numbers of the trials whose activity is wanted, too.
+        runs: ids of their runs, by name; an empty one has no files.
+        pictures: names of the trials whose pictures are wanted, too.
+        activities: names of the trials whose activity is wanted, too.
     """
     some = ((schema.PICTURE, pictures), (schema.ACTIVITY, activities))
-    wanted = {number: [schema.LAYERS, *(name for name, of in some if number in of)] for number in runs}
+    wanted = {trial: [schema.LAYERS, *(name for name, of in some if trial in of)] for trial in runs}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = pool.map(lambda number: _read_files(store, runs[number], wanted[number]), runs)
+        found = pool.map(lambda trial: _read_files(store, runs[trial], wanted[trial]), runs)
         return dict(zip(runs, found, strict=True))
 
 
@@ -288,6 +305,8 @@ def _read_files(store: Store, run: str, wanted: Sequence[str]) -> MemberFiles:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     files: dict[str, bytes] = {}
+    if not run:
+        return MemberFiles()
     try:
         # the client's own download_artifacts takes 13 ms of processor time, this 2 ms
         home = get_artifact_repository(store.client.get_run(run).info.artifact_uri, store.uri)

@@ -77,6 +77,10 @@ class MlflowRecorder(Callbacks):
         """Keep the traceback until the trial's end is written."""
         self._running[number] = replace(self._trial(number), traceback=traceback)
 
+    def points_measured(self, number: int, points: Mapping[int, Mapping[str, float]]) -> None:
+        """Keep the points until the trial's end is written."""
+        self._running[number] = self._trial(number).with_points(points)
+
     def trial_ended(
         self, number: int, state: State, reason: str, metrics: Mapping[str, float], weights: Path | None
     ) -> None:
@@ -85,10 +89,11 @@ class MlflowRecorder(Callbacks):
         last = self._trial(number)
         self._running.pop(number, None)
         trial = replace(last, state=state, reason=reason, metrics=dict(metrics), weights=weights)
+        trial = trial.with_points({point.cut: point.metrics for point in last.points})
         news = {name: value for name, value in metrics.items() if last.metrics.get(name) != value}
         self._writer.put(f"trial {number} end", partial(self._ledger.end_trial, trial, news, _now()))
         if trial.traceback:
-            self._writer.put(_label(number, schema.ERROR_FILE), partial(self._ledger.add_error, trial))
+            self._writer.put(_label(trial.name, schema.ERROR_FILE), partial(self._ledger.add_error, trial))
 
     def _trial(self, number: int) -> Trial:
         return self._running.get(number, Trial(number, "RUNNING"))
@@ -150,8 +155,9 @@ class _Ledger:
         self._runs = runs
         self._search: SearchInfo | None = None
         self._front = Front(())
-        self._marked: dict[int, int] = {}  # Pareto ranks as the store has them
-        self._pending: dict[int, _Pending] = {}  # by trial number; written together when nothing else waits
+        self._marked: dict[str, int] = {}  # Pareto ranks as the store has them, of trials and points by name
+        self._pending: dict[str, _Pending] = {}  # by name of a trial; written together when nothing else waits
+        self._weights: dict[int, Path] = {}  # of the trials that left some, by number
         self._curve: list[Point] = []  # of the hypervolume, not yet written
 
     @property
@@ -167,90 +173,114 @@ class _Ledger:
             run = self._runs.create(None, search.name, schema.search_tags(search), at)
             self._runs.log(run, params={name: redact(str(value)) for name, value in search.options.items()})
         for trial in search.earlier or ():
-            self._catch_up(trial, stored.get(trial.number), at)
+            self._catch_up(trial, stored.get(trial.name), at)
+            for name in {point.name for point in trial.points} & stored.keys() & self._front.ranks.keys():
+                if rank := stored[name].data.tags.get(schema.RANK):  # its last tag: the run is whole
+                    self._marked[name] = int(rank)
+        self._add_points(at)
 
     def _catch_up(self, trial: Trial, run: Run | None, at: int) -> None:
-        """Write what the store does not have of a trial that ended under an earlier driver."""
-        number, tags = trial.number, {} if run is None else run.data.tags
+        """Write what the store does not have of a trial that ended under an earlier driver, but for its points."""
+        tags = {} if run is None else run.data.tags
         if tags.get(schema.STATE) != trial.state:
-            if number not in self._runs.ids:
+            if trial.name not in self._runs.ids:
                 self.start_trial(trial, at)
-            self._pending[number] = _Pending(trial.candidate)
-            self.end_trial(trial, trial.metrics, at)
+            self._pending[trial.name] = _Pending(trial.candidate)
+            self._end_trial(trial, trial.metrics, at)
             if trial.traceback:
                 self.add_error(trial)
             return
         if run is not None and run.info.status in _OPEN:  # it was killed between the tags and the status
             self._runs.end(run.info.run_id, _STATUS[trial.state], at)
         self._add_to_front(trial, at)
-        if number in self._front.ranks:
-            self._marked[number] = int(tags.get(schema.RANK, -1))  # wrong ones are corrected in time
+        if trial.name in self._front.ranks:
+            self._marked[trial.name] = int(tags.get(schema.RANK, -1))  # wrong ones are corrected in time
 
     def start_trial(self, trial: Trial, at: int) -> None:
         number, flat = trial.number, trial.candidate
         tags = schema.trial_tags(self._info, self._runs.ids[None], number, flat, trial.retry_of)
-        self._runs.create(number, f"{number:04d} {trial.coding}".strip(), tags, at)
-        self._pending[number] = _Pending(flat)
+        self._runs.create(trial.name, f"{number:04d} {trial.coding}".strip(), tags, at)
+        self._pending[trial.name] = _Pending(flat)
 
     def add_metrics(self, number: int, metrics: Mapping[str, float], epoch: int, at: int) -> None:
-        if number not in self._runs.ids:
-            raise KeyError(f"trial {number} has no run")
-        self._pending.setdefault(number, _Pending()).points.append((at, epoch, self._named(metrics)))
+        name = Trial(number).name
+        if name not in self._runs.ids:
+            raise KeyError(f"trial {name} has no run")
+        self._pending.setdefault(name, _Pending()).points.append((at, epoch, self._named(metrics)))
 
     def _named(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Add quality under the task's own name for it."""
         return {**metrics, self._info.quality: metrics["quality"]} if "quality" in metrics else metrics
 
     def end_trial(self, trial: Trial, news: Mapping[str, float], at: int) -> None:
-        number, run = trial.number, self._runs.ids[trial.number]
+        self._end_trial(trial, news, at)
+        self._add_points(at)
+
+    def _end_trial(self, trial: Trial, news: Mapping[str, float], at: int) -> None:
+        name, run = trial.name, self._runs.ids[trial.name]
         self._add_to_front(trial, at)
-        rank = self._front.ranks.get(number)
-        pending = self._pending.get(number, _Pending())
+        rank = self._front.ranks.get(name)
+        pending = self._pending.get(name, _Pending())
         points = [*pending.points, (at, trial.epoch, self._named(news))]
         self._runs.log(run, points, pending.params, schema.end_tags(trial.state, trial.reason, rank))
-        self._pending.pop(number, None)
+        self._pending.pop(name, None)
         if rank is not None:
-            self._marked[number] = rank
+            self._marked[name] = rank
         self._runs.end(run, _STATUS[trial.state], at)
         for other in self._stale():
             if 0 in (self._marked[other], self._front.ranks[other]):  # joined the front or left it
                 self._mark(other)
 
+    def _add_points(self, at: int) -> None:
+        """Write the points that joined the front, each as a run of its own."""
+        for point in self._front.members:
+            if not point.cut or point.name in self._marked:
+                continue
+            tags = schema.point_tags(self._info, self._runs.ids[None], point, self._runs.ids[Trial(point.number).name])
+            title = f"{point.number:04d}@{point.cut} {point.coding}".strip()
+            run = self._runs.create(point.name, title, tags, at)
+            measured = [(at, point.epoch, self._named(point.metrics))]
+            self._runs.log(run, measured, point.candidate, schema.rank_tags(0))
+            self._runs.end(run, "FINISHED", at)
+            self._marked[point.name] = 0
+
     def add_error(self, trial: Trial) -> None:
-        self._runs.add_text(self._runs.ids[trial.number], schema.ERROR_FILE, trial.traceback)
+        self._runs.add_text(self._runs.ids[trial.name], schema.ERROR_FILE, trial.traceback)
 
     def _add_to_front(self, trial: Trial, at: int) -> None:
+        if trial.weights is not None:
+            self._weights[trial.number] = trial.weights
         if self._front.add(trial):
             values = {
                 schema.HYPERVOLUME: self._front.hypervolume,
                 schema.FRONT_SIZE: float(len(self._front.members)),
             }
-            self._curve.append((at, len(self._front.trials), values))
+            self._curve.append((at, len(self._front.curve), values))
 
-    def _stale(self) -> list[int]:
+    def _stale(self) -> list[str]:
         ranks = self._front.ranks
-        return [number for number, rank in self._marked.items() if ranks[number] != rank]
+        return [name for name, rank in self._marked.items() if ranks[name] != rank]
 
-    def _mark(self, number: int) -> None:
-        rank = self._front.ranks[number]
-        self._runs.log(self._runs.ids[number], tags=schema.rank_tags(rank))
-        self._marked[number] = rank
+    def _mark(self, name: str) -> None:
+        rank = self._front.ranks[name]
+        self._runs.log(self._runs.ids[name], tags=schema.rank_tags(rank))
+        self._marked[name] = rank
 
     def spare(self) -> Job | None:
         """Return the next less urgent job: a trial so far, the hypervolume, ranks that changed behind the front.
 
         Each job is returned once, so that one that is given up does not block the others.
         """
-        for number, pending in self._pending.items():
-            del self._pending[number]
-            write = partial(self._runs.log, self._runs.ids[number], pending.points, pending.params)
-            return Job(f"trial {number} so far", write)
+        for name, pending in self._pending.items():
+            del self._pending[name]
+            write = partial(self._runs.log, self._runs.ids[name], pending.points, pending.params)
+            return Job(f"trial {name} so far", write)
         if self._curve:
             curve, self._curve = self._curve, []
             return Job("hypervolume", partial(self._runs.log, self._runs.ids[None], curve))
-        for number in self._stale():
-            self._marked[number] = self._front.ranks[number]
-            return Job(f"trial {number} rank", partial(self._mark, number))
+        for name in self._stale():
+            self._marked[name] = self._front.ranks[name]
+            return Job(f"trial {name} rank", partial(self._mark, name))
         return None
 
     def wind_up(self, writer: Writer, reason: str, at: int) -> None:
@@ -262,23 +292,29 @@ class _Ledger:
         self._queue_text(writer, None, schema.FRONT_FILE, lambda: artifacts.front_json(search, front, ids))
         self._queue_text(writer, None, schema.ENVIRONMENT_FILE, artifacts.environment_json)
         if any((search.folder / schema.COUNTS).glob("*.json")):
-            self._queue_text(writer, None, schema.COUNTS_FILE, partial(artifacts.counts_json, search.folder))
-        files: list[tuple[int | None, Path, str]] = [
+            kept = {name for name in ids if name is not None and "@" in name}  # that are or were on the front
+            self._queue_text(writer, None, schema.COUNTS_FILE, partial(artifacts.counts_json, search.folder, kept))
+        if any(trial.cut for trial in front.trials.values()):
+            self._queue_text(writer, None, schema.POINTS_FILE, partial(artifacts.points_json, front))
+        files: list[tuple[str | None, Path, str]] = [
             (None, path, path.name) for path in sorted(search.folder.glob(schema.JOURNAL_FILES))
         ]
         for trial in front.members:
-            self._queue_text(writer, trial.number, schema.CANDIDATE_FILE, partial(artifacts.candidate_json, trial))
-            if trial.weights is not None:
-                belonging = artifacts.weights_and_files(trial.weights)
-                files += [(trial.number, path, name) for path, name in belonging.items()]
+            self._queue_text(writer, trial.name, schema.CANDIDATE_FILE, partial(artifacts.candidate_json, trial))
+            if trial.cut and (weights := self._weights.get(trial.number)) is not None:
+                files += [(trial.name, path, name) for path, name in artifacts.point_files(weights, trial.cut).items()]
+        for number in dict.fromkeys(trial.number for trial in front.members):  # points have those of their trial
+            if number in self._weights:
+                belonging = artifacts.weights_and_files(self._weights[number])
+                files += [(Trial(number).name, path, name) for path, name in belonging.items()]
         for key, path, name in files:
             writer.put(_label(key, name), partial(self._add_file, key, path, name))
         writer.put("the search's end", partial(self._end_search, reason, at))
 
-    def _queue_text(self, writer: Writer, key: int | None, name: str, text: Callable[[], str]) -> None:
+    def _queue_text(self, writer: Writer, key: str | None, name: str, text: Callable[[], str]) -> None:
         writer.put(_label(key, name), lambda: self._runs.add_text(self._runs.ids[key], name, text()))
 
-    def _add_file(self, key: int | None, path: Path, name: str) -> None:
+    def _add_file(self, key: str | None, path: Path, name: str) -> None:
         if key is not None:
             self._runs.add_file(self._runs.ids[key], path, name)
             return
@@ -287,7 +323,7 @@ class _Ledger:
 
     def _repair(self) -> None:
         """Make the runs that the store shows as the front exactly those that are on it."""
-        front = {self._runs.ids[trial.number] for trial in self._front.members if trial.number in self._runs.ids}
+        front = {self._runs.ids[trial.name] for trial in self._front.members if trial.name in self._runs.ids}
         for run in front ^ self._runs.shown_as_front():
             self._runs.log(run, tags={schema.PARETO: schema.TRUE if run in front else schema.FALSE})
 
@@ -300,5 +336,5 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _label(key: int | None, name: str) -> str:
+def _label(key: str | None, name: str) -> str:
     return name if key is None else f"trial {key} {name}"

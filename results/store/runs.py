@@ -1,4 +1,4 @@
-"""Idempotent writes to MLflow runs, keyed by trial number."""
+"""Idempotent writes to MLflow runs, keyed by the names of trials and points."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Runs:
         store: where they are written.
 
     Attributes:
-        ids: run ids by trial number; None stands for the search itself.
+        ids: run ids by the names of trials and points; None stands for the search itself.
         refused: why MLflow did not take a param or metric, by its name.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._is_open = False
-        self._tried: set[int | None] = set()
-        self.ids: dict[int | None, str] = {}
+        self._tried: set[str | None] = set()
+        self.ids: dict[str | None, str] = {}
         self.refused: dict[str, str] = {}
 
     def open(self) -> None:
@@ -65,11 +65,11 @@ class Runs:
             raise RuntimeError("the MLflow store is not open")
         return self._store.client
 
-    def create(self, key: int | None, name: str, tags: Mapping[str, str], at: int) -> str:
+    def create(self, key: str | None, name: str, tags: Mapping[str, str], at: int) -> str:
         """Create a run unless an earlier try did, and return its id.
 
         Args:
-            key: trial number, or None for the search.
+            key: name of the trial or point, or None for the search.
             name: shown by MLflow.
             tags: its first tags.
             at: start time in milliseconds; with the tags it identifies a run whose creation was never confirmed.
@@ -85,36 +85,36 @@ class Runs:
             self.ids[key] = run.info.run_id
         return self.ids[key]
 
-    def adopt(self, search: SearchInfo) -> dict[int, Run]:
+    def adopt(self, search: SearchInfo) -> dict[str, Run]:
         """Find the runs that an earlier driver wrote for a search, and reopen the search's own.
 
         They are known by the search's id. Those of an earlier version have none: such a run is the search's if it has
         its name, and its trials are those of the journal. No run is taken whose trials contradict the journal.
 
         Returns:
-            The run of each trial, by trial number. ``ids`` holds the ids of the runs found; of two with one number,
+            The run of each trial and point, by its name. ``ids`` holds the ids of the runs found; of two with one name,
             which a driver that died in between can leave, the second is deleted, and so is one that was begun of a
             trial that the journal does not have.
         """
-        known = {trial.number for trial in search.earlier or ()}
+        known = _in_journal(search)
         for parent in self._parents(search):
-            found: dict[int, Run] = {}
+            found: dict[str, Run] = {}
             needless = []
             for run in self._oldest_first(tag_is(schema.PARENT, parent.info.run_id)):
                 try:
-                    number = schema.number_of(run.data.tags)
+                    name = schema.name_of_run(run.data.tags)
                 except ValueError:
                     continue  # a run of the user's own below the search
-                if number in found or (number not in known and run.data.tags.get(schema.STATE) == "RUNNING"):
+                if name in found or (name not in known and run.data.tags.get(schema.STATE) == "RUNNING"):
                     needless.append(run.info.run_id)
                 else:
-                    found[number] = run
+                    found[name] = run
             if not _is_of(parent, found, search):
                 continue
             for run_id in needless:
                 self._client.delete_run(run_id)
             self._name(parent, found, search)
-            self.ids = {None: parent.info.run_id, **{number: run.info.run_id for number, run in found.items()}}
+            self.ids = {None: parent.info.run_id, **{name: run.info.run_id for name, run in found.items()}}
             return found
         return {}
 
@@ -126,7 +126,7 @@ class Runs:
         named = list(self._oldest_first(f"{is_search} and {tag_is(schema.SEARCH, search.name)}"))
         yield from (run for run in reversed(named) if schema.ID not in run.data.tags)
 
-    def _name(self, parent: Run, trials: Mapping[int, Run], search: SearchInfo) -> None:
+    def _name(self, parent: Run, trials: Mapping[str, Run], search: SearchInfo) -> None:
         """Reopen the search's run, and give all runs the id and name that the search has now."""
         for run in (*trials.values(), parent):
             if run.data.tags.get(schema.SEARCH) != search.name:
@@ -233,10 +233,15 @@ class Runs:
         return True
 
 
-def _is_of(parent: Run, trials: Mapping[int, Run], search: SearchInfo) -> bool:
+def _in_journal(search: SearchInfo) -> dict[str, Trial]:
+    """Return the trials that ended under earlier drivers, and their points, by name."""
+    return {one.name: one for trial in search.earlier or () for one in (trial, *trial.points)}
+
+
+def _is_of(parent: Run, trials: Mapping[str, Run], search: SearchInfo) -> bool:
     """Return whether runs can be those of a search: its id is tagged, or a trial is the same; and none is another."""
-    journal = {trial.number: trial for trial in search.earlier or ()}
-    agree = [number in journal and _agree(run, journal[number]) for number, run in trials.items()]
+    journal = _in_journal(search)
+    agree = [name in journal and _agree(run, journal[name]) for name, run in trials.items()]
     is_tagged = bool(search.id) and parent.data.tags.get(schema.ID) == search.id
     return all(agree) and (is_tagged or any(run.data.params for run in trials.values()))
 

@@ -1,6 +1,7 @@
 """The MLflow schema: every tag, metric prefix and artifact name, and the conversion between runs and trials.
 
-A search is a run with role ``search``; each of its trials is a child run with role ``trial``.
+A search is a run with role ``search``; each of its trials is a child run with role ``trial``, and so, with role
+``point``, is each point of a trial that is, or was, on the front.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from spikefront.searchspace.trial import ACTIVITY as ACTIVITY
 from spikefront.searchspace.trial import COUNTS as COUNTS
 from spikefront.searchspace.trial import LAYERS as LAYERS
 from spikefront.searchspace.trial import PICTURE as PICTURE
-from spikefront.searchspace.trial import SearchInfo, Trial
+from spikefront.searchspace.trial import SearchInfo, Trial, read_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -68,6 +69,14 @@ TWIN_SPLIT: Final = "twin.split"
 TWIN_SEEDS: Final = "twin.seeds"
 """The seeds that a member and its twins have in common; without it in what earlier versions wrote."""
 
+# Tags of a point, beside those of plugins and of its place on the front
+POINT_TRIAL: Final = "point.trial"
+"""Number of the trial that trained its network."""
+POINT_RUN: Final = "point.run_id"
+"""That trial's run, which has the weights."""
+POINT_CUT: Final = "point.cut"
+"""Step T' after which the network is stopped."""
+
 # Metrics of a search
 HYPERVOLUME: Final = "hypervolume"
 FRONT_SIZE: Final = "front_size"
@@ -91,6 +100,8 @@ ADDED_LATER: Final = (TEST_METRIC, ALONE_METRIC, FRESH_METRIC, CONFIRMED_METRIC,
 FRONT_FILE: Final = "front.json"
 COUNTS_FILE: Final = "counts.json"
 """Operations of each trial that was evaluated at full budget, before an energy model priced them, by its number."""
+POINTS_FILE: Final = "points.json"
+"""Metrics of all points, also of those that were never on the front, by the number of the trial and T'."""
 ENVIRONMENT_FILE: Final = "environment.json"
 CONFIRMED_FILE: Final = "confirmed.json"
 TWINS_FILE: Final = "twins.json"
@@ -109,7 +120,7 @@ _TRIAL_NUMBER: Final = re.compile("[0-9]{1,9}")
 TRUE: Final = "true"
 FALSE: Final = "false"
 
-TRIAL_TAGS: Final = (NUMBER, STATE, REASON, RETRY_OF)
+TRIAL_TAGS: Final = (ROLE, NUMBER, STATE, REASON, RETRY_OF, POINT_TRIAL, POINT_CUT)
 """Tags, beside those of plugins, that a ``Trial`` is made from."""
 
 
@@ -140,19 +151,30 @@ def trial_tags(
         flat: flat form of its candidate.
         retry_of: number of the trial that evaluated the same candidate before, or None.
     """
-    tags = {
-        SEARCH: search.name,
-        TASK: search.task,
-        ROLE: "trial",
-        PARENT: parent,
-        NUMBER: str(number),
-        STATE: "RUNNING",
-    }
+    tags = {NUMBER: str(number), STATE: "RUNNING"} | _child_tags(search, parent, "trial", flat)
+    return tags | ({} if retry_of is None else {RETRY_OF: str(retry_of)})
+
+
+def point_tags(search: SearchInfo, parent: str, point: Trial, training: str) -> dict[str, str]:
+    """Return the tags of a point's run when it starts.
+
+    Args:
+        search: the search.
+        parent: id of its run.
+        point: the point.
+        training: id of the run of the trial that trained its network.
+    """
+    tags = {POINT_TRIAL: str(point.number), POINT_RUN: training, POINT_CUT: str(point.cut)}
+    return tags | _child_tags(search, parent, "point", point.candidate)
+
+
+def _child_tags(search: SearchInfo, parent: str, role: str, flat: Mapping[str, Value]) -> dict[str, str]:
+    tags = {SEARCH: search.name, TASK: search.task, ROLE: role, PARENT: parent}
     plugins = {family.removeprefix("training."): flat.get(family) for family in FAMILIES}
     for kind, name in {**plugins, "energy": search.energy_model}.items():
         if (plugin := f"{kind}.{name}") in search.plugins:
             tags[f"{PLUGIN}{kind}"] = f"{name} {search.plugins[plugin]}"
-    return tags | ({} if retry_of is None else {RETRY_OF: str(retry_of)})
+    return tags
 
 
 def end_tags(state: str, reason: str, rank: int | None) -> dict[str, str]:
@@ -194,16 +216,37 @@ def number_of(tags: Mapping[str, str], tag: str = NUMBER) -> int:
     return int(text)
 
 
+def is_member_tags(tags: Mapping[str, str]) -> bool:
+    """Return whether tags are those of a trial's run or a point's."""
+    return NUMBER in tags or is_point(tags)
+
+
+def is_point(tags: Mapping[str, str]) -> bool:
+    """Return whether tags are those of a point's run."""
+    return tags.get(ROLE) == "point"
+
+
+def name_of_run(tags: Mapping[str, str]) -> str:
+    """Return the name of the trial or point whose run has these tags.
+
+    Raises:
+        ValueError: when it is neither, in one line that names the tag.
+    """
+    if not is_point(tags):
+        return str(number_of(tags))
+    return Trial(number_of(tags, POINT_TRIAL), cut=number_of(tags, POINT_CUT)).name
+
+
 def plugin_versions(tags: Mapping[str, str]) -> dict[str, str]:
     """Return name and version of plugins by kind."""
     return {tag.removeprefix(PLUGIN): value for tag, value in tags.items() if tag.startswith(PLUGIN)}
 
 
 def trial_of(run: Run, search_start_ms: int) -> Trial:
-    """Return the trial of an MLflow run.
+    """Return the trial or point of an MLflow run.
 
     Args:
-        run: with the tags of a trial.
+        run: with the tags of a trial or point.
         search_start_ms: when its search started, in milliseconds since 1970.
 
     Raises:
@@ -221,14 +264,16 @@ def make_trial(
     params: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> Trial:
-    """Return the trial of what MLflow has of a run; values of params are typed where that loses nothing.
+    """Return the trial or point of what MLflow has of a run; values of params are typed where that loses nothing.
 
     Raises:
-        ValueError: when the run is not of a trial, or damaged, in one line that names the tag.
+        ValueError: when the run is of neither, or damaged, in one line that names the tag.
     """
+    number, cut = read_name(name_of_run(tags))
     return Trial(
-        number=number_of(tags),
-        state=tags.get(STATE, ""),
+        number=number,
+        cut=cut,
+        state="COMPLETE" if cut else tags.get(STATE, ""),
         candidate={name: value_of(text) for name, text in params.items()},
         metrics={name: value for name, value in metrics.items() if not name.startswith(ADDED_LATER)},
         reason=tags.get(REASON, ""),

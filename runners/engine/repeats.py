@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +21,12 @@ from spikefront.runners.failures import LOST_WORKER, one_line
 from spikefront.runners.judging.confirm import RIGHT
 from spikefront.runners.judging.training import device
 from spikefront.searchspace import Value, from_flat
+from spikefront.searchspace.candidate import identity
 from spikefront.searchspace.records import Repeat
+from spikefront.searchspace.trial import CUT
 
-Judge = Callable[..., dict[str, Any]]
-"""Trains and measures a candidate under a seed, as ``judge_for_good`` and ``judge_by_sample`` of
+Judge = Callable[..., Mapping[int, Mapping[str, Any]]]
+"""Trains a candidate under a seed, and measures it at each cut, as ``judge_for_good`` and ``judge_by_sample`` of
 ``runners.judging.confirm`` do."""
 
 
@@ -35,14 +37,15 @@ class Round:
     Attributes:
         purpose: what the splits are for.
         judge: what trains and measures; a function of a module, which workers import.
-        pairs: trials and seeds, in the order in which they begin.
+        pairs: names of members and seeds, in the order in which they begin. A trial and its points under one seed are
+            one training.
         on_repeat: called as each ends, in the order in which they do.
         until: time of ``time.monotonic`` from which on none begins; None for no limit.
     """
 
     purpose: Purpose
     judge: Judge
-    pairs: Sequence[tuple[int, int]]
+    pairs: Sequence[tuple[str, int]]
     on_repeat: Callable[[Repeat], None]
     until: float | None = None
 
@@ -53,11 +56,11 @@ class Repeating:
     A failure ends only its repeat. The splits of one purpose are shared at a time: rounds alike go together.
 
     Args:
-        members: flat candidates by the numbers of their trials, of one task.
+        members: flat candidates by the names of trials or points, of one task.
         settings: folders, energy model, workers and address.
     """
 
-    def __init__(self, members: Mapping[int, Mapping[str, Value]], settings: SearchSettings) -> None:
+    def __init__(self, members: Mapping[str, Mapping[str, Value]], settings: SearchSettings) -> None:
         self._members, self._settings = members, settings
         self._stack = ExitStack()
         self._session: RaySession | None = None
@@ -99,11 +102,11 @@ class Repeating:
         return share(data, task, settings.data_folder, purpose=purpose, plugins_dir=settings.plugin_folders)
 
 
-def repeat_all(members: Mapping[int, Mapping[str, Value]], rounds: Sequence[Round], settings: SearchSettings) -> None:
+def repeat_all(members: Mapping[str, Mapping[str, Value]], rounds: Sequence[Round], settings: SearchSettings) -> None:
     """Make repeats, one round after the other, in a Ray session of their own; a failure ends only its repeat.
 
     Args:
-        members: flat candidates by the numbers of their trials, of one task.
+        members: flat candidates by the names of trials or points, of one task.
         rounds: those without repeats are left out; without any, Ray is not started.
         settings: folders, energy model, workers and address.
 
@@ -116,51 +119,74 @@ def repeat_all(members: Mapping[int, Mapping[str, Value]], rounds: Sequence[Roun
 
 
 def _run(
-    members: Mapping[int, Mapping[str, Value]], repeats: Round, data: ray.ObjectRef[Any], settings: SearchSettings
+    members: Mapping[str, Mapping[str, Value]], repeats: Round, data: ray.ObjectRef[Any], settings: SearchSettings
 ) -> None:
     work = ray.remote(num_cpus=1, num_gpus=settings.gpus_per_trial, max_retries=1)(_repeat)
     plugins_dir, energy_model, anns = settings.plugin_folders, settings.energy_model, settings.anns.resolve()
-    left, asked = deque(repeats.pairs), dict[Any, tuple[int, int]]()
+    left, asked = deque(_trainings(members, repeats.pairs)), dict[Any, _Training]()
     waiting: list[Any] = []
     while left or waiting:
         while left and (repeats.until is None or len(waiting) < settings.worker_count):
             if repeats.until is not None and time.monotonic() >= repeats.until:
                 left.clear()
                 break
-            trial, seed = left.popleft()
-            call = work.remote(repeats.judge, members[trial], seed, data, plugins_dir, energy_model, anns)
-            asked[call] = trial, seed
+            one = left.popleft()
+            cuts = sorted(set(one.members.values()))
+            call = work.remote(repeats.judge, one.flat, one.seed, cuts, data, plugins_dir, energy_model, anns)
+            asked[call] = one
             waiting.append(call)
         if not waiting:
             return
         ended, waiting = ray.wait(waiting)
         for call in ended:
-            trial, seed = asked.pop(call)
+            one = asked.pop(call)
             try:
                 found = ray.get(call)
             except ray.exceptions.RayError as error:
                 found = _reason(error)
-            repeats.on_repeat(_made(trial, seed, found))
+            for name, cut in one.members.items():
+                repeats.on_repeat(_made(name, one.seed, found if isinstance(found, str) else found.get(cut), cut))
 
 
-def _made(trial: int, seed: int, found: dict[str, Any] | str) -> Repeat:
-    """Return a repeat of what was measured, or of the reason why nothing was."""
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """One training: a candidate, the seed, and its members: their T' by name, 0 for one that runs all steps."""
+
+    flat: Mapping[str, Value]
+    seed: int
+    members: dict[str, int] = field(default_factory=dict)
+
+
+def _trainings(members: Mapping[str, Mapping[str, Value]], pairs: Sequence[tuple[str, int]]) -> list[_Training]:
+    """Return the trainings that repeats take: members that differ in their T' alone share those under one seed."""
+    found: dict[object, _Training] = {}
+    for name, seed in pairs:
+        flat = {key: value for key, value in members[name].items() if key != CUT}
+        training = found.setdefault((identity(flat), seed), _Training(flat, seed))
+        training.members[name] = int(members[name].get(CUT, 0))
+    return list(found.values())
+
+
+def _made(name: str, seed: int, found: Mapping[str, Any] | str | None, cut: int) -> Repeat:
+    """Return the repeat of one member from its metrics, or the reason why it has none."""
+    if found is None:
+        found = f"its network can't be stopped after {cut} steps, or is not finite there"
     if isinstance(found, str):
-        return Repeat(trial, seed, {}, found)
-    right = tuple(found.pop(RIGHT, ()))
-    return Repeat(trial, seed, found, right=right)
+        return Repeat(name, seed, {}, found)
+    return Repeat(name, seed, {key: each for key, each in found.items() if key != RIGHT}, right=found.get(RIGHT, ()))
 
 
 def _repeat(
     judge: Judge,
     flat: Mapping[str, Any],
     seed: int,
+    cuts: Sequence[int],
     data: SharedData,
     plugins_dir: tuple[Path, ...],
     energy_model: str,
     ann_cache: Path,
-) -> dict[str, Any] | str:
-    """Return the metrics of one repeat, or the reason why it failed, which has its place only here."""
+) -> Mapping[int, Mapping[str, Any]] | str:
+    """Return the metrics of one training by cut, or the reason why it failed, which has its place only here."""
     try:
         torch.set_num_threads(1)
         registry = load_registry(plugins_dir)
@@ -168,6 +194,7 @@ def _repeat(
         return judge(
             candidate,
             seed,
+            cuts=cuts,
             registry=registry,
             data=data.data_for(candidate, registry),
             energy_model=registry.energy_model(energy_model),

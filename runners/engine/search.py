@@ -279,7 +279,7 @@ class SearchRun:
             self._end.stop_all()  # for its reason, where a signal ended it
         reason = self._end.reason
         self._searcher.end_all("PRUNED" if reason else "FAIL", reason or "the search broke off")
-        keep_weights_of(settings.weights, [trial.number for trial in self._record.front.members])
+        keep_weights_of(settings.weights, self._record.front.members)
         _tidy_checkpoints(settings, self._record.unsettled)
         shutil.rmtree(settings.directory / _TUNE_FOLDER, ignore_errors=True)
         self._callbacks.search_ended(reason or "all trials done")
@@ -287,7 +287,7 @@ class SearchRun:
     def _finish(self) -> SearchOutcome:
         return SearchOutcome(
             dict(self._searcher.states),
-            len(self._record.front.trials),
+            len(self._record.front.curve),
             self._end.reason or "all trials done",
             time.monotonic() - self._started,
             finished=not self._end.reason or self._searcher.is_over,
@@ -363,6 +363,7 @@ def trainable_for(plan: SearchPlan, data: ray.ObjectRef[Any]) -> Any:
         settings.weights.resolve(),
         settings.anns.resolve(),
         epoch_timeout_s=settings.epoch_timeout_s,
+        cuts=settings.cuts,
         group=GroupConfig(int(gpus), data, plugins, energy_model) if gpus > 1 else None,
         expected=expected_on_nodes(settings),
     )

@@ -97,7 +97,6 @@ class SearchSettings:
     """Stop after this long: 90s, 30m, 2h."""
     target_hypervolume: Annotated[float | None, Option("Budget", number, changeable=True)] = None
     """Stop when the front covers this share of the ideal, for example 0.9."""
-
     patience: Annotated[float | None, Option("Budget", number, changeable=True, shown="none")] = None
     """Stop when the last 20 finished trials added less than this share of the hypervolume, for example 0.01."""
 
@@ -132,6 +131,8 @@ class SearchSettings:
     """Shares of the epochs at which trials are compared."""
     reduction: Annotated[int, Option("How to search", whole, least=2, most=100)] = 3
     """About one in this many goes on there."""
+    cuts: Annotated[bool, Option("How to search", switch, both=True)] = True
+    """Measure trained networks when stopped after fewer steps, too."""
     tell_stopped: Annotated[str, Option("How to search", text)] = "pruned"
     """How stopped trials are reported to the sampler: pruned, or partial (with their values)."""
     epoch_timeout: Annotated[

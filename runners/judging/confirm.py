@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -59,14 +61,16 @@ def judge_for_good(
     registry: Registry,
     data: SearchData,
     energy_model: EnergyModel,
+    cuts: Sequence[int] = (0,),
     device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
-) -> dict[str, float]:
+) -> dict[int, Mapping[str, float]]:
     """Train a candidate at full budget under a seed, and measure it once, at the end.
 
     Args:
-        candidate: the candidate.
+        candidate: the candidate; its own cut does not count.
         seed: seed of every random source, in place of the candidate's own.
+        cuts: the steps after which its network is stopped and measured; 0 for the network that runs all T.
         registry: where its plugins are looked up.
         data: what ``confirmation_data`` returned, or the splits of a search.
         energy_model: what prices the operations.
@@ -74,12 +78,14 @@ def judge_for_good(
         ann_cache: folder in which the ANNs of conversion codings are kept; None for none.
 
     Returns:
-        The metrics of ``Judging.epoch``, of the test split, or of what else ``data`` has for validation.
+        By cut the metrics of ``Judging.epoch``, of the test split, or of what else ``data`` has for validation; without
+        those of a cut where they are not finite.
 
     Raises:
         FloatingPointError: when its training diverges.
     """
-    return _trained(candidate, seed, registry, data, energy_model, device, ann_cache)[1]
+    _, found = _trained(candidate, seed, registry, data, energy_model, device, ann_cache)
+    return {cut: found[cut] for cut in cuts if cut in found}
 
 
 def judge_by_sample(
@@ -89,23 +95,29 @@ def judge_by_sample(
     registry: Registry,
     data: SearchData,
     energy_model: EnergyModel,
+    cuts: Sequence[int] = (0,),
     device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
-) -> dict[str, Any]:
+) -> dict[int, Mapping[str, Any]]:
     """Train and measure a candidate as ``judge_for_good`` does, and say which samples it classifies correctly.
 
     Returns:
-        The metrics and, where quality is the share of correct samples, ``right``: whether each of the validation split
-        is, a list of bool.
+        By cut the metrics and, where quality is the share of correct samples, ``right``: whether each of the validation
+        split is, a list of bool.
     """
-    judging, metrics = _trained(candidate, seed, registry, data, energy_model, device, ann_cache)
-    task = registry.task(candidate)
+    judging, found = _trained(candidate, seed, registry, data, energy_model, device, ann_cache)
+    task, network = registry.task(candidate), judging.network
+    found = {cut: found[cut] for cut in cuts if cut in found}
     if not task.classifies():
-        return dict(metrics)
-    outputs, targets = split_outputs(judging.network, task, data.validation).cpu(), data.validation.targets.cpu()
-    right = (outputs.argmax(1) == targets).tolist()
-    is_accuracy = math.isclose(sum(right) / len(right), metrics["quality"], abs_tol=1e-9)
-    return {**metrics, RIGHT: right} if is_accuracy else dict(metrics)
+        return found
+    said: dict[int, Mapping[str, Any]] = {}
+    for cut, metrics in found.items():
+        with network.cut_at(cut) if cut else nullcontext():
+            outputs, targets = split_outputs(network, task, data.validation).cpu(), data.validation.targets.cpu()
+        right = (outputs.argmax(1) == targets).tolist()
+        is_accuracy = math.isclose(sum(right) / len(right), metrics["quality"], abs_tol=1e-9)
+        said[cut] = {**metrics, RIGHT: right} if is_accuracy else metrics
+    return said
 
 
 def _trained(
@@ -116,10 +128,10 @@ def _trained(
     energy_model: EnergyModel,
     device: torch.device | str,
     ann_cache: Path | None,
-) -> tuple[Judging, dict[str, float]]:
-    """Return a candidate trained at full budget, and what was measured of it."""
+) -> tuple[Judging, dict[int, Mapping[str, float]]]:
+    """Return a candidate trained at full budget, and what was measured of it by cut."""
     judging = Judging(
-        replace(candidate, seed=seed),
+        replace(candidate, seed=seed, cut=0),
         registry=registry,
         data=data,
         energy_model=energy_model,
@@ -131,4 +143,4 @@ def _trained(
             refuse_infinite({"loss": judging.train()}, judging.epochs_done)
     metrics = judging.epoch()
     refuse_infinite(metrics, judging.epochs_done)
-    return judging, metrics
+    return judging, {0: metrics, **judging.points}

@@ -20,7 +20,14 @@ from spikefront.runners.judging.activity import activity_of
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.layers import layers_json
-from spikefront.runners.judging.measuring import cuts_that_hold, measure, measure_points, measuring_batch, silent_counts
+from spikefront.runners.judging.measuring import (
+    cuts_that_hold,
+    measure,
+    measure_points,
+    measuring_batch,
+    silent_counts,
+    silent_counts_at,
+)
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.sampling import energy_error
 from spikefront.runners.judging.seeding import random_state, seed_everything, set_random_state
@@ -104,11 +111,13 @@ class Judging:
         device: device of the training.
         ann_cache: folder of the ANNs of conversion codings, each of which is trained once; None for none.
         processes: the processes that train the network together. The first one evaluates; the others call ``train``.
+        cuts: whether it is measured after fewer steps, too.
 
     Attributes:
         points: after the last epoch, what the network achieves when it is stopped after T' < T steps, by T': the
             metrics of ``epoch``, as they would be of the candidate with ``cut = T'``. Empty of a candidate that is cut
             itself, and of one that can't be.
+        point_counts: the operations of these, by T'.
 
     Raises:
         ContractError: when the task's frames are of another T.
@@ -124,10 +133,11 @@ class Judging:
         device: torch.device | str = "cpu",
         ann_cache: Path | None = None,
         processes: Processes = ALONE,
+        cuts: bool = True,
     ) -> None:
         seed_everything(candidate.seed)
         self.candidate = candidate
-        self._processes = processes
+        self._processes, self._cuts = processes, cuts
         self.epochs_done = 0
         self._task = registry.task(candidate)
         self._energy_model = energy_model
@@ -165,6 +175,7 @@ class Judging:
             seed_everything(candidate.seed + processes.rank)
         self.counts = Counts(0, candidate.steps, ())
         self.points: dict[int, dict[str, float]] = {}
+        self.point_counts: dict[int, Counts] = {}
         self._outputs: Tensor | None = None  # of the validation split, after the last epoch
 
     @property
@@ -212,7 +223,7 @@ class Judging:
             more["ann_quality"] = evaluate(self._learner.ann, self._task, self._validation)["quality"]
             more["ann_trained"] = float(self._learner.trained_here)
         measured_on = (self.network, self._task, self._validation, self._measuring, self._energy_model)
-        cuts = cuts_that_hold(self.network, self._measuring) if self.finished else ()
+        cuts = cuts_that_hold(self.network, self._measuring) if self.finished and self._cuts else ()
         at_cuts = split_outputs_at(self.network, self._task, self._validation, cuts)
         outputs = at_cuts.pop(0)
         self._outputs = outputs if self.finished else None
@@ -227,7 +238,7 @@ class Judging:
         }
         if self.finished:
             metrics |= energy_error(self.network, self._measuring, self._energy_model)
-            at_points = measure_points(*measured_on, at_cuts)
+            at_points = measure_points(*measured_on, at_cuts, self.point_counts)
             self.points = {cut: self._with_computed({**metrics, **point}) for cut, point in at_points.items()}
         return self._with_computed(metrics)
 
@@ -241,6 +252,11 @@ class Judging:
     def silent_counts(self) -> Counts:
         """Return the operations of the network, as it is now, with its neurons muted, for this energy model."""
         return silent_counts(self.network, self._measuring, traffic=self._energy_model.reads_traffic)
+
+    def silent_points(self) -> dict[int, Counts]:
+        """Return by T' what ``silent_counts`` returns of the network that is stopped there, for each of ``points``."""
+        traffic = self._energy_model.reads_traffic
+        return silent_counts_at(self.network, self._measuring, tuple(self.points), traffic=traffic)
 
     def picture(self) -> Tensor | None:
         """Return the task's picture of the network on the validation split; None if it has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
@@ -64,6 +64,7 @@ def measure_points(
     batch: Tensor,
     energy_model: EnergyModel,
     outputs: Mapping[int, Tensor],
+    counted: dict[int, Counts] | None = None,
 ) -> dict[int, dict[str, float]]:
     """Measure a trained network that is stopped after each of several steps, at once.
 
@@ -78,6 +79,7 @@ def measure_points(
         energy_model: what prices them. One that reads a chip's traffic takes a pass for each step.
         outputs: decoded outputs of the split by the step T' after which it is stopped, as ``split_outputs_at`` returns
             them.
+        counted: receives the operations by T', where given.
 
     Returns:
         Metrics by T', without those whose quality or energy is not finite.
@@ -85,6 +87,8 @@ def measure_points(
     cuts = tuple(outputs)
     counts = count_ends(network, [batch], cuts, traffic=energy_model.reads_traffic, seed=MEASURING_SEED)
     errors = energy_errors(network, batch, energy_model, cuts)
+    if counted is not None:
+        counted.update((cut, whole) for cut, (whole,) in counts.items())
     points = {}
     for cut in cuts:
         with network.cut_at(cut):
@@ -155,6 +159,15 @@ def silent_counts(network: Network, batch: Tensor, *, traffic: bool = True) -> C
     """
     with fixed_randomness(MEASURING_SEED), muted(network):
         return count_operations(network, batch, traffic=traffic)
+
+
+def silent_counts_at(
+    network: Network, batch: Tensor, cuts: Sequence[int], *, traffic: bool = True
+) -> dict[int, Counts]:
+    """Return by T' what ``silent_counts`` returns of the network that is stopped there, for some of its cuts."""
+    with muted(network):
+        counts = count_ends(network, [batch], cuts, traffic=traffic, seed=MEASURING_SEED)
+    return {cut: whole for cut, (whole,) in counts.items()}
 
 
 def measuring_batch(task: Task, validation: Data, device: torch.device | str = "cpu") -> Tensor:

@@ -13,7 +13,7 @@ al., arXiv 1308.3432, 2013); see ``quantise``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def judge_twins(
     counts = count_operations(network, batch, traffic=traffic)
     ann = TwinResult(_quality(network, task, data.validation), energy_model.energy_nj(counts), counts.macs)
 
-    bits = bits_of(candidate.steps)
+    bits = bits_of(candidate.cut or candidate.steps)
     scales = calibrated_scales(network, task, data.train, bits)
     path = path and path.with_name(f"{path.stem}-{bits}bit.pt")
     with rounding(network, scales, bits):
@@ -96,10 +96,14 @@ def judge_twins_under(
     registry: Registry,
     data: SearchData,
     energy_model: EnergyModel,
+    cuts: Sequence[int] = (0,),
     device: torch.device | str = "cpu",
     ann_cache: Path | None = None,
-) -> dict[str, float]:
+) -> dict[int, Mapping[str, float]]:
     """Train and measure the twins of a candidate under a seed in place of its own; see ``judge_twins``.
+
+    A network that is stopped after fewer steps has the ANN of the whole one, and a quantised twin of the bits of its
+    own number of steps.
 
     Args:
         candidate: the candidate.
@@ -107,20 +111,27 @@ def judge_twins_under(
         registry: where its plugins are looked up.
         data: what to train on, and to measure on as validation split.
         energy_model: what prices the operations.
+        cuts: the steps after which the network is stopped that the twins are compared with.
         device: where to train.
         ann_cache: folder in which trained ANNs are kept; None for none.
 
     Returns:
-        ``ann.quality``, ``ann.energy_nj`` and ``ann.macs``, the same of ``quantised``, and ``quantised.bits``.
+        By cut ``ann.quality``, ``ann.energy_nj`` and ``ann.macs``, those of ``quantised``, and
+        ``quantised.bits``.
     """
-    twins = judge_twins(
-        replace(candidate, seed=seed),
-        registry=registry,
-        data=data,
-        energy_model=energy_model,
-        device=device,
-        ann_cache=ann_cache,
-    )
+    found: dict[int, Mapping[str, float]] = {}
+    for cut in cuts:
+        bits = bits_of(cut or candidate.steps)
+        if bits not in found:
+            one = replace(candidate, seed=seed, cut=cut)
+            twins = judge_twins(
+                one, registry=registry, data=data, energy_model=energy_model, device=device, ann_cache=ann_cache
+            )
+            found[bits] = _metrics(twins)
+    return {cut: found[bits_of(cut or candidate.steps)] for cut in cuts}
+
+
+def _metrics(twins: TwinPair) -> dict[str, float]:
     each = {"ann": twins.ann, "quantised": twins.quantised}
     metrics = {
         f"{name}.{metric}": float(getattr(twin, metric))

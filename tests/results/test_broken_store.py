@@ -81,7 +81,13 @@ def test_damaged_files_of_a_search_count_as_missing(client: MlflowClient, tmp_pa
     found = StoredSearch.open(Store())
     assert [trial.number for trial in found.members] == [0, 1]
     for text in ("", "{", "[]", '{"front": [{}]}', "[" * 5000, '{"front": {}}', "\ud800"):
-        for name in (schema.FRONT_FILE, schema.CONFIRMED_FILE, schema.TWINS_FILE, schema.ENVIRONMENT_FILE):
+        for name in (
+            schema.FRONT_FILE,
+            schema.CONFIRMED_FILE,
+            schema.TWINS_FILE,
+            schema.ENVIRONMENT_FILE,
+            schema.POINTS_FILE,
+        ):
             client.log_dict(found.run_id, {}, name)
             (Path(client.download_artifacts(found.run_id, name))).write_bytes(text.encode(errors="surrogatepass"))
         with pytest.raises(UsageError, match=r"search 'good' has left no front\.json"):

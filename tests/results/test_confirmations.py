@@ -75,7 +75,7 @@ def test_an_interval_of_quality_ends_at_its_best_and_at_its_worst_unless_a_seed_
     worst: float, best: float, values: list[float], cut: tuple[bool, bool]
 ) -> None:
     objectives = (Objective("quality", maximize=best > worst, worst=worst, best=best), ENERGY)
-    repeats = {0: {seed: {"quality": value, "energy_nj": 10.0 * value + 10.0} for seed, value in enumerate(values)}}
+    repeats = {"0": {seed: {"quality": value, "energy_nj": 10.0 * value + 10.0} for seed, value in enumerate(values)}}
     (member,) = confirm_front([Trial(0, metrics=at(0.5, 10.0))], repeats, objectives)
     quality, energy = member.spreads["quality"], member.spreads["energy_nj"]
     low, high = sorted((worst, best))
@@ -90,11 +90,11 @@ NOISE = (0.002, -0.001, 0.0, 0.001, -0.002)
 """Of five seeds; its standard deviation is 0.00158."""
 
 
-def repeated(*members: tuple[float, float]) -> dict[int, dict[int, dict[str, float]]]:
+def repeated(*members: tuple[float, float]) -> dict[str, dict[int, dict[str, float]]]:
     """Return five repeats of members with these means."""
     turned = [NOISE[n:] + NOISE[:n] for n in range(5)]  # no two members vary in the same way
     return {
-        number: {seed: at(quality + turned[number % 5][row], energy) for row, seed in enumerate(SEEDS)}
+        str(number): {seed: at(quality + turned[number % 5][row], energy) for row, seed in enumerate(SEEDS)}
         for number, (quality, energy) in enumerate(members)
     }
 
@@ -106,8 +106,8 @@ def test_members_stay_or_fall_by_how_surely_they_are_on_the_front() -> None:
     members = confirm_front(SELECTED, REPEATS, OBJECTIVES)
     assert [(one.trial.number, one.verdict, one.stays, one.rival, one.beaten_by) for one in members] == [
         (0, "stays", True, None, None),
-        (1, "stays", True, 0, None),
-        (2, "falls", False, 1, 1),
+        (1, "stays", True, SELECTED[0], None),
+        (2, "falls", False, SELECTED[1], SELECTED[1]),
     ]
     assert [one.probability for one in members] == [1.0, 1.0, 0.0]
     assert math.isnan(members[0].p)
@@ -143,10 +143,10 @@ def test_errors_that_are_minimised_are_decided_the_same_way() -> None:
 def test_a_member_that_is_cheaper_on_any_axis_has_no_rival() -> None:
     repeats = repeated((0.92, 10.0), (0.80, 100.0), (0.80, 1000.0))
     for trial, latency in enumerate((8.0, 4.0, 8.0)):
-        for metrics in repeats[trial].values():
+        for metrics in repeats[str(trial)].values():
             metrics["latency_steps"] = latency
     members = confirm_front(SELECTED, repeats, (*OBJECTIVES, LATENCY))
-    assert [(one.verdict, one.rival) for one in members] == [("stays", None), ("stays", None), ("falls", 0)]
+    assert [(one.verdict, one.rival) for one in members] == [("stays", None), ("stays", None), ("falls", SELECTED[0])]
 
 
 def test_one_repeat_decides_nothing_but_the_cheapest_and_says_so() -> None:
@@ -154,16 +154,16 @@ def test_one_repeat_decides_nothing_but_the_cheapest_and_says_so() -> None:
     members = confirm_front(SELECTED, one_seed, OBJECTIVES)
     assert [one.verdict for one in members] == ["stays", "undecided", "undecided"]
     assert all(math.isnan(one.probability) for one in members[1:])
-    assert members[2].beaten_by == 1
+    assert members[2].beaten_by == SELECTED[1]
     assert "one repeat of each member decides nothing: no test can be made; 5 are usual: --seeds 5" in summary(
         members, {}
     )
 
 
 def test_equal_members_at_equal_cost_both_stay_and_at_a_higher_cost_are_undecided() -> None:
-    same = {0: {1: at(0.9, 10.0), 2: at(0.9, 10.0)}, 1: {1: at(0.9, 10.0), 2: at(0.9, 10.0)}}
+    same = {"0": {1: at(0.9, 10.0), 2: at(0.9, 10.0)}, "1": {1: at(0.9, 10.0), 2: at(0.9, 10.0)}}
     assert [one.verdict for one in confirm_front(SELECTED[:2], same, OBJECTIVES)] == ["stays", "stays"]
-    more = {**same, 1: {1: at(0.9, 11.0), 2: at(0.9, 11.0)}}
+    more = {**same, "1": {1: at(0.9, 11.0), 2: at(0.9, 11.0)}}
     (_, expensive) = confirm_front(SELECTED[:2], more, OBJECTIVES)
     assert (expensive.verdict, expensive.probability, expensive.p, expensive.more_seeds) == (
         "undecided",
@@ -177,7 +177,7 @@ def test_equal_members_at_equal_cost_both_stay_and_at_a_higher_cost_are_undecide
     "broken", [{"energy_nj": 100.0}, at(math.nan, 100.0), at(math.inf, 100.0), at(0.9, math.nan), {}]
 )
 def test_a_repeat_without_a_finite_result_has_failed_and_never_dominates(broken: dict[str, float]) -> None:
-    repeats: Repeats = {**REPEATS, 1: {**REPEATS[1], 3: broken}}
+    repeats: Repeats = {**REPEATS, "1": {**REPEATS["1"], 3: broken}}
     members = confirm_front(SELECTED, repeats, OBJECTIVES)
     assert [(one.verdict, one.spreads["quality"].seeds) for one in members] == [
         ("stays", 5),
@@ -185,9 +185,9 @@ def test_a_repeat_without_a_finite_result_has_failed_and_never_dominates(broken:
         ("falls", 5),
     ]
     assert "trial 1: 1 of 5 repeats failed" in summary(members, {}, repeats=5)
-    lost: Repeats = {**REPEATS, 1: dict.fromkeys(SEEDS, broken)}
+    lost: Repeats = {**REPEATS, "1": dict.fromkeys(SEEDS, broken)}
     assert [one.trial.number for one in confirm_front(SELECTED, lost, OBJECTIVES)] == [0, 2]
-    assert confirm_front(SELECTED, {0: {1: broken}}, OBJECTIVES) == []
+    assert confirm_front(SELECTED, {"0": {1: broken}}, OBJECTIVES) == []
 
 
 def test_a_changed_order_and_the_optimism_of_selection_are_counted() -> None:
@@ -197,9 +197,9 @@ def test_a_changed_order_and_the_optimism_of_selection_are_counted() -> None:
 
 
 def test_a_member_whose_repeats_all_failed_is_left_out_and_named() -> None:
-    members = confirm_front(SELECTED, {**REPEATS, 2: {}}, OBJECTIVES)
+    members = confirm_front(SELECTED, {**REPEATS, "2": {}}, OBJECTIVES)
     assert [member.trial.number for member in members] == [0, 1]
-    said = summary(members, {2: "RuntimeError: no"})
+    said = summary(members, {"2": "RuntimeError: no"})
     assert said[0].startswith("2 of 3 members stay on the front")
     assert "trial 2 could not be confirmed: RuntimeError: no" in said
 
@@ -214,7 +214,7 @@ def test_the_summary_names_the_members_that_fell() -> None:
     assert said[2].startswith("quality on the test split is 0.0067 worse than at selection, on average, with")
 
 
-ALONE = {0: {1: at(0.78, 10.0)}, 1: {1: at(0.87, 100.0)}, 2: {1: at(0.91, 1000.0), 2: at(0.89, 1000.0)}}
+ALONE = {"0": {1: at(0.78, 10.0)}, "1": {1: at(0.87, 100.0)}, "2": {1: at(0.91, 1000.0), 2: at(0.89, 1000.0)}}
 
 
 def test_selection_is_told_from_more_data_by_repeats_on_the_training_split_alone() -> None:
@@ -233,20 +233,20 @@ def test_selection_is_told_from_more_data_by_repeats_on_the_training_split_alone
 
 def test_the_direction_of_quality_is_that_of_selection_too() -> None:
     axes = (Objective("quality", maximize=False, worst=1.0, best=0.0), ENERGY)
-    members = confirm_front([Trial(0, metrics=at(0.2, 10.0))], {0: {1: at(0.25, 10.0), 2: at(0.25, 10.0)}}, axes)
-    found = selection_of(members, {0: {1: at(0.3, 10.0)}}, axes)
+    members = confirm_front([Trial(0, metrics=at(0.2, 10.0))], {"0": {1: at(0.25, 10.0), 2: at(0.25, 10.0)}}, axes)
+    found = selection_of(members, {"0": {1: at(0.3, 10.0)}}, axes)
     assert found is not None
     assert (found.flatters.mean, found.more_data.mean) == pytest.approx((0.1, 0.05))
     assert "selection flatters by 0.1000, more data give 0.0500, on average over 1 member" in summary(
         members, {}, maximize=False, selection=found
     )
-    assert selection_of(members, {0: {1: {"energy_nj": 10.0}}, 7: {1: at(0.3, 10.0)}}, axes) is None
+    assert selection_of(members, {"0": {1: {"energy_nj": 10.0}}, "7": {1: at(0.3, 10.0)}}, axes) is None
 
 
 @pytest.mark.parametrize(("maximize", "than"), [(True, "worse"), (False, "better")])
 def test_without_those_repeats_the_summary_does_not_say_why(maximize: bool, than: str) -> None:
     axis = Objective("quality", maximize=maximize, worst=0.0 if maximize else 1.0, best=1.0 if maximize else 0.0)
-    members = confirm_front([Trial(0, metrics=at(0.5, 10.0))], {0: {1: at(0.4, 10.0)}}, (axis, ENERGY))
+    members = confirm_front([Trial(0, metrics=at(0.5, 10.0))], {"0": {1: at(0.4, 10.0)}}, (axis, ENERGY))
     (said,) = [sentence for sentence in summary(members, {}, maximize) if "on the test split is" in sentence]
     assert said.startswith(f"quality on the test split is 0.1000 {than} than at selection, on average")
     assert "--selection-seeds 1 tells" in said
@@ -270,14 +270,14 @@ def test_what_repeats_say_is_stored_and_a_diverged_one_is_tried_again(confirmati
     take = confirmations.record(16, said)
     for trial, by_seed in REPEATS.items():
         for seed, metrics in by_seed.items():
-            take(Repeat(trial, seed, {**metrics, "quality": math.nan} if (trial, seed) == (1, 3) else metrics))
-    take(Repeat(0, 1, at(0.75, 10.0)), alone=True)
+            take(Repeat(trial, seed, {**metrics, "quality": math.nan} if (trial, seed) == ("1", 3) else metrics))
+    take(Repeat("0", 1, at(0.75, 10.0)), alone=True)
     lines = said.getvalue().splitlines()
     assert lines[0] == "[1/16] trial 0, seed 1: quality 0.8020, energy 10.0 nJ"
     assert "[8/16] trial 1, seed 3: failed (quality is not a finite number: its training diverged)" in lines
     assert lines[-1] == "[16/16] trial 0, training split alone, seed 1: quality 0.7500, energy 10.0 nJ"
-    assert confirmations.missing(SEEDS) == [(1, 3)]
-    assert confirmations.missing(SEEDS[:1], alone=True) == [(1, 1), (2, 1)]
+    assert confirmations.missing(SEEDS) == [("1", 3)]
+    assert confirmations.missing(SEEDS[:1], alone=True) == [("1", 1), ("2", 1)]
 
     frame, _ = confirmations.conclude(SEEDS)
     assert list(frame["front"]) == ["stays", "stays", "falls"]
@@ -309,15 +309,15 @@ def test_what_repeats_say_is_stored_and_a_diverged_one_is_tried_again(confirmati
 
 def test_repeats_that_the_store_cut_down_cost_their_member_and_nothing_else(confirmations: Confirmations) -> None:
     client = MlflowClient(Store().uri)
-    runs = {one.number: one.run_id for one in confirmations.members}
+    runs = {one.name: one.run_id for one in confirmations.members}
     for trial, by_seed in REPEATS.items():
         for seed, metrics in by_seed.items():  # an earlier version wrote what MLflow took: all but the NaN
-            points = [(name, value) for name, value in metrics.items() if not (trial == 2 and name == "quality")]
+            points = [(name, value) for name, value in metrics.items() if not (trial == "2" and name == "quality")]
             for name, value in points:
                 client.log_metric(runs[trial], f"test.{name}", value, step=seed)
     frame, said = confirmations.conclude(SEEDS)
     assert list(frame["trial"]) == [0, 1]
     assert "trial 2 could not be confirmed: quality is not a finite number: its training diverged" in said
-    assert confirmations.missing(SEEDS) == [(2, seed) for seed in SEEDS]
-    assert client.get_run(runs[2]).data.tags["confirmed.verdict"] == "failed"
+    assert confirmations.missing(SEEDS) == [("2", seed) for seed in SEEDS]
+    assert client.get_run(runs["2"]).data.tags["confirmed.verdict"] == "failed"
     assert confirmations.search.artifact("confirmed.json")["failed"].keys() == {"2"}

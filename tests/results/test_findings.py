@@ -48,7 +48,7 @@ def test_members_have_their_metrics_by_epoch(write: Callable[..., None], read: R
     for one in read().trials:
         for epoch, quality in ((1, 0.3), (2, 0.5)):
             Store().client.log_metric(one.run_id, "quality", quality, step=epoch)
-    assert read().curves == {0: {1: {"quality": 0.3}, 2: {"quality": 0.5}}}  # trial 1 is not on the front
+    assert read().curves == {"0": {1: {"quality": 0.3}, 2: {"quality": 0.5}}}  # trial 1 is not on the front
 
 
 def test_what_runs_comes_last_and_has_no_end(write: Callable[..., None], read: Read) -> None:
@@ -84,5 +84,5 @@ def test_activity_is_read_of_the_knee_and_of_members_evenly_spaced_and_is_missin
     found = read()
 
     assert found.knee is not None
-    assert set(found.activities) == {0, 2, 4, 5, 7, 9} | {found.knee.number}
-    assert all(activity.sample == number for number, activity in found.activities.items())
+    assert set(found.activities) == {"0", "2", "4", "5", "7", "9"} | {found.knee.name}
+    assert all(str(activity.sample) == name for name, activity in found.activities.items())

@@ -69,6 +69,21 @@ def test_lines_are_in_the_order_of_numbers_where_the_search_repeats(search: Sear
         assert [line.split()[1] for line in lines] == numbers  # the last one runs, and keeps none waiting
 
 
+def test_points_are_on_the_front_that_is_shown_and_are_no_trials(search: Search, candidate: Make) -> None:
+    stream = Terminal()
+    view = LiveView(stream)
+    view.search_started(search())
+    view.trial_started(0, candidate(steps=8))
+    view.points_measured(0, {2: {"quality": 0.5, "energy_nj": 10.0}, 4: {"quality": 0.2, "energy_nj": 20.0}})
+    view.trial_ended(0, "COMPLETE", "", {"quality": 0.8, "energy_nj": 1e3}, None)
+    view.search_ended("all trials done")
+    shown = stream.getvalue()
+    assert "1 of 10 trials done" in shown
+    assert "2 on the front" in shown
+    assert re.search(r"0@2 +0\.5000 +10\.0 nJ +2 of 8 ", shown)
+    assert "0@4" not in shown
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 def test_traceback_of_a_failed_trial_is_shown_cut_where_it_is_asked_for(
     search: Search, candidate: Make, verbose: bool

@@ -118,7 +118,15 @@ def test_confirmed_member_comes_with_its_interval_and_number_of_seeds(front: Sea
         ),
         ("{search}/7", "no trial 7 of search '{search}' in sqlite:///"),
         ("elsewhere/0", "no trial 0 of search 'elsewhere' in sqlite:///"),
-        ("{search}/best", "'{search}/best' names no trial; give SEARCH/TRIAL such as digits-1/23, or an MLflow run id"),
+        (
+            "{search}/best",
+            "'{search}/best' names no trial; give SEARCH/TRIAL such as digits-1/23, SEARCH/TRIAL@T for a",
+        ),
+        (
+            "{search}/0@4",
+            "no point 0@4 of search '{search}': trial 0 has none: its coding can't be cut, or the search left",
+        ),
+        ("{search}/7@4", "no trial 7 of search '{search}' in sqlite:///"),
         ("{search}", "no run '{search}' in sqlite:///"),
         ("{parent}", "run {parent} is not a trial of a search"),
     ],

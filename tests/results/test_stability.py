@@ -112,7 +112,7 @@ def test_encoders_are_charged_under_every_model_where_the_search_charged_them(
     lemaire = next(front for front in found().fronts if front.model == "lemaire-45nm")
     alone = load_registry(third_parties=False).energy_model("lemaire-45nm").energy_nj(work)
     # 1000 additions of 0.1 pJ
-    assert lemaire.energies == {0: pytest.approx(alone + 0.1 * charged)}
+    assert lemaire.energies == {"0": pytest.approx(alone + 0.1 * charged)}
 
 
 def test_a_time_that_a_model_does_not_give_is_not_known(
@@ -129,7 +129,7 @@ def test_a_time_that_a_model_does_not_give_is_not_known(
     recorder.search_ended("all trials done")
 
     lemaire = next(front for front in found().fronts if front.model == "lemaire-45nm")
-    assert lemaire.place(0) == "not known: latency_us is missing"
+    assert lemaire.place("0") == "not known: latency_us is missing"
 
 
 def found(*folders: Path) -> Stability:
@@ -141,9 +141,9 @@ def test_who_stays_and_who_joins_under_another_model(keep: Keep, backwards: Path
     here = found(backwards)
     fronts = {front.model: front for front in here.fronts}
     assert here.fronts[0].model == "horowitz-45nm"
-    assert fronts["horowitz-45nm"].members == {0, 1}
-    assert fronts["backwards"].energies == {0: 10.0, 1: 5.0, 2: 2.5}
-    assert fronts["backwards"].members == {0, 1, 2}
+    assert fronts["horowitz-45nm"].members == {"0", "1"}
+    assert fronts["backwards"].energies == {"0": 10.0, "1": 5.0, "2": 2.5}
+    assert fronts["backwards"].members == {"0", "1", "2"}
     assert [trial.number for trial in here.members] == [1, 2, 0]
     (agreement,) = (one for one in here.agreements if one.models == ("horowitz-45nm", "backwards"))
     # of the pairs (0, 1), (0, 2), (1, 2) both models order the first two alike
@@ -158,25 +158,25 @@ def test_models_price_stored_counts_as_they_priced_them_in_the_search(keep: Keep
     registry = load_registry(third_parties=False)
     for front in found().fronts[1:]:
         model = registry.energy_model(front.model)
-        whole = {number: model.energy_nj(counts(*WORK[number][1:3])) for number in range(3)}
-        known = {number for number in whole if not model.shortfall(counts(*WORK[number][1:3]))}
-        assert front.energies == {number: whole[number] for number in known}
-        assert set(front.problems) == {0, 1, 2} - known
+        whole = {str(number): model.energy_nj(counts(*WORK[number][1:3])) for number in range(3)}
+        known = {str(number) for number in range(3) if not model.shortfall(counts(*WORK[number][1:3]))}
+        assert front.energies == {name: whole[name] for name in known}
+        assert set(front.problems) == {"0", "1", "2"} - known
 
 
 def test_counts_that_do_not_suffice_are_no_guess(keep: Keep) -> None:
     keep(geometry=None)
     lemaire = next(front for front in found().fronts if front.model == "lemaire-45nm")
     assert lemaire.energies == {}
-    assert lemaire.place(0) == "not known: no geometry stored"
-    assert found().everywhere(0) == "not known"
+    assert lemaire.place("0") == "not known: no geometry stored"
+    assert found().everywhere("0") == "not known"
 
 
 def test_a_search_that_runs_has_no_counts_yet(keep: Keep) -> None:
     keep(end=False)
     here = found()
-    assert here.fronts[0].members == {0, 1}
-    assert {front.place(1) for front in here.fronts[1:]} == {"not known: no counts stored"}
+    assert here.fronts[0].members == {"0", "1"}
+    assert {front.place("1") for front in here.fronts[1:]} == {"not known: no counts stored"}
     assert "Under lemaire-45nm no member can be priced: no counts stored (3)" in list(here.sentences())
 
 
@@ -205,7 +205,7 @@ def test_a_file_of_counts_that_was_damaged_is_left_out(keep: Keep, search: Calla
     folder.rename(folder.with_name("before"))
     keep()
     (folder.with_name("before") / "trial-00009.json").rename(folder / "trial-00009.json")
-    assert set(StoredSearch.open(Store(), "one").counts) == {0, 1, 2}
+    assert set(StoredSearch.open(Store(), "one").counts) == {"0", "1", "2"}
 
 
 def test_layers_of_an_earlier_version_are_priced_where_they_suffice(
@@ -230,13 +230,13 @@ def test_layers_of_an_earlier_version_are_priced_where_they_suffice(
 
     here = found(backwards)
     places = {front.model: front for front in here.fronts}
-    assert places["old"].energies == {0: 8.0, 1: 9.0}
+    assert places["old"].energies == {"0": 8.0, "1": 9.0}
     # 1000 accumulates and 40 additions of 0.9 pJ, 100 MACs of 4.6 pJ, 20 multiplications of 3.7 pJ
-    assert places["horowitz-45nm"].energies == {0: pytest.approx((1040 * 0.9 + 100 * 4.6 + 20 * 3.7) / 1000)}
-    assert places["horowitz-45nm"].place(1) == "not known: no counts stored"
-    assert places["lemaire-45nm"].place(0) == "not known: no geometry stored"
-    assert "not known: without the messages" in places["loihi-1"].place(0)
-    assert "not known to suffice" in places["backwards"].place(0)
+    assert places["horowitz-45nm"].energies == {"0": pytest.approx((1040 * 0.9 + 100 * 4.6 + 20 * 3.7) / 1000)}
+    assert places["horowitz-45nm"].place("1") == "not known: no counts stored"
+    assert places["lemaire-45nm"].place("0") == "not known: no geometry stored"
+    assert "not known: without the messages" in places["loihi-1"].place("0")
+    assert "not known to suffice" in places["backwards"].place("0")
     assert "leave out encoders" in list(here.sentences())[-1]
 
 
@@ -244,7 +244,7 @@ def test_a_model_that_raises_costs_its_own_answers(keep: Keep, backwards: Path) 
     keep()
     (backwards / "backwards.py").write_text(BACKWARDS.replace("return {", "raise ValueError('no') or {"))
     front = next(front for front in found(backwards).fronts if front.model == "backwards")
-    assert front.place(0) == "not known: ValueError: no"
+    assert front.place("0") == "not known: ValueError: no"
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:

@@ -64,8 +64,8 @@ def tell(twins: Twins, trial: int, own: float, ann: float, few: float, seeds: Se
     for row, seed in enumerate(seeds):
         mine = {"quality": own + NOISE[row], "energy_nj": metrics["energy_nj"] * (1 + NOISE[row])}
         if twins.split == "validation":
-            take(Repeat(trial, seed, mine))
-        take(Repeat(trial, seed, twins_at(ann - NOISE[row], few + NOISE[row - 1])))
+            take(Repeat(str(trial), seed, mine))
+        take(Repeat(str(trial), seed, twins_at(ann - NOISE[row], few + NOISE[row - 1])))
 
 
 def half(layers: Sequence[LayerEnergy], energy_nj: float) -> float:
@@ -98,12 +98,12 @@ def test_what_a_worker_leaves_beside_weights_is_kept_with_them_and_moves_with_th
 def test_a_front_that_is_not_confirmed_is_compared_under_fresh_seeds_for_members_and_twins() -> None:
     twins = Twins(Store())
     assert (twins.split, list(twins.seeds)) == ("validation", [4, 5, 6])  # the search used seed 3
-    pairs = [(trial, seed) for seed in (4, 5, 6) for trial in (0, 1, 2)]
+    pairs = [(trial, seed) for seed in (4, 5, 6) for trial in ("0", "1", "2")]
     assert twins.missing() == (pairs, pairs)
     said = io.StringIO()
     tell(twins, 0, 0.5, 0.9, 0.8, (4, 5, 6), stream=said)
     tell(twins, 1, 0.8, 0.85, 0.7, (4, 5, 6))
-    twins.has_none(2, "no ANN of the same")
+    twins.has_none("2", "no ANN of the same")
     assert said.getvalue().splitlines()[:2] == [
         "[1/3] trial 0, seed 4: itself 0.5020 for 10.0 nJ",
         "[2/3] trial 0, seed 4: ANN 0.8980 for 50.0 nJ, 3 bits 0.8000 for 20.0 nJ",
@@ -148,7 +148,7 @@ def test_a_front_that_is_confirmed_is_compared_with_its_repeats_on_the_test_spli
             client.log_metric(runs[trial], "test.energy_nj", 100.0, step=seed)
     twins = Twins(Store())
     assert (twins.split, twins.seeds) == ("test", [4, 5, 6, 7])
-    assert twins.missing() == ([], [(trial, seed) for seed in (4, 5, 6, 7) for trial in (0, 1)])
+    assert twins.missing() == ([], [(trial, seed) for seed in (4, 5, 6, 7) for trial in ("0", "1")])
     assert Twins(Store(), seeds=2).seeds == [4, 5]
     with pytest.raises(OptionError, match=r"^seeds=5 is more than the 4 .* confirm --search digits-1 --seeds 5$"):
         Twins(Store(), seeds=5)
@@ -159,7 +159,7 @@ def test_a_front_that_is_confirmed_is_compared_with_its_repeats_on_the_test_spli
     assert frame["quality"].tolist() == pytest.approx([0.8 + sum(NOISE) / 3] * 2)
     assert told[1] == "Compared on the test split, under seeds 4, 5, 6, 7 of the confirmation."
     assert told[-1].startswith("The twins of trial 2 failed: the member has no repeat to compare with")
-    assert twins.missing()[1] == [(0, 7), (1, 7)]
+    assert twins.missing()[1] == [("0", 7), ("1", 7)]
 
 
 @pytest.mark.usefixtures("ended")
@@ -183,14 +183,14 @@ def test_comparisons_of_earlier_versions_stay_as_they_are_until_seeds_are_asked_
             client.log_metric(trials[number].run_id, f"twin.{name}", value)
         client.set_tag(trials[number].run_id, "twin", stands)
     twins = Twins(Store())
-    assert {trial for trial, _ in twins.missing()[1]} == {2}
+    assert {trial for trial, _ in twins.missing()[1]} == {"2"}
     frame, told = twins.conclude(half)
     assert list(frame["twin"]) == ["trades", "loses"]
     assert frame["quality"].tolist() == [0.5, 0.8]  # as selected
     assert any(
         line.startswith("Trial 0, 1: compared by an earlier version with the member as selected") for line in told
     )
-    assert {trial for trial, _ in Twins(Store(), seeds=3).missing()[1]} == {0, 1, 2}
+    assert {trial for trial, _ in Twins(Store(), seeds=3).missing()[1]} == {"0", "1", "2"}
 
 
 @pytest.mark.usefixtures("ended")
@@ -199,14 +199,14 @@ def test_what_failed_is_tried_again() -> None:
     said = io.StringIO()
     take = twins.record(9, said)
     for seed in twins.seeds:
-        take(Repeat(0, seed, {}, "RuntimeError: the device is full"))
+        take(Repeat("0", seed, {}, "RuntimeError: the device is full"))
     for trial in (1, 2):
         tell(twins, trial, 0.9, 0.1, 0.1, (4, 5, 6))
     assert said.getvalue().startswith("[1/9] trial 0, seed 4: failed (RuntimeError: the device is full)\n")
     frame, told = twins.conclude(half)
     assert list(frame["trial"]) == [1, 2]
     assert told[-1] == "The twins of trial 0 failed: RuntimeError: the device is full."
-    assert {trial for trial, _ in Twins(Store()).missing()[1]} == {0}
+    assert {trial for trial, _ in Twins(Store()).missing()[1]} == {"0"}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ class Seen(Callbacks):
     def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         self.epochs.append(epoch)
 
+    def points_measured(self, number: int, points: Mapping[int, Mapping[str, float]]) -> None:
+        self.points = (number, points)
+
     def search_ended(self, reason: str) -> None:
         self.reason = reason
 
@@ -36,8 +39,10 @@ def test_a_callback_that_raises_costs_one_warning_and_the_others_hear_all(caplog
     with caplog.at_level(logging.WARNING):
         for epoch in (1, 2):
             callbacks.epoch_ended(0, epoch, {})
+        callbacks.points_measured(0, {2: {"quality": 0.5}})
         callbacks.search_ended("all trials done")
     assert first.epochs == last.epochs == [1, 2]
+    assert first.points == last.points == (0, {2: {"quality": 0.5}})
     assert first.reason == last.reason == "all trials done"
     assert [record.getMessage() for record in caplog.records] == [
         "Broken raised BrokenPipeError: [Errno 32] Broken pipe; the search goes on"

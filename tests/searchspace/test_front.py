@@ -161,12 +161,12 @@ def test_front_equals_brute_force(count: int, points: list[tuple[str, dict[str, 
         assert {trial.number for trial in front.members} == members
         assert changed == (members != before)
         before = members
-    assert list(front.trials) == list(comparable)
+    assert list(front.trials) == list(map(str, comparable))
     assert front.hypervolume == pytest.approx(_by_grid([comparable[number] for number in before]), abs=1e-9)
     assert len(front.curve) == len(comparable)
     assert front.curve == sorted(front.curve)
     assert (dict(front.ranks) == {}) == (comparable == {})
-    assert {number for number, rank in front.ranks.items() if rank == 0} == before
+    assert {int(name) for name, rank in front.ranks.items() if rank == 0} == before
     best = min(comparable, key=lambda number: (comparable[number][0], number), default=None)
     assert (None if front.best is None else front.best.number) == best
 
@@ -197,7 +197,7 @@ values = st.tuples(st.integers(0, 5).map(lambda n: n / 5), st.integers(0, 5).map
 @given(points=st.lists(values, min_size=1, max_size=25))
 def test_ranks_and_curve_are_those_of_the_functions(points: list[tuple[float, float]]) -> None:
     front = Front(PLANE, (trial(number, *point) for number, point in enumerate(points)))
-    assert [front.ranks[n] for n in range(len(points))] == pareto_ranks(losses(points, PLANE)).tolist()
+    assert [front.ranks[str(n)] for n in range(len(points))] == pareto_ranks(losses(points, PLANE)).tolist()
     expected = [hypervolume(points[: number + 1], PLANE) for number in range(len(points))]
     assert front.curve == pytest.approx(expected, abs=1e-12)
     assert front.hypervolume == front.curve[-1]
@@ -215,6 +215,53 @@ def test_fronts_by_coding_are_fronts_of_a_part() -> None:
         "rate": [1],
         "sac": [2, 0],
     }
+
+
+def cut_at(number: int, whole: tuple[float, float], **points: tuple[float, float]) -> Trial:
+    """Return a trial with points: ``cut_at(3, (0.9, 1e3), t2=(0.5, 250.0))``."""
+    flat: dict[str, Value] = {"coding": "sac", "steps": 8}
+    made = Trial(number, candidate=flat, metrics={"quality": whole[0], "energy_nj": whole[1]})
+    by_cut = {int(name[1:]): {"quality": q, "energy_nj": e} for name, (q, e) in points.items()}
+    return made.with_points(by_cut)
+
+
+def test_points_of_a_trial_are_members_of_their_own() -> None:
+    front = Front(PLANE)
+    assert front.add(cut_at(0, (0.9, 1e3), t4=(0.8, 500.0), t2=(0.2, 600.0)))
+    assert [one.name for one in front.members] == ["0@4", "0"]
+    assert front.ranks == {"0": 0, "0@2": 1, "0@4": 0}
+    assert [one.name for one in front.trainings] == ["0"]
+    assert front.curve == [hypervolume([(0.9, 1e3), (0.8, 500.0)], PLANE)] == [front.hypervolume]
+    assert front.add(cut_at(1, (0.7, 1e3), t4=(0.8, 400.0)))  # no better itself, but its point is
+    assert [one.name for one in front.members] == ["1@4", "0"]
+    assert front.curve[1:] == [hypervolume([(0.9, 1e3), (0.8, 400.0)], PLANE)]
+    assert front.best is not None
+    assert front.best.name == "0"
+
+
+def test_points_of_one_trial_never_repeat_each_other_and_those_of_a_repeated_one_do() -> None:
+    front = Front(PLANE)
+    assert front.add(cut_at(0, (0.9, 1e3), t4=(0.9, 1e3), t2=(0.9, 1e3)))
+    assert not front.add(cut_at(1, (0.9, 1e3), t4=(0.9, 1e3)))
+    assert [one.name for one in front.members] == ["0", "0@2", "0@4"]
+    assert front.ranks == {"0": 0, "0@2": 0, "0@4": 0, "1": 1, "1@4": 1}
+
+
+def test_points_that_are_not_comparable_do_not_enter_and_neither_do_those_of_such_a_trial() -> None:
+    front = Front(PLANE)
+    assert front.add(cut_at(0, (0.9, 1e3), t4=(math.nan, 1.0), t2=(0.5, 0.0)))
+    assert not front.add(cut_at(1, (math.nan, 1e3), t4=(0.99, 1.0)))
+    assert list(front.trials) == ["0"]
+    assert front.curve == [front.hypervolume]
+
+
+def test_members_of_a_front_make_the_same_front_again_in_any_order() -> None:
+    whole = Front(PLANE, [cut_at(0, (0.9, 1e3), t4=(0.8, 500.0), t2=(0.2, 600.0)), cut_at(1, (0.7, 10.0))])
+    for members in (whole.members, whole.members[::-1]):
+        again = Front(PLANE, members)
+        assert again.members == whole.members
+        assert again.hypervolume == whole.hypervolume
+    assert [one.name for one in whole.by("coding")["sac"].members] == ["1", "0@4", "0"]
 
 
 def test_the_knee_of_a_front_is_a_member() -> None:
@@ -259,11 +306,11 @@ def test_equal_points_of_equal_candidates_are_on_the_front_once() -> None:
     trials = [Trial(n, candidate=flat, metrics={"quality": q, "energy_nj": e}) for n, (flat, q, e) in enumerate(tried)]
     assert [front.add(trial) for trial in trials] == [True, False, True, True, False]
     assert [trial.number for trial in front.members] == [0, 2, 3]
-    assert dict(front.ranks) == {0: 0, 1: 1, 2: 0, 3: 0, 4: 1}
+    assert dict(front.ranks) == {"0": 0, "1": 1, "2": 0, "3": 0, "4": 1}
     assert len(front.trials) == len(front.curve) == 5
     assert front.by("coding")["sac"].members == front.members == distinct(trials, PLANE)
     assert front.add(Trial(5, candidate=other, metrics={"quality": 0.9, "energy_nj": 1.0}))
-    assert dict(front.ranks) == {0: 1, 1: 2, 2: 1, 3: 1, 4: 2, 5: 0}
+    assert dict(front.ranks) == {"0": 1, "1": 2, "2": 1, "3": 1, "4": 2, "5": 0}
 
 
 def test_front_is_listed_cheapest_first_and_best_is_by_quality() -> None:
@@ -319,9 +366,14 @@ def member(number: int, energy: float, error: float | None = None) -> Trial:
 def test_neighbours_are_separated_by_two_standard_errors_of_their_difference() -> None:
     # the error of a difference is 5 (3 and 4), so that 10 separates
     assert unseparated([member(1, 100.0, 3.0), member(2, 110.0, 4.0)]) == {}
-    assert unseparated([member(2, 109.99, 4.0), member(1, 100.0, 3.0)]) == {1: (2,), 2: (1,)}
+    assert unseparated([member(2, 109.99, 4.0), member(1, 100.0, 3.0)]) == {"1": ("2",), "2": ("1",)}
     row = [member(5, 100.0, 1.0), member(3, 102.0, 1.0), member(4, 104.0, 1.0), member(9, 200.0, 1.0)]
-    assert unseparated(row) == {5: (3,), 3: (5, 4), 4: (3,)}  # of which 5 and 4 are no neighbours
+    assert unseparated(row) == {"5": ("3",), "3": ("5", "4"), "4": ("3",)}  # of which 5 and 4 are no neighbours
+
+
+def test_points_are_named_as_neighbours() -> None:
+    point = replace(member(1, 102.0, 3.0), cut=2)
+    assert unseparated([member(1, 100.0, 3.0), point]) == {"1": ("1@2",), "1@2": ("1",)}
 
 
 def test_energies_without_an_error_are_separated() -> None:

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from spikefront.plugins import Sampler
 from spikefront.runners.engine.memory.journal import JOURNAL, open_journal, read_attributes
 from spikefront.runners.engine.memory.order import PLACE, Order, trained_share
+from spikefront.runners.engine.memory.outcome import finite, points_in
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.proposing.sampler_warnings import SamplerWarnings
 from spikefront.runners.engine.settings import NO_LIMITS, Limits, SearchSettings, TellStopped, refuse_taken
@@ -216,6 +217,7 @@ class StudyRecord:
         again: bool = False,
         cost: Cost | None = None,
         traceback: str = "",
+        points: Mapping[int, Mapping[str, float]] | None = None,
     ) -> tuple[State, str]:
         """Record the end of a trial, once, and return the state and reason that hold.
 
@@ -228,6 +230,7 @@ class StudyRecord:
             again: whether it was broken off by the end of the search, so that resuming judges it again.
             cost: seconds that it took, where known.
             traceback: of the exception that it failed with; empty where there is none.
+            points: metrics of its network stopped after fewer steps, by T'; they hold where it is COMPLETE.
         """
         trial = self._running.pop(number)
         values: list[float] | None = None
@@ -236,10 +239,12 @@ class StudyRecord:
                 values = objective_vector(metrics, self.objectives)
             except ValueError as error:
                 state, reason = "FAIL", str(error)
-        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # NaN is no JSON
-        outcome = {"state": state, "reason": reason, "metrics": finite, "epoch": epoch, "again": again, "cost": cost}
+        known = finite(metrics)
+        outcome = {"state": state, "reason": reason, "metrics": known, "epoch": epoch, "again": again, "cost": cost}
         if traceback:
             outcome["traceback"] = traceback
+        if points and state == "COMPLETE":
+            outcome["points"] = {str(cut): finite(of) for cut, of in points.items()}
         if values is not None:
             for name, violation in self._limits.violations(metrics, self.objectives[0].maximize).items():
                 trial.set_constraint(name, violation)
@@ -248,7 +253,7 @@ class StudyRecord:
         self.study.tell(trial, values, told, skip_if_finished=False)
         flat = trial.user_attrs.get("candidate", {})
         self.order.end(number, again, trained_share(flat, outcome))
-        self.front.add(Trial(number, state, flat, finite))
+        self.front.add(Trial(number, state, flat, known, epoch=epoch).with_points(points_in(outcome)))
         return state, reason
 
     def costs(self, last: int) -> list[tuple[Mapping[str, Value], Cost]]:
@@ -277,7 +282,7 @@ class StudyRecord:
             number = self.order[ordinal].number
             outcome = trials[number].user_attrs["outcome"]
             candidate = trials[number].user_attrs.get("candidate", {})
-            yield Trial(number, outcome["state"], candidate, outcome["metrics"])
+            yield Trial(number, outcome["state"], candidate, outcome["metrics"]).with_points(points_in(outcome))
 
     def begin_with(self, priors: Sequence[Prior]) -> None:
         """Queue candidates to be evaluated before any that the sampler proposes."""
@@ -320,6 +325,7 @@ class StudyRecord:
                 outcome["epoch"],
                 cost=outcome.get("cost"),
                 traceback=outcome.get("traceback", ""),
+                points=points_in(outcome),
             )
         else:
             self.tell(trial.number, "FAIL", "the driver died; judged again under another number", {}, again=True)
@@ -361,7 +367,7 @@ class StudyRecord:
 
     @property
     def earlier(self) -> tuple[Trial, ...]:
-        """Trials that have ended, in the order of their numbers."""
+        """Trials that have ended, with their points, in the order of their numbers."""
         return tuple(
             Trial(
                 number=trial.number,
@@ -373,7 +379,7 @@ class StudyRecord:
                 again=trial.user_attrs["outcome"]["again"],
                 traceback=trial.user_attrs["outcome"].get("traceback", ""),
                 retry_of=trial.user_attrs.get("retry_of"),
-            )
+            ).with_points(points_in(trial.user_attrs["outcome"]))
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state.is_finished()
         )

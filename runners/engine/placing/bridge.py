@@ -30,7 +30,7 @@ from spikefront.runners.engine.placing.files import (
     checkpoint_file,
     weights_file,
 )
-from spikefront.runners.engine.placing.running import Running, earlier_epochs, metrics_of
+from spikefront.runners.engine.placing.running import Running, earlier_epochs, metrics_of, points_of
 from spikefront.runners.engine.placing.watchdog import hang_file, reason_of_hang
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.untried import Untried
@@ -196,7 +196,7 @@ class StudySearcher(Searcher):
         running = self._running[trial_id]
         epoch = int(result.get("epoch", 0))
         if epoch > running.epoch and trial_id not in self._stopped:  # one that lost its worker may repeat an epoch
-            running.hear(epoch, metrics_of(result))
+            running.hear(epoch, metrics_of(result), points_of(result))
             self._callbacks.epoch_ended(running.number, epoch, running.metrics)
 
     def decide(self, trial_id: str, result: dict[str, Any]) -> str | None:
@@ -298,16 +298,14 @@ class StudySearcher(Searcher):
         running = self._running.pop(trial_id)
         if self._broken:
             return  # in the journal it runs, and is evaluated again when the search is resumed
-        traceback = redact(traceback)
+        reason, traceback, of = redact(reason), redact(traceback), running
         cost = running.cost()
         if cost is not None and self._cost is not None and not self._record.order.repeats:
             self._cost.measured(running.candidate, **cost)
         if self._rules is not None:
             self._rules.forget(running.number)
         try:
-            ended = self._record.tell(
-                running.number, state, redact(reason), running.metrics, running.epoch, again, cost, traceback
-            )
+            ended = self._record.tell(of.number, state, reason, of.metrics, of.epoch, again, cost, traceback, of.points)
         except JournalError as error:
             self._break_off(error)
             return
@@ -321,6 +319,8 @@ class StudySearcher(Searcher):
         kept = weights if state == "COMPLETE" and weights.exists() else None
         if traceback:
             self._callbacks.trial_raised(running.number, traceback)
+        if running.points and state == "COMPLETE":
+            self._callbacks.points_measured(running.number, running.points)
         self._callbacks.trial_ended(running.number, state, reason, running.metrics, kept)
         if state == "COMPLETE":
             self.end_if_reached()

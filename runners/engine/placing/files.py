@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from spikefront.searchspace.trial import COUNTS
+from spikefront.searchspace.trial import COUNTS, Trial
 
 FAILURE: Final = "failure"
 """Key of a report with the reason why a trial failed."""
@@ -29,22 +29,24 @@ def weights_file(folder: Path, number: int) -> Path:
     return folder / f"trial-{number:05d}.pt"
 
 
-def beside(weights: Path, name: str) -> Path:
+def beside(weights: Path, name: str, cut: int = 0) -> Path:
     """Return the path of another file of a trial: ``layers.json`` is in ``trial-00007.layers.json``.
 
-    The recorder finds it by this name when it is given the weights.
+    That of its point at T' = 4 is in ``trial-00007@4.layers.json``. The recorder finds both when it is given the
+    weights.
     """
-    return weights.with_suffix(f".{name}")
+    return weights.with_name(f"{weights.stem}{f'@{cut}' if cut else ''}.{name}")
 
 
-def counts_file(weights: Path, number: int) -> Path:
-    """Return the file of a trial's operations, which stays for each trial, whether or not it is on the front."""
-    return weights.parent / COUNTS / f"trial-{number:05d}.json"
+def counts_file(weights: Path, number: int, cut: int = 0) -> Path:
+    """Return the file of a trial's or point's operations, which stays, whether or not that is on the front."""
+    return weights.parent / COUNTS / f"trial-{number:05d}{f'@{cut}' if cut else ''}.json"
 
 
-def keep_weights_of(folder: Path, trials: Collection[int]) -> None:
-    """Delete the weights of all trials but these, with the other files of those trials."""
-    names = {weights_file(folder, number).stem for number in trials}
+def keep_weights_of(folder: Path, trials: Iterable[Trial]) -> None:
+    """Delete the weights of all trials but these and those of these points, with the other files beside them."""
+    stems = {(weights_file(folder, one.number).stem, one.cut) for one in trials}
+    names = {f"{stem}@{cut}" if cut else stem for stem, cut in stems} | {stem for stem, _ in stems}
     for path in folder.glob("trial-*.*"):
         if path.name.partition(".")[0] not in names:
             path.unlink(missing_ok=True)

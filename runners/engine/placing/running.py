@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from spikefront.runners.engine.memory.study import Cost
-from spikefront.runners.engine.placing.files import BEFORE
+from spikefront.runners.engine.placing.files import BEFORE, POINTS
 from spikefront.searchspace import Candidate, Value
 
 
@@ -21,6 +22,7 @@ class Running:
     candidate: Candidate
     flat: Mapping[str, Value]
     metrics: dict[str, float] = field(default_factory=dict)
+    points: dict[int, dict[str, float]] = field(default_factory=dict)  # by T', after the last epoch
     epoch: int = 0
     history: dict[int, Mapping[str, float]] = field(default_factory=dict)
     counted_s: float = math.nan  # predicted time of its evaluation, by its operations
@@ -31,9 +33,11 @@ class Running:
     def budget(self) -> int:
         return self.candidate.training.schedule.epochs
 
-    def hear(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Take the metrics of an epoch."""
-        self.epoch = epoch
+    def hear(
+        self, epoch: int, metrics: dict[str, float], points: Mapping[int, dict[str, float]] = MappingProxyType({})
+    ) -> None:
+        """Take the metrics of an epoch, and those of the network stopped after fewer steps, by T'."""
+        self.epoch, self.points = epoch, dict(points)
         self.metrics = self.history[epoch] = metrics
 
     def cost(self) -> Cost | None:
@@ -49,6 +53,12 @@ class Running:
 def metrics_of(result: Mapping[str, Any], prefix: str = "metrics/") -> dict[str, float]:
     """Pick the metrics out of a result, which Tune flattens."""
     return {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}
+
+
+def points_of(result: Mapping[str, Any]) -> dict[int, dict[str, float]]:
+    """Pick the metrics of each point out of a result, by T': ``points/4/quality`` is one."""
+    cuts = {key.split("/", 2)[1] for key in result if key.startswith(f"{POINTS}/")}
+    return {int(cut): metrics_of(result, f"{POINTS}/{cut}/") for cut in sorted(cuts, key=int)}
 
 
 def earlier_epochs(result: Mapping[str, Any]) -> dict[int, dict[str, float]]:

@@ -57,6 +57,7 @@ class WorkerSettings:
             one takes 3 ms, or 15 ms at 340,000 parameters, on a local disk; a lost worker costs at most one epoch, or
             this much of shorter ones.
         epoch_timeout_s: time limit of an epoch, and of building a candidate, in seconds; None for no limit.
+        cuts: whether trained networks are measured after fewer steps, too.
         group: settings of several processes per trial; None for one.
         expected: plugins and versions that every node must have; None on one machine.
     """
@@ -68,6 +69,7 @@ class WorkerSettings:
     threads: int = 1
     checkpoint_every_s: float = 1.0
     epoch_timeout_s: float | None = None
+    cuts: bool = True
     group: GroupConfig | None = None
     expected: Mapping[str, str] | None = None
 
@@ -186,6 +188,7 @@ class CandidateTrainable(tune.Trainable):
             energy_model=self._energy_model,
             device=device(),
             ann_cache=self._settings.anns,
+            cuts=self._settings.cuts,
         )
 
     def step(self) -> dict[str, Any]:
@@ -250,16 +253,20 @@ class CandidateTrainable(tune.Trainable):
     def _save(self, judging: Judging) -> None:
         path = weights_file(self._settings.weights, self._number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        counts = counts_file(self._settings.weights, self._number)
-        counts.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(counts, unique=True) as part:
-            part.write_text(counts_json(judging.counts), encoding="utf-8")
+        for cut, counted in {0: judging.counts, **judging.point_counts}.items():
+            counts = counts_file(self._settings.weights, self._number, cut)
+            counts.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(counts, unique=True) as part:
+                part.write_text(counts_json(counted), encoding="utf-8")
         torch.save(judging.network.state_dict(), path)
         picture = judging.picture()
         if picture is not None:
             beside(path, PICTURE).write_bytes(png(picture))
         layers = layers_json(judging.counts, judging.silent_counts(), self._energy_model)
         beside(path, LAYERS).write_text(layers, encoding="utf-8")
+        for cut, silent in judging.silent_points().items():
+            layers = layers_json(judging.point_counts[cut], silent, self._energy_model)
+            beside(path, LAYERS, cut).write_text(layers, encoding="utf-8")
 
     def _write_activity(self, judging: Judging) -> str:
         """Write what the network does beside its weights, and return why there is nothing to write, if so."""
@@ -274,7 +281,7 @@ class CandidateTrainable(tune.Trainable):
         """Delete what was written of the weights and the files beside them."""
         path = weights_file(self._settings.weights, self._number)
         with suppress(OSError):
-            for part in path.parent.glob(f"{path.stem}.*"):
+            for part in path.parent.glob(f"{path.stem}[.@]*"):
                 part.unlink(missing_ok=True)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

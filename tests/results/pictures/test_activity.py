@@ -100,7 +100,7 @@ def test_predicted_values_stand_against_true_ones_with_the_line_where_both_are_t
 def test_a_network_that_generates_has_no_matrix(findings: Make) -> None:
     made = replace(VALUES, pairs=())
     assert matrix_picture(made) is None
-    found = findings([({"coding": "sac"}, {"quality": 0.5, "energy_nj": 1.0})], activities={0: made})
+    found = findings([({"coding": "sac"}, {"quality": 0.5, "energy_nj": 1.0})], activities={"0": made})
     with pytest.raises(UsageError, match="has no matrix"):
         Plots(found).matrix(0)
 
@@ -114,7 +114,7 @@ def test_plots_draw_the_knee_or_the_trial_that_is_asked_for(findings: Make) -> N
         asked.append(trial.number)
         return VALUES if trial.number == 2 else None
 
-    plots = Plots(findings(trials, activities={1: SPIKES}), read)
+    plots = Plots(findings(trials, activities={"1": SPIKES}), read)
     assert "trial 1, sac" in plots.raster().svg()
     assert plots.matrix(2).rows[0]["true"] == 1.0
     assert asked == [2]

@@ -52,12 +52,12 @@ def many(findings: Make, name: str = "lr") -> Findings:
 
 def test_heights_are_linear_or_logarithmic_and_those_of_choices_equally_spaced(findings: Make) -> None:
     found = made(findings)
-    assert Column.of(found, "lr").heights()[0] == {0: 0.0, 1: 0.5, 2: 1.0}  # two decades: 1e-4, 1e-3, 1e-2
-    assert Column.of(found, QUALITY).heights()[0] == pytest.approx({0: 0.2, 1: 0.0, 2: 1.0})
+    assert Column.of(found, "lr").heights()[0] == {"0": 0.0, "1": 0.5, "2": 1.0}  # two decades: 1e-4, 1e-3, 1e-2
+    assert Column.of(found, QUALITY).heights()[0] == pytest.approx({"0": 0.2, "1": 0.0, "2": 1.0})
     heights, texts = Column.of(found, "coding").heights()
-    assert heights == {0: 1.0, 1: 1.0, 2: 0.0}
+    assert heights == {"0": 1.0, "1": 1.0, "2": 0.0}
     assert texts == [{"height": 0.0, "text": "direct"}, {"height": 1.0, "text": "sac"}]
-    assert Column.of(found, "coding.sac.tau").heights()[0] == {0: 0.5, 1: 0.5}  # one value: in the middle
+    assert Column.of(found, "coding.sac.tau").heights()[0] == {"0": 0.5, "1": 0.5}  # one value: in the middle
     assert {text["text"] for text in Column.of(found, ENERGY).heights()[1]} == {"1.00 nJ", "10.0 nJ", "100 nJ"}
 
 
@@ -111,7 +111,7 @@ def test_importances_have_a_column_for_the_front_and_each_objective(findings: Ma
 
 def curves(findings: Make) -> Findings:
     epochs = {1: {"quality": 0.3, "energy_nj": 50.0}, 2: {"quality": 0.9, "energy_nj": 100.0, "spike_rate": 0.2}}
-    return made(findings, curves={2: epochs})
+    return made(findings, curves={"2": epochs})
 
 
 def test_learning_curves_have_a_point_for_each_epoch(findings: Make) -> None:
@@ -121,7 +121,7 @@ def test_learning_curves_have_a_point_for_each_epoch(findings: Make) -> None:
     assert [row["text"] for row in energy.rows] == ["50.0 nJ", "100 nJ"]
     assert "energy per sample" in energy.svg()
     assert [row["epoch"] for row in learning_picture(found, "spike-rate").rows] == [2]
-    counted = findings([({"coding": "sac"}, {"quality": 0.5, "energy_nj": 1.0})], curves={0: {1: {"sops": 0.0}}})
+    counted = findings([({"coding": "sac"}, {"quality": 0.5, "energy_nj": 1.0})], curves={"0": {1: {"sops": 0.0}}})
     assert [row["value"] for row in learning_picture(counted, "sops").rows] == [1.0]  # the floor of a logarithmic axis
     assert learning_picture(found, "accuracy").rows == learning_picture(found).rows
 

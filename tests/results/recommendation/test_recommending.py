@@ -43,7 +43,7 @@ def measured(known: Recommending, at: int, seed: int, **more: float) -> Repeat:
     trial = known.candidates[at]
     quality = MEANS[trial.number] + NOISE[(seed + trial.number) % 7]
     metrics = {"quality": quality, "energy_nj": trial.metrics["energy_nj"], "latency_steps": 4.0, "parameters": 9.0}
-    return Repeat(at, seed, metrics | more)
+    return Repeat(str(at), seed, metrics | more)
 
 
 def train(known: Recommending, pairs: list[tuple[int, int]], split: str = "validation", **more: float) -> list[str]:
@@ -170,13 +170,13 @@ def test_a_candidate_that_fails_has_other_seeds_and_then_makes_place(write: Writ
     at = next(at for at, trial in enumerate(known.candidates) if trial.number == 1)
     take = known.record("validation")
     with redirect_stderr(io.StringIO()) as said:
-        take(Repeat(at, 4, {}, "no spikes"))
-        take(Repeat(at, 5, {"quality": float("nan"), "energy_nj": 1.0}))
+        take(Repeat(str(at), 4, {}, "no spikes"))
+        take(Repeat(str(at), 5, {"quality": float("nan"), "energy_nj": 1.0}))
     assert said.getvalue().splitlines()[0] == "[1/16] sac, trial 1, seed 4: failed (no spikes)"
     assert "its training diverged" in said.getvalue()
     assert (at, 6) in known.start()
     with redirect_stderr(io.StringIO()):
-        take(Repeat(at, 6, {}, "no spikes"))
+        take(Repeat(str(at), 6, {}, "no spikes"))
     assert {number for number, _ in named(known, known.start())} == {2, 4}
 
 

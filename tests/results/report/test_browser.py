@@ -75,8 +75,8 @@ def _kept(found: Findings) -> dict[str, Any]:
         members.append(member | {"metrics": dict(one.metrics), "ann": ann, "quantised": few})
     return {
         "twins": {"members": members, "failed": {}},
-        "layers": {one.number: layers for one in found.members},
-        "pictures": {one.number: buffer.getvalue() for one in found.members[:5]},
+        "layers": {one.name: layers for one in found.members},
+        "pictures": {one.name: buffer.getvalue() for one in found.members[:5]},
     }
 
 

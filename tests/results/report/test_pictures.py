@@ -35,7 +35,7 @@ def row(coding: str, quality: float, energy: float) -> tuple[dict[str, str], dic
 
 def test_a_picture_is_in_the_page_with_its_trial_and_a_text_for_who_does_not_see_it(findings: Make) -> None:
     rows = [row("sac", 0.5, 10.0), row("<b>", 0.9, 100.0), row("sac", 0.95, 1e3)]
-    page = report_page(findings(rows, pictures={0: png(78, 60), 1: png(400, 10)}))
+    page = report_page(findings(rows, pictures={"0": png(78, 60), "1": png(400, 10)}))
     shown = section(page)
     first, second = re.findall(r"<img ([^>]*)>", shown)
     assert 'alt="Picture of what trial 1, &lt;b&gt;, accuracy 0.9000, 100 nJ makes"' in second
@@ -53,7 +53,7 @@ def test_without_pictures_there_is_no_section(findings: Make) -> None:
 
 @pytest.mark.parametrize("picture", [b"GIF89a", png(8, 8)[:20], b"", png(1000, 1000) + bytes(500_000)])
 def test_what_is_no_picture_of_some_size_is_not_shown(findings: Make, picture: bytes) -> None:
-    shown = section(report_page(findings([row("sac", 0.5, 10.0)], pictures={0: picture})))
+    shown = section(report_page(findings([row("sac", 0.5, 10.0)], pictures={"0": picture})))
     assert "Its picture is no PNG, or too large for this page." in shown
     assert "<img" not in shown
     assert len(shown) < page_module._LARGEST
@@ -75,5 +75,5 @@ def test_pictures_of_members_are_read_from_the_store(
     found = read()
     assert len(found.members) == 20
     # 12 of 20, evenly: 19 / 11 apart, rounded, both ends among them
-    assert sorted(found.pictures) == [0, 2, 3, 5, 7, 9, 10, 12, 14, 16, 17, 19]
-    assert all(picture == png(trial + 1, 5) for trial, picture in found.pictures.items())
+    assert sorted(map(int, found.pictures)) == [0, 2, 3, 5, 7, 9, 10, 12, 14, 16, 17, 19]
+    assert all(picture == png(int(trial) + 1, 5) for trial, picture in found.pictures.items())

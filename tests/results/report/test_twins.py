@@ -102,7 +102,7 @@ def test_a_report_without_twins_says_nothing_of_them(findings: Make) -> None:
 
 
 def test_the_parts_of_a_bar_by_hand(findings: Make) -> None:
-    found = findings([row("sac", 0.5, 100.0)], layers={0: RECORDS})
+    found = findings([row("sac", 0.5, 100.0)], layers={"0": RECORDS})
     parts = energies(found.members[0], RECORDS)
     assert parts == {
         "input": 28.0,
@@ -146,10 +146,10 @@ def test_layers_and_twins_are_read_from_the_store(
         store.trial_ended(number, "COMPLETE", "", metrics, weights if number else None)
     store.search_ended("all trials done")
     found, client = read(), Store().client
-    assert found.layers == {1: RECORDS}
+    assert found.layers == {"1": RECORDS}
     assert found.losers == frozenset()
     client.log_text(found.run_id, json.dumps({"members": [twin(1, "sac", "loses", 0.9, 20.0)]}), TWINS_FILE)
     client.log_metric(found.members[0].run_id, "twin.ann.quality", 0.9)
     again = read()
-    assert again.losers == {1}
+    assert again.losers == {"1"}
     assert "twin.ann.quality" not in again.members[0].metrics

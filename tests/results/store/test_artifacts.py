@@ -28,7 +28,7 @@ def front() -> Front:
 
 
 def test_front_json_holds_the_members_with_their_runs(search: Search, front: Front) -> None:
-    document = json.loads(front_json(search(), front, {None: "p", 0: "a", 1: "b", 3: "d"}))
+    document = json.loads(front_json(search(), front, {None: "p", "0": "a", "1": "b", "3": "d"}))
     assert document["run_id"] == "p"
     assert document["objectives"] == ["quality", "energy_nj"]
     assert document["completed"] == 4

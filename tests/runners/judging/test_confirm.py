@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from spikefront.plugins import Data, SearchData, Task, load_registry
 from spikefront.plugins.data.cache import mapped, new_array
 from spikefront.runners.judging.confirm import RIGHT, confirmation_data, judge_by_sample, judge_for_good
-from spikefront.runners.judging.judge import judge
+from spikefront.runners.judging.judge import Judging, judge
 from spikefront.runners.judging.twins import judge_twins
 from spikefront.searchspace import from_flat
 
@@ -87,12 +89,12 @@ def test_which_samples_are_right_is_said_beside_the_same_metrics(coding: str) ->
     flat = {"task": "digits", "coding": coding, "backbone": "mlp", "training.epochs": 2, "training.subset": 300}
     candidate, model = from_flat(flat, registry), registry.get("energy", "horowitz-45nm")()
     data = registry.task(candidate).search_data(None, candidate.steps)
-    found = judge_by_sample(candidate, 4, registry=registry, data=data, energy_model=model)
-    right = found.pop(RIGHT)
+    found = judge_by_sample(candidate, 4, registry=registry, data=data, energy_model=model)[0]
+    right = found[RIGHT]
     assert len(right) == len(data.validation)
     assert sum(right) / len(right) == pytest.approx(found["quality"])
     assert 0 < found["quality"] < 1
-    plain = judge_for_good(candidate, 4, registry=registry, data=data, energy_model=model)
+    plain = judge_for_good(candidate, 4, registry=registry, data=data, energy_model=model)[0]
     same = ("quality", "energy_nj", "sops", "loss")
     assert [found[name] for name in same] == [plain[name] for name in same]
 
@@ -102,4 +104,29 @@ def test_of_values_nothing_is_said_to_be_right() -> None:
     flat = {"task": "diabetes", "coding": "direct", "backbone": "mlp", "training.epochs": 1}
     candidate, model = from_flat(flat, registry), registry.get("energy", "horowitz-45nm")()
     data = registry.task(candidate).search_data(None, candidate.steps)
-    assert RIGHT not in judge_by_sample(candidate, 1, registry=registry, data=data, energy_model=model)
+    assert RIGHT not in judge_by_sample(candidate, 1, registry=registry, data=data, energy_model=model)[0]
+
+
+@pytest.mark.parametrize("coding", ["direct", "rate-conversion"])
+def test_one_training_is_measured_at_each_cut_as_it_would_be_alone(coding: str) -> None:
+    registry = load_registry(third_parties=False)
+    known = registry.get("task", "digits")().search_data(None, 4)
+    data = replace(known, train=Data(known.train.inputs[:128], known.train.targets[:128]))
+    flat = {"task": "digits", "coding": coding, "backbone": "mlp", "training.epochs": 1, "steps": 4}
+    model = registry.get("energy", "horowitz-45nm")()
+    often = Mock(wraps=Judging)
+    with patch("spikefront.runners.judging.confirm.Judging", often):
+        found = judge_for_good(
+            from_flat({**flat, "cut": 2}, registry), 7, cuts=(0, 2, 9), registry=registry, data=data, energy_model=model
+        )
+    assert often.call_count == 1
+    assert found.keys() == {0, 2}  # at 9 of 4 steps there is nothing
+    alone = judge(from_flat({**flat, "cut": 2, "seed": 7}, registry), registry=registry, data=data).metrics
+    whole = judge(from_flat({**flat, "seed": 7}, registry), registry=registry, data=data).metrics
+    for cut, expected in ((0, whole), (2, alone)):
+        for name in ("quality", "energy_nj", "sops", "latency_steps", "energy_se_nj"):
+            assert found[cut][name] == expected[name], name
+    assert found[2]["energy_nj"] < found[0]["energy_nj"]
+    said = judge_by_sample(from_flat(flat, registry), 7, cuts=(2,), registry=registry, data=data, energy_model=model)
+    assert said.keys() == {2}
+    assert sum(said[2][RIGHT]) / len(said[2][RIGHT]) == pytest.approx(found[2]["quality"])

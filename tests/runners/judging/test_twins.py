@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,15 @@ def test_twins_are_trained_under_the_seed_that_is_given(registry: Registry, data
     known: dict[str, Any] = {"registry": registry, "data": data, "energy_model": model}
     own = judge_twins(candidate, **known)
     found = judge_twins_under(candidate, candidate.seed, **known)
-    assert found == {
+    assert found[0] == {
         **{f"ann.{name}": getattr(own.ann, name) for name in ("quality", "energy_nj", "macs")},
         **{f"quantised.{name}": getattr(own.quantised, name) for name in ("quality", "energy_nj", "macs")},
         "quantised.bits": own.bits,
     }
-    assert judge_twins_under(candidate, candidate.seed + 1, **known)["ann.energy_nj"] != own.ann.energy_nj
+    by_cut = judge_twins_under(replace(candidate, steps=8), candidate.seed, cuts=(0, 4, 3), **known)
+    assert {cut: each["quantised.bits"] for cut, each in by_cut.items()} == {0: 4, 4: 3, 3: 2}
+    assert {each["ann.quality"] for each in by_cut.values()} == {own.ann.quality}
+    assert judge_twins_under(candidate, candidate.seed + 1, **known)[0]["ann.energy_nj"] != own.ann.energy_nj
 
 
 def test_a_twin_whose_quality_is_no_number_has_no_result(

@@ -15,7 +15,7 @@ from spikefront.plugins import load_registry
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
 from spikefront.runners.engine.parts import make_sampler, objectives_of
 from spikefront.runners.engine.settings import Limits, SearchSettings, TellStopped
-from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, UnknownName, UsageError, parse_set
+from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, State, UnknownName, UsageError, parse_set
 from spikefront.searchspace.front import objective_vector
 
 ACCURACY = Objective("quality", maximize=True, worst=0.0, best=1.0)
@@ -53,6 +53,30 @@ def test_a_finite_vector_is_complete_and_in_the_journal(record: StudyRecord, tmp
     assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.9, 3.0])
     expected = {"state": "COMPLETE", "reason": "", "metrics": GOOD, "epoch": 0, "again": False, "cost": None}
     assert frozen.user_attrs["outcome"] == expected
+
+
+def test_points_of_a_trial_are_in_the_journal_and_on_the_front_that_is_made_of_it(tmp_path: Path) -> None:
+    record = StudyRecord(begin(settings(tmp_path)), (ACCURACY, ENERGY))
+    trial = record.ask()
+    points = {2: {"quality": 0.7, "energy_nj": 300.0, "ratio": math.nan}, 1: {"quality": 0.2, "energy_nj": math.inf}}
+    record.tell(trial.number, "COMPLETE", "", GOOD, points=points)
+    (frozen,) = reopened(tmp_path)
+    kept = {"1": {"quality": 0.2}, "2": {"quality": 0.7, "energy_nj": 300.0}}  # NaN and infinity are no JSON
+    assert frozen.user_attrs["outcome"]["points"] == kept
+    assert frozen.values == [0.9, 3.0]
+    assert [one.name for one in record.front.members] == ["0@2", "0"]
+    again = StudyRecord(record.study, (ACCURACY, ENERGY))
+    assert again.front.members == record.front.members
+    assert [point.name for point in again.earlier[0].points] == ["0@1", "0@2"]
+    assert len(again.front.curve) == 1
+
+
+@pytest.mark.parametrize("state", ["PRUNED", "FAIL"])
+def test_points_of_a_trial_that_is_not_complete_are_left_out(record: StudyRecord, state: State) -> None:
+    trial = record.ask()
+    record.tell(trial.number, state, "enough", GOOD, points={2: GOOD})
+    assert "points" not in record.study.trials[0].user_attrs["outcome"]
+    assert record.earlier[0].points == ()
 
 
 @pytest.mark.parametrize(

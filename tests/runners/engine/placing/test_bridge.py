@@ -49,6 +49,33 @@ def test_at_most_one_suggestion_per_worker_is_open(record: StudyRecord, searcher
     assert [trial.number for trial in record.front.members] == [1]
 
 
+class Heard(Callbacks):
+    """Notes which events come with points, in their order."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def points_measured(self, number: int, points: Mapping[int, Mapping[str, float]]) -> None:
+        self.events.append((number, points))
+
+    def trial_ended(self, number: int, *rest: object) -> None:
+        self.events.append(number)
+
+
+def test_points_of_a_result_are_told_before_the_end_of_its_trial(record: StudyRecord, tmp_path: Path) -> None:
+    heard = Heard()
+    space = Space(REGISTRY, "digits", [parse_set("training.epochs=2")])
+    searcher = StudySearcher(record, space, heard, trials=3, workers=2, weights=tmp_path, end=lambda reason: None)
+    searcher.suggest("a")
+    searcher.suggest("b")
+    points = {"points/10/quality": 0.4, "points/10/energy_nj": 3.0, "points/2/quality": 0.3, "points/2/energy_nj": 1.0}
+    searcher.on_trial_complete("a", result(0.5) | points)
+    searcher.on_trial_complete("b", result(0.6))
+    by_cut = {2: {"quality": 0.3, "energy_nj": 1.0}, 10: {"quality": 0.4, "energy_nj": 3.0}}
+    assert heard.events == [(0, by_cut), 0, 1]
+    assert [one.name for one in record.front.members] == ["0@2", "0@10", "1"]
+
+
 def test_last_trials_know_how_long_the_others_take(searcher: StudySearcher) -> None:
     searcher.suggest("a")
     assert math.isinf(searcher.others_s())  # there is enough left for every worker

@@ -48,10 +48,10 @@ def start(tmp_path: Path, registry: Registry, data: SearchData, monkeypatch: pyt
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
     threads = torch.get_num_threads()
 
-    def start(config: Config, every_s: float = 0.0, timeout_s: float | None = None) -> Worker:
+    def start(config: Config, every_s: float = 0.0, timeout_s: float | None = None, cuts: bool = True) -> Worker:
         folder = tmp_path / "search"
         settings = WorkerSettings(
-            (), "horowitz-45nm", folder / "weights", folder / "anns", threads, every_s, epoch_timeout_s=timeout_s
+            (), "horowitz-45nm", folder / "weights", folder / "anns", threads, every_s, timeout_s, cuts
         )
 
         class WithParameters(CandidateTrainable):  # as Tune's own with_parameters makes it
@@ -110,6 +110,24 @@ def test_the_last_result_has_the_points_of_the_network(registry: Registry, start
     assert last["points"] == {str(cut): point for cut, point in worker._judging.points.items()}
     assert list(last["points"]) == ["1", "2"]
     assert set(last["points"]["1"]) == set(last["metrics"])
+
+
+def test_points_leave_operations_and_energies_by_layer(registry: Registry, start: Start, folder: Path) -> None:
+    last = start(trial(registry, 12, **{"training.epochs": 1})).train()
+    model = registry.energy_model("horowitz-45nm")
+    for cut, point in last["points"].items():
+        counted = json.loads((folder.parent / "counts" / f"trial-00012@{cut}.json").read_text(encoding="utf-8"))
+        assert model.energy_nj(Counts.from_dict(counted)) == point["energy_nj"]
+        path = beside(weights_file(folder.parent / "weights", 12), LAYERS, int(cut))
+        layers = json.loads(path.read_text(encoding="utf-8"))["layers"]
+        assert sum(layer["energy_nj"] for layer in layers) == pytest.approx(point["energy_nj"])
+        assert 0 < sum(layer["silent_nj"] for layer in layers) < point["energy_nj"]
+
+
+def test_a_search_without_points_measures_none(registry: Registry, start: Start, folder: Path) -> None:
+    last = start(trial(registry, 12, **{"training.epochs": 1}), cuts=False).train()
+    assert last["points"] == {}
+    assert [path.name for path in (folder.parent / "counts").iterdir()] == ["trial-00012.json"]
 
 
 def test_a_reused_worker_goes_on_with_a_lost_trial_too(registry: Registry, start: Start, folder: Path) -> None:
