@@ -101,7 +101,8 @@ class Conversion(Coding):
         That is where input and biases are shared out alike, and a full train stands for the same number. Then the
         weights of the T' steps make their number of it.
         """
-        return tuple(steps for steps in self.earlier_steps if self._begins(self._over(steps)))
+        with torch.device("cpu"):  # where a network is built without numbers, too
+            return tuple(steps for steps in self.earlier_steps if self._begins(self._over(steps)))
 
     def _over(self, steps: int) -> Conversion:
         """Return the same coding over another number of steps."""

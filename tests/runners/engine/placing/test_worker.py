@@ -121,7 +121,7 @@ def test_points_leave_operations_and_energies_by_layer(registry: Registry, start
         path = beside(weights_file(folder.parent / "weights", 12), LAYERS, int(cut))
         layers = json.loads(path.read_text(encoding="utf-8"))["layers"]
         assert sum(layer["energy_nj"] for layer in layers) == pytest.approx(point["energy_nj"])
-        assert 0 < sum(layer["silent_nj"] for layer in layers) < point["energy_nj"]
+        assert 0 < sum(layer["silent_nj"] for layer in layers) <= point["energy_nj"]
 
 
 def test_a_search_without_points_measures_none(registry: Registry, start: Start, folder: Path) -> None:
