@@ -82,6 +82,7 @@ def model_card(
 def _summary(description: Description, format: str) -> list[str]:
     flat = description.candidate
     what = f"coding `{flat['coding']}`, neuron `{flat['neuron']}`, backbone `{flat['backbone']}`, T = {flat['steps']}"
+    what += f", stopped after {flat['cut']} of these steps" if flat.get("cut") else ""
     return [f"A spiking neural network found by spikefront: {what}. Format: {format}."]
 
 

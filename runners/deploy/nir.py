@@ -174,15 +174,21 @@ def _encoded(model: Model) -> Signal:
 
 @torch.no_grad()
 def _decoding_weights(model: Model) -> Tensor:
-    """Return the weight of each step's output, ``(T,)``: the decoded value of a single event at each step in turn."""
-    steps = model.candidate.steps
-    return _decoded(model, torch.eye(steps)).flatten()
+    """Return the weight of each step's output: the decoded value of a single event at each step in turn.
+
+    ``(T,)``, or ``(T',)`` of a network that is cut: so many steps are to be run.
+    """
+    return _decoded(model, torch.eye(_steps(model))).flatten()
+
+
+def _steps(model: Model) -> int:
+    return model.candidate.cut or model.candidate.steps
 
 
 @torch.no_grad()
 def _is_weighted_sum(model: Model) -> bool:
     """Return whether decoded outputs are the sum of the steps' outputs, weighted by ``_decoding_weights``."""
-    ones = torch.ones(model.candidate.steps, 1)
+    ones = torch.ones(_steps(model), 1)
     return torch.allclose(_decoded(model, ones).flatten(), _decoding_weights(model).sum(), atol=1e-6)
 
 
@@ -191,7 +197,7 @@ def _decoded(model: Model, values: Tensor) -> Tensor:
     weight = next(model.network.parameters())
     spikes = isinstance(list(_chain(model.network.backbone.layers))[-1], Site)
     kind = Kind.BINARY if spikes else Kind.ANALOG
-    return model.network.coding.decode(Signal(values.unsqueeze(2).to(weight), model.candidate.steps, kind))
+    return model.network.coding.decode(Signal(values.unsqueeze(2).to(weight), _steps(model), kind))
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import nir
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from spikefront.plugins import Registry, SearchData
 from spikefront.runners.deploy.description import Description
 from spikefront.runners.deploy.export import check_target, export_model
 from spikefront.runners.deploy.model import Model, load
+from spikefront.runners.deploy.nir import export_nir
+from spikefront.runners.deploy.onnx import export_onnx
 from spikefront.runners.deploy.torch_file import read_archive, write_archive
 from spikefront.runners.judging.exits import confidence
 from spikefront.runners.judging.judge import Judgement
@@ -86,6 +89,17 @@ def test_a_cut_network_is_exported_as_such(
     accuracy = (loaded.predict(images) == data.validation.targets).double().mean()
     assert float(accuracy) == found.metrics["quality"]
     assert set(loaded.predict_with_steps(images)[1].tolist()) == {8}
+
+
+def test_graphs_of_a_cut_network_are_cut(trained: Trained, data: SearchData, tmp_path: Path) -> None:
+    _, model = trained(coding="latency", backbone="mlp", steps=6, cut=3)
+    export_nir(model, tmp_path / "net.nir")
+    weights = json.loads(nir.read(tmp_path / "net.nir").metadata["decoding"])
+    assert weights == pytest.approx([1 / 3] * 3)
+    for coding, more in (("latency", {}), ("sac", {"coding__sac__scope": "readout"})):
+        _, model = trained(coding=coding, backbone="mlp", steps=6, cut=3, **more)
+        found = export_onnx(model, tmp_path / f"{coding}.onnx", data.validation.inputs[:50])
+        assert (found.close, found.inputs) == (50, 50)
 
 
 def test_a_file_without_an_exit_is_what_earlier_versions_wrote(trained: Trained) -> None:
