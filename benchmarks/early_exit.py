@@ -30,6 +30,7 @@ def shown(values: Sequence[float], digits: int) -> str:
 
 
 def main() -> None:
+    """Train, choose and measure, and print a table."""
     import torch
 
     from spikefront.plugins import load_registry
@@ -43,9 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     registry = load_registry(third_parties=False)
-    print(
-        "| coding, T | all steps: accuracy (%), nJ | fixed steps: steps, accuracy, nJ | exit: mean steps, accuracy, nJ |"
-    )
+    print("| coding, T | all steps: accuracy, nJ | fixed steps: steps, accuracy, nJ | exit: mean steps, accuracy, nJ |")
     print("|---|---|---|---|")
     for name, more in CANDIDATES.items():
         rows: list[tuple[tuple[float, float, float], ...]] = []

@@ -68,8 +68,11 @@ class StepForward(Coding):
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         """A difference, a comparison at each step until one fails, and a step of the baseline for each spike."""
         spikes = (code.values != 0).sum(0)
-        looks = (spikes + 1).clamp(max=self.steps)
+        looks = (spikes + 1).clamp(max=code.steps)
         return Operations(adds=x.numel() + int(looks.sum()) + int(spikes.sum()))
+
+    def cuts(self) -> tuple[int, ...]:
+        return self.earlier_steps
 
 
 @hookimpl
