@@ -243,8 +243,11 @@ def main() -> None:
             arguments.out,
         ):
             print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-    else:
+        return
+    try:
         generate(arguments)
+    except UsageError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
