@@ -64,7 +64,7 @@ def activity_of(
     while most > 16 and sum(len(layer.spikes) for layer in layers) > _SPIKES:
         most //= 2
         layers = _layers(edges, values, most)
-    found = Activity(sample, network.coding.steps, layers, image=_image(task, x))
+    found = Activity(sample, network.steps, layers, image=_image(task, x))
     if task.output == "images":
         return found
     outputs = (split_outputs(network, task, validation) if outputs is None else outputs).cpu()
