@@ -195,6 +195,8 @@ def _end_stuck(settings: SearchSettings, out: TextIO, lost: str) -> NoReturn:
 
 
 def _print_outcome(search: Search) -> None:
+    from spikefront.runners.engine.proposing.shares import line as shares_line
+
     outcome, settings = search.outcome, search.settings
     assert outcome is not None and settings is not None
     done, failed, stopped = (outcome.states.get(state, 0) for state in ("COMPLETE", "FAIL", "PRUNED"))
@@ -205,6 +207,8 @@ def _print_outcome(search: Search) -> None:
     command = ["spikefront", "pareto", "--search", *where]
     ended = f"{done} judged, {failed} failed, {stopped} stopped early, in {outcome.seconds:.0f} s"
     lines = [f"{search.name}: {outcome.reason}; {ended}", f"front: {redacted_command(command)}"]
+    if settings.fair and outcome.shares:
+        lines.append(shares_line(outcome.shares))
     if not settings.repeats:
         lines.append("by --time the same command ends with another front; by --trials alone it repeats")
     if outcome.trust:

@@ -148,6 +148,11 @@ class Space:
             self._fitting[key] = tuple(sorted({combo[family] for combo in fits}))
         return self._fitting[key]
 
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """Names of the codings that are searched."""
+        return self._allowed("coding", {})
+
     # Narrowing
 
     def _check_patterns(self) -> None:

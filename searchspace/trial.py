@@ -15,6 +15,8 @@ from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, Objective
 State = Literal["COMPLETE", "FAIL", "PRUNED"]
 """How a trial ended: evaluated at full budget, failed, or stopped early."""
 
+COMPUTE: Final = "compute_s"
+"""Metric of a trial with its compute: predicted seconds of the epochs that it trained, by counted operations."""
 LAYERS: Final = "layers.json"
 """Name of a trial's energy by layer, beside its weights and among its artifacts."""
 COUNTS: Final = "counts"

@@ -17,7 +17,7 @@ from spikefront.results.twins import itself
 from spikefront.searchspace import ENERGY, Trial
 from spikefront.searchspace.objectives import ENERGY_ERROR
 from spikefront.searchspace.records import LayerEnergy
-from spikefront.searchspace.trial import read_name
+from spikefront.searchspace.trial import COMPUTE, read_name
 from spikefront.searchspace.units import format_energy, format_quality
 
 _REASONS: Final = 25
@@ -128,9 +128,14 @@ def _place(findings: Findings, one: Trial, on_front: bool) -> str:
 
 
 def codings_table(findings: Findings) -> Table:
-    """Return a row for each coding: how many trials, and how far its own front reaches."""
+    """Return a row for each coding: how many trials, what they cost, and how far its own front reaches."""
     quality, *costs = findings.objectives
-    titles = ["coding", "trials", "judged", "stopped", "failed", "on the front", f"best {findings.quality}"]
+    spent: Counter[str] = Counter()
+    for trial in findings.trials:
+        spent[trial.coding] += trial.metrics.get(COMPUTE, 0.0)  # type: ignore[assignment]  # of seconds
+    total = sum(spent.values())
+    titles = ["coding", "trials", *(["compute"] if total else []), "judged", "stopped", "failed", "on the front"]
+    titles.append(f"best {findings.quality}")
     for axis in costs:
         titles += [f"its {findings.heading(axis)}", f"{'most' if axis.maximize else 'least'} {findings.heading(axis)}"]
     rows = []
@@ -138,8 +143,10 @@ def codings_table(findings: Findings) -> Table:
         states = Counter(trial.state for trial in findings.trials if trial.coding == name)
         front = findings.fronts.get(name)
         on = sum(trial.coding == name for trial in findings.members)
-        row: list[object] = [name, states.total(), len(front.curve) if front else 0]
-        row += [states["PRUNED"], states["FAIL"], on]
+        row: list[object] = [name, states.total()]
+        if total:
+            row.append((f"{100 * spent[name] / total:.0f} %", spent[name]))
+        row += [len(front.curve) if front else 0, states["PRUNED"], states["FAIL"], on]
         if front and front.best:
             row.append(quality.format(front.best.metrics[quality.metric]))
             for axis in costs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from spikefront.runners.engine.memory.study import StudyRecord
@@ -9,6 +10,17 @@ from spikefront.searchspace import Front
 
 WINDOW: Final = 20
 """Finished trials over which the gain is measured: with 10, searches end too soon, with 30, hardly any ends at all."""
+
+
+def hardly_gains(curve: Sequence[float], share: float, window: int = WINDOW) -> bool:
+    """Return whether the last finished trials added less than a share of the hypervolume.
+
+    Args:
+        curve: hypervolume after each finished trial.
+        share: of the last hypervolume.
+        window: how many trials; with no more than these, the answer is no.
+    """
+    return len(curve) > window and curve[-1] - curve[-1 - window] < share * curve[-1]
 
 
 class Patience:
@@ -43,10 +55,8 @@ class Patience:
             before = len(self._front.curve)
             self._front.add(training)
             curve = self._front.curve
-            if len(curve) == before or len(curve) <= WINDOW:
-                continue
-            gain, total = curve[-1] - curve[-1 - WINDOW], curve[-1]
-            if gain < self._share * total:
+            if len(curve) > before and hardly_gains(curve, self._share):
+                gain, total = curve[-1] - curve[-1 - WINDOW], curve[-1]
                 part = f"{100 * gain / total:.2f} % of the hypervolume of {total:.4f}"
                 less = f"less than the {100 * self._share:g} % of --patience"
                 self.reason = f"the last {WINDOW} finished trials added {part}, {less}"

@@ -7,9 +7,9 @@ import math
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, redirect_stdout, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -33,10 +33,11 @@ from spikefront.runners.engine.placing.session import environment
 from spikefront.runners.engine.placing.watchdog import hang_file
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
 from spikefront.runners.engine.plan import SearchPlan
-from spikefront.runners.engine.proposing.affordable import AffordableSampler
+from spikefront.runners.engine.proposing.affordable import STARTUP, AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.counting_process import CountingProcess
 from spikefront.runners.engine.proposing.fresh import FreshSampler
+from spikefront.runners.engine.proposing.shares import Shares
 from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.start import first_candidates
 from spikefront.runners.engine.proposing.untried import Untried
@@ -64,6 +65,7 @@ class SearchOutcome:
         signal: number of the signal that ended it early; 0 for none.
         trust: how far its front can be trusted, in a sentence; empty without a front.
         decide: beginning of the command that decides what the front does not.
+        shares: compute that each coding has had: predicted seconds, by counted operations.
     """
 
     states: dict[State, int]
@@ -76,6 +78,7 @@ class SearchOutcome:
     signal: int = 0
     trust: str = ""
     decide: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 class SearchRun:
@@ -168,13 +171,13 @@ class SearchRun:
             patience=settings.patience,
         )
         space, shown, plugin = self.plan.space, Shown(self._record), self.plan.sampler
-        seed, name, one = settings.seed, settings.sampler, plugin.keeps_state
+        self._shares = Shares(self._record, space.codings)
+        fair = self._shares if settings.fair else None
+        more = (settings.seed, untried, settings.sampler, plugin.keeps_state, fair)
         study.sampler = (
-            FreshSampler(plugin.make, space, shown, seed, untried, name, one)
+            FreshSampler(plugin.make, space, shown, *more)
             if self._cost is None
-            else AffordableSampler(
-                plugin.make, space, shown, self._cost, self._room_s, seed=seed, untried=untried, name=name, one=one
-            )
+            else AffordableSampler(plugin.make, space, shown, self._cost, self._room_s, STARTUP, *more)
         )
 
     def _ending(self) -> str:
@@ -293,6 +296,7 @@ class SearchRun:
             finished=not self._end.reason or self._searcher.is_over,
             search_id=self._info.id,
             signal=self._end.signal,
+            shares=self._shares.spent(),
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args
 
+from spikefront.runners.engine.values import as_word, epochs_set, is_address, read_narrowings, real_folders
 from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, NO_LIMITS, Limits
 from spikefront.searchspace.options import (
@@ -51,16 +51,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _narrowings(value: Any) -> tuple[Narrowing, ...]:
-    """Read narrowings: ``NAME=VALUES`` once or several times, or names to a value, a list or ``LOW..HIGH``."""
-    from spikefront.searchspace.narrowing import Narrowing, parse_mapping, parse_set
-
-    if isinstance(value, Mapping):
-        return tuple(parse_mapping(value, "space"))
-    read = [item if isinstance(item, Narrowing) else parse_set(text(item)) for item in many(lambda item: item)(value)]
-    return tuple({narrowing.pattern: narrowing for narrowing in read}.values())  # of two for one name the later holds
-
-
 @dataclass(frozen=True)
 class SearchSettings:
     """All options of a search.
@@ -76,7 +66,7 @@ class SearchSettings:
     """YAML study file; flags override it."""
     space: Annotated[
         str | Sequence[str] | Mapping[str, object] | None,
-        Option("What to search", _narrowings, "NAME=VALUES", flag="--set", study=False),
+        Option("What to search", read_narrowings, "NAME=VALUES", flag="--set", study=False),
     ] = None
     """Narrow the space: coding=gac,sac or neuron.*.threshold=0.5..1.0; repeatable."""
     epochs: Annotated[int | None, Option("What to search", whole)] = None
@@ -119,6 +109,8 @@ class SearchSettings:
     """Begin with the front of another search."""
     cost_aware: Annotated[bool, Option("How to search", switch)] = True
     """Begin with cheap candidates, and none that can't end in time."""
+    fair: Annotated[bool, Option("How to search", switch)] = False
+    """Give each coding the same compute, whatever one of its trials costs."""
     early_stopping: Annotated[bool, Option("How to search", switch)] = True
     """Stop trials that fall behind."""
     stopping: Annotated[str | Sequence[str], Option("How to search", many(text), shown=", ".join(_STOPPING))] = (
@@ -199,12 +191,12 @@ class SearchSettings:
         if self.workers is None:
             self._set("workers", cores())
         if self.name is None:
-            self._set("name", self.resume or f"{_word(self.task)}-{datetime.now():%Y%m%d-%H%M%S}")
+            self._set("name", self.resume or f"{as_word(self.task)}-{datetime.now():%Y%m%d-%H%M%S}")
         if self.epochs is not None and not self.sources.get(
             "epochs"
         ):  # that of a study file is among its space already
             self._set("space", epochs_set(self.narrowings, self.epochs, f"--epochs {self.epochs}"))
-        self._set("plugins_dir", _folders(cast("tuple[Path, ...]", self.plugins_dir)))
+        self._set("plugins_dir", real_folders(cast("tuple[Path, ...]", self.plugins_dir)))
 
     def _check(self) -> None:
         if 0 < self.gpus_per_trial < _GPU_SHARE:
@@ -218,6 +210,8 @@ class SearchSettings:
         self._require("tell_stopped", self.tell_stopped in stopped, f"is unknown; known: {', '.join(sorted(stopped))}")
         target = self.target_hypervolume
         self._require("target_hypervolume", target is None or 0 < target <= 1, "must be above 0, and 1 at most")
+        is_counted = self.cost_aware or not self.fair
+        self._require("cost_aware", is_counted, ": --fair needs the costs that it counts; leave one of them out")
         patience = self.patience
         self._require("patience", patience is None or 0 <= patience < 1, "must be 0 (for no such end) or more, below 1")
         self._require("seed", 0 <= self.seed < 2**32, "must be 0 or more, and below 2**32")
@@ -225,7 +219,7 @@ class SearchSettings:
         if self.data_dir is not None and not os.path.exists(self.data_dir):
             raise self.error("data_dir", ": no such folder or file")
         self._require("from_", self.from_ is None or bool(self.from_.strip(" .")), "must be the name of a search")
-        self._require("address", _is_address(self.address), "must read HOST:PORT (Ray's is 6379 unless set), or auto")
+        self._require("address", is_address(self.address), "must read HOST:PORT (Ray's is 6379 unless set), or auto")
 
     def _check_name(self, option: str) -> None:
         """Refuse what does not name a folder. A search of an earlier version may have any name that does."""
@@ -328,30 +322,6 @@ class SearchSettings:
             max_parameters=cast("float | None", self.max_params),
             min_quality=self.min_quality,
         )
-
-
-def _is_address(text: str | None) -> bool:
-    host, _, port = (text or "").rpartition(":")
-    is_port = re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 2**16
-    return text in (None, "auto") or (bool(host) and host.isprintable() and is_port)
-
-
-def _folders(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return folders as absolute paths without links, each once."""
-    return tuple(dict.fromkeys(Path(os.path.realpath(path)) for path in paths))
-
-
-def _word(task: str | None) -> str:
-    """Return the name of a task as the beginning of a folder's name."""
-    return re.sub(r"[^\w.-]+", "-", str(task))[:100]
-
-
-def epochs_set(narrowings: Sequence[Narrowing], epochs: int, source: str) -> tuple[Narrowing, ...]:
-    """Return narrowings with that of the epochs in place of any before it."""
-    from spikefront.searchspace.narrowing import parse_set
-
-    added = replace(parse_set(f"training.epochs={epochs}"), source=source)
-    return (*(narrowing for narrowing in narrowings if narrowing.pattern != added.pattern), added)
 
 
 OPTIONS: Final[Mapping[str, Declared]] = options_of(SearchSettings)

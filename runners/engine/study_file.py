@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import yaml
 
-from spikefront.runners.engine.settings import OPTIONS, SearchSettings, epochs_set, named_option
+from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
+from spikefront.runners.engine.values import epochs_set
 from spikefront.searchspace import Narrowing, UsageError, parse_mapping
 from spikefront.searchspace.errors import cut, shown
 from spikefront.searchspace.options import count, duration, energy, number, shares, switch, whole

@@ -38,6 +38,8 @@ ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
     "priors": (),
     "from_": ("before",),
     "cost_aware": (),
+    "fair": (),
+    "cuts": (),
     "early_stopping": (),
     "stopping": ("silent", "halving"),
     "rungs": ("0.15,0.45", "15%,45%"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from spikefront.results.findings import Findings
+from spikefront.results.report.tables import codings_table
 from spikefront.results.store.connection import Store
 from spikefront.searchspace.activity import Activity, LayerActivity
+from spikefront.searchspace.trial import COMPUTE
 
 HALF = 10**2
 
@@ -86,3 +89,17 @@ def test_activity_is_read_of_the_knee_and_of_members_evenly_spaced_and_is_missin
     assert found.knee is not None
     assert set(found.activities) == {"0", "2", "4", "5", "7", "9"} | {found.knee.name}
     assert all(str(activity.sample) == name for name, activity in found.activities.items())
+
+
+def test_the_table_of_codings_says_what_share_of_the_compute_each_had(write: Callable[..., None], read: Read) -> None:
+    write([("direct", 0.5, 1e-3, "COMPLETE", ""), ("sac", 1.0, HALF, "COMPLETE", ""), ("sac", 0.2, HALF, "PRUNED", "")])
+    found = read()
+    assert "compute" not in codings_table(found).titles  # as of a search of an earlier version
+    seconds = iter((1.0, 2.0, 1.0))
+    trials = [replace(one, metrics={**one.metrics, COMPUTE: next(seconds)}) for one in found.trials]
+    table = codings_table(replace(found, trials=trials))
+    place = list(table.titles).index("compute")
+    assert {str(row.cells[0]): row.cells[place] for row in table.rows} == {
+        "direct": ("25 %", 1.0),
+        "sac": ("75 %", 3.0),
+    }

@@ -263,16 +263,16 @@ class StudyRecord:
         found = [(t.user_attrs["candidate"], t.user_attrs["outcome"]["cost"]) for t in islice(known, last)]
         return found[::-1]
 
-    def seen(self, ordinal: int) -> list[Seen]:
-        """Return what a training may know of those before it, by ordinal."""
+    def seen(self, ordinal: int | None = None) -> list[Seen]:
+        """Return what a training may know of those before it, by ordinal; or, of no training, all that is known."""
         trials = self.study.get_trials(deepcopy=False)
-        counting = set(self.order.counting(ordinal))
+        counting = None if ordinal is None else set(self.order.counting(ordinal))
         found = []
-        for other in range(min(ordinal, len(self.order))):
-            attributes = trials[self.order[other].number].user_attrs
-            if "candidate" in attributes:
-                outcome = attributes["outcome"] if other in counting else None
-                found.append(Seen(other, attributes["candidate"], outcome))
+        for other in range(len(self.order) if ordinal is None else min(ordinal, len(self.order))):
+            known = trials[self.order[other].number].user_attrs
+            if "candidate" in known:
+                outcome = known.get("outcome") if counting is None or other in counting else None
+                found.append(Seen(other, known["candidate"], outcome))
         return found
 
     def ended(self, ordinals: Iterable[int]) -> Iterator[Trial]:

@@ -304,8 +304,9 @@ class StudySearcher(Searcher):
             self._cost.measured(running.candidate, **cost)
         if self._rules is not None:
             self._rules.forget(running.number)
+        metrics = running.metrics if again else running.charged()
         try:
-            ended = self._record.tell(of.number, state, reason, of.metrics, of.epoch, again, cost, traceback, of.points)
+            ended = self._record.tell(of.number, state, reason, metrics, of.epoch, again, cost, traceback, of.points)
         except JournalError as error:
             self._break_off(error)
             return
@@ -321,7 +322,7 @@ class StudySearcher(Searcher):
             self._callbacks.trial_raised(running.number, traceback)
         if running.points and state == "COMPLETE":
             self._callbacks.points_measured(running.number, running.points)
-        self._callbacks.trial_ended(running.number, state, reason, running.metrics, kept)
+        self._callbacks.trial_ended(running.number, state, reason, metrics, kept)
         if state == "COMPLETE":
             self.end_if_reached()
 

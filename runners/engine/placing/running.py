@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from spikefront.runners.engine.memory.order import trained_share
 from spikefront.runners.engine.memory.study import Cost
 from spikefront.runners.engine.placing.files import BEFORE, POINTS
 from spikefront.searchspace import Candidate, Value
+from spikefront.searchspace.trial import COMPUTE
 
 
 @dataclass(slots=True)
@@ -39,6 +41,13 @@ class Running:
         """Take the metrics of an epoch, and those of the network stopped after fewer steps, by T'."""
         self.epoch, self.points = epoch, dict(points)
         self.metrics = self.history[epoch] = metrics
+
+    def charged(self) -> dict[str, float]:
+        """Return the last metrics, with the compute of the trial where that can be counted."""
+        if not math.isfinite(self.counted_s):
+            return self.metrics
+        share = trained_share(self.flat, {"epoch": self.epoch, "metrics": self.metrics})
+        return {**self.metrics, COMPUTE: share * self.counted_s}
 
     def cost(self) -> Cost | None:
         """Return what the whole evaluation takes at the speed of the epochs that ran; None where that says nothing."""

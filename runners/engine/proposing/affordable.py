@@ -13,10 +13,12 @@ from optuna.trial import FrozenTrial
 
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.fresh import DRAWS, FreshSampler, Proposal
+from spikefront.runners.engine.proposing.shares import Shares
 from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.searchspace import Candidate, Space
 
+STARTUP: Final = 10
 _DRAWS_OF_A_CODING: Final = 4
 _SLACK: Final = 1.1  # on a prediction, which is off by a factor of about 1.3 in most cases
 
@@ -44,6 +46,7 @@ class AffordableSampler(FreshSampler):
         untried: the candidates that are left; of the space when None.
         name: name of the sampler, for messages.
         one: whether one sampler, with the seed of the search, serves all of it.
+        shares: what the codings have had, of which the one with the least is next; None for any coding.
     """
 
     def __init__(
@@ -53,26 +56,28 @@ class AffordableSampler(FreshSampler):
         shown: Shown,
         cost: CostModel,
         room_s: Callable[[], float],
-        startup: int = 10,
+        startup: int = STARTUP,
         seed: int = 0,
         untried: Untried | None = None,
         name: str = "",
         one: bool = False,
+        shares: Shares | None = None,
     ) -> None:
-        super().__init__(make, space, shown, seed, untried, name, one)
+        super().__init__(make, space, shown, seed, untried, name, one, shares)
         self._cost = cost
         self._room_s = room_s
         self._startup = startup
 
     def choose(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
-        """Return the proposal that a trial evaluates."""
+        """Return a cheap proposal at the start, and one that fits afterwards."""
         cheap = self._cheap(study, trial) if trial.number < self._startup else None
         return cheap or self._fitting(study, trial)
 
     def _cheap(self, study: optuna.Study, trial: FrozenTrial) -> Proposal | None:
         """Draw new candidates of the coding that was tried least, and return the cheapest; None if none is new."""
         tried = Counter(other.user_attrs["candidate"]["coding"] for other in self._shown.trials[: trial.number])
-        drawn = [self.draw(study, trial, self._random) for _ in range(DRAWS)]
+        draws = _DRAWS_OF_A_CODING if self._coding else DRAWS
+        drawn = [self.draw(study, trial, self._random) for _ in range(draws)]
         drawn = [one for one in drawn if one.candidate in self._untried]
         if not drawn:
             return None
@@ -91,7 +96,7 @@ class AffordableSampler(FreshSampler):
                     return proposal
                 new.append(proposal)
         if not new:
-            return self.left(trial) or proposal
+            return proposal
         return min(new, key=lambda one: self._cost.predict(one.candidate))
 
     def _fits(self, candidate: Candidate, room: float) -> bool:

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from spikefront.runners.engine.memory.journal import JournalError
 from spikefront.runners.engine.proposing.sampler_warnings import SamplerWarnings
+from spikefront.runners.engine.proposing.shares import Shares
 from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.failures import one_line
@@ -33,6 +34,7 @@ class Proposal:
     Args:
         ask: returns a value for a parameter, from its name and domain.
         trial: the trial that it is for; a copy has the parameters drawn so far, as a trial of Optuna's has.
+        coding: the coding that the candidate is to have; empty for any.
 
     Attributes:
         candidate: what was drawn.
@@ -42,8 +44,11 @@ class Proposal:
 
     candidate: Candidate
 
-    def __init__(self, ask: Callable[[FrozenTrial, str, BaseDistribution], Any], trial: FrozenTrial) -> None:
+    def __init__(
+        self, ask: Callable[[FrozenTrial, str, BaseDistribution], Any], trial: FrozenTrial, coding: str = ""
+    ) -> None:
         self._ask = ask
+        self._coding = coding
         self._trial = copy.copy(trial)
         self.values: dict[str, Any] = {}
         self.distributions: dict[str, BaseDistribution] = {}
@@ -61,7 +66,8 @@ class Proposal:
 
     def _suggest(self, name: str, domain: BaseDistribution) -> Any:
         if name not in self.values:
-            self.values[name] = self._ask(self._trial, name, domain)
+            is_given = bool(self._coding) and name == "coding"
+            self.values[name] = self._coding if is_given else self._ask(self._trial, name, domain)
             self.distributions[name] = domain
             self._trial.params = self.values
             self._trial.distributions = self.distributions
@@ -86,6 +92,7 @@ class FreshSampler(BaseSampler):
         untried: the candidates that are left; of the space when None.
         name: name of the sampler, for messages.
         one: whether one sampler, with the seed of the search, serves all of it.
+        shares: what the codings have had, of which the one with the least is next; None for any coding.
     """
 
     def __init__(
@@ -97,6 +104,7 @@ class FreshSampler(BaseSampler):
         untried: Untried | None = None,
         name: str = "",
         one: bool = False,
+        shares: Shares | None = None,
     ) -> None:
         self._make = make
         self._space = space
@@ -104,6 +112,8 @@ class FreshSampler(BaseSampler):
         self._seed = seed
         self._untried = untried or Untried(space)
         self._one = one
+        self._shares = shares
+        self._coding = ""  # that the candidate is to have
         self._inner: BaseSampler | None = None  # None until there is one, or when it is left out
         self._is_left_out = shown.left_out
         self._random = RandomSampler(seed=seed)
@@ -121,7 +131,7 @@ class FreshSampler(BaseSampler):
         own = self._shown.own(ordinal)
         self._untried.read(self._shown.seen(ordinal))
         self._hook("before_trial", self._shown.study, own)
-        self._chosen = self.choose(self._shown.study, own)
+        self._chosen = self._next(self._shown.study, own)
         self._shown.keep(trial.number, self._is_left_out)
         return self._chosen.distributions
 
@@ -147,13 +157,22 @@ class FreshSampler(BaseSampler):
         sampler = RandomSampler(seed=seed_of(self._seed, self._shown.ordinal(trial.number), 2, len(trial.params)))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
-    def choose(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
-        """Return the proposal that a trial evaluates."""
-        for number in range(DRAWS):
-            proposal = self.propose(study, trial, number)
+    def _next(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
+        """Return the proposal that a trial evaluates: of the first coding that has one which was not tried."""
+        for coding in [""] if self._shares is None else self._shares.least_first(trial.number):
+            self._coding = coding
+            proposal = self.choose(study, trial)
             if proposal.candidate in self._untried:
                 return proposal
         return self.left(trial) or proposal
+
+    def choose(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
+        """Return the first proposal that was not tried, or the last one."""
+        for number in range(DRAWS):
+            proposal = self.propose(study, trial, number)
+            if proposal.candidate in self._untried:
+                break
+        return proposal
 
     def propose(self, study: optuna.Study, trial: FrozenTrial, number: int) -> Proposal:
         """Return the proposal of this number: the first are the sampler's, the others random.
@@ -182,11 +201,11 @@ class FreshSampler(BaseSampler):
 
     def left(self, trial: FrozenTrial) -> Proposal | None:
         """Return a candidate that no trial has tried, or None where all candidates of the space are tried."""
-        answers = self._untried.first()
+        answers, self._coding = self._untried.first(), ""
         return None if answers is None else self._made(lambda _, name, domain: answers[name], trial)
 
     def _made(self, ask: Callable[[FrozenTrial, str, BaseDistribution], Any], trial: FrozenTrial) -> Proposal:
-        proposal = Proposal(ask, trial)
+        proposal = Proposal(ask, trial, self._coding)
         proposal.candidate = self._space.suggest(proposal)
         return proposal
 
