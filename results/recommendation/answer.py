@@ -97,7 +97,7 @@ def conclude(evidence: Evidence, limits: Limits, words: Words, search: StoredSea
 
     verdict, segments = evidence.verdict(limits), segments_of(evidence, limits)
     if verdict is None:
-        tried = [f"trial {arm.name} {arm.out(limits) or 'was not trained'}" for arm in evidence.arms]
+        tried = [f"trial {arm.name} {evidence.why_out(arm, limits) or 'was not trained'}" for arm in evidence.arms]
         raise UsageError(f"no candidate is left {said(limits)}: {'; '.join(tried[:5])}; allow more")
     if limits.max_energy_nj is None:
         kind: Verdicts = "by budget"
@@ -147,7 +147,7 @@ def table(evidence: Evidence, limits: Limits, verdict: Verdict, decided: bool) -
         interval = ""
         if spread is not None and spread.seeds > 1:
             interval = f"{format_quality(spread.low)} to {format_quality(spread.high)}"
-        out = arm.out(limits)
+        out = evidence.why_out(arm, limits)
         known = not out and bool(arm.repeats)
         rows.append({
             "coding": coding,

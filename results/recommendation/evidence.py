@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikefront.results.confirmed import spread_of
-from spikefront.results.recommendation.candidates import name_of, overstepped
+from spikefront.results.recommendation.candidates import good_enough, name_of, overstepped
 from spikefront.results.recommendation.spending import Standing, level, standing, tied, top_two
 from spikefront.results.verdicts import LEVEL, Floats, paired_differences, posterior_draws, seeds_for
 from spikefront.searchspace.objectives import ENERGY, LATENCY, Limits, Objective
 from spikefront.searchspace.records import Spread
 from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.units import format_quality
 
 START: Final = 3
 """Seeds under which every candidate is trained before seeds go to those that are hard to tell apart."""
@@ -170,8 +171,15 @@ class Evidence:
         self.sign = 1 if objectives[0].maximize else -1
 
     def counted(self, limits: Limits) -> list[Arm]:
-        """Return the candidates that have repeats and keep to limits by their mean costs."""
-        return [arm for arm in self.arms if arm.repeats and not arm.out(limits)]
+        """Return the candidates that have repeats and keep to limits by their means."""
+        return [arm for arm in self.arms if arm.repeats and not self.why_out(arm, limits)]
+
+    def why_out(self, arm: Arm, limits: Limits) -> str:
+        """Return why a candidate can't be recommended, as the end of a sentence; empty where it can."""
+        quality = arm.mean("quality")
+        if (why := arm.out(limits)) or not arm.repeats or good_enough(quality, limits, self.objectives[0]):
+            return why
+        return f"reaches {format_quality(quality)}, over {len(arm.repeats)} seeds"
 
     def verdict(self, limits: Limits) -> Verdict | None:
         """Return what the repeats say within limits; None where no candidate counts."""

@@ -162,12 +162,13 @@ class Recommending:
 
     def left(self) -> int:
         """Return how many trainings are left, with those for the test split."""
-        return max(0, self.trainings - self.spent)
+        return max(0, self.trainings - max(self.spent, self._done))
 
     def start(self) -> Pairs:
         """Return the repeats that every candidate begins with and that are missing: all under the first seed first."""
         wanted = [(arm, seed) for arm in self._choose() for seed in self._fresh.missing(arm, START)]
-        return [(self._at[arm.name], seed) for arm, seed in sorted(wanted, key=lambda pair: pair[1])]
+        order = sorted(wanted, key=lambda pair: pair[1])
+        return [(self._at[arm.name], seed) for arm, seed in order[: self.left()]]
 
     def next(self, batch: int) -> Pairs:
         """Return the repeats to be made next, where they decide most; none once all is decided, or spent.

@@ -56,6 +56,19 @@ def test_mean_costs_over_seeds_keep_to_the_budget_not_those_of_the_search() -> N
     assert Evidence([over], AXES).verdict(limits) is None
 
 
+def test_a_mean_that_is_not_good_enough_is_out_with_its_value() -> None:
+    arms = [arm(0, "sac", 0.95, 10), arm(1, "css", 0.90, 5)]
+    evidence = Evidence(arms, AXES)
+    limits = Limits(max_energy_nj=20, min_quality=0.94)
+    assert evidence.why_out(arms[1], limits) == "reaches 0.9000, over 5 seeds"
+    assert said(evidence, limits).codings == ["sac"]
+    assert evidence.verdict(Limits(min_quality=0.96)) is None
+    assert (
+        Evidence(arms, (Objective("quality", maximize=False, worst=9.0, best=0.0), ENERGY)).why_out(arms[0], limits)
+        == "reaches 0.9500, over 5 seeds"
+    )
+
+
 def test_equals_tie_and_the_cheapest_then_the_quickest_of_them_is_recommended() -> None:
     arms = [arm(0, "sac", 0.95, 10), arm(1, "css", 0.9501, 5, turn=1, latency=9), arm(2, "gac", 0.9499, 5, turn=2)]
     found = said(Evidence(arms, AXES), Limits(max_energy_nj=20))
