@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time as clock
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,6 +20,7 @@ from spikefront.commands.retraining import (
     checked_registry,
     counted,
     retraining_settings,
+    trainings_of,
 )
 from spikefront.results.recommendation.candidates import PER_CODING
 from spikefront.searchspace.errors import OptionError
@@ -176,17 +176,12 @@ def _train(known: Recommending, settings: SearchSettings, time: float | None) ->
     codings = len({trial.coding for trial in trained})
     head = f"{counted(len(trained), 'candidate')} of {counted(codings, 'coding')}, at most "
     head += f"{counted(known.left(), 'training')} more"
-    announce(head, list(dict.fromkeys((known.candidates[at].number, seed) for at, seed in first)), trained, registry)
-    flats = {str(at): trial.candidate for at, trial in enumerate(known.candidates)}
+    announce(head, trainings_of(first), trained, registry)
+    flats = {trial.name: trial.candidate for trial in known.candidates}
     take, take_test = known.record("validation"), known.record("test")
     with Repeating(flats, settings) as repeating:
         while pairs := known.start() or known.next(settings.worker_count):
             if until is not None and not known.has_time(clock.monotonic() - began, time or 0.0):
                 break
-            repeating.run(Round("search", judge_by_sample, _named(pairs), take, until))
-        repeating.run(Round("confirm", judge_for_good, _named(known.to_test()), take_test, until))
-
-
-def _named(pairs: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
-    """Return candidates and seeds as repeats have them, which name candidates by text."""
-    return [(str(at), seed) for at, seed in pairs]
+            repeating.run(Round("search", judge_by_sample, pairs, take, until))
+        repeating.run(Round("confirm", judge_for_good, known.to_test(), take_test, until))

@@ -64,8 +64,12 @@ class Confirmations(EndedFront):
         return [(trial, seed) for seed in seeds for trial in self._runs if seed not in known[trial]]
 
     def _repeats(self, alone: bool = False) -> dict[str, dict[int, dict[str, float]]]:
-        prefix = schema.ALONE_METRIC if alone else schema.TEST_METRIC
-        return {trial: self._by_seed(trial, prefix) for trial in self._runs}
+        prefixes = (schema.ALONE_METRIC,) if alone else (schema.FRESH_TEST_METRIC, schema.TEST_METRIC)
+        found: dict[str, dict[int, dict[str, float]]] = {trial: {} for trial in self._runs}
+        for prefix in prefixes:  # what spikefront recommend has measured counts as well
+            for trial, by_seed in found.items():
+                by_seed |= self._by_seed(trial, prefix)
+        return found
 
     def record(self, total: int, stream: TextIO | None = None) -> TakeRepeat:
         """Return a callback that writes the metrics of each repeat to the store, and prints the progress.

@@ -134,7 +134,7 @@ def _line(coding: str, trials: Sequence[Trial], up: Objective, right: float) -> 
         if up.loss(quality) < best:
             best = up.loss(quality)
             told = {"told": f"{quality:.4f} (one seed)", "energy": ENERGY.format(energy)}
-            rows.append({"coding": coding, "trial": str(one.number), "x": energy, "y": quality, **told})
+            rows.append({"coding": coding, "trial": one.name, "x": energy, "y": quality, **told})
     return _numbered(rows, right)
 
 

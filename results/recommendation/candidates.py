@@ -70,7 +70,7 @@ def ranked(trials: Iterable[Trial], axis: Objective) -> dict[str, list[Trial]]:
     """
     found: dict[str, list[Trial]] = {}
     for trial in sorted(
-        trials, key=lambda one: (axis.loss(one.metrics["quality"]), one.metrics[ENERGY.metric], one.number)
+        trials, key=lambda one: (axis.loss(one.metrics["quality"]), one.metrics[ENERGY.metric], one.number, one.cut)
     ):
         found.setdefault(trial.coding, []).append(trial)
     return dict(sorted(found.items()))
@@ -90,7 +90,7 @@ def chosen(ranking: Mapping[str, Sequence[Trial]], per_coding: int, out: Collect
         for trial in trials:
             if len(taken) == per_coding:
                 break
-            if name_of(trial) not in out and trial.number not in {one.number for one in taken}:
+            if trial.name not in out and trial.number not in {one.number for one in taken}:
                 taken.append(trial)
         found += taken
     return found
@@ -121,7 +121,7 @@ def along_energy(
     for budget in spread(steps, _BUDGETS):
         affordable = [one for one in trials if one.metrics[ENERGY.metric] <= budget]
         for one in chosen(ranked(affordable, objectives[0]), per_coding, out):
-            found.setdefault(name_of(one), one)
+            found.setdefault(one.name, one)
     return sorted(found.values(), key=lambda one: one.metrics[ENERGY.metric])
 
 
@@ -142,7 +142,7 @@ def refuse_empty(search: str, trials: Sequence[Trial], limits: Limits, axis: Obj
         reached = format_quality(best.metrics["quality"])
         cost = format_energy(best.metrics[ENERGY.metric])
         problem = f": no candidate of search {search!r} is that good; the best reaches {reached} for {cost}"
-        return OptionError("min_quality", limits.min_quality, f"{problem} (trial {name_of(best)})")
+        return OptionError("min_quality", limits.min_quality, f"{problem} (trial {best.name})")
     alike = f" of quality {limits.min_quality:g}" if limits.min_quality is not None else ""
     only_latency = Limits(max_latency_steps=limits.max_latency_steps)
     quick = [one for one in good if not overstepped(one.metrics, only_latency)]
@@ -150,15 +150,10 @@ def refuse_empty(search: str, trials: Sequence[Trial], limits: Limits, axis: Obj
         least = min(good, key=lambda one: one.metrics.get(LATENCY.metric, math.inf))
         steps = least.metrics.get(LATENCY.metric, math.nan)
         problem = f": no candidate{alike} of search {search!r} answers so soon; the quickest takes {steps:g} steps"
-        return OptionError("max_latency", limits.max_latency_steps, f"{problem} (trial {name_of(least)})")
+        return OptionError("max_latency", limits.max_latency_steps, f"{problem} (trial {least.name})")
     least = min(quick, key=lambda one: one.metrics.get(ENERGY.metric, math.inf))
     if only_latency.max_latency_steps is not None:
         alike += f" within {limits.max_latency_steps:g} steps"
     cost = format_energy(least.metrics[ENERGY.metric])
     problem = f": no candidate{alike} of search {search!r} costs so little; the cheapest takes {cost}"
-    return OptionError("max_energy", f"{limits.max_energy_nj:g}nJ", f"{problem} (trial {name_of(least)})")
-
-
-def name_of(trial: Trial) -> str:
-    """Return the name of a trial."""
-    return str(getattr(trial, "name", trial.number))
+    return OptionError("max_energy", f"{limits.max_energy_nj:g}nJ", f"{problem} (trial {least.name})")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from spikefront.results.recommendation.answer import Recommendation
@@ -13,7 +12,7 @@ from spikefront.results.recommendation.evidence import Arm, Evidence
 from spikefront.results.recommendation.segments import Segment
 from spikefront.results.verdicts import LEVEL
 from spikefront.searchspace.objectives import Limits
-from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.trial import Trial, read_name
 
 RULE: Final = (
     f"A coding is the best where the posterior probability that one of its candidates has the largest mean quality is "
@@ -88,18 +87,12 @@ def as_json(found: Mapping[str, Any]) -> str:
     return json.dumps(kept(found), indent=2, allow_nan=False)
 
 
-def named(name: str, trial: Trial) -> Trial:
-    """Return a trial with the number, and the cut, that a name has."""
-    number, _, cut = name.partition("@")
-    more: dict[str, Any] = {"number": int(number)} | ({"cut": int(cut)} if cut else {})
-    return replace(trial, **more)
-
-
 def arms_in(found: Mapping[str, Any]) -> list[Arm]:
     """Return the candidates with their repeats that ``recommended.json`` has."""
     arms = []
     for one in found.get("members", ()):
-        trial = named(one["trial"], Trial(0, "COMPLETE", one["candidate"], one["selected"]))
+        number, cut = read_name(one["trial"])
+        trial = Trial(number, "COMPLETE", one["candidate"], one["selected"], cut=cut)
         by_seed = ({int(seed): metrics for seed, metrics in one[split].items()} for split in ("validation", "test"))
         arms.append(Arm(trial, *by_seed))
     return arms

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikefront.results.confirmed import spread_of
-from spikefront.results.recommendation.candidates import good_enough, name_of, overstepped
+from spikefront.results.recommendation.candidates import good_enough, overstepped
 from spikefront.results.recommendation.spending import Standing, level, standing, tied, top_two
 from spikefront.results.verdicts import LEVEL, Floats, paired_differences, posterior_draws, seeds_for
 from spikefront.searchspace.objectives import ENERGY, LATENCY, Limits, Objective
@@ -51,7 +51,7 @@ class Arm:
     @property
     def name(self) -> str:
         """Name of its trial."""
-        return name_of(self.trial)
+        return self.trial.name
 
     @property
     def seeds(self) -> list[int]:

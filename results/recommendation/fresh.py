@@ -10,12 +10,11 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Final, Literal, TextIO
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from spikefront.results.confirmed import problem_of
-from spikefront.results.recommendation.candidates import name_of
 from spikefront.results.recommendation.evidence import Arm, Right
 from spikefront.results.store import schema
 from spikefront.results.twins import MEMBER_METRIC
@@ -39,9 +38,9 @@ class FreshRepeats:
     """Repeats of a search's candidates under fresh seeds.
 
     Those on the validation split are metrics of the trials' runs, ``fresh.NAME``, with the seed for a step, and the tag
-    ``fresh.right.SEED`` says which samples were classified correctly. Those on the test split are ``fresh.test.NAME``;
-    a point that has no run of its own has ``fresh.tT.NAME`` in that of its training. What is there is not measured
-    again, and neither is what ``spikefront confirm`` and ``twin`` have trained under the same seeds.
+    ``fresh.right.SEED`` says which samples were classified correctly. Those on the test split are ``fresh.test.NAME``.
+    What is there is not measured again, and neither is what ``spikefront confirm`` and ``twin`` have trained under the
+    same seeds.
 
     Args:
         search: the search.
@@ -57,7 +56,6 @@ class FreshRepeats:
         self._client = search.store.client
         self._arms: dict[str, Arm] = {}
         self._failed: dict[str, dict[int, str]] = {}
-        self._runs = {trial.number: trial.run_id for trial in search.trials}
 
     def arms(self, trials: Sequence[Trial]) -> list[Arm]:
         """Return candidates with the repeats that the store has of them."""
@@ -69,28 +67,16 @@ class FreshRepeats:
         return {name for name, arm in self._arms.items() if arm.repeats or arm.failed}
 
     def _read(self, trial: Trial) -> Arm:
-        name = name_of(trial)
+        name = trial.name
         if name not in self._arms:
-            run = self._client.get_run(self._run(trial))
-            prefix, axes = self._prefix(trial, "validation"), [axis.metric for axis in self.search.objectives]
-            is_own = bool(trial.run_id)  # and not that of its training
-            found = self._by_seed(run, MEMBER_METRIC, ["quality", ENERGY.metric]) if is_own else {}
-            found |= self._by_seed(run, prefix, self._metrics)
-            test = self._by_seed(run, schema.TEST_METRIC, axes) if is_own else {}
-            test |= self._by_seed(run, self._prefix(trial, "test"), axes)
-            rights = _rights(run.data.tags, prefix)
+            run, axes = self._client.get_run(trial.run_id), [axis.metric for axis in self.search.objectives]
+            found = self._by_seed(run, MEMBER_METRIC, ["quality", ENERGY.metric])
+            found |= self._by_seed(run, schema.FRESH_METRIC, self._metrics)
+            test = self._by_seed(run, schema.TEST_METRIC, axes)
+            test |= self._by_seed(run, schema.FRESH_TEST_METRIC, axes)
+            rights = _rights(run.data.tags)
             self._arms[name] = Arm(trial, found, test, rights, self._failed.setdefault(name, {}))
         return self._arms[name]
-
-    def _run(self, trial: Trial) -> str:
-        """Return the run that has the repeats of a trial; a point that is on no front has that of its training."""
-        return trial.run_id or self._runs[trial.number]
-
-    def _prefix(self, trial: Trial, split: Split) -> str:
-        """Return the prefix of the metrics of a trial's repeats."""
-        point = name_of(trial).partition("@")[2]
-        own = schema.FRESH_METRIC + (f"t{point}." if point and not trial.run_id else "")
-        return own + ("" if split == "validation" else schema.TEST_METRIC)
 
     @property
     def _metrics(self) -> list[str]:
@@ -122,21 +108,24 @@ class FreshRepeats:
         return found
 
     def record(
-        self, trials: Sequence[Trial], total: int, split: Split, number: Callable[[], int], stream: TextIO | None = None
+        self,
+        trials: Mapping[str, Trial],
+        total: int,
+        split: Split,
+        number: Callable[[], int],
     ) -> Callable[[Repeat], None]:
         """Return a callback that writes each repeat to the store, and prints the progress.
 
         Args:
-            trials: the candidates, by their places, which ``Repeat.trial`` names.
+            trials: the candidates by name.
             total: most trainings of the whole call.
             split: what they are measured on.
             number: returns the number of the training that has ended.
-            stream: where to print; None means stderr.
         """
 
         def take(repeat: Repeat) -> None:
-            trial = trials[int(repeat.trial)]
-            arm, name = self._read(trial), name_of(trial)
+            trial = trials[repeat.trial]
+            arm, name = self._read(trial), trial.name
             reason = repeat.reason or problem_of(repeat.metrics, self.search.objectives)
             on = "" if split == "validation" else " on the test split"
             line = f"[{number()}/{total}] {trial.coding}, trial {name}, seed {repeat.seed}{on}: "
@@ -148,14 +137,15 @@ class FreshRepeats:
                 kept = dict(repeat.metrics)
                 self._arms[name] = _with(arm, repeat, kept, split)
                 line += f"quality {format_quality(kept['quality'])}, energy {format_energy(kept[ENERGY.metric])}"
-            print(line, file=stream or sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
         return take
 
     def _write(self, trial: Trial, repeat: Repeat, split: Split) -> None:
         from mlflow.entities import Metric, RunTag
 
-        prefix, at = self._prefix(trial, split), int(time.time() * 1000)
+        at = int(time.time() * 1000)
+        prefix = schema.FRESH_METRIC if split == "validation" else schema.FRESH_TEST_METRIC
         names = self._metrics if split == "validation" else repeat.metrics
         points = [
             Metric(f"{prefix}{name}", value, at, repeat.seed)
@@ -163,8 +153,8 @@ class FreshRepeats:
             if math.isfinite(value := repeat.metrics.get(name, math.nan))
         ]
         text = packed(repeat.right) if repeat.right and split == "validation" else ""
-        tags = [RunTag(f"{prefix}right.{repeat.seed}", text)] if 0 < len(text) <= _LONGEST else []
-        self._client.log_batch(self._run(trial), metrics=points, tags=tags)
+        tags = [RunTag(f"{schema.FRESH_RIGHT}{repeat.seed}", text)] if 0 < len(text) <= _LONGEST else []
+        self._client.log_batch(trial.run_id, metrics=points, tags=tags)
 
 
 def _with(arm: Arm, repeat: Repeat, metrics: Mapping[str, float], split: Split) -> Arm:
@@ -196,11 +186,11 @@ def unpacked(text: str) -> Right:
     return bits[: int(number)].astype(bool)
 
 
-def _rights(tags: Mapping[str, str], prefix: str) -> dict[int, Right]:
+def _rights(tags: Mapping[str, str]) -> dict[int, Right]:
     """Return which samples were right by seed; what is damaged is left out."""
     found = {}
     for tag, text in tags.items():
-        seed = tag.removeprefix(f"{prefix}right.")
+        seed = tag.removeprefix(schema.FRESH_RIGHT)
         if seed != tag and seed.isdecimal():
             try:
                 found[int(seed)] = unpacked(text)

@@ -15,7 +15,6 @@ from spikefront.results.recommendation.candidates import (
     PER_CODING,
     along_energy,
     chosen,
-    name_of,
     ranked,
     refuse_empty,
     within,
@@ -35,8 +34,8 @@ from spikefront.searchspace.objectives import Limits
 from spikefront.searchspace.records import Repeat
 from spikefront.searchspace.trial import Trial
 
-Pairs = list[tuple[int, int]]
-"""Places of candidates, and seeds."""
+Pairs = list[tuple[str, int]]
+"""Names of trials or points, and seeds."""
 
 PER_CANDIDATE: Final = 5
 """Trainings for each candidate, on average, where no number is given."""
@@ -90,7 +89,7 @@ class Recommending:
         self.candidates = found
         self._per_coding = per_coding or (PER_CODING if limits.max_energy_nj is not None else 1)
         self._fresh = FreshRepeats(self.search)
-        self._at = {name_of(trial): at for at, trial in enumerate(found)}
+        self._by_name = {trial.name: trial for trial in found}
         self._earlier = self._known_before(comparable)
         self._number = count(1)
         self._done = 0
@@ -110,7 +109,7 @@ class Recommending:
     def _known_before(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that earlier calls have repeated."""
         names = {one["trial"] for one in self.search.artifact(schema.RECOMMENDED_FILE).get("members", ())}
-        return [trial for trial in trials if name_of(trial) in names]
+        return [trial for trial in trials if trial.name in names]
 
     def _choose(self) -> list[Arm]:
         """Return the candidates to be trained; in the places of those that are out, the next of their codings."""
@@ -139,15 +138,15 @@ class Recommending:
     def arms(self) -> list[Arm]:
         """All candidates that have repeats, of earlier calls too, or are to be trained."""
         found = {arm.name: arm for arm in self._choose()}
-        others = [trial for trial in (*self.candidates, *self._earlier) if name_of(trial) not in found]
-        known = {name_of(trial) for trial in self._earlier} | self._fresh.touched
-        found |= {arm.name: arm for arm in self._fresh.arms([one for one in others if name_of(one) in known])}
+        others = [trial for trial in (*self.candidates, *self._earlier) if trial.name not in found]
+        known = {trial.name for trial in self._earlier} | self._fresh.touched
+        found |= {arm.name: arm for arm in self._fresh.arms([one for one in others if one.name in known])}
         return list(found.values())
 
     @property
     def _active(self) -> list[Arm]:
         """The candidates that are compared: those to be trained, and others that count and have repeats."""
-        return [arm for arm in self.arms if not self._is_out(arm) and (arm.repeats or name_of(arm.trial) in self._at)]
+        return [arm for arm in self.arms if not self._is_out(arm) and (arm.repeats or arm.name in self._by_name)]
 
     @property
     def evidence(self) -> Evidence:
@@ -168,7 +167,7 @@ class Recommending:
         """Return the repeats that every candidate begins with and that are missing: all under the first seed first."""
         wanted = [(arm, seed) for arm in self._choose() for seed in self._fresh.missing(arm, START)]
         order = sorted(wanted, key=lambda pair: pair[1])
-        return [(self._at[arm.name], seed) for arm, seed in order[: self.left()]]
+        return [(arm.name, seed) for arm, seed in order[: self.left()]]
 
     def next(self, batch: int) -> Pairs:
         """Return the repeats to be made next, where they decide most; none once all is decided, or spent.
@@ -186,7 +185,7 @@ class Recommending:
             arm = next(one for one in drawn if one.name == name)
             more = sum(one.name == name for one in drawn)
             if len(arm.repeats) < _MOST_SEEDS:
-                found += [(self._at[name], seed) for seed in self._fresh.missing(arm, len(arm.repeats) + more)]
+                found += [(name, seed) for seed in self._fresh.missing(arm, len(arm.repeats) + more)]
         return found
 
     def _questions(self, evidence: Evidence) -> list[Limits]:
@@ -210,7 +209,7 @@ class Recommending:
         if not self._test_seeds:
             return []
         found = [(arm, seed) for arm in self._rivals() for seed in self._fresh.missing(arm, self._test_seeds, "test")]
-        return [(self._at[arm.name], seed) for arm, seed in sorted(found, key=lambda pair: pair[1])]
+        return [(arm.name, seed) for arm, seed in sorted(found, key=lambda pair: pair[1])]
 
     def _rivals(self) -> list[Arm]:
         """Return the winner and its rivals, or, without an energy budget, the winners of some budgets."""
@@ -229,7 +228,7 @@ class Recommending:
 
     def record(self, split: Split) -> Callable[[Repeat], None]:
         """Return a callback that writes each repeat to the store, and prints the progress."""
-        take = self._fresh.record(self.candidates, self.left(), split, lambda: next(self._number))
+        take = self._fresh.record(self._by_name, self.left(), split, lambda: next(self._number))
 
         def taken(repeat: Repeat) -> None:
             self._done += 1
@@ -244,7 +243,7 @@ class Recommending:
             where: options of the store, for the commands that the answer has.
         """
         evidence = self.evidence
-        members = frozenset(name_of(trial) for trial in self.search.front.members)
+        members = frozenset(trial.name for trial in self.search.front.members)
         words = Words(self.search.name, self.search.quality, members, where)
         found = conclude(evidence, self.limits, words, self.search)
         told = document(found, evidence, self.limits, self.search.task, self._fresh.first)

@@ -107,9 +107,8 @@ def _on_test(evidence: Evidence, verdict: Verdict, words: Words) -> tuple[str, b
 
 
 def _configuration(arm: Arm) -> str:
-    flat = arm.trial.candidate
-    cut = f"{flat['cut']} of " if "cut" in flat else ""
-    parts = [f"T = {cut}{flat['steps']}"] if "steps" in flat else []
+    flat, steps = arm.trial.candidate, arm.trial.steps
+    parts = [f"T = {steps}"] if steps else []
     return ", ".join([*parts, *(str(flat[name]) for name in ("neuron", "backbone") if name in flat)])
 
 

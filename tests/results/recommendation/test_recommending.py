@@ -14,7 +14,8 @@ from spikefront.results.recommendation.document import arms_in, segments_in
 from spikefront.results.recommendation.recommending import Recommending
 from spikefront.results.searches import StoredSearch
 from spikefront.results.store.connection import Store
-from spikefront.searchspace import UsageError
+from spikefront.results.store.recorder import MlflowRecorder
+from spikefront.searchspace import Candidate, SearchInfo, UsageError
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.objectives import Limits
 from spikefront.searchspace.records import Repeat
@@ -38,32 +39,32 @@ def opened(limits: Limits = LIMITS, **options: object) -> Recommending:
     return Recommending(Store(), "digits-1", limits, **options)  # type: ignore[arg-type]
 
 
-def measured(known: Recommending, at: int, seed: int, **more: float) -> Repeat:
+def measured(known: Recommending, name: str, seed: int, **more: float) -> Repeat:
     """Return what a training would have measured: the means above, and a little noise by trial and seed."""
-    trial = known.candidates[at]
+    trial = next(one for one in known.candidates if one.name == name)
     quality = MEANS[trial.number] + NOISE[(seed + trial.number) % 7]
     metrics = {"quality": quality, "energy_nj": trial.metrics["energy_nj"], "latency_steps": 4.0, "parameters": 9.0}
-    return Repeat(str(at), seed, metrics | more)
+    return Repeat(name, seed, metrics | more)
 
 
-def train(known: Recommending, pairs: list[tuple[int, int]], split: str = "validation", **more: float) -> list[str]:
+def train(known: Recommending, pairs: list[tuple[str, int]], split: str = "validation", **more: float) -> list[str]:
     stream = io.StringIO()
     take = known.record(split)  # type: ignore[arg-type]
     with redirect_stderr(stream):
-        for at, seed in pairs:
-            take(measured(known, at, seed, **more))
+        for name, seed in pairs:
+            take(measured(known, name, seed, **more))
     return stream.getvalue().splitlines()
 
 
-def named(known: Recommending, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    return [(known.candidates[at].number, seed) for at, seed in pairs]
+def numbers(pairs: list[tuple[str, int]]) -> list[tuple[int, int]]:
+    return [(int(name), seed) for name, seed in pairs]
 
 
 def test_each_candidate_begins_with_the_same_three_seeds_and_nothing_is_measured_twice(write: Write) -> None:
     write(RUNS)
     known = opened()
     # the best two of each coding within 60 nJ; the search itself used seed 3
-    assert sorted(named(known, known.start())) == [(n, seed) for n in (1, 2, 3, 4) for seed in (4, 5, 6)]
+    assert sorted(numbers(known.start())) == [(n, seed) for n in (1, 2, 3, 4) for seed in (4, 5, 6)]
     assert known.trainings == 5 * 4 + 3 * 2
     first = known.start()[:5]
     lines = train(known, first)
@@ -81,9 +82,9 @@ def test_seeds_go_to_the_codings_that_are_hard_to_tell_apart_until_it_is_decided
     try:
         MEANS.update(means)
         train(known, known.start())
-        drawn = named(known, known.next(12))
+        drawn = numbers(known.next(12))
         assert {number for number, _ in drawn} == {1, 3}
-        assert drawn == named(opened(test_seeds=0, trainings=40), opened(test_seeds=0, trainings=40).next(12))
+        assert drawn == numbers(opened(test_seeds=0, trainings=40).next(12))
         assert min(seed for _, seed in drawn) == 7  # fresh ones, in the order that all have
         while pairs := known.next(4):
             train(known, pairs)
@@ -96,9 +97,9 @@ def test_seeds_go_to_the_codings_that_are_hard_to_tell_apart_until_it_is_decided
 def test_a_candidate_that_costs_more_under_fresh_seeds_makes_place_for_the_next(write: Write) -> None:
     write(RUNS)
     known = opened(per_coding=1)
-    assert {number for number, _ in named(known, known.start())} == {1, 4}
-    train(known, [pair for pair in known.start() if known.candidates[pair[0]].number == 1], energy_nj=61.0)
-    assert {number for number, _ in named(known, known.start())} == {2, 4}
+    assert {number for number, _ in numbers(known.start())} == {1, 4}
+    train(known, [pair for pair in known.start() if pair[0] == "1"], energy_nj=61.0)
+    assert {number for number, _ in numbers(known.start())} == {2, 4}
     train(known, known.start())
     found = known.conclude()
     assert found.trial == "2"
@@ -111,7 +112,7 @@ def test_the_answer_is_three_sentences_a_table_and_a_document_that_is_read_again
     train(known, known.start())
     assert known.next(2) == []  # far apart: nothing more is needed
     tests = known.to_test()
-    assert named(known, tests) == [(n, seed) for seed in (4, 5, 6) for n in (1, 4)]
+    assert numbers(tests) == [(n, seed) for seed in (4, 5, 6) for n in (1, 4)]
     train(known, tests, "test")
     assert opened().to_test() == []
     found = known.conclude(" --experiment mine")
@@ -146,7 +147,7 @@ def test_repeats_of_other_calls_count_and_stay_in_the_document(write: Write) -> 
     train(cheap, cheap.start())
     assert cheap.conclude().trial == "0"
     known = opened(Limits(max_energy_nj=45.0), per_coding=1, test_seeds=0)
-    assert {number for number, _ in named(known, known.start())} == {2, 4}
+    assert {number for number, _ in numbers(known.start())} == {2, 4}
     train(known, known.start())
     found = known.conclude()
     assert {arm.name for arm in known.arms} == {"0", "2", "3", "4"}
@@ -154,30 +155,61 @@ def test_repeats_of_other_calls_count_and_stay_in_the_document(write: Write) -> 
     assert [one.coding for one in found.segments] == ["css", "sac"]
 
 
-def test_a_front_that_was_not_confirmed_stays_so_when_some_members_were_tested(write: Write) -> None:
+def test_what_was_measured_on_the_test_split_counts_when_the_front_is_confirmed_and_does_not_confirm_it(
+    write: Write,
+) -> None:
+    from spikefront.results.confirmations import Confirmations
     from spikefront.results.twins import Twins
 
     write(RUNS)
+    seeds = (4, 5, 6)
+    before = Confirmations(Store(), "digits-1").missing(seeds)
     known = opened()
     train(known, known.start())
     train(known, known.to_test(), "test")
-    assert Twins(Store(), "digits-1").split == "validation"
+    assert ("1", 4) in before
+    assert Confirmations(Store(), "digits-1").missing(seeds) == [pair for pair in before if pair[0] not in ("1", "4")]
+    assert Twins(Store(), "digits-1").split == "validation"  # of others nothing is known on the test split
+
+
+def test_a_network_that_is_stopped_early_is_a_candidate_of_its_own(
+    database: None, search: Callable[..., SearchInfo], candidate: Callable[..., Candidate]
+) -> None:
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("digits-1"))
+    for number, (quality, points) in enumerate([(0.9, {2: 0.85}), (0.88, {})]):
+        recorder.trial_started(number, candidate("sac"))
+        measured_ = {cut: {"quality": reached, "energy_nj": 5.0} for cut, reached in points.items()}
+        recorder.points_measured(number, measured_)
+        recorder.trial_ended(number, "COMPLETE", "", {"quality": quality, "energy_nj": 10.0 + number}, None)
+    recorder.search_ended("all trials done")
+    known = opened(Limits(max_energy_nj=8.0), test_seeds=0)
+    assert known.start() == [("0@2", 4), ("0@2", 5), ("0@2", 6)]
+    assert next(one for one in known.candidates if one.name == "0@2").candidate["cut"] == 2
+    train(known, known.start(), energy_nj=5.0)
+    found = known.conclude()
+    assert (found.trial, found.candidate["cut"]) == ("0@2", 2)
+    assert "trial 0@2, T = 2 of 4" in found.answer[0]
+    assert "spikefront export digits-1/0@2 --to net.pt" in found.answer[0]
+    assert opened(Limits(max_energy_nj=8.0), test_seeds=0).start() == []
+    whole = opened(Limits(max_energy_nj=20.0), test_seeds=0)
+    assert {name for name, _ in whole.start()} == {"0", "1"}  # of one training the best alone
+    assert arms_in(StoredSearch.open(Store(), "digits-1").artifact("recommended.json"))[0].name == "0@2"
 
 
 def test_a_candidate_that_fails_has_other_seeds_and_then_makes_place(write: Write) -> None:
     write(RUNS)
     known = opened(per_coding=1)
-    at = next(at for at, trial in enumerate(known.candidates) if trial.number == 1)
     take = known.record("validation")
     with redirect_stderr(io.StringIO()) as said:
-        take(Repeat(str(at), 4, {}, "no spikes"))
-        take(Repeat(str(at), 5, {"quality": float("nan"), "energy_nj": 1.0}))
+        take(Repeat("1", 4, {}, "no spikes"))
+        take(Repeat("1", 5, {"quality": float("nan"), "energy_nj": 1.0}))
     assert said.getvalue().splitlines()[0] == "[1/16] sac, trial 1, seed 4: failed (no spikes)"
     assert "its training diverged" in said.getvalue()
-    assert (at, 6) in known.start()
+    assert ("1", 6) in known.start()
     with redirect_stderr(io.StringIO()):
-        take(Repeat(str(at), 6, {}, "no spikes"))
-    assert {number for number, _ in named(known, known.start())} == {2, 4}
+        take(Repeat("1", 6, {}, "no spikes"))
+    assert {number for number, _ in numbers(known.start())} == {2, 4}
 
 
 @pytest.mark.parametrize(
