@@ -222,7 +222,7 @@ class Recommending:
         if verdict is None or math.isnan(verdict.probability):
             return []
         order = sorted(verdict.codings, key=verdict.probability_of, reverse=True)
-        others = [verdict.best[name] for name in order if name in verdict.tied or verdict.best[name] == verdict.rival]
+        others = [verdict.best[name] for name in order if name in verdict.tied or verdict.best[name] is verdict.rival]
         found = {arm.name: arm for arm in (verdict.winner, verdict.leader, *others)}
         return list(found.values())[: 1 + RIVALS]
 
