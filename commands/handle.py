@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spikefront.results.recommendation.answer import Recommendation
     from spikefront.results.searches import StoredSearch
     from spikefront.results.store.connection import Store
+    from spikefront.results.why.explanation import Explanation
     from spikefront.runners.deploy.model import Model
     from spikefront.runners.engine.search import SearchOutcome
     from spikefront.runners.engine.settings import SearchSettings
@@ -184,6 +185,12 @@ class Search:
         from spikefront.commands.judge import judge
 
         return judge(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
+
+    def why(self, trial: int, **options: Any) -> Explanation:
+        """Return why any of its trials did not learn; it is trained once more. See ``spikefront.why``."""
+        from spikefront.commands.why import why
+
+        return why(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
 
     def __repr__(self) -> str:
         if self.missing:

@@ -129,7 +129,7 @@ def judge(
     if source.file is not None and not changes:
         found = _measured(source, model, registry, data, data_dir, device or any_device())
     else:
-        with _threads(1 if source.is_trial and not changes else None):
+        with threads(1 if source.is_trial and not changes else None):
             found = judging.judge(
                 registry.stored(flat) if source.origin or changes else candidate,  # type: ignore[arg-type]
                 registry=registry,
@@ -287,7 +287,8 @@ def _measured(
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def threads(number: int | None) -> Iterator[None]:
+    """Context in which torch uses a number of threads; None for as many as before."""
     import torch
 
     before = torch.get_num_threads()
@@ -326,13 +327,14 @@ def _judge(**given: Any) -> Judgement:
 
     try:
         with warnings_in_one_line():
-            return judge(**given, on_epoch=_say_epoch)
+            return judge(**given, on_epoch=say_epoch)
     except (ContractError, FloatingPointError) as error:
         print(f"spikefront: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-def _say_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+def say_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+    """Print quality and energy after an epoch to stderr."""
     from spikefront.searchspace.units import format_energy, format_quality
 
     measured = f"quality {format_quality(metrics['quality'])}, energy {format_energy(metrics['energy_nj'])}"

@@ -236,7 +236,7 @@ def typed(flat: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]
     """
     found = dict(flat)
     for name, value in flat.items():
-        domain = _domain_of(name, catalogue)
+        domain = domain_of(name, catalogue)
         if domain is not None and not contains(domain, value):
             found[name] = read_value(str(value), domain, name)
         elif name in ("steps", "seed", "cut") and isinstance(value, str) and value.isdecimal() and value.isascii():
@@ -244,7 +244,7 @@ def typed(flat: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]
     return found
 
 
-def _domain_of(name: str, catalogue: Catalogue) -> Domain | None:
+def domain_of(name: str, catalogue: Catalogue) -> Domain | None:
     """Return the domain of a hyperparameter by its flat name; None where there is none, as for names of plugins."""
     config: type | None = Schedule if name.startswith("training.") else None
     field = name.removeprefix("training.")

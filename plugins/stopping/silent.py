@@ -12,8 +12,10 @@ from typing import Annotated, Final
 
 from spikefront.plugins import PINNED, Int, Objective, StoppingRule, Trial, hookimpl
 
-_SATURATED: Final = 0.95
-_LEARNT_NOTHING: Final = 0.05
+SATURATED: Final = 0.95
+"""Spikes per neuron and step above which a layer is saturated, if all are."""
+LEARNT_NOTHING: Final = 0.05
+"""Share of the way from chance to the best possible quality up to which a network has learnt nothing."""
 
 Metrics = Mapping[str, float]
 
@@ -44,7 +46,7 @@ def dead_reason(
     window = [history.get(epoch - back, {}) for back in range(patience)]
     symptoms = [_symptom(metrics) for metrics in window]
     learnt = [(metrics.get("quality", best) - chance) / (best - chance) for metrics in window]
-    if epoch >= budget or not all(symptoms) or not all(share <= _LEARNT_NOTHING for share in learnt):
+    if epoch >= budget or not all(symptoms) or not all(share <= LEARNT_NOTHING for share in learnt):
         return None
     return f"stopped at epoch {epoch} of {budget}: {symptoms[0]}, quality at chance ({window[0]['quality']:.3g})"
 
@@ -55,8 +57,8 @@ def _symptom(metrics: Metrics) -> str | None:
     least, most = metrics.get("min_layer_rate", mean), metrics.get("max_layer_rate", mean)
     if least == 0:
         return "silent: no neuron fires" if most == 0 else "silent: a layer never fires"
-    if least > _SATURATED:
-        return f"saturated: all layers fire at more than {_SATURATED:.0%} of the steps"
+    if least > SATURATED:
+        return f"saturated: all layers fire at more than {SATURATED:.0%} of the steps"
     return "saturated: a layer fires at every step" if most == 1 else None
 
 

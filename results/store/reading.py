@@ -282,6 +282,17 @@ def read_json(store: Store, run_id: str, names: Collection[str]) -> dict[str, di
     return found
 
 
+def read_error(store: Store, run_id: str) -> str:
+    """Return the traceback that a trial left; empty where it left none, or it can't be read."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder, suppress(MlflowException, OSError):
+        if any(artifact.path == schema.ERROR_FILE for artifact in store.client.list_artifacts(run_id)):
+            file = Path(store.client.download_artifacts(run_id, schema.ERROR_FILE, folder))
+            return file.read_text(encoding="utf-8", errors="replace").strip()
+    return ""
+
+
 def read_files(
     store: Store, runs: Mapping[str, str], pictures: Collection[str] = (), activities: Collection[str] = ()
 ) -> dict[str, MemberFiles]:

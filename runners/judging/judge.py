@@ -184,6 +184,11 @@ class Judging:
         return isinstance(self._learner, Converter)
 
     @property
+    def ann(self) -> Network | None:
+        """The ANN that a conversion coding trains and converts; None of any other coding."""
+        return self._learner.ann if isinstance(self._learner, Converter) else None
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done."""
         return self.epochs_done >= self.candidate.training.schedule.epochs

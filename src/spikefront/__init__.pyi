@@ -11,6 +11,7 @@ from .commands.recommend import recommend as recommend
 from .commands.report import report as report
 from .commands.run import run as run
 from .commands.twin import twin as twin
+from .commands.why import why as why
 from .results.store.connection import Store as Store
 from .runners.deploy.model import load as load
 from .searchspace.errors import UsageError as UsageError
