@@ -22,7 +22,8 @@ from spikefront.plugins.places import place_of, traceback_of
 from spikefront.runners.failures import one_line
 from spikefront.runners.judging.counting import event_numbers
 from spikefront.runners.judging.hooks import listening
-from spikefront.runners.judging.judge import Judging, measuring_batch, refuse_infinite
+from spikefront.runners.judging.judge import Judging, refuse_infinite
+from spikefront.runners.judging.measuring import measuring_batch
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import affordable, laid_out, steps_of

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from spikefront.plugins import Registry, SearchData, Synapse, load_registry
-from spikefront.runners.judging.judge import judge, measuring_batch
+from spikefront.runners.judging.judge import judge
+from spikefront.runners.judging.measuring import measuring_batch
 from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.watching import retrain
