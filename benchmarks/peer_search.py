@@ -6,8 +6,8 @@ Two processes share a study: multi-objective TPE as it comes, told of trials tha
 advises for parallel searches). Each trial is trained in full: 10,000 images of Fashion-MNIST, 8 epochs, Adam with a
 cosine down to 0. Objectives are accuracy on 5,000 other images, and the energy of synapses per image, 45 nm: 0.9 pJ for
 each accumulate that a spike causes, 4.6 pJ for each multiply-accumulate of an input that is a number (Horowitz, ISSCC
-2014). A direct code is the same at each step, so its first layer is computed, and paid for, once; a black pixel does not
-fire in a latency code, whose encoder would let it fire at the last step.
+2014). A direct code is the same at each step, so its first layer is computed, and paid for, once. A black pixel does
+not fire in a latency code; the encoder by itself would let it fire at the last step.
 
 Each finished trial is a line of JSON in the file: seconds since the start, accuracy, energy in nJ, coding.
 """

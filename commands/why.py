@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,7 +72,7 @@ def why(
         raise OptionError("epochs", epochs, "must be 0 or more")
     if picture is not None:
         check_picture(picture)
-    name = trial_of(run, search)
+    name = trial_of(re.sub(r"@\d+$", "", run), search)  # a point is of the training whose number it has
     if "/" not in name and not (len(name) == 32 and name.isalnum()):
         raise UsageError(f"{name!r} names no trial; give SEARCH/TRIAL such as digits-1/23, or an MLflow run id")
     found, trial = fetch_trial(Store(tracking_uri, experiment), name)

@@ -104,6 +104,7 @@ def test_a_search_in_full(write: Callable[..., None], read: Read) -> None:
     assert "failed 1 RuntimeError: out of memory trial 5: RuntimeError: out of memory gac 1" in endings
     assert "stopped early 2 stopped at rung # of # (epoch # of #): rank # of #, # of # among its coding" in endings
     assert "sac 1, gac 1" in endings
+    assert "spikefront why digits-1/TRIAL" in endings
     assert "confirmed" not in page.sections
     assert [row[0] for row in page.data["trials"] if row[5]] == [0, 1]
     assert {row["trial"] for name, row in marks(page) if name == "front"} == {0, 1}
