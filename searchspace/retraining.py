@@ -33,7 +33,7 @@ class LayerEpoch:
         margin: largest membrane potential minus threshold in the epoch's training; below 0 no neuron fired in it.
         passing: share of potentials at which the surrogate gradient is at least 1 % of its peak, in [0, 1].
         gradient: L2 norm of the loss's gradient by the parameters that drive the layer, and by its own: mean over the
-            epoch's training steps; infinite or NaN where that of one step was.
+            epoch's training steps; infinite where that of one step was not finite.
         moved: L2 distance of these parameters from where training began, in norms of what they were then.
     """
 

@@ -145,27 +145,15 @@ def diverged(case: Case) -> Cause | None:
     if not _NOT_FINITE.search(case.reason):
         return None
     name, _ = case.of("training.optimizer", "lr")
-    seen = case.seen
-    grown = [one for one in seen.layers if not one.gradient <= _LARGE and not math.isnan(one.gradient)] if seen else []
-    bad = [one for one in seen.layers if math.isnan(one.gradient) and one.layer in _driven(case)] if seen else []
     told = f"Training diverged: {case.reason.partition(': ')[2] or case.reason}"
+    grown = [one for one in case.seen.layers if one.gradient > _LARGE] if case.seen else []
     if grown:
         first = min(grown, key=lambda one: (one.epoch, -one.gradient))
-        told += (
-            f"; the gradient of layer {short(first.layer)} had a norm of {first.gradient:.3g} at epoch {first.epoch}"
-        )
-    elif bad:
-        told += f"; gradients were not finite from epoch {min(one.epoch for one in bad)} on, and small before"
-        return Cause(
-            "NaN", told, f"Look for a division by 0 or a logarithm of 0 in a plugin, or lower {case.told(name)}"
-        )
-    return Cause("NaN", told, f"Lower the learning rate {case.told(name)}, by ten times at first")
-
-
-def _driven(case: Case) -> set[str]:
-    """Return the layers that have parameters: those whose gradient was known at some epoch, or whose weights moved."""
-    layers = case.seen.layers if case.seen else ()
-    return {one.layer for one in layers if not math.isnan(one.moved) or math.isfinite(one.gradient)}
+        told += f"; layer {short(first.layer)} had a gradient norm of {first.gradient:.3g} at epoch {first.epoch}"
+    change = f"Lower the learning rate {case.told(name)}, by ten times at first"
+    if not grown:
+        change += "; if that does not help, look for a division by 0, or a logarithm of it, in a plugin"
+    return Cause("NaN", told, change)
 
 
 def raised(case: Case) -> Cause | None:

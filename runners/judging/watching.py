@@ -73,15 +73,19 @@ def retrain(
     found: list[LayerEpoch] = []
     with watching(trained, steps) as watch:
         ended: Exception | None = None
-        while not judging.finished and ended is None and (epochs is None or len(history) < epochs):
+        while not judging.finished and (epochs is None or len(history) < epochs):
             try:
                 history.append(judging.epoch())
                 refuse_infinite(history[-1], judging.epochs_done)
             except Exception as error:
                 ended = error
-            found += _joined(watch.take(), _firing(network, batch), {} if ended else judging.counts.layer_rates)
-            if ended is None:
-                on_epoch(judging.epochs_done, history[-1])
+            if (
+                ended is not None
+            ):  # its plugin may raise in another pass, too, and weights that are no numbers are silent
+                found += watch.take()
+                break
+            found += _joined(watch.take(), _firing(network, batch), judging.counts.layer_rates)
+            on_epoch(judging.epochs_done, history[-1])
     seen = Retraining(tuple(found), tuple(history), steps)
     if ended is not None:
         return _ended(seen, ended)
@@ -167,7 +171,7 @@ class Watch:
 
     def _end_step(self) -> None:
         for layer, square in self._squares.items():
-            self._gradients[layer] += math.sqrt(square)
+            self._gradients[layer] += math.sqrt(square) if math.isfinite(square) else math.inf
         self._squares.clear()
 
     def _end_epoch(self) -> None:

@@ -99,7 +99,7 @@ def test_a_trial_is_explained_with_its_layers_its_cause_and_what_learnt(stored: 
     assert [line.partition(":")[0] for line in said.err.splitlines()] == ["epoch 1", "epoch 2"]
     assert "Trial s/0: direct lif mlp, T=2, COMPLETE, quality 0.1018 (chance 0.1018)." in said.out
     assert "Most likely cause: Layer layers.2 is silent: none of its neurons fires" in said.out
-    assert "lower neuron.lif.tau (10 here, 1.1 in trial 1)" in said.out.lower()
+    assert "lower neuron.lif.threshold (2 here, 0.3 in trial 1)" in said.out
     assert "Nearest that learnt: trial 1" in said.out
     assert "3 settings differ." in said.out
     assert "stored metrics of 2 epochs to the last digit" in said.out
