@@ -196,7 +196,8 @@ def conversion(case: Case) -> Cause | None:
         return Cause(
             "conversion", f"{told}, and cuts {worst.clipped:.0%} of them off", f"Raise {case.told(percentile)}"
         )
-    levels = f"{case.flat['steps']} steps tell too few values apart"
+    steps = int(case.flat["steps"])
+    levels = f"{steps} step{'s tell' if steps > 1 else ' tells'} too few values apart"
     return Cause("conversion", told, f"{levels}: take more {case.told('steps')}, or lower {case.told(percentile)}")
 
 

@@ -133,13 +133,16 @@ def test_a_huge_learning_rate_is_named_where_numbers_are_no_more(trained: Find) 
 
 
 def test_a_conversion_of_too_few_steps_is_held_against_its_ann(trained: Find) -> None:
-    few = {"neuron": "if", "steps": 1, "coding.rate-conversion.percentile": 100.0, "backbone.mlp.depth": 3}
-    case = trained(coding="rate-conversion", **few, **{"training.epochs": 8, "training.subset": 0})
+    few = {"neuron": "if", "steps": 1, "backbone.mlp.depth": 3, "training.epochs": 4, "training.subset": 0}
+    rough = {"coding.rate-conversion.percentile": 100.0, "coding.rate-conversion.granularity": "layer"}
+    case = trained(coding="rate-conversion", **few, **rough)
     cause = cause_of(case)
     assert cause.rule == "conversion"
     ann = case.trial.metrics["ann_quality"]
     assert ann > 0.8
     assert cause.happened.startswith(f"Its ANN reached {ann:.4f}, the converted network ")
+    assert "layer layers.2 carries " in cause.happened  # of the errors of one bit the first one counts
+    assert cause.change.startswith("1 step tells too few values apart: take more steps (1 here)")
 
 
 def layers(epoch: int = 1, **fields: Sequence[float]) -> tuple[LayerEpoch, ...]:
