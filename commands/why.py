@@ -100,7 +100,7 @@ def _explained(
     task: Task = registry.task(candidate)
     data = task.search_data(data_dir, candidate.steps)
     chance, best = task.chance_quality(data), task.best_quality
-    curves = search.curves([trial], list(trial.metrics))[trial.number] if trial.metrics else {}
+    curves = search.curves([trial], list(trial.metrics))[trial.name] if trial.metrics else {}
     ended = max(curves, default=0) + (trial.state == "FAIL")
     left_out = _left_out(trial, epochs)
     seen = None
