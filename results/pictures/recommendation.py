@@ -193,7 +193,7 @@ def _strip_layers(strip: Sequence[Row], across: alt.X, colour: alt.Color) -> lis
     """Return the strip at the foot of the view: ranges in the colour of their coding, pale where it is not decided."""
     if not strip:
         return []
-    opacity = alt.Opacity("sure:N", legend=None).scale(domain=[True, False], range=[_SURE[True], _SURE[False]])
+    opacity = alt.Opacity("sure:O", legend=None).scale(domain=[True, False], range=[_SURE[True], _SURE[False]])
     ranges = alt.Chart(data(strip)).mark_rect(stroke=INK, strokeWidth=0.5, clip=True)
     texts = alt.Chart(data(strip)).mark_text(fontSize=13, fontWeight=600, color=INK)
     middle = across.copy()

@@ -274,6 +274,7 @@ def test_repeats_of_points_and_of_their_trial_are_asked_for_by_name(capsys: pyte
         (2, "2@4"),
     ]
     page = report_page(read_findings(StoredSearch.open(Store())))
+    assert "3 trials were judged at full budget; the front has 4 members, 3 of which are points" in page
     assert "2 of 8" in page
     assert 'data-trial="0@2"' in page
 
