@@ -23,7 +23,7 @@ def printed_front(uri: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str
     load_commands()(arguments, standalone_mode=False)
     rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     for row in rows:  # columns added since, which are empty for a search of before
-        assert [row.pop(name) for name in ("energy_se_nj", "same_energy_as")] == [None, ""]
+        assert [row.pop(name) for name in ("cut", "energy_se_nj", "same_energy_as")] == [0, None, ""]
     return rows
 
 
