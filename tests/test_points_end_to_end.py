@@ -111,7 +111,7 @@ def test_a_point_is_exported_and_loaded_as_such_with_the_stored_accuracy(folder:
         assert (cut, steps) == (int(run.data.params["cut"]), int(run.data.params["steps"]))
         card = (folder / "net.pt.card.md").read_text()
         assert f"| trial | `{name}` |" in card
-        assert f"T = {steps}, stopped after {cut} steps." in card
+        assert f"T = {steps}, stopped after {cut} of these steps." in card
         assert f"measured again at the export: {quality:.4f}" in card
     refused = subprocess.run(
         [sys.executable, "-m", "spikefront", "export", "with/0@99", "--to", "no.pt"],
