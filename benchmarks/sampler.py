@@ -21,7 +21,7 @@ from synthetic import Cost, SyntheticSearch  # a file beside this one
 
 AT = (100, 300, 1000, 2000)
 SAMPLE = 30  # trials that are averaged
-ASK_BOUND_MS = 30.0  # at 1,000 trials
+ASK_BOUND_MS = 5.0  # at 1,000 trials
 RECORDS = 200
 
 

@@ -23,7 +23,7 @@ import optuna
 from tabular import AT, Table, compared  # a file beside this one
 
 from spikefront.plugins import Sampler, StoppingRule, load_registry
-from spikefront.plugins.stopping.halving import Halving
+from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import Objective
 from spikefront.searchspace.answers import Suggester
 
@@ -44,14 +44,18 @@ class CellTable(Table):
     def __init__(self, path: Path) -> None:
         with np.load(path) as file:
             quality, test, rates = file["val"] / 100, file["test"], file["rate"]
-        rates = np.where(np.isnan(rates) | (rates < 0), 0, rates)
+        absent = np.isnan(rates) | (rates < 0) | (FLOPS == 0)
+        rates = np.where(absent, 0, rates)
         energy = (0.9 * STEPS * rates @ FLOPS + 4.6 * STEM_MACS) / 1000  # nJ
         learnt = test >= LEARNT
         objectives = (
             Objective("quality", maximize=True, worst=0.8, best=float(quality[:, -1].max())),
             Objective("energy_nj", False, worst=energy[learnt].max(), best=energy[learnt].min(), log=True),
         )
-        super().__init__({"quality": quality, "energy_nj": energy}, objectives, chance=0.1, best=1.0)
+        found = {"quality": quality, "energy_nj": energy, "spike_rate": rates.sum(1) / (~absent).sum(1)}
+        found["min_layer_rate"] = np.where(absent, 1.0, rates).min(axis=1)
+        found["max_layer_rate"] = rates.max(axis=1)
+        super().__init__(found, objectives, chance=0.1, best=1.0)
 
     def suggest(self, trial: Suggester) -> int:
         return sum(
@@ -59,22 +63,22 @@ class CellTable(Table):
         )
 
 
-Rules = Callable[[], Sequence[StoppingRule]]
+def stopping() -> Sequence[StoppingRule]:
+    """Return the stopping rules of a search that names none."""
+    registry = load_registry(third_parties=False)
+    return [registry.get("stopping", name)() for name in SearchSettings("digits").stopping]
 
 
-def arms() -> dict[str, tuple[Sampler | Callable[[int], Any], Rules]]:
+def arms() -> dict[str, tuple[Sampler | Callable[[int], Any], Callable[[], Sequence[StoppingRule]]]]:
     """Return samplers and stopping rules by what the table calls them."""
     entries = load_registry(third_parties=False).entries["sampler"]
-    samplers = {name: entry.plugin() for name, entry in entries.items() if name not in SLOW}
-
-    def tpe(seed: int) -> optuna.samplers.TPESampler:
-        return optuna.samplers.TPESampler(seed=seed)
-
-    found: dict[str, tuple[Any, Rules]] = {}
-    for name, sampler in {**samplers, "Optuna's TPE": tpe}.items():
-        found[name] = (sampler, tuple)
-        found[f"{name}, halving"] = (sampler, lambda: [Halving()])
-    return found
+    samplers: dict[str, Any] = {name: entry.plugin() for name, entry in entries.items() if name not in SLOW}
+    samplers["Optuna's TPE"] = lambda seed: optuna.samplers.TPESampler(seed=seed)
+    return {
+        f"{name}{', early stopping' if rules is stopping else ''}": (sampler, rules)
+        for name, sampler in samplers.items()
+        for rules in (tuple, stopping)
+    }
 
 
 def main() -> None:

@@ -6,31 +6,31 @@ spikefront or any of Optuna's, and no candidate is proposed twice, as in a searc
 
 from __future__ import annotations
 
-import functools
 import statistics
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import numpy as np
 import optuna
 from numpy.typing import ArrayLike, NDArray
-from optuna.samplers import BaseSampler
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from spikefront.plugins import Sampler, StoppingRule
-from spikefront.runners.engine.proposing.fresh import FreshSampler
-from spikefront.runners.engine.proposing.shown import Shown
-from spikefront.runners.engine.proposing.untried import Untried
-from spikefront.searchspace import Objective, Space, Trial, Value
+from spikefront.searchspace import Objective, Trial, Value
 from spikefront.searchspace.answers import Suggester
 from spikefront.searchspace.front import hypervolume, objective_vector
 
 AT: Final = (15, 30, 60)
 """Full trainings after which searches are compared."""
+PROPOSALS: Final = 4
+DRAWS: Final = 32
+"""Of a trial: the first ``PROPOSALS`` are the sampler's, the others random."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -113,56 +113,71 @@ class Played:
         )
 
 
-class _Unseen:
-    """Stands for ``Untried`` where candidates are rows."""
+class _Draft:
+    """Draft of an Optuna trial, which a sampler may draw several of: the methods that a table calls."""
 
-    def __init__(self) -> None:
-        self.seen: set[int] = set()
+    def __init__(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._sampler, self._study, self._trial = sampler, study, trial
+        self._joint = sampler.infer_relative_search_space(study, trial)
+        self._relative = sampler.sample_relative(study, trial, self._joint)
+        self.params: dict[str, Any] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
 
-    def read(self, trials: Iterable[Any]) -> None:
-        """Learn nothing: ``play`` adds the rows."""
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Return a number."""
+        return float(self._drawn(name, FloatDistribution(low, high, step=step, log=log)))
 
-    def __contains__(self, row: int) -> bool:
-        return row not in self.seen
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Return a whole number."""
+        return int(self._drawn(name, IntDistribution(low, high, step=step, log=log)))
 
-    def first(self) -> None:
-        """Return that no row is looked up: a table is larger than a search."""
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return a choice."""
+        return self._drawn(name, CategoricalDistribution(choices))
 
-
-class _Whole:
-    """Stands for ``Shown`` where samplers see the study itself."""
-
-    left_out = False
-
-    def __init__(self, study: optuna.Study) -> None:
-        self.study = study
-
-    def ordinal(self, number: int) -> int:
-        """Return the number."""
-        return number
-
-    def advance(self, ordinal: int, after: object) -> None:
-        """Do nothing: the study is as it is."""
-
-    def own(self, ordinal: int) -> FrozenTrial:
-        """Return a trial of the study."""
-        return self.study.get_trials(deepcopy=False)[ordinal]
-
-    def seen(self, ordinal: int) -> tuple[()]:
-        """Return nothing: ``_Unseen`` knows."""
-        return ()
-
-    def keep(self, number: int, left_out: bool = False) -> None:
-        """Do nothing: the study has it."""
+    def _drawn(self, name: str, domain: BaseDistribution) -> Any:
+        if name not in self.params:
+            fits = name in self._relative and self._joint[name] == domain
+            drawn = self._sampler.sample_independent(self._study, self._trial, name, domain) if not fits else None
+            self.params[name] = self._relative[name] if fits else drawn
+            self.distributions[name] = domain
+        return self.params[name]
 
 
-def seed_of(seed: int, number: int) -> int:
-    """Return the seed of one proposal."""
-    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+class _Fresh(BaseSampler):
+    """Wrapper of a sampler that takes the first of four proposals that is new, or else a random one, as searches do."""
+
+    def __init__(self, inner: BaseSampler, table: Table, seed: int, seen: Collection[int]) -> None:
+        self._inner, self._table, self._seed, self._seen = inner, table, seed, seen
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        for number in range(DRAWS):
+            sampler = self._inner if number < PROPOSALS else RandomSampler(seed=seed_of(self._seed, number))
+            self._draft = _Draft(sampler, study, trial)
+            if self._table.suggest(self._draft) not in self._seen:
+                break
+        return self._draft.distributions
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        return self._draft.params
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, domain: BaseDistribution) -> Any:
+        raise AssertionError(f"{name} is in the draft")
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._inner.before_trial(study, trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._inner.after_trial(study, trial, state, values)
 
 
-def _given(sampler: BaseSampler, seed: int) -> BaseSampler:
-    return sampler
+def seed_of(*path: int) -> int:
+    """Return a seed for the draws of this path of numbers."""
+    return int(np.random.SeedSequence(path).generate_state(1)[0])
 
 
 def play(
@@ -190,17 +205,15 @@ def play(
     for rule in rules:
         rule.begin(table.objectives, chance=table.chance, best=table.best)
     study = optuna.create_study(directions=["maximize" if axis.maximize else "minimize" for axis in table.objectives])
-    unseen, played = _Unseen(), Played(table)
+    seen, played = set[int](), Played(table)
     once = None if isinstance(sampler, Sampler) else sampler(seed)
     untold: deque[tuple[optuna.Trial, int, TrialState, int]] = deque()
     while not played.spent or played.spent[-1] < units - 1e-9:
         own = seed_of(seed, len(played.rows))
-        inner = once if once is not None else cast(Sampler, sampler).make(own)
-        whole, taken = cast(Shown, _Whole(study)), cast(Untried, unseen)
-        study.sampler = FreshSampler(functools.partial(_given, inner), cast(Space, table), whole, own, taken)
+        study.sampler = _Fresh(once if once is not None else cast(Sampler, sampler).make(own), table, own, seen)
         trial = study.ask()
         row = table.suggest(trial)
-        unseen.seen.add(row)
+        seen.add(row)
         trial.set_user_attr("candidate", dict(table.candidate(row)))
         state, epoch = _train(table, row, trial.number, rules)
         untold.append((trial, row, state, epoch))

@@ -91,20 +91,6 @@ PATCHES: Final = (
         "the search handles the signals that end it; Tune's handlers would end it without a reason, and stay",
     ),
     Patch(
-        "optuna",
-        "5.0",
-        "spikefront.plugins.bases.split_once_tpe",
-        "_truncnorm",
-        "SciPy's logarithm of the normal distribution is faster than Optuna's in Python",
-    ),
-    Patch(
-        "optuna",
-        "5.0",
-        "spikefront.plugins.bases.split_once_tpe",
-        "_split_trials",
-        "TPE splits the trials once per candidate, not once per hyperparameter",
-    ),
-    Patch(
         "torch",
         "2.13",
         "spikefront.plugins.codings.gac",

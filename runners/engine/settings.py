@@ -99,7 +99,7 @@ class SearchSettings:
     min_quality: Annotated[float | None, Option("Limits", number)] = None
     """Prefer candidates that are at least as good."""
 
-    sampler: Annotated[str, Option("How to search", text)] = "tpe"
+    sampler: Annotated[str, Option("How to search", text)] = "evolution"
     """Sampler that proposes candidates; see: spikefront plugins --kind sampler."""
     seed: Annotated[int, Option("How to search", whole)] = 0
     """Seed of the sampler and of every candidate."""
@@ -118,7 +118,7 @@ class SearchSettings:
     )
     """Rule that stops trials early; repeatable; see: spikefront plugins --kind stopping."""
     rungs: Annotated[
-        str | Sequence[float] | None, Option("How to search", shares, shown="0.15,0.45 for a reduction of 3")
+        str | Sequence[float] | None, Option("How to search", shares, shown="0.05,0.15,0.45 for a reduction of 3")
     ] = None
     """Shares of the epochs at which trials are compared."""
     reduction: Annotated[int, Option("How to search", whole, least=2, most=100)] = 3

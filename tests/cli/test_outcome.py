@@ -122,7 +122,7 @@ def test_what_a_search_runs_with_is_recorded_whether_it_was_asked_for_or_not() -
         "folder": "searches",
     }
     by_default = recorded(task="digits")
-    assert (by_default["trials"], by_default["rungs"], by_default["space"]) == ("24", "0.15,0.45", "whole")
+    assert (by_default["trials"], by_default["rungs"], by_default["space"]) == ("24", "0.05,0.15,0.45", "whole")
     without = recorded(task="digits", early_stopping=False)
     assert (without["early_stopping"], without.get("rungs")) == ("False", None)
 

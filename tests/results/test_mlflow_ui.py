@@ -72,7 +72,7 @@ def test_the_search_its_trials_and_what_it_ran_with_are_there(ui: str, parent: d
     tags, params = named(parent["data"]["tags"]), named(parent["data"]["params"])
     assert (parent["info"]["run_name"], parent["info"]["status"]) == ("seen", "FINISHED")
     assert tags["search.quality"] == "accuracy"
-    assert {"seed": "0", "sampler": "tpe", "energy_model": "horowitz-45nm", "early_stopping": "True"}.items() <= (
+    assert {"seed": "0", "sampler": "evolution", "energy_model": "horowitz-45nm", "early_stopping": "True"}.items() <= (
         params.items()
     )
     assert int(params["workers"]) > 0

@@ -83,15 +83,18 @@ def goes_on(points: Sequence[Point], newcomer: int, reduction: int = 3, coding: 
 # Where rungs lie
 
 
-def test_default_rungs_are_at_15_and_45_percent() -> None:
-    assert Rungs(PLANE).shares == pytest.approx((0.15, 0.45))
-    assert rung_shares(reduction=2) == pytest.approx((0.15, 0.3, 0.6))
+def test_default_rungs_are_at_5_15_and_45_percent() -> None:
+    assert Rungs(PLANE).shares == pytest.approx((0.05, 0.15, 0.45))
+    assert rung_shares(reduction=2) == pytest.approx((0.05, 0.1, 0.2, 0.4, 0.8))
     assert rung_shares(first=1 / 3) == pytest.approx((1 / 3,))
 
 
 @pytest.mark.parametrize(
     ("budget", "epochs"),
-    [(1, {}), (2, {1: 1}), (3, {1: 0, 2: 1}), (4, {1: 0, 2: 1}), (5, {1: 0, 3: 1}), (20, {3: 0, 9: 1})],
+    [
+        *((1, {}), (2, {1: 2}), (3, {1: 1, 2: 2}), (4, {1: 1, 2: 2}), (5, {1: 1, 3: 2}), (20, {3: 1, 9: 2})),
+        *((40, {6: 1, 18: 2}), (41, {3: 0, 7: 1, 19: 2}), (100, {5: 0, 15: 1, 45: 2})),  # 5 % of 40 are two epochs
+    ],
 )
 def test_rungs_are_shares_of_the_trials_own_budget(budget: int, epochs: dict[int, int]) -> None:
     assert Rungs(PLANE).rung_epochs(budget) == epochs
@@ -103,13 +106,14 @@ def test_rounding_errors_move_no_rung() -> None:
 
 
 @given(budget=st.integers(1, 400), reduction=st.integers(2, 5))
-def test_no_rung_is_before_15_percent_or_at_the_last_epoch(budget: int, reduction: int) -> None:
+def test_no_rung_is_before_15_percent_in_the_first_two_epochs_or_at_the_last_epoch(budget: int, reduction: int) -> None:
     epochs = Rungs(PLANE, reduction=reduction).rung_epochs(budget)
-    assert all(0.15 * budget - 1e-6 <= epoch < budget for epoch in epochs)
+    assert all(0.05 * budget - 1e-6 <= epoch < budget for epoch in epochs)
+    assert all(epoch >= min(3, 0.15 * budget - 1e-6) for epoch in epochs)
     assert sorted(epochs) == [epoch for epoch, _ in sorted(epochs.items(), key=lambda item: item[1])]
 
 
-@pytest.mark.parametrize("shares", [[0.1, 0.5], [0.5, 0.2], [0.5, 0.5], [0.5, 1.0], [math.nan]])
+@pytest.mark.parametrize("shares", [[0.04, 0.5], [0.5, 0.2], [0.5, 0.5], [0.5, 1.0], [math.nan]])
 def test_rungs_too_early_too_late_or_out_of_order_are_refused(shares: list[float]) -> None:
     with pytest.raises(UsageError, match=r"^rungs="):
         Rungs(PLANE, shares=shares)
@@ -191,7 +195,7 @@ def test_the_reason_says_where_and_why() -> None:
     for number in range(14):
         rungs.decide(number, "rate" if number % 2 else "phase", 3, 20, {"cost": float(number if number < 11 else 99)})
     assert rungs.decide(14, "rate", 3, 20, {"cost": 10.5}) == (
-        "stopped at rung 1 of 2 (epoch 3 of 20): rank 12 of 15 by Pareto rank, 6 of 8 among rate"
+        "stopped at rung 2 of 3 (epoch 3 of 20): rank 12 of 15 by Pareto rank, 6 of 8 among rate"
     )
 
 
@@ -277,7 +281,7 @@ def test_trials_of_different_budgets_meet_at_the_same_share() -> None:
     rungs = Rungs([COST], quota=0)
     for number, budget in enumerate([20, 40, 60]):
         rungs.decide(number, "rate", round(0.15 * budget), budget, {"cost": float(number)})
-    assert [(record["rung"], record["went_on"]) for record in rungs.state()] == [(0, True), (0, True), (0, False)]
+    assert [(record["rung"], record["went_on"]) for record in rungs.state()] == [(1, True), (1, True), (1, False)]
 
 
 def test_a_restarted_trial_replaces_its_record_and_keeps_its_pass() -> None:
@@ -330,8 +334,8 @@ def test_records_of_one_trial_are_copies_and_those_of_lost_rungs_are_left_out() 
         rungs.decide(7, "rate", epoch, 20, {"cost": 1.0})
         rungs.decide(8, "rate", epoch, 20, {"cost": 2.0})
     records = rungs.state(7)
-    assert [(record["number"], record["rung"]) for record in records] == [(7, 0), (7, 1)]
-    fewer = Rungs([COST], shares=[0.2])
+    assert [(record["number"], record["rung"]) for record in records] == [(7, 1), (7, 2)]
+    fewer = Rungs([COST], shares=[0.1, 0.2])
     fewer.restore(records)
     records[0]["vector"][0] = 5.0
     assert fewer.state() == rungs.state(7)[:1]
@@ -359,20 +363,40 @@ def halving(reduction: int = 3, quota: int = 2, shares: Sequence[float] | None =
     return rule
 
 
+@pytest.mark.parametrize(("maximize", "best"), [(True, 0.75), (False, 0.25)])
+def test_the_quality_compared_is_the_best_so_far_and_all_else_of_the_epoch(maximize: bool, best: float) -> None:
+    quality = Objective("quality", maximize, worst=0.0 if maximize else 1.0, best=1.0 if maximize else 0.0)
+    rule = Halving()
+    rule.begin((quality, ENERGY), chance=0.1, best=1.0)
+    qualities = {1: 0.75, 2: math.nan, 3: 0.25, 4: 0.5, 5: 0.99 if maximize else 0.01}
+    history = {epoch: {"quality": value, "energy_nj": 10.0**epoch} for epoch, value in qualities.items()}
+    trial = Trial(0, "RUNNING", {"coding": "rate", "training.epochs": 24}, history[4], epoch=4)
+    assert rule.decide(trial, history) is None
+    assert rule.state(0) == [{"number": 0, "coding": "rate", "rung": 1, "vector": [best, 4.0], "went_on": True}]
+
+
+def test_an_epoch_without_a_quality_is_no_result_whatever_came_before() -> None:
+    for metrics in ({"quality": math.nan, "energy_nj": 1.0}, {"energy_nj": 1.0}):
+        rule = halving()
+        trial = Trial(0, "RUNNING", {"coding": "rate", "training.epochs": 20}, metrics, epoch=3)
+        assert rule.decide(trial, {1: {"quality": 0.9, "energy_nj": 1.0}, 3: metrics}) is None
+        assert rule.state(0) is None
+
+
 def test_state_of_a_trial_comes_back_under_its_new_number() -> None:
     metrics = {"quality": 0.5, "energy_nj": 100.0}
     first, second = halving(), halving()
     first.decide(Trial(4, "RUNNING", {"coding": "rate", "training.epochs": 20}, metrics, epoch=3), {3: metrics})
     state = json.loads(json.dumps(first.state(4)))
     second.restore(9, state)
-    assert state == [{"number": 4, "coding": "rate", "rung": 0, "vector": [0.5, 2.0], "went_on": True}]
+    assert state == [{"number": 4, "coding": "rate", "rung": 1, "vector": [0.5, 2.0], "went_on": True}]
     assert second.state(9) == [{**state[0], "number": 9}]
     assert second.state(4) is None
 
 
 def test_wrong_shares_are_refused_before_the_search_begins() -> None:
-    with pytest.raises(UsageError, match=r"^rungs='0\.05,0\.5' must be"):
-        Halving(shares=[0.05, 0.5])
+    with pytest.raises(UsageError, match=r"^rungs='0\.04,0\.5' must be"):
+        Halving(shares=[0.04, 0.5])
 
 
 def test_records_that_are_not_of_a_rung_are_refused_and_none_is_added() -> None:

@@ -136,7 +136,7 @@ def test_without_halving_no_rungs_are_recorded(options: dict[str, Any]) -> None:
     assert rungs_of(SearchSettings(**options)) == {}
 
 
-@pytest.mark.parametrize("name", ["tpe", "nsga2", "gp", "random"])
+@pytest.mark.parametrize("name", ["evolution", "tpe", "nsga2", "gp", "random"])
 def test_a_sampler_is_made_by_its_name(registry: Registry, name: str) -> None:
     assert make_sampler(SearchSettings(sampler=name), registry).name == name
 

@@ -226,7 +226,7 @@ def test_defaults() -> None:
     assert settings.given == ("task",)
     assert (settings.trials, settings.time_s, settings.worker_count) == (DEFAULT_TRIALS, None, cores())
     assert (settings.folder, settings.plugin_folders, settings.data_folder) == (Path("searches"), (), None)
-    assert (settings.sampler, settings.seed, settings.stopping) == ("tpe", 0, ("silent", "halving"))
+    assert (settings.sampler, settings.seed, settings.stopping) == ("evolution", 0, ("silent", "halving"))
     assert (settings.limits, settings.narrowings, settings.rung_shares) == (Limits(), (), None)
     assert settings.epoch_timeout_s == 3600
     assert str(settings.name).startswith("digits-20")
@@ -266,7 +266,7 @@ def test_what_is_stored_is_text_that_can_be_read_back() -> None:
         "charge_encoder": "True",
         "time": "30m00s",
         "max_energy": "2000nJ",
-        "sampler": "tpe",
+        "sampler": "evolution",
         "seed": "0",
         "priors": "False",
         "from": "t",

@@ -45,7 +45,7 @@ def test_options_come_back_as_they_were_and_budgets_may_change(tmp_path: Path, r
         "--seed can't be changed when a search is resumed; what can: --trials,"
     )
     resumed_settings({"resume": "s", "folder": tmp_path, "seed": 3, "max_energy": 2000})  # the same is no change
-    resumed_settings({"resume": "s", "folder": tmp_path, "sampler": "tpe"})  # nor is the default it began with
+    resumed_settings({"resume": "s", "folder": tmp_path, "sampler": "evolution"})  # nor is the default it began with
 
 
 def test_a_resumed_search_has_the_epochs_and_the_space_that_it_began_with(tmp_path: Path, registry: Registry) -> None:
