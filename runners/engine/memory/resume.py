@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spikefront.plugins import Registry
+from spikefront.plugins.stopping.halving import rung_shares
 from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.records import FORMAT
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings, named_option
@@ -44,7 +45,13 @@ def about(
         "accounting": ACCOUNTING,
         "id": uuid.uuid4().hex,
         # on another machine, too: the front depends on how many run at a time
-        "options": {**options, "workers": settings.worker_count, "task": settings.task, "name": settings.name},
+        "options": {
+            **options,
+            "sampler": settings.sampler,
+            "workers": settings.worker_count,
+            "task": settings.task,
+            "name": settings.name,
+        },
         "narrowings": [str(narrowing) for narrowing in settings.narrowings],
         "plugins": registry.versions(),
         "space": _digest(space),
@@ -117,6 +124,8 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
             f"--name {options['name']}: search {name!r} keeps its name; to change it, rename {folder / name}"
         )
     began = _readable({named_option(key, "the journal").name: value for key, value in stored["options"].items()})
+    if "sampler" not in began:
+        began |= {**_earlier_defaults(began, stored["narrowings"]), **began}
     sources = {"epochs": "the journal"}  # its narrowing is among the others
     for key, value in began.items():
         if key not in options and OPTIONS[key].option.secret and has_hidden(str(value)):
@@ -135,6 +144,13 @@ def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:
         _check_plugins(began.get("plugins_dir", ()))
     found = {"name": name, "folder": folder, "space": narrowings or None}  # wherever it was when it began
     return SearchSettings(**{**began, **options, **found}, sources=sources)
+
+
+def _earlier_defaults(began: Mapping[str, Any], narrowings: Sequence[str]) -> dict[str, Any]:
+    """Return sampler and rungs of a search that an earlier version began, which stored only those that were given."""
+    of_rule = [text.partition("=")[2] for text in narrowings if text.startswith("stopping.halving.reduction=")]
+    reduction = int([began.get("reduction", 3), *of_rule][-1])
+    return {"sampler": "tpe", "rungs": rung_shares(first=0.15, reduction=reduction)}
 
 
 def _check_plugins(folders: Sequence[str]) -> None:

@@ -81,7 +81,7 @@ def test_rungs_and_reduction_are_short_for_those_of_halving(registry: Registry) 
         ({"space": "stopping.halving.reduction=1"}, UsageError, r"reduction: 1 is outside 2\.\.100"),
         ({"space": "stopping.halving.redction=4"}, UnknownName, r"'redction'\. Did you mean 'reduction'\?"),
         ({"reduction": 1}, UsageError, r"1"),
-        ({"rungs": "0.5,0.2"}, UsageError, r"^rungs='0\.5,0\.2' must be rising shares of the epochs, from 0\.15 to"),
+        ({"rungs": "0.5,0.2"}, UsageError, r"^rungs='0\.5,0\.2' must be rising shares of the epochs, from 0\.05 to"),
         ({"stopping": "halvin"}, UnknownName, r"unknown stopping.* 'halvin'\. Did you mean 'halving'\?"),
     ],
 )  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_sampler_is_made_by_its_name(registry: Registry, name: str) -> None:
 
 def test_a_hyperparameter_that_a_sampler_does_not_have_is_refused(registry: Registry) -> None:
     with pytest.raises(UnknownName, match=r"'x'"):
-        make_sampler(SearchSettings(space="sampler.tpe.x=3"), registry)
+        make_sampler(SearchSettings(space="sampler.evolution.x=3"), registry)
 
 
 def test_objectives_are_named_by_name_by_metric_or_with_their_bounds(registry: Registry) -> None:

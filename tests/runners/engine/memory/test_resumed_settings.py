@@ -115,6 +115,27 @@ def test_a_journal_of_an_earlier_version_is_resumed(tmp_path: Path, monkeypatch:
     assert [str(narrowing) for narrowing in now.narrowings] == ["coding=rate", "training.epochs=5"]
 
 
+@pytest.mark.parametrize(
+    ("stored", "narrowings", "sampler", "rungs"),
+    [
+        ({}, [], "tpe", (0.15, 0.45)),
+        ({"reduction": 2}, [], "tpe", (0.15, 0.3, 0.6)),
+        ({}, ["stopping.halving.reduction=2"], "tpe", (0.15, 0.3, 0.6)),
+        ({"rungs": "0.2,0.5"}, [], "tpe", (0.2, 0.5)),
+        ({"sampler": "random"}, [], "random", None),
+        ({"sampler": "evolution"}, [], "evolution", None),
+    ],
+)
+def test_a_search_keeps_the_sampler_and_the_rungs_that_were_the_defaults_when_it_began(
+    tmp_path: Path, stored: dict[str, Any], narrowings: list[str], sampler: str, rungs: tuple[float, ...] | None
+) -> None:
+    settings = SearchSettings("digits", name="s", folder=tmp_path)
+    kept = {"options": {"task": "digits", "name": "s", **stored}, "narrowings": narrowings}
+    create_study(settings, OBJECTIVES, make_sampler(settings, REGISTRY), kept)
+    now = resumed_settings({"resume": "s", "folder": tmp_path})
+    assert (now.sampler, now.rung_shares) == (sampler, rungs if rungs is None else pytest.approx(rungs))
+
+
 def test_energies_by_earlier_rules_are_warned_of(registry: Registry, space: Space) -> None:
     now = about(SearchSettings("digits", name="s"), registry, space)
     assert charged_otherwise(now) == ""
