@@ -46,6 +46,7 @@ class Bench:
 
     Attributes:
         candidates: one a row, with a column for each hyperparameter that varies, in the order in which they are chosen.
+        listed: number of candidates of the task; there are fewer rows where some are not trained yet.
         epochs: epochs of a full training, by row. A conversion has one step, in which its ANN is trained in full.
         quality: validation accuracy, ``(rows, epochs)``: NaN where there was no such epoch, as after a failure.
         energy: nanojoules of one inference, likewise.
@@ -57,6 +58,7 @@ class Bench:
         self.task, self.seed = task, seed
         candidates = _of(folder / "candidates.parquet", task=task)
         trainings = _of(folder / "trainings.parquet", task=task, seed=seed).set_index("candidate")
+        self.listed = len(candidates)
         candidates = candidates[candidates["candidate"].isin(trainings.index)].reset_index(drop=True)
         self.candidates = candidates.drop(columns=["task", "candidate", "flat"])
         self.candidates = self.candidates.loc[:, self.candidates.nunique() > 0]
@@ -192,7 +194,9 @@ def main() -> None:
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     bench = Bench(arguments.task, arguments.seed, arguments.data)
-    print(f"{len(bench.candidates)} candidates; share of their hypervolume after {arguments.units:g} full trainings")
+    print(
+        f"{len(bench.candidates)} of {bench.listed} candidates; share of their hypervolume after {arguments.units:g} full trainings"
+    )
     samplers: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
         "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
         "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed),
