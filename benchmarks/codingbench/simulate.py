@@ -139,9 +139,8 @@ def main() -> None:
     trained_under = sorted(trained[trained["task"] == arguments.task]["seed"].unique())
     tables = [read_table(arguments.task, int(seed), arguments.data, cuts=arguments.cuts) for seed in trained_under]
     at = [units for units in AT if units <= arguments.units] or [arguments.units]
-    print(
-        f"{arguments.task}: {tables[0].rows:,} candidates, {arguments.seeds} searches; share of the hypervolume after"
-    )
+    counted = " and ".join(f"{table.rows:,} of {table.bench.listed:,}" for table in tables)
+    print(f"{arguments.task}: {counted} candidates; {arguments.seeds} searches; share of the hypervolume after")
     print(f"{'full trainings':28s}" + "".join(f"{units:>15g}" for units in at))
     for name in arguments.sampler.split(","):
         for rule in arguments.rule.split(","):

@@ -194,9 +194,8 @@ def main() -> None:
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     bench = Bench(arguments.task, arguments.seed, arguments.data)
-    print(
-        f"{len(bench.candidates)} of {bench.listed} candidates; share of their hypervolume after {arguments.units:g} full trainings"
-    )
+    trained = f"{len(bench.candidates)} of {bench.listed} candidates"
+    print(f"{trained}; share of their hypervolume after {arguments.units:g} full trainings")
     samplers: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
         "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
         "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed),

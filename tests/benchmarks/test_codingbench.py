@@ -234,7 +234,7 @@ def test_the_reader_needs_nothing_of_spikefront(data: Path) -> None:
         [sys.executable, "-c", program, "--data", str(data), "--units", "4", "--seeds", "1"],
         capture_output=True, text=True, check=True, cwd=data,
     )  # fmt: skip
-    assert f"{CANDIDATES + 1} candidates" in done.stdout
+    assert f"{CANDIDATES + 1} of {CANDIDATES + 1} candidates" in done.stdout
     assert "NSGA-II, halving" in done.stdout
 
 
