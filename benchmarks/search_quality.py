@@ -1,4 +1,4 @@
-"""What early stopping and cost-awareness bring: searches of equal wall time, with and without them.
+"""What early stopping, cost-awareness and the sampler bring: searches of equal wall time, with and without them.
 
 Run: python benchmarks/search_quality.py [--minutes 2.5] [--seeds 3] [--task digits] [--results FILE] [--arms none,...]
 
@@ -37,6 +37,7 @@ ARMS: Final = {
     "stopping, cost": [],
     "stopping, cost, partial": ["--tell-stopped", "partial"],
     "stopping, cost, priors": ["--priors"],
+    **{f"stopping, cost, sampler {name}": ["--sampler", name] for name in ("random", "tpe", "nsga2")},
 }
 SPACE: Final = ["--set", "coding=direct,rate,latency,sac,css", "--set", "backbone=mlp,convnet"]
 SMALL: Final = ["--set", "training.subset=2000", "--epochs", "6", "--set", "backbone.convnet.width=4..16"]
