@@ -30,6 +30,7 @@ class Untried:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._settled: set[int] = set()  # ordinals of trainings that have ended
+        self._keys: dict[int, Key] = {}  # of their candidates
         self._tried: set[Key] = set()
         self._running: set[Key] = set()
         self._lost: Counter[Key] = Counter()
@@ -42,7 +43,9 @@ class Untried:
         for training in trainings:
             if training.ordinal in self._settled:
                 continue
-            key = self._space.identity(training.candidate)
+            if training.ordinal not in self._keys:
+                self._keys[training.ordinal] = self._space.identity(training.candidate)
+            key = self._keys[training.ordinal]
             if training.outcome is None:
                 self._running.add(key)
                 continue
