@@ -22,7 +22,7 @@ from spikefront.commands.retraining import (
     retraining_settings,
     trainings_of,
 )
-from spikefront.results.recommendation.candidates import PER_CODING
+from spikefront.results.recommendation import PER_CODING
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, duration, energy, number, whole
 from spikefront.searchspace.secrets import redacted_command

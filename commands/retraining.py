@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.options import Option, number, text, whole
-from spikefront.searchspace.trial import read_name
 from spikefront.searchspace.units import format_duration
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ def counted(number: int, what: str) -> str:
 
 def trainings_of(pairs: Sequence[tuple[str, int]]) -> list[tuple[int, int]]:
     """Return the trainings that repeats of trials and their points take: numbers of trials, and seeds."""
+    from spikefront.searchspace.trial import read_name
+
     return list(dict.fromkeys((read_name(name)[0], seed) for name, seed in pairs))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 10
 _LINES: Final = 12  # of a traceback
+_LONGEST_WAIT_S: Final = 30.0  # of a trial's line for those of earlier trials
 _ENDINGS: Final = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
 _PARTS: Final = ("coding", "neuron", "backbone")
 
@@ -45,7 +46,9 @@ class LiveView(Callbacks):
         self._search: SearchInfo | None = None
         self._front = Front(())
         self._running: dict[int, Mapping[str, Value]] = {}
-        self._untold: dict[int, Trial] = {}  # that have ended, and whose line waits for those of earlier ones
+        self._untold: dict[
+            int, tuple[Trial, float]
+        ] = {}  # that have ended, and when: their line waits for earlier ones
         self._points: dict[int, Mapping[int, Mapping[str, float]]] = {}  # of trials that are about to end
         self._ended: Counter[str] = Counter()
         self._tries: list[Trial] = []
@@ -100,18 +103,32 @@ class LiveView(Callbacks):
             trial = trial.with_points(self._points.pop(number, {}))
             self._ended[state] += 1
             self._tries.append(trial)
-            self._untold[number] = trial
-            told = sorted(number for number in self._untold if self._is_next(number))
+            self._untold[number] = (trial, self._clock())
+        self._tell_due()
+
+    def epoch_ended(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Print the lines that have waited long enough."""
+        if self._untold:
+            self._tell_due()
+
+    def _tell_due(self) -> None:
+        with self._lock:
+            told = sorted(number for number in self._untold if self._is_due(number))
         self._tell(told)
 
-    def _is_next(self, number: int) -> bool:
-        """Return whether the line of a trial may be printed; in a search that repeats they are in order."""
+    def _is_due(self, number: int) -> bool:
+        """Return whether the line of a trial is to be printed.
+
+        In a search that repeats, lines are in the order of the trials, but for a trial that takes very long.
+        """
         is_in_order = self._live is None and self._search is not None and self._search.time_s is None
-        return not is_in_order or all(number < other for other in self._running)
+        if not is_in_order or all(number < other for other in self._running):
+            return True
+        return self._clock() - self._untold[number][1] >= _LONGEST_WAIT_S
 
     def _tell(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            trial = self._untold.pop(number)
+            trial, _ = self._untold.pop(number)
             with self._lock:
                 self._front.add(trial)
             if self._live is None:

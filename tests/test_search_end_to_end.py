@@ -128,10 +128,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     folder = tmp_path_factory.mktemp("e2e")
     (folder / "mine").mkdir()
     (folder / "mine" / "raises.py").write_text(RAISES)
-    asked = (
-        "--trials 5 --epochs 2 --no-early-stopping --set training.subset=256 --workers 2 --name e2e --set backbone=mlp"
-    )
-    spaces = "--set coding=direct,latency,raises --set training.optimizer.adam.lr=0.01 --seed 0"
+    asked = "--trials 5 --epochs 2 --no-cuts --no-early-stopping --set training.subset=256 --workers 2 --name e2e"
+    spaces = "--set backbone=mlp --set coding=direct,latency,raises --set training.optimizer.adam.lr=0.01 --seed 0"
     done = spikefront(folder, "run", "--task", "digits", "--plugins-dir", "mine", *asked.split(), *spaces.split())
     assert done.returncode == 0, done.stderr
     answer = plain_mlflow(folder)
@@ -148,7 +146,9 @@ def test_stdout_holds_the_outcome_and_stderr_a_line_for_each_trial(searched: Sea
     assert 0 < failed < 5
     assert re.fullmatch(
         rf"e2e: all trials done; {5 - failed} judged, {failed} failed, 0 stopped early, in \d+ s\n"
-        r"front: spikefront pareto --search e2e\n",
+        r"front: spikefront pareto --search e2e\n"
+        r"2 codings, 1 to 2 tries each, one seed: which coding leads is not decided; "
+        r"decide: spikefront recommend e2e --max-energy \d+nJ\n",
         searched.out,
     )
     progress = searched.err.splitlines()

@@ -6,9 +6,11 @@ al., "Multiobjective tree-structured Parzen estimator", JAIR 73 (2022).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from spikefront.plugins import Sampler, hookimpl
@@ -24,7 +26,9 @@ class TPE(Sampler):
     name = "tpe"
 
     def make(self, seed: int) -> BaseSampler:
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of ``group``, for programmers
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
 @hookimpl

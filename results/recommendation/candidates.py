@@ -12,11 +12,6 @@ from spikefront.searchspace.objectives import ENERGY, LATENCY, Limits, Objective
 from spikefront.searchspace.trial import Trial
 from spikefront.searchspace.units import format_energy, format_quality
 
-PER_CODING: Final = 2
-"""Candidates of each coding. The best of many on one seed owes some of its place to that seed: where candidates differ
-as much as seeds do, the truly best of ten is the best on one seed in 43 % of cases, and among the best two in 65 %
-(``benchmarks/recommend.py --candidates``)."""
-
 _BUDGETS: Final = 6
 """Energy budgets for which candidates are chosen where none is given."""
 

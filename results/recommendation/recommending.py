@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
+from spikefront.results.recommendation import PER_CODING
 from spikefront.results.recommendation.answer import Recommendation, conclude
 from spikefront.results.recommendation.candidates import (
-    PER_CODING,
     along_energy,
     chosen,
     ranked,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -151,9 +152,11 @@ class Search:
             outcome = trial.user_attrs["outcome"]
             if not outcome["again"]:
                 assert runs[trial.number].data.tags.get("trial.reason", "") == outcome["reason"]
-        complete = {trial.number: trial.values for trial in trials if trial.values is not None}
-        front = {n for n, values in complete.items() if not any(_dominates(v, values) for v in complete.values())}
-        assert {number for number, run in runs.items() if run.data.tags["pareto"] == "true"} == front
+        points = MlflowClient(uri).search_runs(["0"], "tags.`spikefront.role` = 'point'")
+        known = {(number, 0): run for number, run in runs.items()}
+        known |= {(int(run.data.tags["point.trial"]), int(run.data.tags["point.cut"])): run for run in points}
+        assert len(known) == len(runs) + len(points), "no point has two runs"
+        assert {place for place, run in known.items() if run.data.tags["pareto"] == "true"} == _front(trials)
         (parent,) = MlflowClient(uri).search_runs(["0"], "tags.`spikefront.role` = 'search'")
         assert parent.info.status == "FINISHED"
         return runs
@@ -161,11 +164,8 @@ class Search:
     def check_nothing_is_left_over(self) -> None:
         """Check that no checkpoints are left, and that weights are those of the front."""
         assert [path.name for path in (self.path.parent / "checkpoints").glob("*")] == []
-        complete = {trial.number: trial.values for trial in self.trials() if trial.values is not None}
-        stored = {
-            int(path.name.removeprefix("trial-").partition(".")[0]) for path in (self.path.parent / "weights").glob("*")
-        }
-        assert stored == {n for n, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
+        files = [path.name.removeprefix("trial-") for path in (self.path.parent / "weights").glob("*")]
+        assert {int(name[:5]) for name in files} == {number for number, _ in _front(self.trials())}
 
     def processes(self, driver: subprocess.Popen[str]) -> set[Process]:
         """Return all processes that descend from a driver; Linux only."""
@@ -189,6 +189,15 @@ class Search:
                 os.killpg(driver.pid, signal.SIGKILL)
             if driver.stdout is not None and not driver.stdout.closed:
                 driver.communicate()
+
+
+def _front(trials: list[FrozenTrial]) -> set[tuple[int, int]]:
+    """Return the front, points included: numbers of trials, and steps at which they are cut or 0."""
+    complete = {(trial.number, 0): trial.values for trial in trials if trial.values is not None}
+    for trial in trials:
+        for cut, metrics in trial.user_attrs["outcome"].get("points", {}).items():
+            complete[trial.number, int(cut)] = [metrics["quality"], math.log10(metrics["energy_nj"])]
+    return {place for place, v in complete.items() if not any(_dominates(w, v) for w in complete.values())}
 
 
 def _dominates(left: list[float], right: list[float]) -> bool:

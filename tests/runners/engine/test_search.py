@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,10 @@ def test_every_trial_is_judged_told_once_and_kept(tmp_path: Path, search: Search
         assert trial.user_attrs["candidate"] == diary.candidates[trial.number].flat()
         assert weights is not None
     # weights are kept of the front alone
-    front = {f"trial-{trial.number:05d}" for trial in _front(trials)}
+    members = _members(trials)
+    front = {f"trial-{number:05d}" for number, _ in members}
     kept = {f"{name}.{kind}" for name in front for kind in ("pt", "layers.json", "activity.json")}
+    kept |= {f"trial-{number:05d}@{cut}.layers.json" for number, cut in members if cut}
     assert {path.name for path in (tmp_path / "s" / "weights").iterdir()} == kept
     counts = {path.name for path in (tmp_path / "s" / "counts").iterdir()}
     assert counts == {f"trial-{number:05d}.json" for number in range(6)}  # of all, for fronts under other models
@@ -69,11 +72,17 @@ def test_trials_that_fall_behind_are_stopped_and_told_as_pruned(tmp_path: Path, 
     assert list((tmp_path / "s" / "checkpoints").glob("*")) == []
 
 
-def _front(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+def _members(trials: list[optuna.trial.FrozenTrial]) -> set[tuple[int, int]]:
+    """Return the front, points included: numbers of trials, and steps at which they are cut or 0."""
+    values = {(trial.number, 0): trial.values for trial in trials}
+    for trial in trials:
+        for cut, metrics in trial.user_attrs["outcome"].get("points", {}).items():
+            values[trial.number, int(cut)] = [metrics["quality"], math.log10(metrics["energy_nj"])]
+
     def beaten(a: list[float], b: list[float]) -> bool:
         return b[0] >= a[0] and b[1] <= a[1] and b != a
 
-    return [one for one in trials if not any(beaten(one.values, other.values) for other in trials)]
+    return {place for place, one in values.items() if not any(beaten(one, other) for other in values.values())}
 
 
 @pytest.mark.slow
