@@ -115,8 +115,8 @@ def test_what_was_queued_is_judged_as_it_is(tmp_path: Path) -> None:
 def test_beyond_the_start_the_first_proposal_is_the_samplers_own(tmp_path: Path) -> None:
     """Without a limit on time, what is judged is what the bare sampler would have judged."""
     space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct,latency")])
-    thrifty = search(tmp_path, space, 16, sampler="tpe", startup=0)
-    settings = SearchSettings(name="t", folder=tmp_path, sampler="tpe")
+    thrifty = search(tmp_path, space, 16, sampler="evolution", startup=0)
+    settings = SearchSettings(name="t", folder=tmp_path, sampler="evolution")
     record, make = begin(settings), make_sampler(settings, REGISTRY).make
     bare = []
     for number in range(16):
