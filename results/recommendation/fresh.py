@@ -17,6 +17,7 @@ import numpy as np
 from spikefront.results.confirmed import problem_of
 from spikefront.results.recommendation.evidence import Arm, Right
 from spikefront.results.store import schema
+from spikefront.results.store.point_run import create_point_run
 from spikefront.results.twins import MEMBER_METRIC
 from spikefront.searchspace.objectives import ENERGY, LATENCY
 from spikefront.searchspace.records import Repeat
@@ -56,6 +57,7 @@ class FreshRepeats:
         self._client = search.store.client
         self._arms: dict[str, Arm] = {}
         self._failed: dict[str, dict[int, str]] = {}
+        self._runs: dict[str, str] = {}  # of points that had none, by name
 
     def arms(self, trials: Sequence[Trial]) -> list[Arm]:
         """Return candidates with the repeats that the store has of them."""
@@ -68,6 +70,8 @@ class FreshRepeats:
 
     def _read(self, trial: Trial) -> Arm:
         name = trial.name
+        if name not in self._arms and not trial.run_id:
+            self._arms[name] = Arm(trial, {}, {}, {}, self._failed.setdefault(name, {}))
         if name not in self._arms:
             run, axes = self._client.get_run(trial.run_id), [axis.metric for axis in self.search.objectives]
             found = self._by_seed(run, MEMBER_METRIC, ["quality", ENERGY.metric])
@@ -154,7 +158,15 @@ class FreshRepeats:
         ]
         text = packed(repeat.right) if repeat.right and split == "validation" else ""
         tags = [RunTag(f"{schema.FRESH_RIGHT}{repeat.seed}", text)] if 0 < len(text) <= _LONGEST else []
-        self._client.log_batch(trial.run_id, metrics=points, tags=tags)
+        self._client.log_batch(self._run_of(trial), metrics=points, tags=tags)
+
+    def _run_of(self, trial: Trial) -> str:
+        """Return the run that repeats of a candidate are written to; a point gets one with the first of them."""
+        if not trial.run_id and trial.name not in self._runs:
+            training = self._client.get_run(self.search.front.trials[str(trial.number)].run_id)
+            rank = self.search.front.ranks[trial.name]
+            self._runs[trial.name] = create_point_run(self._client, training, trial, rank)
+        return trial.run_id or self._runs[trial.name]
 
 
 def _with(arm: Arm, repeat: Repeat, metrics: Mapping[str, float], split: Split) -> Arm:

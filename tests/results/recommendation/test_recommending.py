@@ -197,6 +197,29 @@ def test_a_network_that_is_stopped_early_is_a_candidate_of_its_own(
     assert arms_in(StoredSearch.open(Store(), "digits-1").artifact("recommended.json"))[0].name == "0@2"
 
 
+def test_a_point_that_never_was_on_the_front_gets_a_run_when_it_is_trained_again(
+    database: None, search: Callable[..., SearchInfo], candidate: Callable[..., Candidate]
+) -> None:
+    recorder = MlflowRecorder(Store())
+    recorder.search_started(search("digits-1"))
+    for number, (coding, energy, points) in enumerate([("css", 4.0, {}), ("sac", 10.0, {2: 5.0})]):
+        recorder.trial_started(number, candidate(coding))
+        recorder.points_measured(number, {cut: {"quality": 0.85, "energy_nj": of} for cut, of in points.items()})
+        recorder.trial_ended(number, "COMPLETE", "", {"quality": 0.9 - 0.01 * number, "energy_nj": energy}, None)
+    recorder.search_ended("all trials done")
+    limits = Limits(max_energy_nj=8.0)
+    before = StoredSearch.open(Store(), "digits-1").find("1@2")
+    assert before.run_id == ""
+    known = opened(limits, test_seeds=0)
+    train(known, [pair for pair in known.start() if pair[0] == "1@2"][:2], energy_nj=5.0)
+    again = opened(limits, test_seeds=0)  # another process goes on where this one was killed
+    assert [pair for pair in again.start() if pair[0] == "1@2"] == [("1@2", 6)]
+    after = StoredSearch.open(Store(), "digits-1").find("1@2")
+    assert after.run_id
+    assert (after.metrics, after.candidate["cut"], after.steps) == (before.metrics, 2, before.steps)
+    assert [one.name for one in StoredSearch.open(Store(), "digits-1").front.members] == ["0"]
+
+
 def test_a_candidate_that_fails_has_other_seeds_and_then_makes_place(write: Write) -> None:
     write(RUNS)
     known = opened(per_coding=1)
