@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spikefront.runners.judging.judge import Judgement
     from spikefront.runners.judging.network import Network
 
+_LEAST: Final = 0.0005  # share of the energy: what is less is written as 0.0 %
 _SHOWN: Final = 12
 """Points of a curve that a table shows; csv and json have all."""
 
@@ -179,7 +180,9 @@ def _sentences(found: ExitCurves) -> Sequence[str]:
     if chosen is None:
         return [*said, f"No exit is within {found.tolerance:g} of that quality."]
     said.append(f"Cheapest exit within it: {chosen.exit}, {_measured(chosen)}; some samples take {chosen.most_steps}.")
-    if found.saves > 0:
+    if abs(found.saves) < _LEAST:
+        said.append("The exit takes the energy of the best fixed number of steps: it saves nothing.")
+    elif found.saves > 0:
         said.append(f"The exit takes {found.saves:.1%} less energy than the best fixed number of steps.")
     else:
         said.append(f"Fixed steps are better: the exit takes {-found.saves:.1%} more energy than they do.")

@@ -241,7 +241,7 @@ class StoredSearch:
         return self.member_of(run, called, folder)
 
     def member_of(self, run: Run, called: str, folder: Path) -> Member:
-        """Fetch the member of the front that a run is.
+        """Fetch the member of the front that a run is, or the trial, run for all its steps, of a point on the front.
 
         Args:
             run: the run of its trial.
@@ -249,17 +249,19 @@ class StoredSearch:
             folder: where its files go.
 
         Raises:
-            UsageError: when it is neither trial nor point, it is not on the front, or it left no weights.
+            UsageError: when it is neither trial nor point, neither it nor a point of it is on the front, or it left no
+                weights.
         """
         tags = run.data.tags
-        if tags.get(schema.PARETO) != schema.TRUE:
+        described = run.info.run_id if tags.get(schema.PARETO) == schema.TRUE else self._point_on_front(tags)
+        if not described:
             rank = f"its Pareto rank is {tags[schema.RANK]}" if schema.RANK in tags else tags.get(schema.STATE, "")
             raise UsageError(f"run {called} is not on a front ({rank}); members and their trials: spikefront pareto")
         try:
             trial = schema.trial_of(run, self.began)
         except ValueError as error:
             raise UsageError(f"run {called} is not a trial of a search: {error}; list: spikefront pareto") from error
-        candidate = candidate_of(self._fetch(trial.run_id, schema.CANDIDATE_FILE, folder).read_bytes())
+        candidate = candidate_of(self._fetch(described, schema.CANDIDATE_FILE, folder).read_bytes())
         if not candidate:
             raise UsageError(f"run {called}: its {schema.CANDIDATE_FILE} is damaged; take another member")
         priced = trial.versions.get("energy", "").partition(" ")[0]
@@ -267,7 +269,7 @@ class StoredSearch:
             search=self.name,
             trial=Trial(
                 trial.number,
-                candidate=candidate,
+                candidate={name: value for name, value in candidate.items() if name != "cut" or trial.cut},
                 metrics=trial.metrics,
                 run_id=trial.run_id,
                 versions=trial.versions,
@@ -283,6 +285,12 @@ class StoredSearch:
             commit=self.artifact(schema.ENVIRONMENT_FILE).get("git_commit") or "",
             confirmed=self._confirmed(run),
         )
+
+    def _point_on_front(self, tags: Mapping[str, str]) -> str:
+        """Return the run of a point on the front, of a trial with these tags, whose weights are kept; or nothing."""
+        points = (one for one in self.front.members if one.cut)
+        number = schema.number_of(tags) if schema.NUMBER in tags else -1
+        return next((one.run_id for one in points if one.number == number), "")
 
     def _fetch(self, run_id: str, ending: str, folder: Path) -> Path:
         client = self.store.client
