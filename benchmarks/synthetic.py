@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikefront.plugins import load_registry
+from spikefront.runners.engine.memory.order import Order
 from spikefront.runners.engine.memory.study import StudyRecord, create_study
 from spikefront.runners.engine.parts import make_sampler, objectives_of
+from spikefront.runners.engine.proposing.fresh import FreshSampler
+from spikefront.runners.engine.proposing.shown import Shown
+from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import Candidate, Space
 
@@ -47,8 +51,11 @@ class SyntheticSearch:
         self.settings = SearchSettings(TASK, name=name, folder=folder, trials=trials, workers=2)
         self.space = Space(self.registry, TASK)
         self.objectives = objectives_of(self.registry.get("task", TASK), self.settings)
-        study = create_study(self.settings, self.objectives, make_sampler(self.settings, self.registry))
-        self.record = StudyRecord(study, self.objectives)
+        sampler = make_sampler(self.settings, self.registry)
+        study = create_study(self.settings, self.objectives, sampler)
+        self.record = StudyRecord(study, self.objectives, order=Order(self.settings.worker_count))
+        self._untried = Untried(self.space)
+        study.sampler = FreshSampler(sampler.make, self.space, Shown(self.record), untried=self._untried)
 
     @property
     def hyperparameters(self) -> int:
@@ -58,9 +65,12 @@ class SyntheticSearch:
     def trial(self) -> Cost:
         """Ask for a trial and tell of it."""
         started, cpu = time.perf_counter(), time.process_time()
+        assert self.record.order.is_ready(self.record.next)
+        self._untried.read(self.record.seen(self.record.next, self._untried.settled))
+        assert self._untried.first() is not None
         trial = self.record.ask()
         candidate = self.space.suggest(trial)
-        self.record.chosen(trial, candidate)
+        self.record.chosen(trial, candidate, counted_s=1.0)
         asked, asked_cpu = time.perf_counter(), time.process_time()
         judged = trial.number % PRUNED_OF == 0
         epochs = candidate.training.schedule.epochs

@@ -79,41 +79,53 @@ def _holder(folder: Path) -> str:
 
 
 class _Backend(BaseJournalBackend):
-    """Optuna's journal in a file of sealed records, which the driver's lock keeps from all other writers."""
+    """Optuna's journal in a file of sealed records, which the driver's lock keeps from all other writers.
+
+    So the file is read once; what Optuna reads back afterwards are the records that it has appended. A trial's
+    parameters are written with the next record of another kind: they are nothing before its candidate.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self._is_read = False
+        self._unread: list[bytes] = []  # records that were appended, and not read back
+        self._held: list[bytes] = []  # parameters that are not in the file yet
         self.check = JournalCheck(path)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield the records that follow those read before."""
         assert log_number_from == self.check.lines, "records are read once, in order"
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            for raw in file:
-                if not raw.endswith(b"\n"):  # cut off by a kill, or being written
-                    return
-                record = self.check.read(raw)
-                self._offset += len(raw)
-                yield record
+        if not self._is_read:
+            self._is_read = True
+            with self._path.open("rb") as file:
+                for raw in file:
+                    if not raw.endswith(b"\n"):  # cut off by a kill, or being written
+                        return
+                    yield self.check.read(raw)
+        unread, self._unread = self._unread, []
+        for raw in unread:
+            yield self.check.read(raw)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write records, and wait for the disk.
-
-        A trial's parameters don't wait: they are nothing before its candidate, which does.
-        """
+        """Write records, and wait for the disk."""
+        first = self.check.lines + len(self._unread) + 1
+        sealed = [seal(log, place) for place, log in enumerate(logs, first)]
+        if all("param_name" in log for log in logs):
+            self._held += sealed
+            self._unread += sealed
+            return
         size = os.path.getsize(self._path)
         try:
             with self._path.open("ab") as file:
-                file.writelines(seal(log, self.check.lines + place) for place, log in enumerate(logs, 1))
-                if not all("param_name" in log for log in logs):
-                    file.flush()
-                    os.fsync(file.fileno())
+                file.writelines([*self._held, *sealed])
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             # half a record would hide all that follow
             os.truncate(self._path, size)
             raise JournalError(error.errno, f"{self._path} can't be written: {error.strerror}") from error
+        self._held = []
+        self._unread += sealed
 
 
 def open_journal(folder: Path) -> JournalStorage:

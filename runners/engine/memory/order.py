@@ -8,6 +8,7 @@ named beforehand, and the training begins when all of these have ended.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
@@ -79,8 +80,17 @@ class Order:
         self._open: set[int] = set()  # ordinals of those that have not ended
         self._ends: list[int] = []  # and of the others, as they ended
         self._unplaced: set[int] = set()  # ordinals of those of which the journal does not say for which they count
+        self._pending: dict[int, None] = {}  # ordinals of those whose results do not count yet
+        self._counting: list[tuple[float, int]] = []  # the others, sorted: from which ordinal on they count, their own
         self._planned = 0  # for so many it is known which results count
-        self._now_s = 0.0  # when the last of these begins
+        self._forget_clock()
+
+    def _forget_clock(self) -> None:
+        self._now_s = 0.0  # when the last training that is planned begins
+        self._known: list[tuple[int, float]] = [(0, 0.0)]  # number and sum of the known costs before each ordinal
+        self._heard = 0  # of so many of ``_counting`` the clock has heard
+        self._trained = 0.0  # sum of their shares
+        self._latest: list[float] = []  # and the last of their ends, one for each worker
 
     def __len__(self) -> int:
         return len(self._trainings)
@@ -99,9 +109,11 @@ class Order:
 
     def read(self, trials: Iterable[FrozenTrial]) -> None:
         """Take the trainings of a journal in place of all that is known."""
-        for known in (self._trainings, self._ordinals, self._open, self._ends, self._unplaced):
+        for known in (self._trainings, self._ordinals, self._open, self._ends, self._unplaced, self._pending):
             known.clear()
-        self._planned, self._now_s = 0, 0.0
+        self._counting.clear()
+        self._planned = 0
+        self._forget_clock()
         for trial in trials:
             ordinal = self.add(trial.number, trial.user_attrs.get("retry_of"))
             if "candidate" in trial.user_attrs or PLACE in trial.user_attrs:
@@ -115,7 +127,7 @@ class Order:
 
         for ordinal in self._unplaced:
             if self._trainings[ordinal].ended:
-                self._trainings[ordinal].due = ordinal + 1
+                self._count_from(ordinal, ordinal + 1)
 
     def _read_place(self, ordinal: int, place: Place) -> None:
         training = self._trainings[ordinal]
@@ -125,7 +137,16 @@ class Order:
         if "counts" not in place:  # of an earlier version, or of a search that did not repeat
             self._unplaced.add(ordinal)
         for other in place.get("counts", ()):
-            self._trainings[other].due = ordinal
+            self._count_from(other, ordinal)
+
+    def _count_from(self, other: int, ordinal: int) -> None:
+        """Record that the result of a training counts for this ordinal and later ones, and not before."""
+        training = self._trainings[other]
+        if other not in self._pending:
+            self._counting.remove((training.due, other))
+        self._pending.pop(other, None)
+        training.due = ordinal
+        insort(self._counting, (training.due, other))
 
     def add(self, number: int, retry_of: int | None = None) -> int:
         """Add a trial, and return the ordinal of its training."""
@@ -133,6 +154,7 @@ class Order:
             if retry_of is None:
                 self._ordinals[number] = len(self._trainings)
                 self._open.add(len(self._trainings))
+                self._pending[len(self._trainings)] = None
                 self._trainings.append(Training(number, number))
             else:
                 ordinal = self._ordinals[number] = self._ordinals[retry_of]
@@ -154,7 +176,8 @@ class Order:
             self._plan(ordinal)
             training.begin_s = self._now_s if math.isnan(training.begin_s) else training.begin_s
             found["begin_s"] = training.begin_s
-            found["counts"] = [other for other in range(ordinal) if self._trainings[other].due == ordinal]
+            first = bisect_left(self._counting, (ordinal, -1))
+            found["counts"] = self.counting(ordinal)[first:]
         return found
 
     def _plan(self, ordinal: int) -> None:
@@ -163,18 +186,20 @@ class Order:
             return
         mean_s, slack = self._mean_s(ordinal), 1 + math.log2(self.workers) / 6
         self._now_s = self._begins_s(ordinal, mean_s)
-        for other in range(max(0, ordinal - self.workers + 1)):
+        for other in [other for other in self._pending if other <= ordinal - self.workers]:
             training = self._trainings[other]
-            if math.isinf(training.due):
-                cost_s = _UNKNOWN * mean_s if math.isnan(training.counted_s) else training.counted_s
-                if self.workers == 1 or training.begin_s + slack * cost_s <= self._now_s:
-                    training.due = ordinal
+            cost_s = _UNKNOWN * mean_s if math.isnan(training.counted_s) else training.counted_s
+            if self.workers == 1 or training.begin_s + slack * cost_s <= self._now_s:
+                self._count_from(other, ordinal)
         self._planned = ordinal + 1
 
     def _mean_s(self, ordinal: int) -> float:
         """Return the mean predicted cost of the trainings before one; 1 where none is known."""
-        known = [one.counted_s for one in self._trainings[:ordinal] if not math.isnan(one.counted_s)]
-        return sum(known) / len(known) if known else 1.0
+        while len(self._known) <= ordinal:
+            (count, total), cost_s = self._known[-1], self._trainings[len(self._known) - 1].counted_s
+            self._known.append((count, total) if math.isnan(cost_s) else (count + 1, total + cost_s))
+        count, total = self._known[ordinal]
+        return total / count if count else 1.0
 
     def _begins_s(self, ordinal: int, mean_s: float) -> float:
         """Return when a training begins by predicted costs: when one of the workers has nothing more to do."""
@@ -182,12 +207,20 @@ class Order:
         earlier = self._trainings[ordinal - 1].begin_s if ordinal else 0.0
         if ordinal < self.workers:
             return earlier
-        shares = [training.share for training in self._trainings[:ordinal] if training.due < ordinal]
-        expected = _CAUTION * (_SHARE * self.workers + sum(shares)) / (self.workers + len(shares))
-        ends = []
-        for training in self._trainings[:ordinal]:
-            cost_s = mean_s if math.isnan(training.counted_s) else training.counted_s
-            ends.append(training.begin_s + cost_s * (training.share if training.due < ordinal else expected))
+        while self._heard < len(self._counting) and self._counting[self._heard][0] < ordinal:
+            due, other = self._counting[self._heard]
+            training = self._trainings[other]
+            cost_s = self._mean_s(int(due)) if math.isnan(training.counted_s) else training.counted_s
+            self._trained += training.share
+            self._latest = nlargest(self.workers, [*self._latest, training.begin_s + cost_s * training.share])
+            self._heard += 1
+        expected = _CAUTION * (_SHARE * self.workers + self._trained) / (self.workers + self._heard)
+        ends = list(self._latest)
+        for other in (*(other for _, other in self._counting[self._heard :]), *self._pending):
+            if other < ordinal:
+                training = self._trainings[other]
+                cost_s = mean_s if math.isnan(training.counted_s) else training.counted_s
+                ends.append(training.begin_s + cost_s * expected)
         return max(earlier, nlargest(self.workers, ends)[-1])
 
     def end(self, number: int, again: bool, share: float = 1.0) -> None:
@@ -210,8 +243,7 @@ class Order:
         if not self.repeats:
             return list(self._ends)
         self._plan(ordinal)
-        due = ((training.due, other) for other, training in enumerate(self._trainings[:ordinal]))
-        return [other for _, other in sorted(entry for entry in due if entry[0] <= ordinal)]
+        return [other for _, other in self._counting[: bisect_right(self._counting, (ordinal, math.inf))]]
 
     def settled(self, ordinal: int) -> list[int]:
         """Return the ordinals of trainings that have ended, in an order that does not depend on which ended first.
@@ -231,9 +263,10 @@ class Order:
         return not any(other < ordinal and self._trainings[other].due <= ordinal for other in self._open)
 
     def wait_for_all(self, ordinal: int) -> None:
-        """Let the results of all trainings before one count for it."""
-        for training in self._trainings[:ordinal]:
-            training.due = min(training.due, ordinal)
+        """Make the results of all trainings before one count for it."""
+        late = [other for due, other in self._counting if other < ordinal < due]
+        for other in [*late, *(other for other in self._pending if other < ordinal)]:
+            self._count_from(other, ordinal)
 
 
 def trained_share(flat: Mapping[str, Any], outcome: Mapping[str, Any]) -> float:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict
 
-import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
@@ -70,9 +69,7 @@ def reopen_study(settings: SearchSettings, sampler: Sampler) -> optuna.Study:
     storage = open_journal(settings.directory)
     (stored,) = storage.get_all_studies()  # it keeps its name when its folder gets another
     study = optuna.load_study(study_name=stored.study_name, storage=storage)
-    # the sampler's own random state is not in the journal; the same seed would draw the same candidates again
-    seed = int(np.random.SeedSequence((settings.seed, len(study.get_trials(deepcopy=False)))).generate_state(1)[0])
-    study.sampler = _made(sampler, seed)
+    study.sampler = _made(sampler, settings.seed)
     _identify(study, settings.directory)
     _begin_session(study)
     return study
@@ -169,7 +166,7 @@ class StudyRecord:
     ) -> None:
         self.study = study
         self.order = Order() if order is None else order
-        self.order.read(study.get_trials(deepcopy=False))
+        self._read_order()
         self.objectives = tuple(objectives)
         self._limits = limits
         self._tell_stopped = tell_stopped
@@ -180,11 +177,23 @@ class StudyRecord:
     @property
     def next(self) -> int:
         """Ordinal of the training that ``ask`` starts: the first that is queued, or else a new one."""
-        return min((self.order.ordinal(trial.number) for trial in self._queue), default=len(self.order))
+        return min(self._queue, default=len(self.order))
+
+    def _read_order(self) -> None:
+        """Read the order of the trainings, and which of them are queued."""
+        trials = self.study.get_trials(deepcopy=False)
+        self.order.read(trials)
+        last = {self.order.ordinal(trial.number): trial for trial in trials}
+        self._queue = {ordinal: trial for ordinal, trial in last.items() if trial.state is TrialState.WAITING}
+        self._seen = {
+            ordinal: Seen(ordinal, trial.user_attrs["candidate"], trial.user_attrs.get("outcome"))
+            for ordinal, trial in last.items()
+            if "candidate" in trial.user_attrs
+        }
 
     def ask(self) -> optuna.Trial:
         """Start a trial."""
-        queued = min(self._queue, key=lambda trial: self.order.ordinal(trial.number), default=None)
+        queued = self._queue.pop(self.next, None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if queued is None:
@@ -204,8 +213,10 @@ class StudyRecord:
             candidate: the candidate.
             counted_s: predicted seconds of its evaluation, by its operations; infinite or NaN where not known.
         """
-        trial.set_user_attr(PLACE, self.order.place(self.order.ordinal(trial.number), counted_s))
-        trial.set_user_attr("candidate", candidate.flat())
+        ordinal, flat = self.order.ordinal(trial.number), candidate.flat()
+        trial.set_user_attr(PLACE, self.order.place(ordinal, counted_s))
+        trial.set_user_attr("candidate", flat)
+        self._seen[ordinal] = Seen(ordinal, flat, None)
 
     def tell(
         self,
@@ -252,6 +263,9 @@ class StudyRecord:
         told = TrialState.COMPLETE if values is not None else _STATES[state]
         self.study.tell(trial, values, told, skip_if_finished=False)
         flat = trial.user_attrs.get("candidate", {})
+        ordinal = self.order.ordinal(number)
+        if ordinal in self._seen:
+            self._seen[ordinal] = self._seen[ordinal]._replace(outcome=outcome)
         self.order.end(number, again, trained_share(flat, outcome))
         self.front.add(Trial(number, state, flat, known, epoch=epoch).with_points(points_in(outcome)))
         return state, reason
@@ -263,17 +277,19 @@ class StudyRecord:
         found = [(t.user_attrs["candidate"], t.user_attrs["outcome"]["cost"]) for t in islice(known, last)]
         return found[::-1]
 
-    def seen(self, ordinal: int | None = None) -> list[Seen]:
-        """Return what a training may know of those before it, by ordinal; or, of no training, all that is known."""
-        trials = self.study.get_trials(deepcopy=False)
-        counting = None if ordinal is None else set(self.order.counting(ordinal))
-        found = []
-        for other in range(len(self.order) if ordinal is None else min(ordinal, len(self.order))):
-            known = trials[self.order[other].number].user_attrs
-            if "candidate" in known:
-                outcome = known.get("outcome") if counting is None or other in counting else None
-                found.append(Seen(other, known["candidate"], outcome))
-        return found
+    def seen(self, ordinal: int | None = None, besides: Container[int] = ()) -> list[Seen]:
+        """Return what a training may know of those before it, by ordinal; or, of no training, all that is known.
+
+        Args:
+            ordinal: that of the training; None for all that is known.
+            besides: ordinals that are left out.
+        """
+        wanted = range(len(self.order) if ordinal is None else min(ordinal, len(self.order)))
+        found = [self._seen[other] for other in wanted if other not in besides and other in self._seen]
+        if ordinal is None:
+            return found
+        counting = set(self.order.counting(ordinal))
+        return [one if one.ordinal in counting else one._replace(outcome=None) for one in found]
 
     def ended(self, ordinals: Iterable[int]) -> Iterator[Trial]:
         """Yield the trials of trainings that have ended, with what the front is made of."""
@@ -289,7 +305,7 @@ class StudyRecord:
         for prior in priors:
             pinned = {_PINNED: dict(prior.pinned)} if prior.pinned else {}
             self.study.enqueue_trial(dict(prior.answers), user_attrs={"prior": True, **pinned})
-        self.order.read(self.study.get_trials(deepcopy=False))
+        self._read_order()
 
     def suggested(self, trial: optuna.Trial, space: Space) -> Candidate:
         """Return the candidate that a trial judges: a queued one may have what the space holds at another value."""
@@ -310,7 +326,7 @@ class StudyRecord:
                 has_one = "candidate" in trial.user_attrs
                 params = trial.params if has_one else trial.system_attrs.get("fixed_params", {})
                 self.study.enqueue_trial(params, user_attrs={"retry_of": trial.number, **kept})
-        self.order.read(self.study.get_trials(deepcopy=False))
+        self._read_order()
 
     def _settle(self, trial: optuna.trial.FrozenTrial) -> None:
         """Record the end of a trial that was running when its driver died."""
@@ -360,10 +376,6 @@ class StudyRecord:
     def queued(self) -> bool:
         """Whether trials are queued, which the sampler does not propose."""
         return bool(self._queue)
-
-    @property
-    def _queue(self) -> list[optuna.trial.FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
     @property
     def earlier(self) -> tuple[Trial, ...]:

@@ -155,7 +155,7 @@ class StudySearcher(Searcher):
         return self._is_all_tried()
 
     def _is_all_tried(self) -> bool:
-        self._untried.read(self._record.seen(self._record.next))
+        self._untried.read(self._record.seen(self._record.next, self._untried.settled))
         return self._untried.first() is None
 
     def end_if_exhausted(self) -> None:

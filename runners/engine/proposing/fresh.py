@@ -125,11 +125,11 @@ class FreshSampler(BaseSampler):
         self._chosen = None
         if trial.system_attrs.get("fixed_params"):  # it was queued, and there is nothing to propose
             return {}
-        ordinal = self._shown.ordinal(trial.number)
+        ordinal = self._shown.record.order.ordinal(trial.number)
         self._begin(ordinal)
         self._shown.advance(ordinal, partial(self._hook, "after_trial"))
         own = self._shown.own(ordinal)
-        self._untried.read(self._shown.seen(ordinal))
+        self._untried.read(self._shown.record.seen(ordinal, self._untried.settled))
         self._hook("before_trial", self._shown.study, own)
         self._chosen = self._next(self._shown.study, own)
         self._shown.keep(trial.number, self._is_left_out)
@@ -154,7 +154,9 @@ class FreshSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Draw at random what a queued trial lacks."""
-        sampler = RandomSampler(seed=seed_of(self._seed, self._shown.ordinal(trial.number), 2, len(trial.params)))
+        sampler = RandomSampler(
+            seed=seed_of(self._seed, self._shown.record.order.ordinal(trial.number), 2, len(trial.params))
+        )
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def _next(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:

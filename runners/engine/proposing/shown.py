@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import optuna
@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from spikefront.runners.engine.memory.study import Seen, StudyRecord
+from spikefront.runners.engine.memory.study import StudyRecord
 
 After = Callable[[optuna.Study, FrozenTrial, TrialState, Sequence[float] | None], None]
 
@@ -40,20 +40,13 @@ class Shown:
         self._passive = _Passive()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = optuna.create_study(directions=record.study.directions, sampler=self._passive)
+        self._known: Sequence[FrozenTrial] = ()  # trials of the search, as of the last ``advance``
         self._trials: list[optuna.Trial] = []
         self._filled = 0  # of these many, candidate and parameters are there
         self._ended: set[int] = set()
         self.left_out = any(_LEFT_OUT in trial.system_attrs for trial in record.study.get_trials(deepcopy=False))
         for key, value in self._attributes(record.study).items():
             self.study._storage.set_study_system_attr(self.study._study_id, key, value)
-
-    def ordinal(self, number: int) -> int:
-        """Return the ordinal of the training that a trial of the search evaluates."""
-        return self.record.order.ordinal(number)
-
-    def seen(self, ordinal: int) -> Iterable[Seen]:
-        """Return what a training may know of those before it."""
-        return self.record.seen(ordinal)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -67,8 +60,8 @@ class Shown:
             ordinal: its ordinal, no less than any before.
             after: called when a trial has ended, before the study knows.
         """
-        known = self.record.study.get_trials(deepcopy=False)
-        self._begin(ordinal, known)
+        known = self._known = self.record.study.get_trials(deepcopy=False)
+        self._begin(ordinal)
         for other in range(self._filled, ordinal):
             self._fill(other, known[self.record.order[other].number])
         self._filled = max(self._filled, ordinal)
@@ -80,7 +73,7 @@ class Shown:
 
     def own(self, ordinal: int) -> FrozenTrial:
         """Return the trial of a training that is about to be proposed, to which ``advance`` came."""
-        self._begin(ordinal + 1, self.record.study.get_trials(deepcopy=False))
+        self._begin(ordinal + 1)
         return self.trials[ordinal]
 
     def keep(self, number: int, left_out: bool = False) -> None:
@@ -94,7 +87,7 @@ class Shown:
         for key, value in self._attributes(self.study).items():
             if self._attributes(study).get(key) != value:
                 study._storage.set_study_system_attr(study._study_id, key, value)
-        trial = study.get_trials(deepcopy=False)[number]
+        trial = self._known[number]
         for key, value in self.trials[order.ordinal(number)].system_attrs.items():
             study._storage.set_trial_system_attr(trial._trial_id, key, value)
         if left_out and not self.left_out:
@@ -105,14 +98,14 @@ class Shown:
     def _attributes(study: optuna.Study) -> dict[str, Any]:
         return study._storage.get_study_system_attrs(study._study_id)
 
-    def _begin(self, count: int, known: Sequence[FrozenTrial]) -> None:
+    def _begin(self, count: int) -> None:
         """Begin trials until there are so many."""
         while len(self._trials) < count:
             ordinal = len(self._trials)
             trial = self.study.ask()
             self._trials.append(trial)
             if ordinal < len(self.record.order):
-                for key, value in known[self.record.order[ordinal].first].system_attrs.items():
+                for key, value in self._known[self.record.order[ordinal].first].system_attrs.items():
                     if not key.startswith(_OURS):
                         trial.storage.set_trial_system_attr(trial._trial_id, key, value)
 
@@ -150,7 +143,7 @@ class _Passive(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        raise NotImplementedError
+        raise AssertionError(f"{param_name} is set by whoever shows the trial")
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

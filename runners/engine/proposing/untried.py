@@ -9,6 +9,7 @@ from typing import Final
 from spikefront.runners.engine.memory.study import Seen
 from spikefront.runners.failures import LOST_WORKER
 from spikefront.searchspace import Candidate, Space, Value
+from spikefront.searchspace.candidate import identity
 
 _LOSSES: Final = 2  # trials that lost their worker, after which the candidate is taken for the cause
 
@@ -25,11 +26,14 @@ class Untried:
 
     Args:
         space: what is searched.
+
+    Attributes:
+        settled: ordinals of the trainings that are known to have ended, of which ``read`` needs to hear no more.
     """
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._settled: set[int] = set()  # ordinals of trainings that have ended
+        self.settled: set[int] = set()
         self._keys: dict[int, Key] = {}  # of their candidates
         self._tried: set[Key] = set()
         self._running: set[Key] = set()
@@ -38,24 +42,22 @@ class Untried:
         self._passed: list[tuple[Answers, Key]] = []  # not tried when they were enumerated
 
     def read(self, trainings: Iterable[Seen]) -> None:
-        """Learn from the trainings that are known what was tried."""
+        """Learn what was tried from the trainings that are known, besides those that are settled."""
         self._running = set()
         for training in trainings:
-            if training.ordinal in self._settled:
-                continue
             if training.ordinal not in self._keys:
                 self._keys[training.ordinal] = self._space.identity(training.candidate)
             key = self._keys[training.ordinal]
             if training.outcome is None:
                 self._running.add(key)
                 continue
-            self._settled.add(training.ordinal)
+            self.settled.add(training.ordinal)
             self._lost[key] += training.outcome["reason"] == LOST_WORKER
             if training.outcome["reason"] != LOST_WORKER or self._lost[key] >= _LOSSES:
                 self._tried.add(key)
 
     def __contains__(self, candidate: Candidate) -> bool:
-        key = self._space.identity(candidate.flat())
+        key = identity(candidate.flat())
         return key not in self._tried and key not in self._running
 
     @property
@@ -70,7 +72,7 @@ class Untried:
             if key not in self._running:
                 return answers
         for answers, candidate in self._ahead:
-            key = self._space.identity(candidate.flat())
+            key = identity(candidate.flat())
             if key not in self._tried:
                 self._passed.append((answers, key))
                 if key not in self._running:

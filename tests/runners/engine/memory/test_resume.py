@@ -22,6 +22,8 @@ from spikefront.runners.engine.memory.journal import DriverLock, JournalError, o
 from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.files import checkpoint_file
+from spikefront.runners.engine.proposing.fresh import FreshSampler
+from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.search import _tidy_checkpoints, trials_left
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Objective, SearchInfo, Space, UnknownName, UsageError
@@ -173,10 +175,12 @@ def test_new_candidates_are_not_those_drawn_before(tmp_path: Path, space: Space)
     record = begin(tmp_path, space, ended=4, running=0)
     before = [trial.params for trial in record.study.trials]
     record = take_up(tmp_path)
-    trials = [record.ask() for _ in range(4)]
-    for trial in trials:
-        space.suggest(trial)
-    assert not any(trial.params in before for trial in trials)
+    make = make_sampler(search_settings(tmp_path), load_registry()).make
+    record.study.sampler = FreshSampler(make, space, Shown(record))
+    for _ in range(4):
+        trial = record.ask()
+        record.chosen(trial, space.suggest(trial))
+        assert trial.params not in before
 
 
 @given(cut=st.integers(1, 400))
