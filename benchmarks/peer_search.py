@@ -2,8 +2,8 @@
 
 Run: python benchmarks/peer_search.py --minutes 30 --seed 0 --to trials.jsonl
 
-Two processes share a study: multi-objective TPE as it comes, told of trials that run (``constant_liar``, as its manual
-advises for parallel searches). Each trial is trained in full: 10,000 images of Fashion-MNIST, 8 epochs, Adam with a
+Two processes share a study of Optuna's multi-objective TPE with ``constant_liar``, as the manual advises for parallel
+searches, and defaults else. Each trial is trained in full: 10,000 images of Fashion-MNIST, 8 epochs, Adam with a
 cosine down to 0. Objectives are accuracy on 5,000 other images, and the energy of synapses per image, 45 nm: 0.9 pJ for
 each accumulate that a spike causes, 4.6 pJ for each multiply-accumulate of an input that is a number (Horowitz, ISSCC
 2014). A direct code is the same at each step, so its first layer is computed, and paid for, once. A black pixel does

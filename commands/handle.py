@@ -129,7 +129,7 @@ class Search:
         return confirm(self.key, seeds=seeds, **{**self._settings, **self._folder, **options}, **self._where)
 
     def recommend(self, **options: Any) -> Recommendation:
-        """Say which coding is the best within a budget, and how surely; see ``spikefront.recommend``."""
+        """Find which coding is the best within a budget, and how surely; see ``spikefront.recommend``."""
         from spikefront.commands.recommend import recommend
 
         return recommend(self.key, **{**self._settings, **self._folder, **options}, **self._where)
@@ -185,6 +185,12 @@ class Search:
         from spikefront.commands.judge import judge
 
         return judge(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
+
+    def exits(self, trial: int | str, **options: Any) -> Conclusions:
+        """Compare early exits of a member of its front with fixed numbers of steps; see ``spikefront.exits``."""
+        from spikefront.commands.exits import exits
+
+        return exits(f"{self.key}/{trial}", **{**self._settings, **options}, **self._where)
 
     def why(self, trial: int, **options: Any) -> Explanation:
         """Return why any of its trials did not learn; it is trained once more. See ``spikefront.why``."""

@@ -45,7 +45,7 @@ def _print(found: Recommendation, format_: Format) -> None:
 
 @command(
     _print,
-    about="Say which coding is the best within a budget, and how surely, by further trainings.",
+    about="Find which coding is the best within a budget, and how surely, by further trainings.",
     example="recommend digits-1 --max-energy 100nJ --workers 2",
     formats=True,
 )
@@ -91,7 +91,7 @@ def recommend(
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
 ) -> Recommendation:
-    """Say which coding is the best within a budget, and how surely.
+    """Find which coding is the best within a budget, and how surely.
 
     The best candidates of each coding within the budget, by their validation quality in the search, are trained under
     fresh seeds, the same for all. After three each, seeds go where they decide most, until one coding is the best

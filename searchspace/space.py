@@ -370,18 +370,8 @@ class Space:
             default = _default_of(family, names)
             rows.append(Row(family, ", ".join(names), default, "always", f"which {family}", len(names) > 1))
             if family == "coding":
-                rows += [
-                    Row(
-                        "steps",
-                        describe(domain),
-                        held(domain, STEPS),
-                        f"coding={name}",
-                        "time steps T",
-                        not domain.single(),
-                    )
-                    for name in names
-                    if (domain := self._steps[name]) is not None
-                ]
+                steps = ((name, self._steps[name]) for name in names)
+                rows += [_steps_row(name, domain) for name, domain in steps if domain is not None]
             for name in names:
                 fields = fields_of(self._catalogue.options(family)[name])
                 for field in fields:
@@ -399,3 +389,7 @@ class Space:
 
 def _default_of(family: str, names: Sequence[str]) -> str:
     return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]
+
+
+def _steps_row(coding: str, domain: Domain) -> Row:
+    return Row("steps", describe(domain), held(domain, STEPS), f"coding={coding}", "time steps T", not domain.single())

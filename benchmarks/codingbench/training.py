@@ -145,5 +145,5 @@ def chance(task: str, data_dir: Path | None = None) -> float:
 
 
 def one_thread() -> None:
-    """Let this process compute on one thread, so that the same candidate gives the same numbers everywhere."""
+    """Set torch to one thread: a candidate then gives the same numbers whatever the number of processors."""
     torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -19,6 +19,24 @@ from spikefront.searchspace import Candidate
 
 RIGHT: Final = "right"
 """Key of which samples were classified correctly, beside the metrics of ``judge_by_sample``."""
+
+
+class Conditions(TypedDict):
+    """Conditions under which a candidate is trained again.
+
+    Attributes:
+        registry: where its plugins are looked up.
+        data: what ``confirmation_data`` returned, or the splits of a search.
+        energy_model: what prices the operations.
+        device: where to train; the CPU by default.
+        ann_cache: folder in which the ANNs of conversion codings are kept; none by default.
+    """
+
+    registry: Registry
+    data: SearchData
+    energy_model: EnergyModel
+    device: NotRequired[torch.device | str]
+    ann_cache: NotRequired[Path | None]
 
 
 def confirmation_data(task: Task, data_dir: Path | None, steps: int, *, alone: bool = False) -> SearchData:
@@ -58,12 +76,8 @@ def judge_for_good(
     candidate: Candidate,
     seed: int,
     *,
-    registry: Registry,
-    data: SearchData,
-    energy_model: EnergyModel,
     cuts: Sequence[int] = (0,),
-    device: torch.device | str = "cpu",
-    ann_cache: Path | None = None,
+    **conditions: Unpack[Conditions],
 ) -> dict[int, Mapping[str, float]]:
     """Train a candidate at full budget under a seed, and measure it once, at the end.
 
@@ -71,11 +85,7 @@ def judge_for_good(
         candidate: the candidate; its own cut does not count.
         seed: seed of every random source, in place of the candidate's own.
         cuts: the steps after which its network is stopped and measured; 0 for the network that runs all T.
-        registry: where its plugins are looked up.
-        data: what ``confirmation_data`` returned, or the splits of a search.
-        energy_model: what prices the operations.
-        device: where to train.
-        ann_cache: folder in which the ANNs of conversion codings are kept; None for none.
+        conditions: see ``Conditions``.
 
     Returns:
         By cut the metrics of ``Judging.epoch``, of the test split, or of what else ``data`` has for validation; without
@@ -84,7 +94,7 @@ def judge_for_good(
     Raises:
         FloatingPointError: when its training diverges.
     """
-    _, found = _trained(candidate, seed, registry, data, energy_model, device, ann_cache)
+    _, found = _trained(candidate, seed, conditions)
     return {cut: found[cut] for cut in cuts if cut in found}
 
 
@@ -92,12 +102,8 @@ def judge_by_sample(
     candidate: Candidate,
     seed: int,
     *,
-    registry: Registry,
-    data: SearchData,
-    energy_model: EnergyModel,
     cuts: Sequence[int] = (0,),
-    device: torch.device | str = "cpu",
-    ann_cache: Path | None = None,
+    **conditions: Unpack[Conditions],
 ) -> dict[int, Mapping[str, Any]]:
     """Train and measure a candidate as ``judge_for_good`` does, and say which samples it classifies correctly.
 
@@ -105,39 +111,24 @@ def judge_by_sample(
         By cut the metrics and, where quality is the share of correct samples, ``right``: whether each of the validation
         split is, a list of bool.
     """
-    judging, found = _trained(candidate, seed, registry, data, energy_model, device, ann_cache)
-    task, network = registry.task(candidate), judging.network
+    judging, found = _trained(candidate, seed, conditions)
+    task, network, validation = conditions["registry"].task(candidate), judging.network, conditions["data"].validation
     found = {cut: found[cut] for cut in cuts if cut in found}
     if not task.classifies():
         return found
     said: dict[int, Mapping[str, Any]] = {}
     for cut, metrics in found.items():
         with network.cut_at(cut) if cut else nullcontext():
-            outputs, targets = split_outputs(network, task, data.validation).cpu(), data.validation.targets.cpu()
+            outputs, targets = split_outputs(network, task, validation).cpu(), validation.targets.cpu()
         right = (outputs.argmax(1) == targets).tolist()
         is_accuracy = math.isclose(sum(right) / len(right), metrics["quality"], abs_tol=1e-9)
         said[cut] = {**metrics, RIGHT: right} if is_accuracy else metrics
     return said
 
 
-def _trained(
-    candidate: Candidate,
-    seed: int,
-    registry: Registry,
-    data: SearchData,
-    energy_model: EnergyModel,
-    device: torch.device | str,
-    ann_cache: Path | None,
-) -> tuple[Judging, dict[int, Mapping[str, float]]]:
+def _trained(candidate: Candidate, seed: int, conditions: Conditions) -> tuple[Judging, dict[int, Mapping[str, float]]]:
     """Return a candidate trained at full budget, and what was measured of it by cut."""
-    judging = Judging(
-        replace(candidate, seed=seed, cut=0),
-        registry=registry,
-        data=data,
-        energy_model=energy_model,
-        device=device,
-        ann_cache=ann_cache,
-    )
+    judging = Judging(replace(candidate, seed=seed, cut=0), **conditions)
     for _ in range(candidate.training.schedule.epochs - 1):
         if not judging.converts:
             refuse_infinite({"loss": judging.train()}, judging.epochs_done)

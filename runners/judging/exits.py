@@ -223,7 +223,8 @@ def refuse_exits(network: Network, task: Task) -> None:
     if not task.classifies():
         raise UsageError(f"exits: task {task.name!r} has no classes whose scores say how sure they are")
     if network.cut:
-        raise UsageError(f"exits: the network is cut at {network.cut} already; take the whole one")
+        whole = f"take that of all steps, without @{network.cut}"
+        raise UsageError(f"exits: the network is cut at {network.cut} already; {whole}")
     if not network.cuts:
         raise UsageError(
             f"exits: coding {network.coding.name!r}, as it is set up, can't be stopped before its last step"

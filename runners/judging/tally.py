@@ -45,7 +45,7 @@ class Tally:
         self._biased[self.add(count)] = biased
 
     def fold_biases(self) -> None:
-        """Let the neurons behind take over the biases of the synapses since the last ones."""
+        """Fold the biases of the synapses since the last neurons into the neurons behind: they cost nothing then."""
         self._charge_biases(dict.fromkeys(self._biased, 0))
 
     def close_biases(self) -> None:

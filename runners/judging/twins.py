@@ -16,10 +16,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
 from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
+from spikefront.runners.judging.confirm import Conditions
 from spikefront.runners.judging.conversion import ann_file, train_once
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.judge import refuse_infinite
@@ -93,12 +95,8 @@ def judge_twins_under(
     candidate: Candidate,
     seed: int,
     *,
-    registry: Registry,
-    data: SearchData,
-    energy_model: EnergyModel,
     cuts: Sequence[int] = (0,),
-    device: torch.device | str = "cpu",
-    ann_cache: Path | None = None,
+    **conditions: Unpack[Conditions],
 ) -> dict[int, Mapping[str, float]]:
     """Train and measure the twins of a candidate under a seed in place of its own; see ``judge_twins``.
 
@@ -108,12 +106,8 @@ def judge_twins_under(
     Args:
         candidate: the candidate.
         seed: seed of every random source.
-        registry: where its plugins are looked up.
-        data: what to train on, and to measure on as validation split.
-        energy_model: what prices the operations.
         cuts: the steps after which the network is stopped that the twins are compared with.
-        device: where to train.
-        ann_cache: folder in which trained ANNs are kept; None for none.
+        conditions: see ``Conditions``.
 
     Returns:
         By cut ``ann.quality``, ``ann.energy_nj`` and ``ann.macs``, those of ``quantised``, and
@@ -123,11 +117,7 @@ def judge_twins_under(
     for cut in cuts:
         bits = bits_of(cut or candidate.steps)
         if bits not in found:
-            one = replace(candidate, seed=seed, cut=cut)
-            twins = judge_twins(
-                one, registry=registry, data=data, energy_model=energy_model, device=device, ann_cache=ann_cache
-            )
-            found[bits] = _metrics(twins)
+            found[bits] = _metrics(judge_twins(replace(candidate, seed=seed, cut=cut), **conditions))
     return {cut: found[bits_of(cut or candidate.steps)] for cut in cuts}
 
 

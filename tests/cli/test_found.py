@@ -394,9 +394,3 @@ def test_missing_arguments_are_named_in_one_line(asked: Command, arguments: str)
     assert re.search(
         r"^missing (argument|option) '\S+'; see: spikefront .*--help$", asked(*arguments.split()).problem()
     )
-
-
-def test_a_group_of_commands_by_itself_prints_its_help(asked: Command) -> None:
-    said = asked("results")
-    assert said.code == 2
-    assert "Usage: " in said.out + said.err

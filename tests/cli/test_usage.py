@@ -342,3 +342,9 @@ def test_the_file_itself_is_the_same_command_line(in_new_process: Command) -> No
     usage = "Usage: search.py run [OPTIONS]\n"
     assert as_file.stdout.partition("\n\n")[0].strip() + "\n" == usage
     assert as_file.stdout.partition("\n\n")[2] == as_module.out.partition("\n\n")[2]
+
+
+def test_a_group_of_commands_by_itself_prints_its_help(command: Command) -> None:
+    said = command("results")
+    assert said.code == 2
+    assert "Usage: " in said.out + said.err

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runners.judging.breaking import BREAKS
 
 import spikefront
 from spikefront.plugins import load_registry
@@ -19,23 +20,6 @@ from spikefront.runners.failures import LOST_WORKER, Failure
 from spikefront.searchspace import ENERGY, SearchInfo, from_flat
 from spikefront.searchspace.objectives import quality_objective
 
-BREAKS = '''
-from spikefront.plugins import Coding, hookimpl
-
-class Breaks(Coding):
-    """Raises at its fourth batch."""
-    name = "breaks"
-
-    def encode(self, x):
-        self.calls = getattr(self, "calls", 0) + self.training
-        if self.calls > 3:
-            raise ArithmeticError("no fourth batch")
-        return super().encode(x)
-
-@hookimpl
-def register_codings(register):
-    register(Breaks)
-'''
 FEW: dict[str, object] = {"task": "digits", "backbone": "mlp", "steps": 2, "training.epochs": 2, "training.subset": 192}
 SILENT: dict[str, object] = {"coding": "direct", "neuron.lif.tau": 10.0, "neuron.lif.threshold": 2.0}
 LEARNT: dict[str, object] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.runners.judging.breaking import BREAKS
 
 from spikefront.plugins import Registry, SearchData, Synapse, load_registry
 from spikefront.runners.judging.judge import judge
@@ -125,25 +126,6 @@ def test_a_conversion_is_compared_with_its_ann_layer_by_layer(watched: Watched) 
     assert math.isnan(layer(few, FIRST, 1).rate)
     assert layer(few, FIRST, 3).rate == few.converted[0].rate
     assert all(layer(few, READOUT, epoch).gradient > 0 for epoch in (1, 2, 3))
-
-
-BREAKS = """
-from spikefront.plugins import Coding, hookimpl
-
-class Breaks(Coding):
-    '''Raises at its fourth batch.'''
-    name = "breaks"
-
-    def encode(self, x):
-        self.calls = getattr(self, "calls", 0) + self.training
-        if self.calls > 3:
-            raise ArithmeticError("no fourth batch")
-        return super().encode(x)
-
-@hookimpl
-def register_codings(register):
-    register(Breaks)
-"""
 
 
 def test_an_exception_ends_it_with_its_place(plugin_folder: Callable[[str], Path], data: SearchData) -> None:
