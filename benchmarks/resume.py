@@ -102,7 +102,8 @@ def parts(search: SyntheticSearch, folder: Path) -> None:
     from spikefront.results.store.connection import Store
     from spikefront.results.store.runs import Runs
     from spikefront.runners.engine.memory.journal import read_attributes
-    from spikefront.runners.engine.memory.study import StudyRecord, reopen_study, spent_s
+    from spikefront.runners.engine.memory.opening import reopen_study, spent_s
+    from spikefront.runners.engine.memory.study import StudyRecord
     from spikefront.runners.engine.parts import make_sampler
     from spikefront.searchspace import SearchInfo
 

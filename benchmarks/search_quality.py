@@ -1,10 +1,11 @@
-"""What early stopping, cost-awareness and the sampler bring: searches of equal wall time, with and without them.
+"""What early stopping, cost-awareness, points and the sampler bring: searches of equal wall time, with and without.
 
 Run: python benchmarks/search_quality.py [--minutes 2.5] [--seeds 3] [--task digits] [--results FILE] [--arms none,...]
 
 Each search is a real one: the command line, one worker, its own folder and database. What is compared is the front of
-trials judged at full budget, on the validation split. Searches take turns, arm by arm, so that whatever else the
-machine does falls on all alike. With ``--results`` what was measured is kept in a file, and not measured again.
+trials judged at full budget and of their points, on the validation split. Searches take turns, arm by arm, so that
+whatever else the machine does falls on all alike. With ``--results`` what was measured is kept in a file, and not
+measured again.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ ARMS: Final = {
     "stopping, cost": [],
     "stopping, cost, partial": ["--tell-stopped", "partial"],
     "stopping, cost, priors": ["--priors"],
+    "stopping, cost, no cuts": ["--no-cuts"],
     **{f"stopping, cost, sampler {name}": ["--sampler", name] for name in ("random", "tpe", "nsga2")},
 }
 SPACE: Final = ["--set", "coding=direct,rate,latency,sac,css", "--set", "backbone=mlp,convnet"]
@@ -70,8 +72,10 @@ def _read(journal: Path, seconds: float, accuracies: tuple[float, ...]) -> dict[
             continue
         states[outcome["state"]] += 1
         if outcome["state"] == "COMPLETE" and trial.datetime_complete is not None:
-            points.append([outcome["metrics"]["quality"], outcome["metrics"]["energy_nj"]])
-            times.append((trial.datetime_complete.astimezone(UTC).replace(tzinfo=None) - start).total_seconds())
+            ended = (trial.datetime_complete.astimezone(UTC).replace(tzinfo=None) - start).total_seconds()
+            for metrics in (outcome["metrics"], *outcome.get("points", {}).values()):
+                points.append([metrics["quality"], metrics["energy_nj"]])
+                times.append(ended)
             codings.append(trial.user_attrs["candidate"]["coding"])
     done, when = np.array(points).reshape(-1, 2), np.array(times)
     return {

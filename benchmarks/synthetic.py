@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikefront.plugins import load_registry
+from spikefront.runners.engine.memory.opening import create_study
 from spikefront.runners.engine.memory.order import Order
-from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler, objectives_of
 from spikefront.runners.engine.proposing.fresh import FreshSampler
 from spikefront.runners.engine.proposing.shown import Shown

@@ -85,6 +85,10 @@ class Table(ABC):
         columns = [self._metrics[axis.metric][some, ends] for axis in self.objectives]
         return np.stack(columns, axis=1)
 
+    def cuts(self, row: int) -> NDArray[np.float64]:
+        """Return the objectives of the points that a full training gives besides, shape ``(n, m)``."""
+        return np.empty((0, len(self.objectives)))
+
     def share(self, rows: Iterable[int]) -> float:
         """Return the hypervolume of some rows as a share of the whole table's."""
         if self._whole is None:
@@ -245,6 +249,10 @@ def _tell(
     metrics = table.metrics(row, epoch)
     outcome = {"state": state.name, "reason": "", "metrics": metrics, "epoch": epoch, "again": False}
     trial.set_user_attr("outcome", outcome)
+    cuts = [
+        [axis.scaled(value) for axis, value in zip(table.objectives, point, strict=True)] for point in table.cuts(row)
+    ]
+    trial.set_user_attr("points", [(point, 0.0) for point in cuts] if state is TrialState.COMPLETE else [])
     if state is TrialState.COMPLETE or (state is TrialState.PRUNED and partial):
         study.tell(trial, objective_vector(metrics, table.objectives))
     else:

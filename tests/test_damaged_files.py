@@ -35,8 +35,9 @@ from spikefront.results.store import schema
 from spikefront.runners.deploy.description import describe
 from spikefront.runners.deploy.model import load
 from spikefront.runners.deploy.torch_file import write_archive
+from spikefront.runners.engine.memory.opening import create_study
 from spikefront.runners.engine.memory.resume import about, resumed_settings
-from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.proposing.start import front_of

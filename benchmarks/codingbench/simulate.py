@@ -81,6 +81,9 @@ class CodingBench(Table):
     def budget(self, row: int) -> int:
         return int(self.bench.epochs[row])
 
+    def cuts(self, row: int) -> NDArray[np.float64]:
+        return self._at_cuts[row] if self._cuts and row in self._at_cuts else super().cuts(row)
+
     def share(self, rows: Iterable[int]) -> float:
         some = list(rows)
         points = self._with_cuts(some) if self._cuts else self._finite(self.points(some))

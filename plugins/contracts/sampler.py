@@ -21,6 +21,10 @@ class Sampler(Plugin):
     pass it by. Values of logarithmic objectives are logarithms. A limit on energy, say, comes as a constraint of the
     trial, which samplers that know constraints respect.
 
+    A finished trial has the attribute ``points`` (``trial.user_attrs``) for what its network does when it is stopped
+    after fewer steps: pairs of an objective vector, like ``trial.values``, and of a number that is 0 where it keeps to
+    the limits.
+
     A search may draw several candidates for one trial and evaluate one of them, which it has not tried before. It calls
     ``before_trial`` and ``after_trial`` once for each trial, but ``infer_relative_search_space``, ``sample_relative``
     and ``sample_independent`` once for each candidate drawn; in the first trials of a search that is aware of costs,

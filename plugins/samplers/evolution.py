@@ -1,10 +1,9 @@
 """Steady-state evolution of the front: mutation and crossover of its members, in a conditional space.
 
-A parent is a member of the front, drawn in proportion to its hypervolume contribution up to the worst finished trial on
-each axis. So most children come from where the front is thin, and few from a member with nothing to say for it
-but one axis, such as a network at chance that spends no energy. A child is a parent with one or two hyperparameters
-changed, or takes each from either of two parents. Beume et al., "SMS-EMOA: Multiobjective selection based on dominated
-hypervolume", European Journal of Operational Research 181 (2007), replace by contribution; ours draws parents by it.
+A parent is a trial on the front, itself or by its network after fewer steps, drawn in proportion to its hypervolume
+contribution up to the worst on each axis: most children come from where the front is thin, few from a network at chance
+that spends nothing. A child is a parent with one or two hyperparameters changed, or takes each from either of two.
+Beume et al., "SMS-EMOA", European Journal of Operational Research 181 (2007), replace by it; ours draws by it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import moocore
@@ -95,17 +95,18 @@ def _standing(
     trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return Pareto ranks of finished trials, those beyond a limit last, and how probable each is as a parent."""
-    signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
-    losses = np.array([trial.values for trial in trials]) * signs
-    limited = (trial.constraints if trial.system_attrs else {} for trial in trials)
-    excess = np.array([sum(max(value, 0.0) for value in limits.values()) if limits else 0.0 for limits in limited])
+    beyond = (sum(max(over, 0.0) for over in one.constraints.values()) if one.system_attrs else 0.0 for one in trials)
+    rows = [[(one.values, over), *one.user_attrs.get("points", ())] for one, over in zip(trials, beyond, strict=True)]
+    owner = np.repeat(np.arange(len(trials)), [len(own) for own in rows])
+    values, excess = map(np.array, zip(*chain.from_iterable(rows), strict=True))
     within = excess == excess.min()
-    ranks, weights = np.full(len(trials), len(trials)), np.zeros(len(trials))
-    ranks[within] = moocore.pareto_rank(losses[within])
-    front, worst, span = ranks == 0, losses[within].max(axis=0), np.ptp(losses[within], axis=0)
-    scaled = (losses[front] - worst) / np.where(span > 0, span, 1.0)
-    weights[front] = moocore.hv_contributions(scaled, ref=np.zeros(len(signs))).clip(min=0)
-    weights = weights if weights.any() else front.astype(np.float64)
+    losses = values[within] * [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
+    ranks, weights, found = np.full(len(trials), len(owner)), np.zeros(len(trials)), moocore.pareto_rank(losses)
+    np.minimum.at(ranks, owner[within], found)
+    front, worst, span = found == 0, losses.max(axis=0), np.ptp(losses, axis=0)
+    gains = moocore.hv_contributions((losses[front] - worst) / np.where(span > 0, span, 1.0), ref=np.zeros_like(worst))
+    np.add.at(weights, owner[within][front], gains.clip(min=0))
+    weights = weights if weights.any() else np.where(ranks == 0, 1.0, 0.0)
     return ranks, weights / weights.sum()
 
 

@@ -21,8 +21,9 @@ from spikefront.runners.engine.compat import lost_workers, without_signals_of_tu
 from spikefront.runners.engine.interruption import Interruption, interruption, kept_handler
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import JournalError
+from spikefront.runners.engine.memory.opening import create_study, reopen_study, spent_s
 from spikefront.runners.engine.memory.order import Order
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_rules
 from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+
+from spikefront.searchspace import Objective
+from spikefront.searchspace.front import nondominated, objective_vector
+from spikefront.searchspace.objectives import Limits
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -15,3 +21,18 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
 def points_in(outcome: Mapping[str, Any]) -> dict[int, Mapping[str, float]]:
     """Return the metrics of a trial's points by T'; none of what earlier versions wrote."""
     return {int(cut): metrics for cut, metrics in outcome.get("points", {}).items()}
+
+
+def standing_of(
+    points: Iterable[Mapping[str, float]], objectives: Sequence[Objective], limits: Limits
+) -> list[tuple[list[float], float]]:
+    """Return the objective vectors of a training's points, and by how much each oversteps the limits.
+
+    Left out are those without a vector, and those that another point is better than on all axes.
+    """
+    some = [point for point in points if all(axis.problem(point) is None for axis in objectives)]
+    vectors = [objective_vector(point, objectives) for point in some]
+    excess = [sum(max(one, 0.0) for one in limits.violations(point, objectives[0].maximize).values()) for point in some]
+    losses = np.array(vectors).reshape(-1, len(objectives)) * [-1.0 if axis.maximize else 1.0 for axis in objectives]
+    useful = nondominated(losses)
+    return [both for both, kept in zip(zip(vectors, excess, strict=True), useful, strict=True) if kept]

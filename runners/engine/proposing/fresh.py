@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from spikefront.runners.engine.proposing.shares import Shares
 from spikefront.runners.engine.proposing.shown import Shown
 from spikefront.runners.engine.proposing.untried import Untried
 from spikefront.runners.failures import one_line
-from spikefront.searchspace import Candidate, Space
+from spikefront.searchspace import Candidate, Space, Value
 
 DRAWS: Final = 32
 _PROPOSALS: Final = 4
@@ -34,7 +35,7 @@ class Proposal:
     Args:
         ask: returns a value for a parameter, from its name and domain.
         trial: the trial that it is for; a copy has the parameters drawn so far, as a trial of Optuna's has.
-        coding: the coding that the candidate is to have; empty for any.
+        given: values that are not drawn, by name.
 
     Attributes:
         candidate: what was drawn.
@@ -45,10 +46,13 @@ class Proposal:
     candidate: Candidate
 
     def __init__(
-        self, ask: Callable[[FrozenTrial, str, BaseDistribution], Any], trial: FrozenTrial, coding: str = ""
+        self,
+        ask: Callable[[FrozenTrial, str, BaseDistribution], Any],
+        trial: FrozenTrial,
+        given: Mapping[str, Value] = MappingProxyType({}),
     ) -> None:
         self._ask = ask
-        self._coding = coding
+        self.given = dict(given)
         self._trial = copy.copy(trial)
         self.values: dict[str, Any] = {}
         self.distributions: dict[str, BaseDistribution] = {}
@@ -66,8 +70,8 @@ class Proposal:
 
     def _suggest(self, name: str, domain: BaseDistribution) -> Any:
         if name not in self.values:
-            is_given = bool(self._coding) and name == "coding"
-            self.values[name] = self._coding if is_given else self._ask(self._trial, name, domain)
+            is_given = name in self.given
+            self.values[name] = self.given[name] if is_given else self._ask(self._trial, name, domain)
             self.distributions[name] = domain
             self._trial.params = self.values
             self._trial.distributions = self.distributions
@@ -207,7 +211,7 @@ class FreshSampler(BaseSampler):
         return None if answers is None else self._made(lambda _, name, domain: answers[name], trial)
 
     def _made(self, ask: Callable[[FrozenTrial, str, BaseDistribution], Any], trial: FrozenTrial) -> Proposal:
-        proposal = Proposal(ask, trial, self._coding)
+        proposal = Proposal(ask, trial, {"coding": self._coding} if self._coding else {})
         proposal.candidate = self._space.suggest(proposal)
         return proposal
 

@@ -122,7 +122,9 @@ class Shown:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             for name, violation in known.constraints.items():
                 trial.set_constraint(name, violation)
-        trial.set_user_attr("outcome", known.user_attrs["outcome"])
+        outcome = known.user_attrs["outcome"]
+        trial.set_user_attr("outcome", outcome)
+        trial.set_user_attr("points", self.record.standing(outcome))
         values = known.values if known.state is TrialState.COMPLETE else None
         self.study.tell(trial, values, known.state)
 

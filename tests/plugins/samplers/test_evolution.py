@@ -124,6 +124,27 @@ def test_trials_beyond_a_limit_are_no_parents_beside_others() -> None:
         assert [*trial.params.values()].count("a") == 3
 
 
+def test_a_trial_is_a_parent_by_a_point_too() -> None:
+    known = [(word("aaaa"), (2.0, 2.0)), (word("bbbb"), (9.0, 9.0)), (word("cccc"), (8.0, 8.0))]
+    points = {"a": [((5.0, 5.0), 0.0)], "b": [((3.0, 1.0), 0.0), ((1.0, 3.0), 0.0)], "c": [((0.0, 0.0), 0.5)]}
+    trials = [
+        optuna.trial.create_trial(
+            params=params, distributions=LETTERS, values=values, user_attrs={"points": points[params["first"]]}
+        )
+        for params, values in known
+    ]
+    parents = []
+    for seed in range(150):
+        study = optuna.create_study(directions=["minimize"] * 2, sampler=MUTATED.make(seed))
+        study.add_trials(trials)
+        trial = study.ask()
+        spell(trial)
+        parents.append(max("abcde", key=[*trial.params.values()].count))
+    # up to (9, 9): that of a has 1 for itself, those of b (9 - 3) * (2 - 1) and (2 - 1) * (9 - 3); c is beyond a limit
+    assert parents.count("b") / len(parents) == pytest.approx(12 / 13, abs=0.08)
+    assert {*parents} == {"a", "b"}
+
+
 def test_what_a_changed_choice_makes_necessary_comes_from_the_best_trial_that_has_it() -> None:
     known: list[Known] = [
         ({"style": "wide", "wide.width": 13, "depth": 5}, (0.0, 0.0)),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from spikefront.plugins import Registry, load_registry
+from spikefront.runners.engine.memory.opening import create_study
 from spikefront.runners.engine.memory.resume import resumed_settings
-from spikefront.runners.engine.memory.study import create_study
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.search import trainable_for
 from spikefront.runners.engine.settings import SearchSettings

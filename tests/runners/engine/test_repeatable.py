@@ -15,8 +15,9 @@ import pytest
 from ray.tune.search import Searcher
 
 from spikefront.plugins import StoppingRule, load_registry
+from spikefront.runners.engine.memory.opening import create_study, reopen_study
 from spikefront.runners.engine.memory.order import Order
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_rules, make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
 from spikefront.runners.engine.placing.files import BEFORE, FAILURE

@@ -13,8 +13,8 @@ import pytest
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import open_journal, read_attributes
+from spikefront.runners.engine.memory.opening import create_study, reopen_study
 from spikefront.runners.engine.memory.resume import about
-from spikefront.runners.engine.memory.study import create_study, reopen_study
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.settings import SearchSettings
 from spikefront.searchspace import ENERGY, Objective, Space, UsageError

@@ -14,9 +14,10 @@ import pytest
 
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.memory.journal import read_attributes
+from spikefront.runners.engine.memory.opening import create_study, reopen_study
 from spikefront.runners.engine.memory.records import seal
 from spikefront.runners.engine.memory.resume import about, resumed_settings
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.proposing.start import front_of
 from spikefront.runners.engine.settings import SearchSettings

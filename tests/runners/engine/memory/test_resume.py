@@ -19,7 +19,8 @@ from optuna.trial import TrialState
 
 from spikefront.plugins import load_registry
 from spikefront.runners.engine.memory.journal import DriverLock, JournalError, open_journal, read_attributes
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study, spent_s
+from spikefront.runners.engine.memory.opening import create_study, reopen_study, spent_s
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.files import checkpoint_file
 from spikefront.runners.engine.proposing.fresh import FreshSampler

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from tests.runners.engine.memory.test_resume import OBJECTIVES, REGISTRY, search_settings
 
+from spikefront.runners.engine.memory.opening import create_study
 from spikefront.runners.engine.memory.resume import about, resumed_settings
-from spikefront.runners.engine.memory.study import create_study
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.settings import OPTIONS, SearchSettings
 from spikefront.searchspace import Space, UsageError

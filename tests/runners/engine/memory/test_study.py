@@ -12,7 +12,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.memory.opening import create_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler, objectives_of
 from spikefront.runners.engine.settings import Limits, SearchSettings, TellStopped
 from spikefront.searchspace import ENERGY, LATENCY, Objective, Space, State, UnknownName, UsageError, parse_set

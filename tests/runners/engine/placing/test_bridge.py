@@ -11,7 +11,8 @@ import pytest
 from ray.tune.search import Searcher
 
 from spikefront.plugins import StoppingRule, load_registry
-from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.memory.opening import create_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
 from spikefront.runners.engine.placing.files import UNSEEN

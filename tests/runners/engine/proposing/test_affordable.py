@@ -11,7 +11,8 @@ import optuna
 import pytest
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.memory.opening import create_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel
@@ -69,6 +70,24 @@ def test_the_start_is_cheap(tmp_path: Path) -> None:
     thrifty = [candidate.steps for candidate in search(tmp_path, space, 10)]
     # of four draws the cheapest: on average below the lowest quarter of single draws
     assert sum(thrifty) / 10 < sorted(blind)[len(blind) // 2]
+
+
+def test_each_coding_is_tried_at_the_start_however_many_there_are(tmp_path: Path) -> None:
+    space = Space(REGISTRY, "digits", [parse_set("backbone=mlp")])
+    assert len(space.codings) > 10
+    found = search(tmp_path, space, len(space.codings), sampler="random")
+    assert sorted(candidate.coding.name for candidate in found) == sorted(space.codings)
+
+
+def test_half_of_the_hyperparameters_of_the_start_have_their_default(tmp_path: Path) -> None:
+    space = Space(REGISTRY, "digits", [parse_set("coding=rate,direct"), parse_set("steps=1..12")])
+    default = space.default(coding="rate").flat()
+    found = [candidate.flat() for candidate in search(tmp_path, space, 60, sampler="random", startup=40)]
+    rates = [flat["training.optimizer.adam.lr"] == default["training.optimizer.adam.lr"] for flat in found]
+    assert sum(rates[:40]) / 40 == pytest.approx(0.5, abs=0.2)  # a random draw of a real number never is the default
+    assert not any(rates[40:])
+    assert {flat["backbone"] for flat in found[:40]} >= {"mlp", "convnet"}
+    assert len({flat["steps"] for flat in found[:40]}) > 3  # T is drawn always
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])

@@ -14,7 +14,8 @@ from optuna.samplers import BaseSampler
 from ray.tune.search import Searcher
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.memory.study import StudyRecord, create_study
+from spikefront.runners.engine.memory.opening import create_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.placing.bridge import StudySearcher
 from spikefront.runners.engine.proposing.fresh import FreshSampler

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from spikefront.plugins import load_registry
+from spikefront.runners.engine.memory.opening import create_study, reopen_study
 from spikefront.runners.engine.memory.order import Order
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.proposing.affordable import AffordableSampler
 from spikefront.runners.engine.proposing.cost import CostModel

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from spikefront.plugins import load_registry
-from spikefront.runners.engine.memory.study import StudyRecord, create_study, reopen_study
+from spikefront.runners.engine.memory.opening import create_study, reopen_study
+from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_sampler
 from spikefront.runners.engine.proposing.cost import CostModel
 from spikefront.runners.engine.proposing.start import first_candidates, front_of
