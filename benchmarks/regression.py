@@ -55,6 +55,9 @@ CODINGS: dict[str, Flat] = {
 CODINGS_STEPS = 8
 
 
+RATE = {"training.optimizer.adam.lr": 0.002}
+
+
 @dataclass(frozen=True)
 class Setting:
     """How the networks of one task are trained."""
@@ -64,8 +67,8 @@ class Setting:
 
 
 SETTINGS = {
-    "diabetes": Setting((2, 4, 8), {"backbone": "mlp", "training.epochs": 60}),
-    "n-mnist-motion": Setting((2, 4), {"backbone": "convnet", "training.epochs": 4, "training.subset": 1000}),
+    "diabetes": Setting((2, 4, 8), {"backbone": "mlp", "training.epochs": 60, **RATE}),
+    "n-mnist-motion": Setting((2, 4), {"backbone": "convnet", "training.epochs": 4, "training.subset": 1000, **RATE}),
 }
 
 

@@ -72,6 +72,7 @@ class Budget:
             "seed": run.seed,
             "backbone": backbone,
             **{f"backbone.{backbone}.{name}": value for name, value in settings.items()},
+            "training.optimizer.adam.lr": 0.002,
             "training.epochs": self.epochs,
         }
 

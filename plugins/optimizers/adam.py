@@ -16,7 +16,7 @@ class Adam(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
 
     name = "adam"
-    lr: Annotated[float, Float(3e-4, 2e-2, log=True)] = 2e-3
+    lr: Annotated[float, Float(3e-4, 2e-2, log=True)] = 5e-3
     """Learning rate at the start."""
     weight_decay: Annotated[float, Float(0.0, 0.1), PINNED] = 0.0
     """Decoupled weight decay."""

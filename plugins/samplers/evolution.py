@@ -1,9 +1,9 @@
 """Steady-state evolution of the front: mutation and crossover of its members, in a conditional space.
 
 A parent is a trial on the front, itself or by its network after fewer steps, drawn in proportion to its hypervolume
-contribution up to the worst on each axis: most children come from where the front is thin, few from a network at chance
-that spends nothing. A child is a parent with one or two hyperparameters changed, or takes each from either of two.
-Beume et al., "SMS-EMOA", European Journal of Operational Research 181 (2007), replace by it; ours draws by it.
+contribution, from what a tenth is worse than on each axis: most children come from where the front is thin, few from a
+network at chance that spends nothing. A child is a parent with one or two hyperparameters changed, or takes each from
+either of two. Beume et al., "SMS-EMOA", European Journal of Operational Research 181 (2007), replace by it; ours draws.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from spikefront.plugins import PINNED, Float, Int, Sampler, hookimpl
 
 _CHILDREN: Final = 50  # of which the first is taken that no trial has
+_WORST: Final = 0.9  # quantile of what was measured, on each axis, from where contributions to the front are counted
 _STEP: Final = 0.15  # standard deviation of a change near by, as a share of the range
 
 Genes = dict[str, Any]
@@ -103,9 +104,8 @@ def _standing(
     losses = values[within] * [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
     ranks, weights, found = np.full(len(trials), len(owner)), np.zeros(len(trials)), moocore.pareto_rank(losses)
     np.minimum.at(ranks, owner[within], found)
-    front, worst, span = found == 0, losses.max(axis=0), np.ptp(losses, axis=0)
-    gains = moocore.hv_contributions((losses[front] - worst) / np.where(span > 0, span, 1.0), ref=np.zeros_like(worst))
-    np.add.at(weights, owner[within][front], gains.clip(min=0))
+    gains = moocore.hv_contributions(losses[found == 0], ref=np.quantile(losses, _WORST, axis=0))
+    np.add.at(weights, owner[within][found == 0], gains.clip(min=0))
     weights = weights if weights.any() else np.where(ranks == 0, 1.0, 0.0)
     return ranks, weights / weights.sum()
 

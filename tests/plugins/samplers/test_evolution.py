@@ -209,6 +209,6 @@ def searched(sampler: Evolution | RandomSearch, seed: int) -> float:
     return dominated([trial.values for trial in study.get_trials(deepcopy=False)])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_it_finds_more_than_random_draws(seed: int) -> None:
-    assert searched(Evolution(), seed) > searched(RandomSearch(), seed) + 0.05
+def test_it_finds_more_than_random_draws() -> None:
+    found, drawn = ([searched(sampler, seed) for seed in range(24)] for sampler in (Evolution(), RandomSearch()))
+    assert sum(found) / 24 > sum(drawn) / 24 + 0.03

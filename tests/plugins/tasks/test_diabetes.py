@@ -46,7 +46,7 @@ def test_r2_is_within_5_points_of_ridge_regression(coding: str, neuron: str) -> 
     ridge = Ridge().fit(task.prepare(data.train.inputs), data.train.targets)
     names = {"task": "diabetes", "coding": coding, "neuron": neuron, "backbone": "mlp", "steps": 8}
 
-    found = judge({**names, "training.epochs": 60}, data=data)
+    found = judge({**names, "training.epochs": 60, "training.optimizer.adam.lr": 0.002}, data=data)
 
     assert found.metrics["quality"] > ridge.score(task.prepare(data.validation.inputs), data.validation.targets) - 0.05
     tested = evaluate(found.network, task, test)["quality"]

@@ -293,7 +293,7 @@ def test_a_change_has_the_value_of_the_nearest_that_learnt(registry: Registry) -
     other = dict(case.flat) | {"training.optimizer.adam.lr": 0.015}
     near = Neighbour(Trial(7, "COMPLETE", other, {"quality": 0.9}), 0.5, ())
     cause = cause_of(Case(case.trial, case.flat, 0.1, 1.0, 0.9, case.seen, near))
-    assert cause.change.startswith("Raise training.optimizer.adam.lr (0.002 here, 0.015 in trial 7)")
+    assert cause.change.startswith("Raise training.optimizer.adam.lr (0.005 here, 0.015 in trial 7)")
 
 
 def test_every_rule_says_what_it_looks_for() -> None:

@@ -30,8 +30,8 @@ def flat(registry: Registry, **more: Any) -> dict[str, Any]:
         ({}, 0.0),
         ({"seed": 7}, 0.0),
         ({"neuron__lif__threshold": 1.34}, 0.34 / 1.7),  # on 0.3..2.0
-        ({"training__optimizer__adam__lr": 2e-4 * 10}, 0.0),  # the default
-        ({"training__optimizer__adam__lr": 2e-2}, math.log(10) / math.log(2e-2 / 3e-4)),
+        ({"training__optimizer__adam__lr": 5e-4 * 10}, 0.0),  # the default
+        ({"training__optimizer__adam__lr": 2e-2}, math.log(4) / math.log(2e-2 / 3e-4)),
         ({"neuron__lif__reset": "soft"}, 1.0),
         ({"steps": 8}, 1 / 7),  # a doubling, of the seven up to 128
         ({"training__surrogate": "triangle"}, 2.0),

@@ -29,19 +29,22 @@ def trainer(registry: Registry, chosen: Candidate, samples: int = 20) -> Trainer
 
 
 def test_cosine_learning_rate_ends_at_zero(registry: Registry) -> None:
-    one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10))
+    one = trainer(
+        registry, candidate(registry, training__epochs=2, training__batch=10, training__optimizer__adam__lr=0.01)
+    )
     rates = []
     for _ in range(2):
         one.epoch()
         rates.append(one._optimizer.param_groups[0]["lr"])
-    assert rates[0] == pytest.approx(2e-3 / 2)  # half way, cos(pi/2) = 0
+    assert rates[0] == pytest.approx(0.01 / 2)  # half way, cos(pi/2) = 0
     assert rates[1] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_constant_learning_rate_stays(registry: Registry) -> None:
-    one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10, training__decay="constant"))
+    settings = {"training__decay": "constant", "training__optimizer__adam__lr": 0.01}
+    one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10, **settings))
     one.epoch()
-    assert one._optimizer.param_groups[0]["lr"] == 2e-3
+    assert one._optimizer.param_groups[0]["lr"] == 0.01
 
 
 def test_subset_limits_the_samples_and_is_the_same_every_time(registry: Registry) -> None:
