@@ -153,6 +153,10 @@ class Space:
         """Names of the codings that are searched."""
         return self._allowed("coding", {})
 
+    def converts(self, coding: str) -> bool:
+        """Return whether a coding converts an ANN, so that networks over fewer steps are parts of that over more."""
+        return not self._catalogue.applies("training.surrogate", coding)
+
     # Narrowing
 
     def _check_patterns(self) -> None:

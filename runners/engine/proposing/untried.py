@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from spikefront.runners.engine.memory.outcome import points_in
 from spikefront.runners.engine.memory.study import Seen
 from spikefront.runners.failures import LOST_WORKER
 from spikefront.searchspace import Candidate, Space, Value
@@ -22,7 +23,8 @@ class Untried:
 
     A candidate is tried when a trial has it, also one that runs, failed or was stopped early: evaluated again under the
     same seed, it ends alike. It is not tried yet when its trial was broken off by the end of the search, or lost its
-    worker, the first time.
+    worker, the first time. A conversion over T steps has tried those over the T' < T that were measured besides: they
+    are the same networks.
 
     Args:
         space: what is searched.
@@ -54,7 +56,14 @@ class Untried:
             self.settled.add(training.ordinal)
             self._lost[key] += training.outcome["reason"] == LOST_WORKER
             if training.outcome["reason"] != LOST_WORKER or self._lost[key] >= _LOSSES:
-                self._tried.add(key)
+                self._tried |= {key, *self._within(training, key)}
+
+    def _within(self, training: Seen, key: Key) -> Iterator[Key]:
+        """Yield the keys of a conversion's candidates over fewer steps that were measured with it."""
+        flat = training.candidate
+        if training.outcome is not None and self._space.converts(str(flat["coding"])):
+            for cut in points_in(training.outcome):
+                yield key - {("steps", flat["steps"])} | {("steps", cut)}
 
     def __contains__(self, candidate: Candidate) -> bool:
         key = identity(candidate.flat())
