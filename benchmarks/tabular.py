@@ -252,7 +252,8 @@ def _tell(
     cuts = [
         [axis.scaled(value) for axis, value in zip(table.objectives, point, strict=True)] for point in table.cuts(row)
     ]
-    trial.set_user_attr("points", [(point, 0.0) for point in cuts] if state is TrialState.COMPLETE else [])
+    rows = np.array([[*point, 0.0] for point in cuts if state is TrialState.COMPLETE])
+    trial.set_user_attr("points", rows.reshape(-1, len(table.objectives) + 1))
     if state is TrialState.COMPLETE or (state is TrialState.PRUNED and partial):
         study.tell(trial, objective_vector(metrics, table.objectives))
     else:

@@ -22,8 +22,8 @@ class Sampler(Plugin):
     trial, which samplers that know constraints respect.
 
     A finished trial has the attribute ``points`` (``trial.user_attrs``) for what its network does when it is stopped
-    after fewer steps: pairs of an objective vector, like ``trial.values``, and of a number that is 0 where it keeps to
-    the limits.
+    after fewer steps, shape ``(n, m + 1)``: objective vectors like ``trial.values``, and by how much each oversteps the
+    limits, 0 where it keeps to them.
 
     A search may draw several candidates for one trial and evaluate one of them, which it has not tried before. It calls
     ``before_trial`` and ``after_trial`` once for each trial, but ``infer_relative_search_space``, ``sample_relative``

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Any, Final
 
 import moocore
@@ -97,11 +96,12 @@ def _standing(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return Pareto ranks of finished trials, those beyond a limit last, and how probable each is as a parent."""
     beyond = (sum(max(over, 0.0) for over in one.constraints.values()) if one.system_attrs else 0.0 for one in trials)
-    rows = [[(one.values, over), *one.user_attrs.get("points", ())] for one, over in zip(trials, beyond, strict=True)]
-    owner = np.repeat(np.arange(len(trials)), [len(own) for own in rows])
-    values, excess = map(np.array, zip(*chain.from_iterable(rows), strict=True))
+    own = np.array([[*one.values, over] for one, over in zip(trials, beyond, strict=True)])
+    points = [one.user_attrs.get("points", own[:0]) for one in trials]
+    rows, places = np.concatenate([own, *points]), np.arange(len(trials))
+    owner, excess = np.concatenate([places, np.repeat(places, [len(some) for some in points])]), rows[:, -1]
     within = excess == excess.min()
-    losses = values[within] * [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
+    losses = rows[within, :-1] * [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
     ranks, weights, found = np.full(len(trials), len(owner)), np.zeros(len(trials)), moocore.pareto_rank(losses)
     np.minimum.at(ranks, owner[within], found)
     gains = moocore.hv_contributions(losses[found == 0], ref=np.quantile(losses, _WORST, axis=0))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikefront.searchspace import Objective
 from spikefront.searchspace.front import nondominated, objective_vector
@@ -25,14 +26,17 @@ def points_in(outcome: Mapping[str, Any]) -> dict[int, Mapping[str, float]]:
 
 def standing_of(
     points: Iterable[Mapping[str, float]], objectives: Sequence[Objective], limits: Limits
-) -> list[tuple[list[float], float]]:
+) -> NDArray[np.float64]:
     """Return the objective vectors of a training's points, and by how much each oversteps the limits.
 
     Left out are those without a vector, and those that another point is better than on all axes.
+
+    Returns:
+        Shape ``(n, m + 1)``.
     """
-    some = [point for point in points if all(axis.problem(point) is None for axis in objectives)]
-    vectors = [objective_vector(point, objectives) for point in some]
-    excess = [sum(max(one, 0.0) for one in limits.violations(point, objectives[0].maximize).values()) for point in some]
-    losses = np.array(vectors).reshape(-1, len(objectives)) * [-1.0 if axis.maximize else 1.0 for axis in objectives]
-    useful = nondominated(losses)
-    return [both for both, kept in zip(zip(vectors, excess, strict=True), useful, strict=True) if kept]
+    maximize, found = objectives[0].maximize, np.empty((0, len(objectives) + 1))
+    for point in points:
+        if all(axis.problem(point) is None for axis in objectives):
+            excess = sum(max(over, 0.0) for over in limits.violations(point, maximize).values())
+            found = np.vstack([found, [*objective_vector(point, objectives), excess]])
+    return found[nondominated(found[:, :-1] * [-1.0 if axis.maximize else 1.0 for axis in objectives])]

@@ -8,7 +8,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypedDict
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from spikefront.runners.engine.memory.order import PLACE, Order, trained_share
@@ -178,7 +180,7 @@ class StudyRecord:
         self.front.add(Trial(number, state, flat, known, epoch=epoch).with_points(points_in(outcome)))
         return state, reason
 
-    def standing(self, outcome: Mapping[str, Any]) -> list[tuple[list[float], float]]:
+    def standing(self, outcome: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the objective vectors of a training's points, and by how much each oversteps the limits."""
         return standing_of(points_in(outcome).values(), self.objectives, self._limits)
 

@@ -126,7 +126,7 @@ def test_trials_beyond_a_limit_are_no_parents_beside_others() -> None:
 
 def test_a_trial_is_a_parent_by_a_point_too() -> None:
     known = [(word("aaaa"), (2.0, 2.0)), (word("bbbb"), (9.0, 9.0)), (word("cccc"), (8.0, 8.0))]
-    points = {"a": [((5.0, 5.0), 0.0)], "b": [((3.0, 1.0), 0.0), ((1.0, 3.0), 0.0)], "c": [((0.0, 0.0), 0.5)]}
+    points = {"a": [[5.0, 5.0, 0.0]], "b": [[3.0, 1.0, 0.0], [1.0, 3.0, 0.0]], "c": [[0.0, 0.0, 0.5]]}
     trials = [
         optuna.trial.create_trial(
             params=params, distributions=LETTERS, values=values, user_attrs={"points": points[params["first"]]}
