@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
+
 from torch import Tensor
 
 from spikefront.plugins.contracts.plugin import SelfConfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """A surrogate gradient as a quotient, from which native code computes it.
+
+    It is ``max(0, side - fall |x|) / (constant_term + linear_term |x| + square_term x^2)``, and 0 where
+    ``|x| >= width``; side is 1, or ``below``, in [0, 1], where ``x < 0``.
+    """
+
+    constant_term: float = 1.0
+    linear_term: float = 0.0
+    square_term: float = 0.0
+    fall: float = 0.0
+    width: float = inf
+    below: float = 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the derivative at each element, as native code computes it."""
+        size = x.abs()
+        side = (x >= 0).to(x.dtype).clamp_min(self.below)
+        top = (side - self.fall * size).clamp_min(0.0) * (size < self.width)
+        return top / (self.constant_term + self.linear_term * size + self.square_term * size.square())
 
 
 class Surrogate(SelfConfigured):
@@ -34,3 +60,11 @@ class Surrogate(SelfConfigured):
             A new tensor of the shape, dtype and device of ``x``.
         """
         raise TypeError(f"{type(self).__name__} must define __call__(x)")
+
+    def quotient(self) -> Quotient | None:
+        """Return the derivative as a quotient, if it is one; None, the default, has torch compute it.
+
+        Gradients are the same either way but for rounding; on the CPU a quotient is computed with the neuron, in one
+        pass over memory.
+        """
+        return None

@@ -10,7 +10,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class ATan(Surrogate):
         # the halves of the fraction multiplied by 2/a, so that two passes over memory do
         scale = 2 / self.alpha
         return torch.addcmul(x.new_tensor(scale), x, x, value=scale * (math.pi / 2 * self.alpha) ** 2).reciprocal_()
+
+    def quotient(self) -> Quotient:
+        scale = 2 / self.alpha
+        return Quotient(constant_term=scale, square_term=scale * (math.pi / 2 * self.alpha) ** 2)
 
 
 @hookimpl

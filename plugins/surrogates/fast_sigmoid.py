@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class FastSigmoid(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.abs().mul_(self.k).add_(1.0).pow_(-2)
+
+    def quotient(self) -> Quotient:
+        return Quotient(linear_term=2 * self.k, square_term=self.k**2)
 
 
 @hookimpl

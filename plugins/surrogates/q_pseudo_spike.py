@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class QPseudoSpike(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.abs().mul_(2 / (self.alpha - 1)).add_(1.0).pow_(-self.alpha)
+
+    def quotient(self) -> Quotient | None:
+        if self.alpha != 2:
+            return None
+        return Quotient(linear_term=4.0, square_term=4.0)  # 1 / (1 + 2|x|)^2
 
 
 @hookimpl

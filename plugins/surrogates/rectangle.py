@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class Rectangle(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return (x.abs() < 0.5 / self.alpha).to(x.dtype).mul_(self.alpha)
+
+    def quotient(self) -> Quotient:
+        return Quotient(constant_term=1 / self.alpha, width=0.5 / self.alpha)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class SoftSign(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.abs().mul_(self.alpha).add_(1.0).pow_(-2).mul_(self.alpha / 2)
+
+    def quotient(self) -> Quotient:
+        return Quotient(constant_term=2 / self.alpha, linear_term=4.0, square_term=2 * self.alpha)
 
 
 @hookimpl

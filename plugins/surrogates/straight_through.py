@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,9 @@ class StraightThrough(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.ones_like(x) if self.leak == 1 else (x >= 0).to(x.dtype).clamp_min_(self.leak)
+
+    def quotient(self) -> Quotient:
+        return Quotient(below=self.leak)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Float, Quotient, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class Triangle(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.abs().neg_().add_(self.gamma).clamp_min_(0.0).mul_(self.gamma**-2)
+
+    def quotient(self) -> Quotient:
+        return Quotient(constant_term=self.gamma, fall=1 / self.gamma)
 
 
 @hookimpl

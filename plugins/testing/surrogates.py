@@ -35,6 +35,13 @@ class SurrogateContract(PluginContract):
             assert (y >= 0).all()
             assert y[x.abs() <= 1].any(), "no gradient passes near the threshold"
 
+    def test_quotient_is_the_derivative(self, plugin: type[Surrogate]) -> None:
+        x = torch.linspace(-3, 3, 601, dtype=torch.float64)
+        for surrogate in sample_configs(plugin.Config):
+            quotient = surrogate.quotient()
+            if quotient is not None:
+                torch.testing.assert_close(quotient(x), surrogate(x), rtol=1e-7, atol=1e-7)
+
     def test_trains_a_spiking_layer(self, plugin: type[Surrogate]) -> None:
         lif = load_registry(third_parties=False).get("neuron", "lif")
         x, target = torch.rand(1, 64, 20), (torch.rand(64, 8) < 0.5).float()
