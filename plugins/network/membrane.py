@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins.contracts.surrogate import Surrogate
+from spikefront.plugins.network.recurrence import Recurrence, empty_over_time, native, recur
 
 
 def integrate_and_fire(
@@ -60,6 +61,22 @@ def integrate_and_fire(
         Spikes in {0, 1}, or {-1, 0, 1} if ternary, shape ``(T, B, ...)``, dtype and layout of ``current``.
     """
     thresholds = tuple(threshold) if isinstance(threshold, Sequence) else (threshold,) * steps
+    if code := native(current, steps, leak):
+        learnt = leak if isinstance(leak, Tensor) else None
+        share, keep = (leak.item(), (1 - leak).item()) if isinstance(leak, Tensor) else (leak, 1 - leak)
+        rule = Recurrence(
+            fires=thresholds,
+            losses=thresholds,
+            leak=share,
+            keep=keep,
+            gain=share if decay_input else 1.0,
+            hard_reset=hard_reset,
+            decay_input=decay_input,
+            detach_reset=detach_reset,
+            ternary=ternary,
+            start=start,
+        )
+        return recur(current, rule, surrogate, code, learnt)
     spikes: Tensor = _IntegrateAndFire.apply(  # type: ignore[no-untyped-call]
         current, leak, steps, thresholds, surrogate, hard_reset, decay_input, detach_reset, ternary, start
     )
@@ -172,17 +189,6 @@ def potentials(
                 v.masked_fill_(spikes[t] != 0, 0.0)
             else:
                 v.sub_(spikes[t], alpha=threshold[t] if isinstance(threshold, Sequence) else threshold)
-
-
-def empty_over_time(current: Tensor, steps: int) -> Tensor:
-    """Allocate ``(steps, B, ...)`` in the layout of ``current``; another one would cost a transposing copy per step."""
-    first = current[0]
-    if current.dim() > 2 and first.is_contiguous(memory_format=torch.contiguous_format) is False:
-        order = sorted(range(first.dim()), key=first.stride, reverse=True)
-        shape = [first.shape[axis] for axis in order]
-        back = [order.index(axis) + 1 for axis in range(first.dim())]
-        return current.new_empty([steps, *shape]).permute(0, *back)
-    return current.new_empty([steps, *first.shape])
 
 
 def charge(x: Tensor, before: Tensor | None, leak: float | Tensor, decay_input: bool, out: Tensor) -> Tensor:

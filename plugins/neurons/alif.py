@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, Surrogate, hookimpl
-from spikefront.plugins.network.membrane import charge, empty_over_time
+from spikefront.plugins.network.membrane import charge
 from spikefront.plugins.network.operations import product_by
+from spikefront.plugins.network.recurrence import Recurrence, empty_over_time, native, recur
 from spikefront.searchspace import PINNED, Choice, Float, Snap
 
 
@@ -54,10 +55,27 @@ class ALIF(Neuron):
     states = 2
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
+        if code := native(current, steps):
+            return recur(current, self._recurrence(steps), self.surrogate, code)
         spikes: Tensor = _AdaptiveIntegrateAndFire.apply(  # type: ignore[no-untyped-call]
             current, steps, self.config, self.surrogate
         )
         return spikes
+
+    def _recurrence(self, steps: int) -> Recurrence:
+        config = self.config
+        return Recurrence(
+            fires=(config.threshold,) * steps,
+            losses=(config.threshold,) * steps,
+            leak=1 / config.tau,
+            keep=1 - 1 / config.tau,
+            gain=1 / config.tau if config.decay_input else 1.0,
+            hard_reset=config.reset == "hard",
+            decay_input=config.decay_input,
+            detach_reset=config.detach_reset,
+            adaptation=config.adaptation,
+            rho=math.exp(-1 / config.tau_adaptation),
+        )
 
     def update_operations(self) -> Operations:
         # as LIF; besides, let b A decay and add it to the threshold

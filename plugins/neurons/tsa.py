@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Kind, Neuron, Operations, Surrogate, hookimpl
-from spikefront.plugins.network.membrane import empty_over_time
 from spikefront.plugins.network.operations import product_by
+from spikefront.plugins.network.recurrence import Recurrence, empty_over_time, native, recur
 from spikefront.searchspace import PINNED, Choice, Float, Int, Snap, When
 
 
@@ -63,8 +63,26 @@ class TSA(Neuron):
     kind = Kind.TERNARY
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
+        if code := native(current, steps):
+            return recur(current, self._recurrence(steps), self.surrogate, code)
         digits: Tensor = _SelfAmplify.apply(current, steps, self.config, self.surrogate)  # type: ignore[no-untyped-call]
         return digits
+
+    def _recurrence(self, steps: int) -> Recurrence:
+        config = self.config
+        step = config.threshold * config.base**config.silent_period
+        ratio = config.fire_ratio if config.ternary else 1.0
+        return Recurrence(
+            fires=(ratio * step,) * steps,
+            losses=(step,) * steps,
+            keep=config.base,
+            detach_reset=False,
+            ternary=config.ternary,
+            silent=config.silent_period,
+            base=config.base if config.ternary and config.relu else None,
+            unit=step,
+            margin=ratio,
+        )
 
     @property
     def delay(self) -> int:

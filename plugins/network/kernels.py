@@ -1,0 +1,310 @@
+"""Kernels of the membrane recurrence over all time steps: source for numba, which compiles it once per machine.
+
+Two functions cover every built-in neuron, by the numbers in ``CALL``. Neurons are dealt with in tiles, each over all
+time steps while it is in the cache; the threads of a call take tiles until none is left. Rounding follows the torch
+form, operation by operation, and nothing is reassociated, so that spikes are the same bit for bit.
+
+This module is imported where kernels are compiled, in a process of its own; ``native`` loads the machine code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import llvmlite.binding as llvm
+import numba
+from numba import njit, types
+from numba.extending import intrinsic
+
+from spikefront.plugins.network.native import CALL, ENTRIES, TILE
+
+llvm.set_option("", "-runtime-memory-check-threshold=128")  # loops over many arrays, too, are made vector code
+_FEATURES: Final = llvm.get_host_cpu_features().flatten()
+_WIDE: Final = "+avx512f" in _FEATURES.split(",")
+if _WIDE:  # LLVM prefers half of it, for processors that slow down
+    llvm.set_option("", "-force-vector-width=16")
+
+_RECORD: Final = numba.from_dtype(CALL)
+_SIGNATURE: Final = types.void(types.voidptr)
+_NUMBER: Final = types.float32
+
+
+@intrinsic
+def _record(typing_context: Any, pointer: Any) -> Any:
+    """Return the call at a pointer."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(_RECORD))
+
+    return _RECORD(types.voidptr), code
+
+
+@intrinsic
+def _floats(typing_context: Any, address: Any) -> Any:
+    """Return a pointer to float32 from an address."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(_NUMBER)(types.int64), code
+
+
+@intrinsic
+def _take(typing_context: Any, address: Any) -> Any:
+    """Return the integer at an address and add 1 to it, as one step for all threads."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = context.get_value_type(types.CPointer(types.int64))
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], pointer), one, "monotonic")
+
+    return types.int64(types.int64), code
+
+
+@njit(inline="always")
+def _row(address: int, row: int, stride: int, first: int) -> Any:
+    return _floats(address + 4 * (row * stride + first))
+
+
+@njit(_SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def spike(call: Any) -> None:
+    """Write spikes and potentials of all time steps."""
+    c = _record(call)
+    zero, one = _NUMBER(0), _NUMBER(1)
+    neurons, steps, silent = c.neurons, c.steps, c.silent
+    current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
+    spikes, s_stride = c.spikes, c.spikes_stride
+    decay, hard, ternary, rectified, centred = (
+        c.decay != 0,
+        c.hard != 0,
+        c.ternary != 0,
+        c.rectified != 0,
+        c.centred != 0,
+    )
+    leak, keep, start, base, b, rho, spread = c.leak, c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
+    fires, losses = _floats(c.fires), _floats(c.losses)
+    plain = (b == zero) & (not rectified) & (silent == 0)  # nothing but V is carried from step to step
+    slot = _take(c.slots)
+    before = _row(c.scratch, slot, c.scratch_stride, 0)  # V of the step before
+    raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # adaptation A
+    emitted = _row(c.scratch, slot, c.scratch_stride, 2 * TILE)  # number emitted so far, O
+    while True:
+        first = _take(c.tiles) * TILE
+        if first >= neurons:
+            break
+        count = min(TILE, neurons - first)
+        for k in range(count):
+            before[k] = start
+            raised[k] = zero
+            emitted[k] = zero
+        for n in range(steps if plain else 0):
+            h, x = _row(potential, n, h_stride, first), _row(current, n, x_stride, first)
+            s = _row(spikes, n, s_stride, first)
+            fire, loss = fires[n], losses[n]
+            for k in range(count):
+                v = before[k]
+                v = (x[k] - v) * leak + v if decay else v * keep + x[k]
+                negative = (v <= -fire) & ternary
+                y = (one if v >= fire else zero) - (one if negative else zero)
+                s[k] = y
+                before[k] = v - (v * abs(y) if hard else loss * y)
+                h[k] = v - fire if centred else v
+        for n in range(0 if plain else steps + silent):
+            h = _row(potential, n, h_stride, first)
+            x = _row(current, min(n, steps - 1), x_stride, first)
+            if n >= steps:
+                for k in range(count):
+                    h[k] = before[k] * keep
+            elif decay:
+                for k in range(count):
+                    v = before[k]
+                    h[k] = (x[k] - v) * leak + v
+            else:
+                for k in range(count):
+                    h[k] = before[k] * keep + x[k]
+            if n < silent:
+                for k in range(count):
+                    before[k] = h[k]
+                continue
+            s = _row(spikes, n - silent, s_stride, first)
+            fire, loss = fires[n - silent], losses[n - silent]
+            for k in range(count):
+                v, a = h[k], raised[k]
+                f, o = a * b + fire, emitted[k] * base
+                negative = (v <= -f) & ternary & ((o >= one) | (not rectified))
+                y = (one if v >= f else zero) - (one if negative else zero)
+                s[k] = y
+                emitted[k] = o + y
+                raised[k] = a * rho + y * spread
+                before[k] = v - (v * abs(y) if hard else (a * b + loss) * y)
+                h[k] = v - f if centred else v
+
+
+@njit(inline="always")
+def _quotient(x: Any, c: Any) -> Any:
+    size = abs(x)
+    top = c[3] if x < c[6] else c[7]
+    top = top - c[4] * size
+    top = top if top > c[6] else c[6]
+    return (top if size < c[5] else c[6]) / (c[0] + c[1] * size + c[2] * (size * size))
+
+
+@njit(_SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def learn(call: Any) -> None:
+    """Write the gradient of the current, given those of the spikes and the derivatives at the potentials."""
+    c = _record(call)
+    zero, one = _NUMBER(0), _NUMBER(1)
+    neurons, steps, silent = c.neurons, c.steps, c.silent
+    current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
+    gradient, g_stride, result, r_stride = c.spikes, c.spikes_stride, c.result, c.result_stride
+    upper, lower, slope_stride = c.upper, c.lower, c.slope_stride
+    decay, hard, ternary, rectified, centred = (
+        c.decay != 0,
+        c.hard != 0,
+        c.ternary != 0,
+        c.rectified != 0,
+        c.centred != 0,
+    )
+    attached, constant, learnt, adaptive = c.attached != 0, c.constant != 0, c.learnt != 0, c.adaptation != zero
+    keep, start, base, b, rho, spread = c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
+    gain, unit, margin, scaled, quotient = c.gain, c.unit, c.margin, c.unit != one, c.quotient != 0
+    share = one / unit
+    terms = (c.constant_term, c.linear_term, c.square_term, c.below, c.fall, c.width, zero, one)
+    fires, losses = _floats(c.fires), _floats(c.losses)
+    plain = quotient & centred & (not adaptive) & (silent == 0)
+    slot = _take(c.slots)
+    after = _row(c.scratch, slot, c.scratch_stride, 0)  # gradient of H of the step after
+    on_raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # gradient of A
+    of_leak = _row(c.scratch, slot, c.scratch_stride, 2 * TILE)
+    state = _row(c.scratch, slot, c.scratch_stride, 3 * TILE)
+    up_row = _row(c.scratch, slot, c.scratch_stride, 4 * TILE)
+    down_row = _row(c.scratch, slot, c.scratch_stride, 5 * TILE)
+    kept_at, kept_stride = c.scratch + 4 * (slot * c.scratch_stride + 6 * TILE), 0  # A, or base O, at each step
+    if adaptive or rectified:
+        kept_stride = TILE
+    while True:
+        tile = _take(c.tiles)
+        first = tile * TILE
+        if first >= neurons:
+            break
+        count = min(TILE, neurons - first)
+        for k in range(count):
+            after[k] = zero
+            on_raised[k] = zero
+            of_leak[k] = zero
+            state[k] = zero
+        if constant:
+            out = _row(result, 0, r_stride, first)
+            for k in range(count):
+                out[k] = zero
+        if kept_stride == 0:
+            kept = _row(kept_at, 0, 0, 0)
+            for k in range(count):
+                kept[k] = zero
+        else:  # again what was carried from step to step
+            for t in range(steps):
+                h = _row(potential, t + silent, h_stride, first)
+                kept = _row(kept_at, t, kept_stride, 0)
+                fire = fires[t]
+                for k in range(count):
+                    a = state[k] * base if rectified else state[k]
+                    kept[k] = a
+                    f = a * b + fire
+                    positive = h[k] >= zero if centred else h[k] >= f
+                    negative = (not centred) & (h[k] <= -f) & ternary & (a >= one)
+                    y = (one if positive else zero) - (one if negative else zero)
+                    state[k] = a + y if rectified else a * rho + y * spread
+        for back in range(steps + silent):
+            n = steps + silent - 1 - back
+            t = n - silent
+            h = _row(potential, n, h_stride, first)
+            if t < 0:
+                for k in range(count):
+                    after[k] *= keep
+            elif plain:
+                g = _row(gradient, t, g_stride, first)
+                fire, loss = fires[t], losses[t]
+                for k in range(count):
+                    slope, gv = _quotient(h[k], terms), after[k] * keep
+                    fired = h[k] >= zero
+                    through = gv * (((h[k] + fire) if hard else loss) * slope) if attached else zero
+                    after[k] = slope * g[k] - through + (zero if fired & hard else gv)
+            else:
+                g = _row(gradient, t, g_stride, first)
+                if quotient:
+                    up, down = up_row, down_row
+                else:
+                    up, down = _row(upper, t, slope_stride, first), _row(lower, t, slope_stride, first)
+                kept = _row(kept_at, t, kept_stride, 0)
+                fire, loss = fires[t], losses[t]
+                if quotient and centred:
+                    for k in range(count):
+                        up[k] = _quotient(h[k], terms)
+                elif quotient:
+                    for k in range(count):
+                        v = h[k] / unit if scaled else h[k]
+                        m = margin if scaled else fire
+                        up[k] = _quotient(v - m, terms)
+                        down[k] = _quotient(-v - m, terms)
+                for k in range(count):
+                    a = kept[k]
+                    more = a * b
+                    f = more + fire
+                    allowed = (a >= one) | (not rectified)
+                    v = h[k] + f if centred else h[k]
+                    positive = h[k] >= zero if centred else h[k] >= f
+                    negative = (not centred) & (h[k] <= -f) & ternary & allowed
+                    y = (one if positive else zero) - (one if negative else zero)
+                    d = down[k] if ternary & allowed else zero
+                    slope = (up[k] + d) * share  # of the spike
+                    size = (up[k] - d) * share  # of its absolute value
+                    gv, ga = after[k] * keep, on_raised[k]
+                    through = gv * (v * size if hard else (more + loss) * slope) if attached else zero
+                    part = slope * (g[k] + spread * ga) - through
+                    on_raised[k] = rho * ga - b * part - (b * gv * y if attached and not hard else zero)
+                    after[k] = part + gv - (gv * abs(y) if hard else zero)
+            if learnt:  # without a silent period
+                x = _row(current, n, x_stride, first)
+                h = _row(potential, max(n - 1, 0), h_stride, first)
+                fire, loss = fires[max(n - 1, 0)], losses[max(n - 1, 0)]
+                for k in range(count):
+                    v = h[k] + fire if centred else h[k]
+                    positive = h[k] >= zero if centred else h[k] >= fire
+                    negative = (not centred) & (h[k] <= -fire) & ternary
+                    y = (one if positive else zero) - (one if negative else zero)
+                    w = v - (v * abs(y) if hard else loss * y) if n > 0 else start
+                    of_leak[k] += after[k] * ((x[k] if decay else zero) - w)
+            if n < steps:
+                out = _row(result, n, r_stride, first)
+                if constant:
+                    for k in range(count):
+                        out[k] += after[k] * gain
+                else:
+                    for k in range(count):
+                        out[k] = after[k] * gain
+        if learnt:
+            of_tile = types.float64(0)
+            for k in range(count):
+                of_tile += of_leak[k]
+            _floats(c.on_leak)[tile] = _NUMBER(of_tile)
+
+
+def write(path: Path) -> None:
+    """Compile for this processor and write the object code."""
+    modules = []
+    for kernel, entry in zip((spike, learn), ENTRIES, strict=True):
+        name = kernel.overloads[kernel.signatures[0]].fndesc.llvm_func_name
+        wrapper = (
+            f"\ndefine void @{entry}(ptr %call) {{\n  %failure = alloca ptr\n  %nothing = alloca ptr\n"
+            f'  %code = call i32 @"{name}"(ptr %nothing, ptr %failure, ptr %call)\n  ret void\n}}\n'
+        )
+        modules.append(llvm.parse_assembly(kernel.inspect_llvm(kernel.signatures[0]) + wrapper))
+    module = modules[0]
+    module.link_in(modules[1])
+    module.verify()
+    features = _FEATURES + ",-prefer-256-bit" if _WIDE else _FEATURES
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True, reloc="pic"
+    )
+    path.write_bytes(machine.emit_object(module))

@@ -1,0 +1,276 @@
+"""The recurrence of spiking neurons over all time steps, at native speed where it can be had.
+
+One record of numbers, ``Recurrence``, describes all built-in neurons. From the start V, with A = O = 0, at each step::
+
+    H = V + leak (X - V)   with decay_input        H = keep V + X   without
+    fire = fires[t] + adaptation A                 loss = losses[t] + adaptation A
+    S = 1 if H >= fire;  -1 if ternary and H <= -fire, and, if rectified, base O >= 1;  else 0
+    V = H (1 - |S|)        hard reset              V = H - loss S    soft
+    A = rho A + (1 - rho) S                        O = base O + S
+
+For the first ``silent`` of T + silent steps a neuron only integrates, and the last as many have no current.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
+from spikefront.plugins.network.native import TILE, Kernels, kernels
+
+_CHUNK: Final = 131072
+"""Neuron steps whose derivatives are computed at a time and thread: they stay in the cache until they are used."""
+
+_TERMS: Final = [field.name for field in fields(Quotient)]
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Numbers that say how neurons behave; see the module.
+
+    Attributes:
+        fires: membrane potential at which a neuron fires, at each of T steps.
+        losses: what a soft reset takes, at each step.
+        leak: share of the membrane potential that is lost in a step; with one that is learnt, its value.
+        keep: what the membrane potential is multiplied by in a step.
+        gain: derivative of H with respect to the current.
+        hard_reset: whether a spike sets V to 0.
+        decay_input: whether the leak scales the current.
+        detach_reset: whether the gradient ignores the reset.
+        ternary: whether it also fires negatively.
+        start: V before the first step.
+        adaptation: what A is multiplied by.
+        rho: what is left of A after a step; 1 keeps it at 0.
+        silent: steps before it may fire.
+        base: what O is multiplied by in a step; None for a neuron that may always fire negatively.
+        unit: what the membrane potential is divided by before the surrogate, which gets ``H / unit - fires / unit``.
+        margin: that last quotient, if the unit isn't 1.
+    """
+
+    fires: tuple[float, ...]
+    losses: tuple[float, ...]
+    leak: float = 0.0
+    keep: float = 1.0
+    gain: float = 1.0
+    hard_reset: bool = False
+    decay_input: bool = False
+    detach_reset: bool = True
+    ternary: bool = False
+    start: float = 0.0
+    adaptation: float = 0.0
+    rho: float = 1.0
+    silent: int = 0
+    base: float | None = None
+    unit: float = 1.0
+    margin: float | None = None
+
+    @property
+    def centred(self) -> bool:
+        """Return whether the backward pass gets ``H - fire``, as the surrogate does, rather than H."""
+        return not self.ternary and self.margin is None
+
+    def call(self) -> dict[str, Any]:
+        """Return the numbers as a kernel takes them."""
+        return {
+            "steps": len(self.fires),
+            "silent": self.silent,
+            "decay": self.decay_input,
+            "hard": self.hard_reset,
+            "ternary": self.ternary,
+            "rectified": self.base is not None,
+            "centred": self.centred,
+            "attached": not self.detach_reset,
+            "leak": self.leak,
+            "keep": self.keep,
+            "start": self.start,
+            "base": self.base or 0.0,
+            "adaptation": self.adaptation,
+            "rho": self.rho,
+            "spread": 1 - self.rho,
+            "gain": self.gain,
+            "unit": self.unit,
+            "margin": self.margin or 0.0,
+        }
+
+    def slopes(self, held: Tensor, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
+        """Return the derivatives of the steps at the upper and at the lower threshold, ``(T, N)``.
+
+        Args:
+            held: what is held for the backward pass, ``(T, N)``.
+            surrogate: the derivative.
+        """
+        if self.centred:
+            upper = _dense(surrogate(held), held)
+            return upper, upper
+        if self.margin is not None:
+            held, margin = held / self.unit, held.new_tensor(self.margin)
+        else:
+            margin = held.new_tensor(self.fires).unsqueeze(1)
+        upper = _dense(surrogate(held - margin), held)
+        return upper, _dense(surrogate(-held - margin), held) if self.ternary else upper
+
+
+def native(current: Tensor, steps: int, leak: float | Tensor = 0.0) -> Kernels | None:
+    """Return the kernels if they compute what the torch form would; None where that must run.
+
+    It must on other devices and in other types than float32, and wherever operations are watched rather than only
+    computed: export and compilation, transforms, modes of dispatch, subclasses of Tensor.
+
+    Args:
+        current: X, ``(T, B, ...)`` or ``(1, B, ...)``.
+        steps: number of time steps T.
+        leak: the leak, if it is learnt.
+    """
+    plain = all(
+        type(x) in (Tensor, torch.nn.Parameter) and x.dtype == torch.float32 and x.device.type == "cpu"
+        for x in (current, leak)
+        if isinstance(x, Tensor)
+    )
+    watched = (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+    )
+    if not plain or watched or current.layout != torch.strided or current.is_neg() or not current.numel():
+        return None
+    return kernels() if len(current) in (1, steps) else None
+
+
+def recur(
+    current: Tensor, rule: Recurrence, surrogate: Surrogate, code: Kernels, learnt_leak: Tensor | None = None
+) -> Tensor:
+    """Drive neurons with a current and return their spikes.
+
+    Args:
+        current: X, ``(T, B, ...)`` or ``(1, B, ...)``, which ``native`` has accepted.
+        rule: how the neurons behave.
+        surrogate: derivative of the step function.
+        code: what ``native`` returned.
+        learnt_leak: the leak, if it is learnt.
+
+    Returns:
+        Spikes ``(T, B, ...)``, with the memory layout of ``current``.
+    """
+    spikes: Tensor = _Recur.apply(  # type: ignore[no-untyped-call]
+        current, learnt_leak, rule, surrogate, code, torch.is_grad_enabled()
+    )
+    return spikes
+
+
+class _Recur(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        leak: Tensor | None,
+        rule: Recurrence,
+        surrogate: Surrogate,
+        code: Kernels,
+        recording: bool,
+    ) -> Tensor:
+        steps, neurons = len(rule.fires), current[0].numel()
+        held = recording and any(ctx.needs_input_grad)
+        potential = empty_over_time(current, steps + rule.silent if held else 1)
+        spikes = empty_over_time(current, steps)
+        current = _aligned(current, spikes)
+        fires, losses = np.array([rule.fires, rule.losses], np.float32)
+        code.spike(
+            **rule.call(),
+            neurons=neurons,
+            **_rows("current", current),
+            potential=potential.data_ptr(),
+            potential_stride=neurons if held else 0,
+            **_rows("spikes", spikes),
+            fires=fires.ctypes.data,
+            losses=losses.ctypes.data,
+        )
+        if held:
+            ctx.save_for_backward(potential, current if leak is not None else None, leak)
+            ctx.rule = (rule, surrogate, code, len(current) == 1)
+        return spikes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        potential, current, leak = ctx.saved_tensors
+        rule, surrogate, code, constant = ctx.rule
+        steps, neurons = len(rule.fires), potential[0].numel()
+        result = empty_over_time(potential, 1 if constant else steps)
+        gradient = _aligned(gradient, potential)
+        fires, losses = np.array([rule.fires, rule.losses], np.float32)
+        held = potential.as_strided((len(potential), neurons), (neurons, 1))
+        sums = torch.zeros(-(-neurons // TILE), dtype=torch.float32) if leak is not None else None
+        call = rule.call() | {
+            **_rows("spikes", gradient),
+            **_rows("potential", potential),
+            **_rows("result", result),
+            **(_rows("current", current) if current is not None else {}),
+            "constant": constant,
+            "learnt": leak is not None,
+            "fires": fires.ctypes.data,
+            "losses": losses.ctypes.data,
+        }
+        if (quotient := _quotient(surrogate)) is not None:
+            call |= {"quotient": True, **{name: getattr(quotient, name) for name in _TERMS}}
+            chunk = neurons
+        else:
+            chunk = TILE * -(-_CHUNK // (steps * TILE)) * (1 if torch.get_num_threads() == 1 else 16)
+        for first in range(0, neurons, chunk):
+            if quotient is None:
+                upper, lower = rule.slopes(held[rule.silent :, first : first + chunk], surrogate)
+                call |= {"upper": upper.data_ptr(), "lower": lower.data_ptr(), "slope_stride": upper.shape[1]}
+            here = {
+                name: call[name] + 4 * first for name in ("spikes", "potential", "result", "current") if name in call
+            }
+            if sums is not None:
+                here["on_leak"] = sums.data_ptr() + 4 * (first // TILE)
+            code.learn(**call | here, neurons=min(chunk, neurons - first))
+        on_leak = (
+            None if leak is None or sums is None else sums.sum(dtype=torch.float64).to(leak.dtype).reshape(leak.shape)
+        )
+        return result, on_leak, None, None, None, None
+
+
+def empty_over_time(current: Tensor, steps: int) -> Tensor:
+    """Allocate ``(steps, B, ...)`` in the layout of ``current``; another one would cost a transposing copy per step."""
+    first = current[0]
+    if current.dim() > 2 and first.is_contiguous(memory_format=torch.contiguous_format) is False:
+        order = sorted(range(first.dim()), key=first.stride, reverse=True)
+        shape = [first.shape[axis] for axis in order]
+        back = [order.index(axis) + 1 for axis in range(first.dim())]
+        return current.new_empty([steps, *shape]).permute(0, *back)
+    return current.new_empty([steps, *first.shape])
+
+
+def _aligned(x: Tensor, like: Tensor) -> Tensor:
+    """Return ``x`` with each step laid out in memory as those of ``like``, which have no gaps."""
+    strides = zip(x.shape[1:], x.stride()[1:], like.stride()[1:], strict=True)
+    if all(size == 1 or ours == theirs for size, ours, theirs in strides):
+        return x
+    return torch.empty_like(like[: len(x)] if len(x) <= len(like) else like).copy_(x)
+
+
+def _rows(name: str, x: Tensor) -> dict[str, int]:
+    return {name: x.data_ptr(), f"{name}_stride": x.stride(0) if len(x) > 1 else 0}
+
+
+def _dense(slope: Tensor, like: Tensor) -> Tensor:
+    return slope.to(like.dtype).expand_as(like).contiguous()
+
+
+def _quotient(surrogate: Surrogate) -> Quotient | None:
+    """Return a surrogate's quotient, unless it is that of a base class whose derivative was overridden."""
+    for kind in type(surrogate).__mro__:
+        if "quotient" in vars(kind):
+            return surrogate.quotient()
+        if "__call__" in vars(kind):
+            break
+    return None
