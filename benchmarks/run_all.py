@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 HELP_BOUND_S = 0.2
 SCRIPTS = (
     "training_step.py",
+    "neuron.py",
     "sampler.py",
     "engine_overhead.py",
     "mlflow_store.py",
