@@ -80,3 +80,14 @@ neuron(torch.ones(2, 1, 3), 2)
 assert "llvmlite" in sys.modules and "numba" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.slow  # it compiles
+def test_two_processes_that_start_at_once_compile_once(folder: Path) -> None:
+    script = "from spikefront.plugins.network import native; assert native.kernels() is not None"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    files = list(folder.glob("*.o"))
+    assert len(files) == 1
+    assert native._stored(files[0])
