@@ -249,12 +249,12 @@ class Evidence:
     def spread(self, arm: Arm, split: str = "validation") -> Spread | None:
         """Return the quality of a candidate over seeds, on the validation or the test split; None where not known."""
         values = [found["quality"] for found in (arm.repeats if split == "validation" else arm.test).values()]
-        axis = self.objectives[0]
-        low, high = sorted((axis.worst, axis.best))
-        if not values:
-            return None
-        least = low if min(values) >= low else -math.inf
-        return spread_of(values, least, high if max(values) <= high else math.inf)
+        return spread_of(values, *self.ends(values)) if values else None
+
+    def ends(self, values: Sequence[float]) -> tuple[float, float]:
+        """Return the least and the most that a quality can be, of which some values are known."""
+        low, high = sorted((self.objectives[0].worst, self.objectives[0].best))
+        return low if min(values) >= low else -math.inf, high if max(values) <= high else math.inf
 
 
 def _price(arm: Arm) -> tuple[float, float, float]:

@@ -7,6 +7,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spikefront.results.recommendation.evidence import Arm, Evidence, Verdict
 from spikefront.results.recommendation.segments import Segment
 from spikefront.results.recommendation.spending import standing
@@ -90,20 +93,24 @@ def _on_test(evidence: Evidence, verdict: Verdict, words: Words) -> tuple[str, b
     if not verdict.leader.test:
         return "the test split has not been read", False
     order = sorted(tested, key=lambda arm: arm.name != verdict.leader.name)
-    means = []
-    for arm in order:
-        spread = evidence.spread(arm, "test")
-        assert spread is not None
-        ends = f" ({format_quality(spread.low)} to {format_quality(spread.high)})" if spread.seeds > 1 else ""
-        means.append(f"{arm.trial.coding} {format_quality(spread.mean)}{ends}")
-    text = f"test split, read once, of {min(len(arm.test) for arm in order)} seeds, with 95 % intervals: "
-    text += ", ".join(means)
     draws = posterior_draws([[evidence.sign * one["quality"] for one in arm.test.values()] for arm in order])
+    text = f"test split, read once, of {min(len(arm.test) for arm in order)} seeds, with 95 % intervals: "
+    text += ", ".join(_tested(evidence, arm, of) for arm, of in zip(order, draws.T, strict=True))
     against = standing(draws, range(len(order))).probabilities
     is_against = len(order) > 1 and bool((against[1:] >= LEVEL).any())
     if verdict.decided and is_against:
         text += "; it contradicts the validation split: take this as a tie"
     return text, is_against
+
+
+def _tested(evidence: Evidence, arm: Arm, draws: NDArray[np.float64]) -> str:
+    """Return the quality of a candidate on the test split, with an interval whose variance is that of all tested."""
+    values = [found["quality"] for found in arm.test.values()]
+    mean = f"{arm.trial.coding} {format_quality(float(np.mean(values)))}"
+    if np.isnan(draws).any():
+        return mean
+    low, high = np.clip(np.quantile(evidence.sign * draws, (0.025, 0.975)), *evidence.ends(values))
+    return f"{mean} ({format_quality(low)} to {format_quality(high)})"
 
 
 def _configuration(arm: Arm) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from contextlib import redirect_stderr
 
@@ -195,6 +196,19 @@ def test_a_network_that_is_stopped_early_is_a_candidate_of_its_own(
     whole = opened(Limits(max_energy_nj=20.0), test_seeds=0)
     assert {name for name, _ in whole.start()} == {"0", "1"}  # of one training the best alone
     assert arms_in(StoredSearch.open(Store(), "digits-1").artifact("recommended.json"))[0].name == "0@2"
+
+
+def test_equal_repeats_on_the_test_split_are_as_uncertain_as_those_of_the_others(write: Write) -> None:
+    write(RUNS)
+    known = opened()
+    train(known, known.start())
+    known.next(2)
+    for name, seed in known.to_test():
+        train(known, [(name, seed)], "test", **({"quality": 0.95} if name == "1" else {}))
+    _, _, test = known.conclude().answer
+    low, high = map(float, re.search(r"sac 0\.9500 \((.*?) to (.*?)\)", test).groups())  # type: ignore[union-attr]
+    assert low < 0.95 < high
+    assert high - low < 0.02
 
 
 def test_a_point_that_never_was_on_the_front_gets_a_run_when_it_is_trained_again(
