@@ -73,10 +73,14 @@ def _lead(evidence: Evidence, verdict: Verdict, words: Words, leader: Arm) -> st
     if math.isnan(verdict.probability):
         return f"nothing is decided: {name} and {rival.trial.coding} have too few trainings; call it again to go on"
     who = f"{rival.trial.coding} (trial {rival.name})"
+    if found.lead >= 0:
+        leads = f"leads all others by {_signed(found.lead)} in {words.quality} (90 % interval"
+    else:  # beside many uncertain ones the likeliest is, in the mean, behind whichever is the best
+        leads = f"is the likeliest, and behind the best of the others by {-found.lead:.4f} in {words.quality} (90 % "
+        leads += "interval of the lead"
     text = (
-        f"{name} (trial {leader.name}) leads all others by {_signed(found.lead)} in {words.quality} (90 % interval "
-        f"{_signed(found.low)} to {_signed(found.high)}), {who} being the next; the best of {len(verdict.codings)} "
-        f"codings with probability {verdict.probability:.2f}"
+        f"{name} (trial {leader.name}) {leads} {_signed(found.low)} to {_signed(found.high)}), {who} being the next; "
+        f"the best of {len(verdict.codings)} codings with probability {verdict.probability:.2f}"
     )
     if verdict.decided:
         return text
