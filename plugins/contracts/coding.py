@@ -179,7 +179,8 @@ class Coding(Plugin, nn.Module):
         first T' steps of the code. ``encode_operations``, the modules behind the sites, ``decode`` and
         ``decode_operations`` then get signals whose ``steps`` are less than ``self.steps``. What they return must be
         right for these: what was emitted in a step may not depend on the code of later ones, ``decode`` must return
-        values on the scale of those of T steps, and T' must be a place where the output means something. Sorted; it
+        values on the scale of those of T steps, and T' must be a place where the output means something. That of a
+        conversion must be the network that is converted over T' steps, which a search does not train again. Sorted; it
         may depend on trained parameters.
 
         The default, for a coding of the defaults, is every step. **A class that overrides one of** ``encode``,

@@ -67,6 +67,11 @@ def _row(address: int, row: int, stride: int, first: int) -> Any:
     return _floats(address + 4 * (row * stride + first))
 
 
+@njit(inline="always")
+def _rules(c: Any) -> Any:
+    return c.decay != 0, c.hard != 0, c.ternary != 0, c.rectified != 0, c.centred != 0
+
+
 @njit(_SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def spike(call: Any) -> None:
     """Write spikes and potentials of all time steps."""
@@ -75,13 +80,7 @@ def spike(call: Any) -> None:
     neurons, steps, silent = c.neurons, c.steps, c.silent
     current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
     spikes, s_stride = c.spikes, c.spikes_stride
-    decay, hard, ternary, rectified, centred = (
-        c.decay != 0,
-        c.hard != 0,
-        c.ternary != 0,
-        c.rectified != 0,
-        c.centred != 0,
-    )
+    decay, hard, ternary, rectified, centred = _rules(c)
     leak, keep, start, base, b, rho, spread = c.leak, c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
     fires, losses = _floats(c.fires), _floats(c.losses)
     plain = (b == zero) & (not rectified) & (silent == 0)  # nothing but V is carried from step to step
@@ -159,13 +158,7 @@ def learn(call: Any) -> None:
     current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
     gradient, g_stride, result, r_stride = c.spikes, c.spikes_stride, c.result, c.result_stride
     upper, lower, slope_stride = c.upper, c.lower, c.slope_stride
-    decay, hard, ternary, rectified, centred = (
-        c.decay != 0,
-        c.hard != 0,
-        c.ternary != 0,
-        c.rectified != 0,
-        c.centred != 0,
-    )
+    decay, hard, ternary, rectified, centred = _rules(c)
     attached, constant, learnt, adaptive = c.attached != 0, c.constant != 0, c.learnt != 0, c.adaptation != zero
     keep, start, base, b, rho, spread = c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
     gain, unit, margin, scaled, quotient = c.gain, c.unit, c.margin, c.unit != one, c.quotient != 0

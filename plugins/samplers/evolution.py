@@ -3,7 +3,7 @@
 A parent is a trial on the front, itself or by its network after fewer steps, drawn in proportion to its hypervolume
 contribution, from what a tenth is worse than on each axis: most children come from where the front is thin, few from a
 network at chance that spends nothing. A child is a parent with one or two hyperparameters changed, or takes each from
-either of two. Beume et al., "SMS-EMOA", European Journal of Operational Research 181 (2007), replace by it; ours draws.
+either of two. After Beume et al., "SMS-EMOA", European Journal of Operational Research 181 (2007), replace by it.
 """
 
 from __future__ import annotations

@@ -34,9 +34,10 @@ def standing_of(
     Returns:
         Shape ``(n, m + 1)``.
     """
-    maximize, found = objectives[0].maximize, np.empty((0, len(objectives) + 1))
+    rows = []
     for point in points:
         if all(axis.problem(point) is None for axis in objectives):
-            excess = sum(max(over, 0.0) for over in limits.violations(point, maximize).values())
-            found = np.vstack([found, [*objective_vector(point, objectives), excess]])
+            over = limits.violations(point, objectives[0].maximize).values()
+            rows.append([*objective_vector(point, objectives), sum(max(one, 0.0) for one in over)])
+    found = np.array(rows).reshape(-1, len(objectives) + 1)
     return found[nondominated(found[:, :-1] * [-1.0 if axis.maximize else 1.0 for axis in objectives])]

@@ -85,11 +85,13 @@ class AffordableSampler(FreshSampler):
         tried = Counter(other.user_attrs["candidate"]["coding"] for other in self._shown.trials[: trial.number])
         codings = [self._coding] if self._coding else rng.permutation(self._space.codings).tolist()
         coding = min(codings, key=lambda name: tried[name])
-        drawn = (self._ordinary(study, trial, coding, rng) for _ in range(DRAWS))
+        drawn = (self._near_defaults(study, trial, coding, rng) for _ in range(DRAWS))
         new = list(islice((one for one in drawn if one.candidate in self._untried), _DRAWS_OF_A_CODING))
         return min(new, key=lambda one: self._cost.predict(one.candidate), default=None)
 
-    def _ordinary(self, study: optuna.Study, trial: FrozenTrial, coding: str, rng: np.random.Generator) -> Proposal:
+    def _near_defaults(
+        self, study: optuna.Study, trial: FrozenTrial, coding: str, rng: np.random.Generator
+    ) -> Proposal:
         """Draw a candidate half of whose hyperparameters have their default; no T suits all codings."""
         proposal = Proposal(
             lambda so_far, name, domain: self._random.sample_independent(study, so_far, name, domain),

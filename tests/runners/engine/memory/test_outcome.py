@@ -21,6 +21,6 @@ def test_points_stand_with_their_vector_and_by_how_much_they_overstep_the_limits
 
 def test_points_that_say_nothing_are_left_out() -> None:
     kept = {"quality": 0.5, "energy_nj": 10.0}
-    dear, nan, without = {"quality": 0.4, "energy_nj": 20.0}, {**kept, "quality": math.nan}, {"quality": 0.9}
-    np.testing.assert_allclose(standing_of([dear, nan, kept, without], AXES, Limits()), [[0.5, 1.0, 0.0]])
+    costly, nan, without = {"quality": 0.4, "energy_nj": 20.0}, {**kept, "quality": math.nan}, {"quality": 0.9}
+    np.testing.assert_allclose(standing_of([costly, nan, kept, without], AXES, Limits()), [[0.5, 1.0, 0.0]])
     assert standing_of([], AXES, Limits()).shape == (0, 3)
