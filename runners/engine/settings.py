@@ -137,6 +137,8 @@ class SearchSettings:
         int | None, Option("Where", whole, changeable=True, shown="number of cores", least=1, most=100_000)
     ] = None
     """Candidates at a time."""
+    nice: Annotated[int, Option("Where", whole, changeable=True, least=0, most=19)] = 0
+    """How far trials give way to other processes: 0 (as little as the command itself) to 19."""
     gpus_per_trial: Annotated[float, Option("Where", number, changeable=True, shown="none", least=0, most=10_000)] = 0.0
     """GPUs of one trial; 0.25 lets four share one, 2 train it together."""
     address: Annotated[str | None, Option("Where", text, changeable=True, shown="none")] = None

@@ -47,6 +47,7 @@ ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
     "tell_stopped": ("partial", "pruned"),
     "epoch_timeout": ("1h",),
     "workers": ("1", "2"),
+    "nice": ("0", "19"),
     "gpus_per_trial": ("0",),
     "address": ("auto",),
     "data_dir": ("data",),

@@ -115,6 +115,7 @@ def test_what_a_search_runs_with_is_recorded_whether_it_was_asked_for_or_not() -
         "cuts": "True",
         "tell_stopped": "pruned",
         "epoch_timeout": "1h00m",
+        "nice": "0",
         "gpus_per_trial": "0.0",
         "energy_model": "horowitz-45nm",
         "charge_encoder": "True",

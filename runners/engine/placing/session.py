@@ -71,6 +71,14 @@ _BUSY_HINT: Final = (
 )
 
 
+def worker_environment(settings: SearchSettings) -> dict[str, str]:
+    """Return the environment variables of a search's workers.
+
+    Workers add their niceness to that of the command; Ray's own choice, 15, would stop trials beside any busy process.
+    """
+    return WORKER_ENVIRONMENT | {"RAY_worker_niceness": str(settings.nice)}
+
+
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables inside; at the end restore them, and those that Ray sets itself."""
@@ -149,7 +157,7 @@ class RaySession:
         variables = {name: value for name, value in PATIENCE.items() if name not in os.environ} | DRIVER_ENVIRONMENT
         if self._settings.address is None:  # inherited, so that the workers Ray starts ahead of need can be used
             self._folder = self._contexts.enter_context(ray_folder())
-            variables |= WORKER_ENVIRONMENT | LOCAL_ENVIRONMENT
+            variables |= worker_environment(self._settings) | LOCAL_ENVIRONMENT
             variables |= {"PYTHONPATH": os.pathsep.join(named_folders()), MARK: str(self._folder)}
         self._contexts.enter_context(environment(variables))
         warn_if_disabled()
@@ -174,7 +182,8 @@ class RaySession:
 
     def _connect(self, common: Mapping[str, Any]) -> None:
         if self._settings.address is not None:
-            ray.init(address=self._settings.address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
+            variables = worker_environment(self._settings)
+            ray.init(address=self._settings.address, runtime_env={"env_vars": variables}, **common)
             return
         gpus = None if self._settings.gpus_per_trial else 0
         # "local": a stale address in Ray's temporary folder must not make it look for a cluster

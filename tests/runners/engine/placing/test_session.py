@@ -82,6 +82,22 @@ def test_session_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytes
     signal.signal(signal.SIGTERM, handler)
 
 
+def niceness() -> int:
+    """Return the niceness of the thread that trains, in a worker."""
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="Windows has no niceness")
+@pytest.mark.parametrize("asked", [0, 4])
+def test_workers_are_as_nice_as_asked_beyond_the_command(
+    asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))  # the worker has to import this file
+    with RaySession(SearchSettings("digits", name="s", folder=tmp_path, workers=1, nice=asked)) as session:
+        session.wait()
+        assert ray.get(ray.remote(niceness).remote()) == niceness() + asked
+
+
 def test_address_that_is_none_is_refused_before_ray_starts(tmp_path: Path) -> None:
     before = dict(os.environ)
     with pytest.raises(UsageError, match=r"^address='somewhere' must read HOST:PORT"):
