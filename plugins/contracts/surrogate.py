@@ -64,7 +64,7 @@ class Surrogate(SelfConfigured):
     def quotient(self) -> Quotient | None:
         """Return the derivative as a quotient, if it is one; None, the default, has torch compute it.
 
-        Gradients are the same either way but for rounding; on the CPU a quotient is computed with the neuron, in one
-        pass over memory.
+        Gradients are the same either way but for rounding; on CPUs and GPUs a quotient is computed with the neuron, in
+        one pass over memory.
         """
         return None

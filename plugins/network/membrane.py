@@ -17,6 +17,7 @@ no copies of a constant current, and the layout of the current (channels last, s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Final
@@ -63,7 +64,7 @@ def integrate_and_fire(
     thresholds = tuple(threshold) if isinstance(threshold, Sequence) else (threshold,) * steps
     if code := native(current, steps, leak):
         learnt = leak if isinstance(leak, Tensor) else None
-        share, keep = (leak.item(), (1 - leak).item()) if isinstance(leak, Tensor) else (leak, 1 - leak)
+        share, keep = (leak, 1 - leak) if not isinstance(leak, Tensor) else _numbers(leak)
         rule = Recurrence(
             fires=thresholds,
             losses=thresholds,
@@ -81,6 +82,11 @@ def integrate_and_fire(
         current, leak, steps, thresholds, surrogate, hard_reset, decay_input, detach_reset, ternary, start
     )
     return spikes
+
+
+def _numbers(leak: Tensor) -> tuple[float, float]:
+    """Return a learnt leak and what it leaves; kernels of a GPU read it there, since to wait for it costs more."""
+    return (math.nan, math.nan) if leak.device.type == "cuda" else (leak.item(), (1 - leak).item())
 
 
 class _IntegrateAndFire(torch.autograd.Function):

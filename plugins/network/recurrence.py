@@ -14,6 +14,7 @@ For the first ``silent`` of T + silent steps a neuron only integrates, and the l
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
+from spikefront.plugins.network.gpu import gpu_kernels
 from spikefront.plugins.network.native import TILE, Kernels, kernels
 
 _CHUNK: Final = 131072
@@ -116,17 +118,20 @@ class Recurrence:
         return upper, _dense(surrogate(-held - margin), held) if self.ternary else upper
 
 
-def native(current: Tensor, steps: int, leak: float | Tensor = 0.0) -> Kernels | None:
-    """Return the kernels if they compute what the torch form would; None where that must run.
+def native(current: Tensor, steps: int, leak: float | Tensor = 0.0) -> Kernels | ModuleType | None:
+    """Return the kernels of the device if they compute what the torch form would; None where that must run.
 
-    It must on other devices and in other types than float32, and wherever operations are watched rather than only
-    computed: export and compilation, transforms, modes of dispatch, subclasses of Tensor.
+    It must on devices other than CPUs and GPUs and in other types than float32 (on a GPU, half precision will do), and
+    wherever operations are watched rather than only computed: export and compilation, transforms, modes of dispatch,
+    subclasses of Tensor.
 
     Args:
         current: X, ``(T, B, ...)`` or ``(1, B, ...)``.
         steps: number of time steps T.
         leak: the leak, if it is learnt.
     """
+    if current.device.type == "cuda":
+        return gpu_kernels(current, leak) if len(current) in (1, steps) else None
     plain = all(
         type(x) in (Tensor, torch.nn.Parameter) and x.dtype == torch.float32 and x.device.type == "cpu"
         for x in (current, leak)
@@ -145,7 +150,11 @@ def native(current: Tensor, steps: int, leak: float | Tensor = 0.0) -> Kernels |
 
 
 def recur(
-    current: Tensor, rule: Recurrence, surrogate: Surrogate, code: Kernels, learnt_leak: Tensor | None = None
+    current: Tensor,
+    rule: Recurrence,
+    surrogate: Surrogate,
+    code: Kernels | ModuleType,
+    learnt_leak: Tensor | None = None,
 ) -> Tensor:
     """Drive neurons with a current and return their spikes.
 
@@ -159,6 +168,9 @@ def recur(
     Returns:
         Spikes ``(T, B, ...)``, with the memory layout of ``current``.
     """
+    if isinstance(code, ModuleType):  # of a GPU
+        driven: Tensor = code.recur(current, rule, surrogate, learnt_leak)
+        return driven
     spikes: Tensor = _Recur.apply(  # type: ignore[no-untyped-call]
         current, learnt_leak, rule, surrogate, code, torch.is_grad_enabled()
     )
@@ -180,7 +192,7 @@ class _Recur(torch.autograd.Function):
         held = recording and any(ctx.needs_input_grad)
         potential = empty_over_time(current, steps + rule.silent if held else 1)
         spikes = empty_over_time(current, steps)
-        current = _aligned(current, spikes)
+        current = aligned(current, spikes)
         fires, losses = np.array([rule.fires, rule.losses], np.float32)
         code.spike(
             **rule.call(),
@@ -204,7 +216,7 @@ class _Recur(torch.autograd.Function):
         rule, surrogate, code, constant = ctx.rule
         steps, neurons = len(rule.fires), potential[0].numel()
         result = empty_over_time(potential, 1 if constant else steps)
-        gradient = _aligned(gradient, potential)
+        gradient = aligned(gradient, potential)
         fires, losses = np.array([rule.fires, rule.losses], np.float32)
         held = potential.as_strided((len(potential), neurons), (neurons, 1))
         sums = torch.zeros(-(-neurons // TILE), dtype=torch.float32) if leak is not None else None
@@ -218,7 +230,7 @@ class _Recur(torch.autograd.Function):
             "fires": fires.ctypes.data,
             "losses": losses.ctypes.data,
         }
-        if (quotient := _quotient(surrogate)) is not None:
+        if (quotient := quotient_of(surrogate)) is not None:
             call |= {"quotient": True, **{name: getattr(quotient, name) for name in _TERMS}}
             chunk = neurons
         else:
@@ -239,18 +251,18 @@ class _Recur(torch.autograd.Function):
         return result, on_leak, None, None, None, None
 
 
-def empty_over_time(current: Tensor, steps: int) -> Tensor:
+def empty_over_time(current: Tensor, steps: int, dtype: torch.dtype | None = None) -> Tensor:
     """Allocate ``(steps, B, ...)`` in the layout of ``current``; another one would cost a transposing copy per step."""
     first = current[0]
     if current.dim() > 2 and first.is_contiguous(memory_format=torch.contiguous_format) is False:
         order = sorted(range(first.dim()), key=first.stride, reverse=True)
         shape = [first.shape[axis] for axis in order]
         back = [order.index(axis) + 1 for axis in range(first.dim())]
-        return current.new_empty([steps, *shape]).permute(0, *back)
-    return current.new_empty([steps, *first.shape])
+        return current.new_empty([steps, *shape], dtype=dtype).permute(0, *back)
+    return current.new_empty([steps, *first.shape], dtype=dtype)
 
 
-def _aligned(x: Tensor, like: Tensor) -> Tensor:
+def aligned(x: Tensor, like: Tensor) -> Tensor:
     """Return ``x`` with each step laid out in memory as those of ``like``, which have no gaps."""
     strides = zip(x.shape[1:], x.stride()[1:], like.stride()[1:], strict=True)
     if all(size == 1 or ours == theirs for size, ours, theirs in strides):
@@ -266,7 +278,7 @@ def _dense(slope: Tensor, like: Tensor) -> Tensor:
     return slope.to(like.dtype).expand_as(like).contiguous()
 
 
-def _quotient(surrogate: Surrogate) -> Quotient | None:
+def quotient_of(surrogate: Surrogate) -> Quotient | None:
     """Return a surrogate's quotient, unless it is that of a base class whose derivative was overridden."""
     for kind in type(surrogate).__mro__:
         if "quotient" in vars(kind):
