@@ -55,7 +55,7 @@ def test_every_dependency_is_pinned_in_the_constraints(project: dict[str, Any]) 
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
 
-    names = {requirement.partition(">=")[0].partition("[")[0].lower() for requirement in wanted}
+    names = {re.split(r"[>;\[]", requirement)[0].strip().lower() for requirement in wanted}
 
     assert names == pinned
 
