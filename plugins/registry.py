@@ -235,6 +235,9 @@ class Registry:
             return (
                 f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
             )
+        codings = self.get("neuron", chosen["neuron"]).codings
+        if codings is not None and coding.name not in codings:
+            return f"neuron {chosen['neuron']!r} goes with coding {' or '.join(sorted(codings))}, not {coding.name!r}"
         return None
 
     def refuse(self, candidate: Candidate) -> None:

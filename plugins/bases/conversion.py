@@ -11,7 +11,7 @@ classification", Frontiers in Neuroscience 11 (2017), for scaling by percentiles
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
@@ -69,9 +69,15 @@ class Conversion(Coding):
     The input is constant: its current, and that of biases, is shared out over the steps by ``shares``. The output is
     the sum of the last layer's currents, weighted by ``weights``. The two are each other's inverse:
     ``sum(weights * shares) = 1``.
+
+    Attributes:
+        pools_maximum: whether the largest of several trains can be told, so that max pooling can be converted.
+        not_in_nir: what its networks need that NIR does not have; for messages.
     """
 
     trained_by = "conversion"
+    pools_maximum: ClassVar[bool] = False
+    not_in_nir: ClassVar[str] = "neurons that keep what exceeds their threshold, and NIR's reset to 0"
     Config: ClassVar[type] = ConversionConfig
     config: ConversionConfig
     requires: ClassVar[Mapping[str, Domain]] = {
@@ -143,10 +149,18 @@ class Conversion(Coding):
         if not backbone.convertible:
             raise UsageError(f"backbone {backbone.name!r} is not an ANN that coding {self.name!r} can convert")
         for module in backbone.modules():
-            if isinstance(module, MaxPool):
+            if isinstance(module, MaxPool) and not self.pools_maximum:
                 raise UsageError(f"coding {self.name!r} can't convert max pooling; let {backbone.name!r} average")
             if isinstance(module, Synapse):
                 module.bias_over_time = self.shares()
+
+    def settle(self, backbone: Backbone, run: Callable[[], object]) -> None:
+        """Finish the conversion, once weights and scales are known; the default has nothing left to do.
+
+        Args:
+            backbone: the backbone, in eval mode, which is written to.
+            run: runs the network on a few inputs, for the sake of hooks.
+        """
 
     def calibrate(self, scale: Tensor, activations: Tensor) -> None:
         """Set a site's scale so that a full train stands for the ``percentile`` of its activations.

@@ -167,7 +167,7 @@ class _Probed:
         part = f"neuron {site.neuron.name!r} of spiking layer {site.info.index}"
 
         def hook(neuron: nn.Module, args: Any, spikes: Tensor) -> None:
-            delay = site.neuron.delay
+            delay = site.neuron.delay_over(len(spikes))
             refuse_negative_delay((Stage(part, spikes, delay),))
             self.stages.append(Stage(part, spikes.clone(), self._delay + delay))
 

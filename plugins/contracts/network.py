@@ -76,7 +76,7 @@ class Network(nn.Module):
     @property
     def neuron_delay(self) -> int:
         """Steps by which the spikes of its neurons lag, all of them one behind the other."""
-        return sum(site.neuron.delay for site in self.sites)
+        return sum(site.neuron.delay_over(self.coding.steps) for site in self.sites)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.propagate(self.encode(x)))

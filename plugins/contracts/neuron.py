@@ -21,6 +21,8 @@ class Neuron(Plugin, nn.Module):
         folds_bias: whether a constant current is the same as another threshold and another value after a reset, so that
             biases cost nothing. It is of a leaky integrator, whose potential a constant shifts by a constant; without a
             leak the potential climbs, and biases are added at every step.
+        counts_parts: whether its potential is a whole number of parts of a threshold, which a current of 64 bits tells.
+        codings: names of the codings that it can be used with; None for any.
         states: numbers that one neuron holds from step to step; an energy model may charge an update for each.
 
     Args:
@@ -31,6 +33,8 @@ class Neuron(Plugin, nn.Module):
     kind: ClassVar[Kind] = Kind.BINARY
     folds_bias: ClassVar[bool] = False
     states: int = 1
+    codings: ClassVar[frozenset[str] | None] = None
+    counts_parts: ClassVar[bool] = False
 
     def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:
         nn.Module.__init__(self)
@@ -54,6 +58,10 @@ class Neuron(Plugin, nn.Module):
         """Steps by which a spike lags the current that it answers to; spikes are returned aligned all the same."""
         return 0
 
+    def delay_over(self, steps: int) -> int:
+        """Return the delay where the code has T steps; that of a neuron which waits for a whole code depends on T."""
+        return self.delay
+
     def step_weights(self, steps: int, like: Tensor) -> Tensor | None:
         """Return what a spike of each step is worth, ``(T,)`` in the dtype of ``like``; None for 1 at every step."""
         return None
@@ -68,6 +76,20 @@ class Neuron(Plugin, nn.Module):
     def spike_operations(self) -> Operations:
         """Return the operations of one spike, such as the subtraction of a soft reset."""
         return Operations()
+
+    def operations(self, current: Tensor, spikes: Tensor) -> Operations:
+        """Return the operations of all its neurons on so many steps, summed over time and batch.
+
+        The default is an update in each step and each of the delay, and the operations of each spike. A neuron whose
+        work depends on what comes in, or on when it fires, defines this too.
+
+        Args:
+            current: as ``forward`` takes it, of these steps.
+            spikes: what it returned, ``(T, B, ...)``.
+        """
+        updates = spikes[0].numel() * (len(spikes) + self.delay_over(len(spikes)))
+        fired = spikes.abs().sum() if self.kind in (Kind.COUNT, Kind.SIGNED) else (spikes != 0).sum()
+        return self.update_operations() * updates + self.spike_operations() * int(fired)
 
     def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor] | None:
         """Return the membrane potentials that a chip holds, to count the steps at which a neuron must be updated.

@@ -106,11 +106,12 @@ class Site(nn.Module):
         refuse_time_axis(f"backbone {self.backbone!r}, before spiking layer {self.info.index},", current, current.steps)
         values, steps = current.decoded(), current.steps
         if self.scale is not None:
-            values = values / over_time(self.scale, values)
-        fired = self.neuron(values, steps)
+            exact = values.double() if self.neuron.counts_parts else values
+            values = exact / over_time(self.scale.to(exact), exact)
+        fired = self.neuron(values, steps).to(current.values)
         if len(fired) != steps:
             raise ContractError(f"neuron {self.neuron.name!r} returned spikes of {len(fired)} steps, but T is {steps}")
-        spikes = Signal(fired, steps, self.neuron.kind, delay=current.delay + self.neuron.delay)
+        spikes = Signal(fired, steps, self.neuron.kind, delay=current.delay + self.neuron.delay_over(steps))
         weights = self.neuron.step_weights(steps, fired)
         if weights is not None:
             spikes = spikes.weighted(weights)

@@ -140,6 +140,12 @@ class Synapse(nn.Module):
                 out = out + (bias if shares is None else bias * over_time(shares, out))
         return out if norm is None else fold(out, norm)
 
+    def bias_steps(self, steps: int) -> int:
+        """Return at how many of the first ``steps`` steps of its output a bias is added."""
+        shares = self.bias_over_time
+        varies = shares is not None and len(shares[:steps]) == steps
+        return int(torch.count_nonzero(shares[:steps])) if shares is not None and varies else steps
+
     def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         layer = self.weight
         if isinstance(layer, nn.Linear):

@@ -93,7 +93,7 @@ class NeuronContract(PluginContract):
                 current, other = (scale * torch.randn(length, SAMPLES_OF_A_PROBE, 40) for scale in (2, 4))
 
                 def call(inputs: list[Tensor], neuron: Neuron = neuron) -> tuple[Tensor, int]:
-                    return neuron(inputs[0], 6), neuron.delay
+                    return neuron(inputs[0], 6), neuron.delay_over(6)
 
                 assert_sound(f"neuron {plugin.name!r}", call, [current], [other])
 
@@ -101,8 +101,8 @@ class NeuronContract(PluginContract):
         for config in sample_configs(plugin.Config):
             neuron = plugin(config, surrogate=ATan()).eval()
             current = 2 * torch.randn(6, 3, 40)
-            for steps in range(1 + neuron.delay, 6):
-                known = steps - neuron.delay  # the others answer to currents that are not there
+            for steps in range(1 + neuron.delay_over(6), 6):
+                known = steps - neuron.delay_over(6)  # the others answer to currents that are not there
                 assert torch.equal(neuron(current[:steps], steps)[:known], neuron(current, 6)[:known]), (
                     f"neuron {plugin.name!r}: the spikes of {steps} steps are not the first ones of 6"
                 )
@@ -153,6 +153,6 @@ class NeuronContract(PluginContract):
 
     def test_delay_is_a_whole_number_of_steps(self, plugin: type[Neuron]) -> None:
         for config in sample_configs(plugin.Config):
-            delay = plugin(config, surrogate=ATan()).delay
+            delay = plugin(config, surrogate=ATan()).delay_over(4)
             assert delay >= 0, f"delay is {delay} steps: a spike can't come before its current"
             assert delay == int(delay)

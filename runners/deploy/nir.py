@@ -110,7 +110,7 @@ def _reasons(model: Model) -> Iterator[str]:
         yield f"backbone {model.network.backbone.name!r} draws the spikes of its latent at random, and NIR has no draws"
         return
     if isinstance(coding, Conversion):
-        yield f"coding {coding.name!r} needs neurons that keep what exceeds their threshold, and NIR's reset to 0"
+        yield f"coding {coding.name!r} needs {coding.not_in_nir}"
         return
     if _encoded(model).coefficient is not None:
         yield f"coding {coding.name!r} weights spikes by their time step, and NIR has no weighted spikes"

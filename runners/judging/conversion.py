@@ -88,6 +88,9 @@ class Converter:
         for activations, site in zip(self._activations(), self._network.sites, strict=True):
             assert site.scale is not None
             coding.calibrate(site.scale, activations)
+        few = prepared(self._task, evenly(self._train.inputs, 2).to(self._network.device))
+        self._network.eval()
+        coding.settle(self._network.backbone, lambda: self._network(few))
 
     def _activations(self) -> list[Tensor]:
         """Return the output of each site of the ANN on the calibration set, ``(B, C, ...)``."""

@@ -220,7 +220,7 @@ class _Counter:
 
     def _enter(self, site: nn.Module, args: tuple[Signal, ...]) -> None:
         assert isinstance(site, Site)
-        self._emits = args[0].delay + site.neuron.delay
+        self._emits = args[0].delay + site.neuron.delay_over(args[0].steps)
 
     def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
         inner = tuple(range(1, spikes.dim()))
@@ -230,7 +230,10 @@ class _Counter:
         neurons, update, spike = spikes[0].numel(), module.update_operations(), module.spike_operations()
         for tally in self._tallies:
             steps = tally.steps(len(spikes), self._emits)
-            done = update * (neurons * (steps + module.delay)) + spike * fired[steps - 1]
+            if type(module).operations is Neuron.operations:
+                done = update * (neurons * (steps + module.delay_over(steps))) + spike * fired[steps - 1]
+            else:
+                done = module.operations(current[:steps], spikes[:steps])
             tally.add(
                 LayerCount(
                     name,
@@ -386,10 +389,7 @@ def _in_time(geometry: Geometry, module: Synapse, signal: Signal) -> Geometry:
 
 def _biases(module: Synapse, current: Signal) -> int:
     """Return the additions of a synapse's biases, at each step at which it adds some."""
-    share, steps = module.bias_over_time, len(current.values)
-    if share is not None and len(share := share[: current.steps]) == steps:
-        steps = int(torch.count_nonzero(share))
-    return steps * current.values[0].numel()
+    return module.bias_steps(len(current.values)) * current.values[0].numel()
 
 
 def _weigh(events: Events, rows: Tensor, columns: Tensor) -> Tensor:

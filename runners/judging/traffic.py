@@ -187,8 +187,9 @@ class TrafficCounter:
         call, neuron, values, spikes = fired
         route: Route = current.route or Route(0)
         arrives = route.depth + current.delay
-        spikes = spikes[: self._tally.steps(len(spikes), current.delay + neuron.delay)]
-        population = self._settle(call, spikes, arrives, arrives + neuron.delay)
+        delay = neuron.delay_over(current.steps)
+        spikes = spikes[: self._tally.steps(len(spikes), current.delay + delay)]
+        population = self._settle(call, spikes, arrives, arrives + delay)
         self._drive(population, route, values, spikes, neuron.potentials(values, spikes), neuron.states)
         number = spikes.abs() if neuron.kind in (Kind.COUNT, Kind.SIGNED) else spikes != 0
         population.spikes = torch.stack([by_core(one) for one in number])

@@ -70,6 +70,7 @@ def test_loaded_network_of_each_coding_gives_the_trained_network_s_bits_and_qual
         pytest.param({"coding": "direct", "backbone": "convnet"}, marks=pytest.mark.slow),
         {"coding": "css", "backbone": "convnet"},
         {"coding": "rate-conversion", "backbone": "mlp"},
+        {"coding": "ttfs-conversion", "backbone": "convnet"},
         pytest.param({"coding": "rate", "backbone": "mlp"}, marks=pytest.mark.slow),
     ],
     ids=lambda flat: flat["coding"],

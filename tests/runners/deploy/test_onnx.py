@@ -35,6 +35,8 @@ SLOW: list[dict[str, Any]] = [
     {"coding": "phase", "backbone": "mlp"},
     {"coding": "rate-conversion", "backbone": "mlp"},
     {"coding": "phase-conversion", "backbone": "mlp"},
+    {"coding": "ttfs-conversion", "backbone": "convnet", "backbone__convnet__pool": "max", "steps": 8},
+    {"coding": "ttfs-conversion", "backbone": "convnet", "backbone__convnet__pool": "avg", "steps": 8},
     {"coding": "direct", "neuron": "alif", "backbone": "ms-resnet"},
     {"coding": "latency", "neuron": "ternary-lif", "backbone": "sew-resnet"},
     {"coding": "direct", "neuron": "plif", "backbone": "vgg"},

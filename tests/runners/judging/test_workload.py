@@ -56,7 +56,8 @@ def test_everything_that_goes_with_images_can_be_estimated() -> None:
         for name, entry in REGISTRY.entries[family].items():
             if getattr(entry.plugin, "output", "values") == "images":  # no classifier
                 continue
-            coding = "css" if name == "tsa" else "phase-conversion" if name == "phase" else "direct"
+            coding = {"tsa": "css", "phase": "phase-conversion"}.get(name, "direct")
+            coding = min(getattr(entry.plugin, "codings", None) or {coding})
             assert 0 < count(space.default(coding=coding, **{family: name})) < math.inf, name
 
 
