@@ -1,0 +1,50 @@
+"""Training on another device than the CPU: torch's meta device, on which values can be neither read nor mixed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spikefront.plugins import Data, Registry, load_registry
+from spikefront.runners.judging.network import assemble
+from spikefront.runners.judging.training import Trainer
+from spikefront.searchspace import from_flat
+
+REGISTRY: Registry = load_registry(third_parties=False)
+OF_ITS_OWN = {"css": "tsa", "phase-conversion": "phase"}
+PARTS = [
+    *({"coding": name, "neuron": OF_ITS_OWN.get(name, "lif")} for name in REGISTRY.entries["coding"]),
+    *({"neuron": name} for name in REGISTRY.entries["neuron"]),
+    *({"backbone": name} for name in REGISTRY.entries["backbone"] if name != "fsvae"),  # which makes images
+    *({"training.optimizer": name} for name in REGISTRY.entries["optimizer"]),
+    *({"training.loss": name} for name in REGISTRY.entries["loss"]),
+]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: " ".join(part.values()))
+def test_an_epoch_reads_nothing_from_the_device_before_its_end(part: dict[str, str]) -> None:
+    flat = {"task": "digits", "coding": "direct", "neuron": "lif", "backbone": "convnet", "steps": 3} | part
+    candidate = from_flat(flat | {"training.batch": 8}, REGISTRY)
+    task = REGISTRY.task(candidate)
+    network = assemble(candidate, REGISTRY, (1, 8, 8), 10).to("meta")
+    data = Data(torch.zeros(24, 1, 8, 8, device="meta"), torch.zeros(24, dtype=torch.int64, device="meta"))
+    trainer = Trainer(network, task, data, candidate.training, seed=0)
+
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):
+        trainer.epoch()  # the mean loss, as a number
+
+    assert trainer.state()["decay"]["last_epoch"] == 3  # all of its steps were made
+
+
+def test_a_value_that_is_read_within_a_step_is_found() -> None:
+    flat = {"task": "digits", "coding": "direct", "neuron": "lif", "backbone": "mlp", "steps": 3, "training.batch": 8}
+    candidate = from_flat(flat, REGISTRY)
+    network = assemble(candidate, REGISTRY, (1, 8, 8), 10).to("meta")
+    network.penalty = lambda: float(next(network.parameters()).sum())  # type: ignore[method-assign]
+    data = Data(torch.zeros(24, 1, 8, 8, device="meta"), torch.zeros(24, dtype=torch.int64, device="meta"))
+    trainer = Trainer(network, REGISTRY.task(candidate), data, candidate.training, seed=0)
+
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):
+        trainer.epoch()
+
+    assert trainer.state()["decay"]["last_epoch"] == 0
