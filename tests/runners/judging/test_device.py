@@ -11,9 +11,11 @@ from spikefront.runners.judging.training import Trainer
 from spikefront.searchspace import from_flat
 
 REGISTRY: Registry = load_registry(third_parties=False)
-OF_ITS_OWN = {"css": "tsa", "phase-conversion": "phase"}
 PARTS = [
-    *({"coding": name, "neuron": OF_ITS_OWN.get(name, "lif")} for name in REGISTRY.entries["coding"]),
+    *(
+        {"coding": name, "neuron": min(REGISTRY.get("coding", name).neurons or ["lif"])}
+        for name in REGISTRY.entries["coding"]
+    ),
     *({"neuron": name} for name in REGISTRY.entries["neuron"]),
     *({"backbone": name} for name in REGISTRY.entries["backbone"] if name != "fsvae"),  # which makes images
     *({"training.optimizer": name} for name in REGISTRY.entries["optimizer"]),
