@@ -1,141 +1,254 @@
-"""Time of one training step against SpikingJelly's multi-step mode, on the same network.
+"""Time of one training step against SpikingJelly, snnTorch, the same network as an ANN, and its convolutions alone.
 
 Network: direct coding, conv(32)-BN-LIF-maxpool-conv(64)-BN-LIF-maxpool-linear(10)-LIF, mean over T, cross-entropy,
-Adam; 28x28 inputs, batch 64, T = 4, float32, 2 threads; LIF tau = 2, threshold 1, hard reset, detached, ATan(2).
+Adam; 28x28 inputs, batch 64; LIF tau = 2, threshold 1, hard reset, detached, ATan(2). The ANN has ReLU for LIF, is laid
+out channels last, and computes the first convolution and its norm once and the rest for T times the batch, as ours.
 
-Run: python benchmarks/training_step.py [--steps-per-round 8] [--rounds 5]
-The sides take turns in fresh processes under the memory settings of our workers; the median over rounds is quoted.
+Run: python benchmarks/training_step.py [--time-steps 4 8] [--rounds 15] [--threads 2]
+All arms are in one process, which keeps freed memory, and take turns step by step; no environment variable is needed.
+snnTorch (pip install --no-deps snntorch) is left out where it is missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-T, BATCH = 4, 64
+import torch
+from torch import Tensor, nn
+
+BATCH = 64
+Step = Callable[[], None]
 
 
-def ours() -> Callable[[], None]:
+def batch() -> tuple[Tensor, Tensor]:
+    """Return images and labels."""
+    return torch.randint(0, 256, (BATCH, 1, 28, 28), dtype=torch.uint8), torch.randint(0, 10, (BATCH,))
+
+
+def trained(parameters: list[nn.Parameter], output: Callable[[Tensor], Tensor], after: Step = lambda: None) -> Step:
+    """Return a training step with Adam.
+
+    Args:
+        parameters: what is trained.
+        output: what a network makes of images in [0, 1].
+        after: called after each step.
+    """
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+    images, labels = batch()
+
+    def step() -> None:
+        loss = nn.functional.cross_entropy(output(images.float() / 255), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        after()
+
+    return step
+
+
+def ours(steps: int, precision: str = "fp32") -> Step:
     """Return one training step of spikefront's network."""
-    import torch
-
     from spikefront.plugins import Data, load_registry
     from spikefront.runners.judging.network import assemble
     from spikefront.runners.judging.training import Trainer
     from spikefront.searchspace import from_flat
 
     registry = load_registry(third_parties=False)
-    candidate = from_flat(
-        {
-            "task": "fashion-mnist",
-            "coding": "direct",
-            "neuron": "lif",
-            "backbone": "convnet",
-            "backbone.convnet.width": 32,
-            "backbone.convnet.stages": 2,
-            "backbone.convnet.readout": "spikes",
-            "training.batch": BATCH,
-            "steps": T,
-        },
-        registry,
-    )
-    torch.manual_seed(0)
+    flat = {
+        "task": "fashion-mnist",
+        "coding": "direct",
+        "neuron": "lif",
+        "backbone": "convnet",
+        "backbone.convnet.width": 32,
+        "backbone.convnet.stages": 2,
+        "backbone.convnet.readout": "spikes",
+        "training.batch": BATCH,
+        "training.precision": precision,
+        "steps": steps,
+    }
+    candidate = from_flat(flat, registry)
     network = assemble(candidate, registry, (1, 28, 28), 10)
-    data = Data(torch.randint(0, 256, (BATCH, 1, 28, 28), dtype=torch.uint8), torch.randint(0, 10, (BATCH,)))
-    trainer = Trainer(network, registry.get("task", "fashion-mnist")(), data, candidate.training, seed=0)
+    task = registry.get("task", "fashion-mnist")()
+    trainer = Trainer(network, task, Data(*batch()), candidate.training, seed=0)
     return lambda: (trainer.epoch(), None)[1]
 
 
-def spikingjelly(once: bool = False) -> Callable[[], None]:
+def spikingjelly(steps: int, once: bool = False) -> Step:
     """Return one training step of SpikingJelly's; ``once`` computes the first convolution once instead of T times."""
-    import torch
     from spikingjelly.activation_based import functional, layer, neuron, surrogate
-    from torch import nn
 
     def lif() -> nn.Module:
         node: nn.Module = neuron.LIFNode(tau=2.0, detach_reset=True, surrogate_function=surrogate.ATan(2.0))
         return node
 
-    torch.manual_seed(0)
-    first = [layer.Conv2d(1, 32, 3, padding=1, bias=False), layer.BatchNorm2d(32)]
-    rest = [
+    stem = nn.Sequential(layer.Conv2d(1, 32, 3, padding=1, bias=False), layer.BatchNorm2d(32))
+    body = nn.Sequential(
         lif(), layer.MaxPool2d(2),
         layer.Conv2d(32, 64, 3, padding=1, bias=False), layer.BatchNorm2d(64), lif(), layer.MaxPool2d(2),
         layer.Flatten(), layer.Linear(3136, 10), lif(),
-    ]  # fmt: skip
-    stem, body = nn.Sequential(*first), nn.Sequential(*rest)
+    )  # fmt: skip
     functional.set_step_mode(body, "m")
     functional.set_step_mode(stem, "s" if once else "m")
-    parameters = [*stem.parameters(), *body.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=1e-3)
-    images, labels = torch.randint(0, 256, (BATCH, 1, 28, 28), dtype=torch.uint8), torch.randint(0, 10, (BATCH,))
 
-    def step() -> None:
-        x = images.float() / 255
-        current = stem(x).unsqueeze(0).repeat(T, 1, 1, 1, 1) if once else stem(x.unsqueeze(0).repeat(T, 1, 1, 1, 1))
-        loss = nn.functional.cross_entropy(body(current).mean(0), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        functional.reset_net(body)
+    def output(x: Tensor) -> Tensor:
+        current = stem(x).unsqueeze(0) if once else stem(x.unsqueeze(0).repeat(steps, 1, 1, 1, 1))
+        spikes: Tensor = body(current.repeat(steps, 1, 1, 1, 1) if once else current)
+        return spikes.mean(0)
 
-    return step
+    return trained([*stem.parameters(), *body.parameters()], output, lambda: functional.reset_net(body))
 
 
-SIDES: dict[str, Callable[[], Callable[[], None]]] = {
+def snntorch(steps: int) -> Step:
+    """Return one training step of snnTorch's, whose loop over time is Python's."""
+    import snntorch
+    from snntorch import surrogate
+
+    def lif() -> nn.Module:
+        gradient = surrogate.atan(alpha=2.0)
+        node: nn.Module = snntorch.Leaky(beta=0.5, spike_grad=gradient, reset_mechanism="zero", init_hidden=True)
+        return node
+
+    network = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), lif(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), lif(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(3136, 10), lif(),
+    )  # fmt: skip
+
+    def output(x: Tensor) -> Tensor:
+        for module in network.modules():
+            if isinstance(module, snntorch.Leaky):
+                module.reset_mem()
+        rates: Tensor = torch.stack([network(x) for _ in range(steps)]).mean(0)
+        return rates
+
+    return trained(list(network.parameters()), output)
+
+
+def layers(steps: int, inner: Callable[[int], list[nn.Module]], pool: Callable[[], nn.Module], bf16: bool) -> Step:
+    """Return one training step of the network without time: the first convolution once, the rest for T times as many.
+
+    Args:
+        steps: T.
+        inner: what is between a convolution of so many channels and its pooling.
+        pool: the pooling.
+        bf16: whether under torch's autocast.
+    """
+    stem = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1, bias=False), *inner(32)[:1])
+    body = nn.Sequential(
+        *inner(32)[1:], pool(), nn.Conv2d(32, 64, 3, padding=1, bias=False), *inner(64), pool(),
+        nn.Flatten(), nn.Linear(3136, 10),
+    )  # fmt: skip
+    both = nn.Sequential(stem, body)
+    both.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def output(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            current = stem(x.contiguous(memory_format=torch.channels_last))
+            out = body(current.unsqueeze(0).expand(steps, -1, -1, -1, -1).flatten(0, 1))
+        mean: Tensor = out.float().unflatten(0, (steps, BATCH)).mean(0)
+        return mean
+
+    return trained(list(both.parameters()), output)
+
+
+class Halve(nn.Module):
+    """Every second row and column, which costs nothing: the maps of pooling without it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, ::2, ::2]
+
+
+def twin(steps: int, bf16: bool = False) -> Step:
+    """Return one training step of the ANN."""
+    return layers(steps, lambda channels: [nn.BatchNorm2d(channels), nn.ReLU()], lambda: nn.MaxPool2d(2), bf16)
+
+
+def convolutions(steps: int) -> Step:
+    """Return one training step of convolutions and the linear layer alone."""
+    return layers(steps, lambda channels: [], Halve, bf16=False)
+
+
+ARMS: dict[str, Callable[[int], Step]] = {
     "spikefront": ours,
-    "spikingjelly": spikingjelly,
-    "spikingjelly, conv1 once": lambda: spikingjelly(once=True),
+    "SpikingJelly multi-step": spikingjelly,
+    "SpikingJelly, conv 1 once": lambda steps: spikingjelly(steps, once=True),
+    "snnTorch": snntorch,
+    "ANN twin": twin,
+    "convolutions alone": convolutions,
+    "spikefront, bf16": lambda steps: ours(steps, "bf16"),
+    "ANN twin, bf16": lambda steps: twin(steps, bf16=True),
 }
 
 
-def measure(side: str, steps: int) -> float:
-    """Return the median milliseconds of a step in this process."""
-    import torch
+def arms(steps: int) -> dict[str, Step]:
+    """Return the steps of all arms that this machine can run."""
+    made = {}
+    for name, arm in ARMS.items():
+        torch.manual_seed(0)
+        try:
+            made[name] = arm(steps)
+        except ModuleNotFoundError as error:
+            print(f"{name} left out: {error}")
+        except ValueError as error:  # no bf16 here
+            print(f"{name} left out: {error}")
+    return made
 
-    torch.set_num_threads(2)
-    step = SIDES[side]()
-    for _ in range(3):
-        step()
-    times = []
-    for _ in range(steps):
-        started = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+
+def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return wall and processor milliseconds of each arm, round by round."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    for round_ in range(-3, rounds):
+        for name, step in steps.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            step()
+            taken = 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - processor)
+            if round_ >= 0:
+                times[name].append(taken)
+    return times
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps-per-round", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--time-steps", type=int, nargs="+", default=[4, 8])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    if arguments.side:
-        print(json.dumps(measure(arguments.side, arguments.steps_per_round)))
-        return
-    from spikefront.runners.engine.placing.session import WORKER_ENVIRONMENT
+    torch.set_num_threads(arguments.threads)
+    from spikefront.runners.judging.allocation import keep_freed_memory
 
-    times: dict[str, list[float]] = {side: [] for side in SIDES}
-    for _ in range(arguments.rounds):
-        for side in SIDES:
-            command = [sys.executable, __file__, "--side", side, "--steps-per-round", str(arguments.steps_per_round)]
-            run = subprocess.run(
-                command, env={**os.environ, **WORKER_ENVIRONMENT}, capture_output=True, text=True, check=True
+    keep_freed_memory()  # all arms alike
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
+    print(f"python {' '.join(sys.argv)}")
+    for steps in arguments.time_steps:
+        times = measure(arms(steps), arguments.rounds)
+        print(f"T={steps}, batch {BATCH}, 28x28, {arguments.threads} threads; medians of {arguments.rounds} rounds;")
+        print("  ms a step (least), times as long as ours (median over rounds); the same of processor time")
+        for name, taken in times.items():
+            wall, work = zip(*taken, strict=True)
+            pairs = list(zip(taken, times["spikefront"], strict=True))
+            longer, more = (statistics.median(theirs[n] / mine[n] for theirs, mine in pairs) for n in (0, 1))
+            print(
+                f"  {name:26s} {statistics.median(wall):7.1f} ({min(wall):.1f})  {longer:5.2f}x"
+                f"   {statistics.median(work):7.1f}  {more:5.2f}x"
             )
-            times[side].append(json.loads(run.stdout.splitlines()[-1]))
-    medians = {side: statistics.median(values) for side, values in times.items()}
-    print("training step, T=4, batch 64, 28x28, float32, 2 threads (ms: median, min-max over rounds; ratio to ours)")
-    for side, values in times.items():
-        ratio = medians[side] / medians["spikefront"]
-        print(f"  {side:26s} {medians[side]:7.1f} ms  ({min(values):.1f}-{max(values):.1f})  {ratio:.2f}x")
 
 
 if __name__ == "__main__":

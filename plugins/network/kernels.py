@@ -12,59 +12,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import llvmlite.binding as llvm
-import numba
 from numba import njit, types
-from numba.extending import intrinsic
 
-from spikefront.plugins.network.native import CALL, ENTRIES, TILE
+from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, call_at, emit, floats, take
+from spikefront.plugins.network.native import ENTRIES, TILE
+from spikefront.plugins.network.pool_kernels import pool, unpool
 
-llvm.set_option("", "-runtime-memory-check-threshold=128")  # loops over many arrays, too, are made vector code
-_FEATURES: Final = llvm.get_host_cpu_features().flatten()
-_WIDE: Final = "+avx512f" in _FEATURES.split(",")
-if _WIDE:  # LLVM prefers half of it, for processors that slow down
-    llvm.set_option("", "-force-vector-width=16")
-
-_RECORD: Final = numba.from_dtype(CALL)
-_SIGNATURE: Final = types.void(types.voidptr)
 _NUMBER: Final = types.float32
-
-
-@intrinsic
-def _record(typing_context: Any, pointer: Any) -> Any:
-    """Return the call at a pointer."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(_RECORD))
-
-    return _RECORD(types.voidptr), code
-
-
-@intrinsic
-def _floats(typing_context: Any, address: Any) -> Any:
-    """Return a pointer to float32 from an address."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(_NUMBER)(types.int64), code
-
-
-@intrinsic
-def _take(typing_context: Any, address: Any) -> Any:
-    """Return the integer at an address and add 1 to it, as one step for all threads."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = context.get_value_type(types.CPointer(types.int64))
-        one = context.get_constant(types.int64, 1)
-        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], pointer), one, "monotonic")
-
-    return types.int64(types.int64), code
 
 
 @njit(inline="always")
 def _row(address: int, row: int, stride: int, first: int) -> Any:
-    return _floats(address + 4 * (row * stride + first))
+    return floats(address + 4 * (row * stride + first))
 
 
 @njit(inline="always")
@@ -72,24 +31,24 @@ def _rules(c: Any) -> Any:
     return c.decay != 0, c.hard != 0, c.ternary != 0, c.rectified != 0, c.centred != 0
 
 
-@njit(_SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(SIGNATURE, **KERNEL)
 def spike(call: Any) -> None:
     """Write spikes and potentials of all time steps."""
-    c = _record(call)
+    c = call_at(call)
     zero, one = _NUMBER(0), _NUMBER(1)
     neurons, steps, silent = c.neurons, c.steps, c.silent
     current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
     spikes, s_stride = c.spikes, c.spikes_stride
     decay, hard, ternary, rectified, centred = _rules(c)
     leak, keep, start, base, b, rho, spread = c.leak, c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
-    fires, losses = _floats(c.fires), _floats(c.losses)
+    fires, losses = floats(c.fires), floats(c.losses)
     plain = (b == zero) & (not rectified) & (silent == 0)  # nothing but V is carried from step to step
-    slot = _take(c.slots)
+    slot = take(c.slots)
     before = _row(c.scratch, slot, c.scratch_stride, 0)  # V of the step before
     raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # adaptation A
     emitted = _row(c.scratch, slot, c.scratch_stride, 2 * TILE)  # number emitted so far, O
     while True:
-        first = _take(c.tiles) * TILE
+        first = take(c.tiles) * TILE
         if first >= neurons:
             break
         count = min(TILE, neurons - first)
@@ -149,10 +108,10 @@ def _quotient(x: Any, c: Any) -> Any:
     return (top if size < c[5] else c[6]) / (c[0] + c[1] * size + c[2] * (size * size))
 
 
-@njit(_SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(SIGNATURE, **KERNEL)
 def learn(call: Any) -> None:
     """Write the gradient of the current, given those of the spikes and the derivatives at the potentials."""
-    c = _record(call)
+    c = call_at(call)
     zero, one = _NUMBER(0), _NUMBER(1)
     neurons, steps, silent = c.neurons, c.steps, c.silent
     current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
@@ -164,9 +123,9 @@ def learn(call: Any) -> None:
     gain, unit, margin, scaled, quotient = c.gain, c.unit, c.margin, c.unit != one, c.quotient != 0
     share = one / unit
     terms = (c.constant_term, c.linear_term, c.square_term, c.below, c.fall, c.width, zero, one)
-    fires, losses = _floats(c.fires), _floats(c.losses)
+    fires, losses = floats(c.fires), floats(c.losses)
     plain = quotient & centred & (not adaptive) & (silent == 0)
-    slot = _take(c.slots)
+    slot = take(c.slots)
     after = _row(c.scratch, slot, c.scratch_stride, 0)  # gradient of H of the step after
     on_raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # gradient of A
     of_leak = _row(c.scratch, slot, c.scratch_stride, 2 * TILE)
@@ -177,7 +136,7 @@ def learn(call: Any) -> None:
     if adaptive or rectified:
         kept_stride = TILE
     while True:
-        tile = _take(c.tiles)
+        tile = take(c.tiles)
         first = tile * TILE
         if first >= neurons:
             break
@@ -280,24 +239,9 @@ def learn(call: Any) -> None:
             of_tile = types.float64(0)
             for k in range(count):
                 of_tile += of_leak[k]
-            _floats(c.on_leak)[tile] = _NUMBER(of_tile)
+            floats(c.on_leak)[tile] = _NUMBER(of_tile)
 
 
 def write(path: Path) -> None:
     """Compile for this processor and write the object code."""
-    modules = []
-    for kernel, entry in zip((spike, learn), ENTRIES, strict=True):
-        name = kernel.overloads[kernel.signatures[0]].fndesc.llvm_func_name
-        wrapper = (
-            f"\ndefine void @{entry}(ptr %call) {{\n  %failure = alloca ptr\n  %nothing = alloca ptr\n"
-            f'  %code = call i32 @"{name}"(ptr %nothing, ptr %failure, ptr %call)\n  ret void\n}}\n'
-        )
-        modules.append(llvm.parse_assembly(kernel.inspect_llvm(kernel.signatures[0]) + wrapper))
-    module = modules[0]
-    module.link_in(modules[1])
-    module.verify()
-    features = _FEATURES + ",-prefer-256-bit" if _WIDE else _FEATURES
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True, reloc="pic"
-    )
-    path.write_bytes(machine.emit_object(module))
+    path.write_bytes(emit([spike, learn, pool, unpool], ENTRIES))

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikefront.plugins.network.operations import Operations, Role
+from spikefront.plugins.network.pooling import max_pool
 from spikefront.plugins.network.signal import Kind, Signal, over_time
 
 
@@ -54,6 +55,19 @@ def uncounted() -> Iterator[None]:
 def counting() -> bool:
     """Return whether operations are counted now."""
     return _counting.get()
+
+
+_bf16: ContextVar[bool] = ContextVar("bf16", default=False)
+
+
+@contextmanager
+def in_bf16() -> Iterator[None]:
+    """Compute convolutions and linear layers in bfloat16 inside; what they take and return stays float32."""
+    token = _bf16.set(True)
+    try:
+        yield
+    finally:
+        _bf16.reset(token)
 
 
 class Counted(nn.Module):
@@ -147,6 +161,9 @@ class Synapse(nn.Module):
         return int(torch.count_nonzero(shares[:steps])) if shares is not None and varies else steps
 
     def _map(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if _bf16.get() and values.dtype == torch.float32:
+            bias = bias if bias is None else bias.bfloat16()
+            return self._map(values.bfloat16(), weight.bfloat16(), bias).float()
         layer = self.weight
         if isinstance(layer, nn.Linear):
             return F.linear(values, weight, bias)
@@ -196,7 +213,7 @@ class MaxPool(nn.Module):
     def forward(self, signal: Signal) -> Signal:
         if signal.events is not None:
             raise ValueError("max pooling behind average pooling has no op count: put a spiking site between them")
-        return signal.with_values(fold(signal.values, lambda x: F.max_pool2d(x, self.size)))
+        return signal.with_values(fold(signal.values, lambda x: max_pool(x, self.size)))
 
 
 class AvgPool(nn.Module):
@@ -302,5 +319,6 @@ __all__ = [
     "Weight",
     "counting",
     "fold",
+    "in_bf16",
     "uncounted",
 ]

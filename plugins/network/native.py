@@ -22,14 +22,15 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 _log: Final = logging.getLogger(__name__)
 
 TILE: Final = 1024
 """Neurons that a thread deals with at a time: what they need in one step fits the first cache."""
 
-ENTRIES: Final = ("spikefront_spike", "spikefront_learn")
-"""Names of the kernels, forward and backward, in the object code."""
+ENTRIES: Final = ("spikefront_spike", "spikefront_learn", "spikefront_pool", "spikefront_unpool")
+"""Names of the kernels in the object code: of neurons and of max pooling, forward and backward."""
 
 _INTEGERS: Final = (
     "tiles", "slots",  # addresses of the counters of tiles and of threads that were given away
@@ -50,14 +51,26 @@ _NUMBERS: Final = (
 CALL: Final = np.dtype([(name, np.int64) for name in _INTEGERS] + [(name, np.float32) for name in _NUMBERS])
 """What a kernel is told."""
 
+_POOL_INTEGERS: Final = (
+    "tiles",  # address of the counter of rows of outputs that were given away
+    "images", "channels", "height", "width", "out_height", "out_width", "size",
+    "values", "pooled", "places",  # addresses: of inputs, outputs, and which of its window each output is
+    "by_image", "by_row", "by_column", "by_channel",  # strides of the outputs' gradient
+)  # fmt: skip
+POOL_CALL: Final = np.dtype([(name, np.int64) for name in _POOL_INTEGERS])
+"""What a kernel of max pooling is told. Inputs and outputs, or their gradients, lie in the order image, row, column,
+channel; ``places`` is 0 if nothing is learnt."""
+
 _PACK: Final = struct.Struct(f"={len(_INTEGERS)}q{len(_NUMBERS)}f")  # as CALL; numpy takes many times as long
+
+_POOL_PACK: Final = struct.Struct(f"={len(_POOL_INTEGERS)}q")
 
 _GRAIN: Final = 32768
 """Neuron steps from which more than one thread pays, as of torch's own operations."""
 
 
 class Kernels:
-    """The two kernels, on the threads of torch.
+    """The kernels, on the threads of torch.
 
     Args:
         code: object code that ``kernels.write`` has made on such a processor.
@@ -87,10 +100,26 @@ class Kernels:
         """Run the backward kernel; arguments as in ``CALL``."""
         self._run(1, 6 + call["steps"], call)
 
+    def pool(self, **call: Any) -> None:
+        """Run max pooling; arguments as in ``POOL_CALL``."""
+        self._run_pooling(2, call)
+
+    def unpool(self, **call: Any) -> None:
+        """Run the backward pass of max pooling; arguments as in ``POOL_CALL``."""
+        self._run_pooling(3, call)
+
+    def _run_pooling(self, entry: int, call: dict[str, Any]) -> None:
+        rows = call["images"] * call["out_height"]
+        work = rows * call["size"] * call["width"] * call["channels"]
+        counter = (ctypes.c_int64 * 16)()
+        call["tiles"] = ctypes.addressof(counter)
+        told = ctypes.create_string_buffer(_POOL_PACK.pack(*(call.get(name, 0) for name in _POOL_INTEGERS)))
+        self._start(entry, told, min(torch.get_num_threads(), rows) if work >= _GRAIN else 1)
+
     def _run(self, entry: int, rows: int, call: dict[str, Any]) -> None:
         work = call["neurons"] * call["steps"]
         tiles = -(-call["neurons"] // TILE)
-        threads = min(torch.get_num_threads(), tiles) if work >= _GRAIN and _parallel() else 1
+        threads = min(torch.get_num_threads(), tiles) if work >= _GRAIN else 1
         stride = rows * TILE + 64  # rows of threads must not share lines of the cache
         scratch = torch.empty(threads * stride, dtype=torch.float32, device="cpu")
         counters = (ctypes.c_int64 * 32)()
@@ -98,7 +127,10 @@ class Kernels:
         call |= {"tiles": address, "slots": address + 128, "scratch": scratch.data_ptr(), "scratch_stride": stride}
         integers, numbers = [call.get(name, 0) for name in _INTEGERS], [call.get(name, 0.0) for name in _NUMBERS]
         told = ctypes.create_string_buffer(_PACK.pack(*integers, *numbers))
-        if threads > 1:
+        self._start(entry, told, threads)
+
+    def _start(self, entry: int, told: Any, threads: int) -> None:
+        if threads > 1 and _parallel():
             _parallel()(self._entries[entry], told, threads, 0)
         else:
             self._entries[entry](told)
@@ -128,6 +160,30 @@ def kernels() -> Kernels | None:
         return None
 
 
+def kernels_for(*inputs: Tensor) -> Kernels | None:
+    """Return the kernels if they may compute with these tensors; None where torch must.
+
+    It must on other devices and in other types than float32, and wherever operations are watched rather than only
+    computed: export and compilation, transforms, modes of dispatch, subclasses of Tensor.
+    """
+    plain = all(
+        type(x) in (Tensor, torch.nn.Parameter)
+        and x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and not x.is_neg()
+        and x.numel()
+        for x in inputs
+    )
+    watched = (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+    )
+    return None if watched or not plain else kernels()
+
+
 def _code() -> bytes:
     import platformdirs
     from filelock import FileLock
@@ -149,7 +205,8 @@ def _code() -> bytes:
 def _key() -> str:
     import llvmlite.binding as llvm
 
-    sources = [Path(__file__), Path(__file__).with_name("kernels.py")]
+    names = ("native.py", "compiler.py", "kernels.py", "pool_kernels.py")
+    sources = [Path(__file__).with_name(name) for name in names]
     parts = [version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name()]
     parts += [llvm.get_host_cpu_features().flatten(), *(source.read_text("utf-8") for source in sources)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 
 from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
 from spikefront.plugins.network.gpu import gpu_kernels
-from spikefront.plugins.network.native import TILE, Kernels, kernels
+from spikefront.plugins.network.native import TILE, Kernels, kernels_for
 
 _CHUNK: Final = 131072
 """Neuron steps whose derivatives are computed at a time and thread: they stay in the cache until they are used."""
@@ -132,21 +132,9 @@ def native(current: Tensor, steps: int, leak: float | Tensor = 0.0) -> Kernels |
     """
     if current.device.type == "cuda":
         return gpu_kernels(current, leak) if len(current) in (1, steps) else None
-    plain = all(
-        type(x) in (Tensor, torch.nn.Parameter) and x.dtype == torch.float32 and x.device.type == "cpu"
-        for x in (current, leak)
-        if isinstance(x, Tensor)
-    )
-    watched = (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-    )
-    if not plain or watched or current.layout != torch.strided or current.is_neg() or not current.numel():
+    if current.layout != torch.strided or len(current) not in (1, steps):
         return None
-    return kernels() if len(current) in (1, steps) else None
+    return kernels_for(current, leak) if isinstance(leak, Tensor) else kernels_for(current)
 
 
 def recur(

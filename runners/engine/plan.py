@@ -24,6 +24,7 @@ from spikefront.runners.engine.parts import (
 from spikefront.runners.engine.proposing.start import check_start
 from spikefront.runners.engine.settings import SearchSettings, check_folder, refuse_taken
 from spikefront.runners.judging.augmentation import refuse_misfit
+from spikefront.runners.judging.precision import refuse_slow
 from spikefront.searchspace import SearchInfo, Space, Trial
 
 _ENOUGH: Final = 10
@@ -100,9 +101,12 @@ class SearchPlan:
         """Read training and validation split, and check that the augmentation fits them.
 
         Raises:
-            UsageError: when files are missing or damaged, or images are too small for the augmentation.
+            UsageError: when files are missing or damaged, images are too small for the augmentation, or the precision
+                of training is slow on this machine.
         """
         default = self.space.default()
+        if not self.settings.address:
+            refuse_slow(default.training.schedule)
         data = self.task.search_data(self.settings.data_folder, default.steps)
         shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
         refuse_misfit(default.training.schedule, self.task, shape)

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 
 from spikefront.plugins import Data, Loss, Task
 from spikefront.plugins.losses.task import TaskLoss
+from spikefront.runners.judging.allocation import keep_freed_memory
 from spikefront.runners.judging.augmentation import augmented, mixed_epoch, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.precision import precision_of, refuse_slow
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training, UsageError
 
@@ -44,13 +46,16 @@ class Trainer:
         processes: the processes that train the network together; each has the whole split.
 
     Raises:
-        UsageError: when the schedule has an augmentation that does not fit the task's samples.
+        UsageError: when the schedule has an augmentation that does not fit the task's samples, or a precision that is
+            slow here.
     """
 
     def __init__(
         self, network: Network, task: Task, data: Data, training: Training, seed: int, processes: Processes = ALONE
     ) -> None:
         refuse_misfit(training.schedule, task, tuple(task.prepare(data.inputs[:1]).shape[1:]))
+        refuse_slow(training.schedule)
+        keep_freed_memory()
         self.network = network
         self._task = task
         self._data = data
@@ -79,7 +84,8 @@ class Trainer:
         for inputs, targets, weight in self._loaded():
             x = self._task.prepare(inputs.to(self.network.device))
             batch = augmented(self._schedule, x, targets.to(self.network.device), mixed)
-            output = self._output(batch.inputs)
+            with precision_of(self._schedule):
+                output = self._output(batch.inputs)
             loss = batch.loss(self._loss, output) + self.network.penalty()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -99,7 +99,7 @@ def _is_of_another(name: str, space: Space, energy_model: str) -> bool:
 
 
 def _was_added(name: str) -> bool:
-    added = ("training.optimizer.sgd.decay_all", "training.mix_by", "training.drop_last")
+    added = ("training.optimizer.sgd.decay_all", "training.mix_by", "training.drop_last", "training.precision")
     return name.startswith("training.loss") or name in added
 
 

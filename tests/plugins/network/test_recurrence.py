@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikefront.plugins import Neuron, Surrogate, integrate_and_fire, load_registry
-from spikefront.plugins.network import recurrence
+from spikefront.plugins.network import native, recurrence
 from spikefront.plugins.network.native import TILE, kernels
 from spikefront.plugins.neurons.alif import ALIF, ALIFConfig
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
@@ -68,7 +68,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tensor]:
     """Run a neuron natively and in its torch form, and compare spikes, layouts and gradients."""
 
     def run(neuron: Neuron, current: Tensor, steps: int, gradient: Tensor, code: Any) -> tuple[Tensor, list[Tensor]]:
-        monkeypatch.setattr(recurrence, "kernels", lambda: code)
+        monkeypatch.setattr(native, "kernels", lambda: code)
         x = current.detach().requires_grad_()
         spikes = neuron(x, steps)
         assert ("_Recur" in type(spikes.grad_fn).__name__) is (code is not None)
@@ -179,7 +179,7 @@ def test_evaluation_gives_the_spikes_of_training(learnt: bool) -> None:
 def test_gradient_of_the_leak_alone_is_that_of_the_torch_form(monkeypatch: pytest.MonkeyPatch) -> None:
     neuron, x = PLIF(surrogate=ATan()), torch.randn(4, 3, 50)
     ours = torch.autograd.grad(neuron(x, 4).sum(), neuron.w)[0]
-    monkeypatch.setattr(recurrence, "kernels", lambda: None)
+    monkeypatch.setattr(native, "kernels", lambda: None)
     torch.testing.assert_close(ours, torch.autograd.grad(neuron(x, 4).sum(), neuron.w)[0], rtol=1e-5, atol=0)
 
 

@@ -170,7 +170,13 @@ def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) 
 def test_a_search_from_before_a_hyperparameter_was_added_goes_on_while_that_stays_at_its_default() -> None:
     """The digest is that of the rows that there were."""
     before = Space(REGISTRY, "digits", [parse_set("training.optimizer=sgd")])
-    added = ("training.loss", "training.optimizer.sgd.decay_all", "training.mix_by", "training.drop_last")
+    added = (
+        "training.loss",
+        "training.optimizer.sgd.decay_all",
+        "training.mix_by",
+        "training.drop_last",
+        "training.precision",
+    )
     rows = [(row.name, row.domain, row.active) for row in before.rows() if not row.name.startswith(added)]
     assert len(rows) < len(before.rows())
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""Kernels of max pooling over windows that do not overlap: source for numba, as ``kernels`` is.
+
+Values lie channel by channel within a pixel (channels last). Of equal values in a window the first counts, row by row,
+as in torch. Threads take rows of outputs until none is left.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from numba import njit, types
+
+from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, floats, octets, pool_call_at, take
+
+_NUMBER: Final = types.float32
+_OCTET: Final = types.uint8
+
+
+@njit(SIGNATURE, **KERNEL)
+def pool(call: Any) -> None:
+    """Write the maximum of each window and which of its values it is."""
+    c = pool_call_at(call)
+    channels, width, size, learnt = c.channels, c.width, c.size, c.places != 0
+    while True:
+        row = take(c.tiles)  # of all images' outputs
+        if row >= c.images * c.out_height:
+            break
+        image, down = row // c.out_height, row % c.out_height
+        for right in range(c.out_width):
+            at = (row * c.out_width + right) * channels
+            first = ((image * c.height + down * size) * width + right * size) * channels
+            out, x = floats(c.pooled + 4 * at), floats(c.values + 4 * first)
+            place = octets(c.places + at if learnt else c.pooled + 4 * at)
+            if size == 2:
+                beside, below = channels, width * channels
+                across = beside + below
+                for k in range(channels):
+                    best, which = x[k], _OCTET(0)
+                    v = x[beside + k]
+                    more = (v > best) | (v != v)
+                    best, which = (v if more else best), (_OCTET(1) if more else which)
+                    v = x[below + k]
+                    more = (v > best) | (v != v)
+                    best, which = (v if more else best), (_OCTET(2) if more else which)
+                    v = x[across + k]
+                    more = (v > best) | (v != v)
+                    best, which = (v if more else best), (_OCTET(3) if more else which)
+                    if learnt:
+                        place[k] = which
+                    out[k] = best
+                continue
+            for k in range(channels):
+                out[k] = x[k]
+            if learnt:
+                for k in range(channels):
+                    place[k] = _OCTET(0)
+            for n in range(1, size * size):
+                other = floats(c.values + 4 * (first + (n // size * width + n % size) * channels))
+                for k in range(channels):
+                    v = other[k]
+                    more = (v > out[k]) | (v != v)
+                    out[k] = v if more else out[k]
+                    if learnt:
+                        place[k] = _OCTET(n) if more else place[k]
+
+
+@njit(SIGNATURE, **KERNEL)
+def unpool(call: Any) -> None:
+    """Write the gradient of all values, of which one in each window has that of the output."""
+    c = pool_call_at(call)
+    zero, first = _NUMBER(0), _OCTET(0)
+    channels, width, size, apart = c.channels, c.width, c.size, c.by_channel
+    covered = c.out_width * size
+    while True:
+        row = take(c.tiles)
+        if row >= c.images * c.out_height:
+            break
+        image, down = row // c.out_height, row % c.out_height
+        top = image * c.height + down * size  # row of all images' values
+        for right in range(c.out_width):
+            g = floats(c.pooled + 4 * (image * c.by_image + down * c.by_row + right * c.by_column))
+            place = octets(c.places + (row * c.out_width + right) * channels)
+            corner = floats(c.values + 4 * (top * width + right * size) * channels)
+            for k in range(channels):  # the first of the window holds it for the others
+                corner[k] = g[k * apart]
+            for n in range(1, size * size):
+                out = floats(c.values + 4 * ((top + n // size) * width + right * size + n % size) * channels)
+                which = _OCTET(n)
+                for k in range(channels):
+                    out[k] = corner[k] if place[k] == which else zero
+            for k in range(channels):
+                corner[k] = corner[k] if place[k] == first else zero
+        for n in range(size):  # columns behind the last window
+            out = floats(c.values + 4 * ((top + n) * width + covered) * channels)
+            for k in range((width - covered) * channels):
+                out[k] = zero
+        if down == c.out_height - 1:  # rows below it
+            out = floats(c.values + 4 * (top + size) * width * channels)
+            for k in range((c.height - c.out_height * size) * width * channels):
+                out[k] = zero

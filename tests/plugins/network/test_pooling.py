@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spikefront.plugins import Kind, MaxPool, Signal
+from spikefront.plugins.network import native
+from spikefront.plugins.network.native import kernels
+from spikefront.plugins.network.pooling import max_pool
+
+LAYOUTS = (torch.channels_last, torch.contiguous_format)
+
+
+def spikes(*shape: int) -> Tensor:
+    """Ternary spikes: most windows hold several of the same."""
+    return torch.randint(-1, 2, shape).float().contiguous(memory_format=torch.channels_last)
+
+
+def both(x: Tensor, size: int, layout: torch.memory_format) -> tuple[list[Tensor], list[Tensor]]:
+    """Return outputs and gradients, ours and torch's."""
+    assert kernels() is not None
+    x = x.requires_grad_()
+    ours, theirs = max_pool(x, size), F.max_pool2d(x, size)
+    assert type(ours.grad_fn).__name__ == "_MaxPoolBackward"
+    gradient = torch.randn(theirs.shape).contiguous(memory_format=layout)
+    return [ours, *torch.autograd.grad(ours, x, gradient)], [theirs, *torch.autograd.grad(theirs, x, gradient)]
+
+
+@pytest.mark.parametrize("shape", [(8, 32, 28, 28), (3, 5, 7, 9), (4, 2, 5, 5), (2, 17, 3, 4), (1, 1, 16, 17)], ids=str)
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_maxima_and_gradients_are_those_of_torch_bit_for_bit(
+    shape: tuple[int, ...], size: int, layout: torch.memory_format
+) -> None:
+    for x in (spikes(*shape), torch.randn(shape).contiguous(memory_format=torch.channels_last)):
+        for mine, other in zip(*both(x, size, layout), strict=True):
+            assert torch.equal(mine, other)
+
+
+def test_the_largest_window_is_told_apart_by_a_byte() -> None:
+    ours, theirs = both(torch.randn(1, 4, 33, 32).contiguous(memory_format=torch.channels_last), 16, LAYOUTS[0])
+    assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+
+
+def test_several_threads_give_the_same() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        ours, theirs = both(spikes(16, 32, 28, 28), 2, torch.contiguous_format)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+
+
+def test_what_is_not_a_number_passes_through_as_in_torch() -> None:
+    x = spikes(2, 3, 4, 4)
+    x[0, 1, 2, 3] = x[1, 0, 0, 0] = torch.nan
+    torch.testing.assert_close(max_pool(x, 2), F.max_pool2d(x, 2), equal_nan=True, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [spikes(2, 3, 4, 4).contiguous(), spikes(2, 3, 4, 4).double(), spikes(2, 3, 8, 8)[:, :, ::2], spikes(0, 3, 4, 4)],
+    ids=["channels first", "float64", "with gaps", "empty"],
+)
+def test_torch_pools_other_tensors(values: Tensor) -> None:
+    ours = max_pool(values.requires_grad_(), 2)
+    assert type(ours.grad_fn).__name__ != "_MaxPoolBackward"
+    assert torch.equal(ours, F.max_pool2d(values, 2))
+
+
+def test_torch_pools_without_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "kernels", lambda: None)
+    values = spikes(2, 3, 4, 4).requires_grad_()
+    assert type(max_pool(values, 2).grad_fn).__name__ != "_MaxPoolBackward"
+
+
+def test_the_layer_keeps_time_and_layout() -> None:
+    values = spikes(6, 8, 6, 6).unflatten(0, (3, 2))
+    pooled = MaxPool(2)(Signal(values, 3, Kind.TERNARY)).values
+    assert pooled.shape == (3, 2, 8, 3, 3)
+    assert pooled.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(pooled[1], F.max_pool2d(values[1], 2))
