@@ -33,6 +33,7 @@ BACKBONES: dict[str, dict[str, object]] = {
 CODINGS: dict[str, tuple[int, ...]] = {
     "ttfs-conversion": (4, 8, 16, 32),
     "rate-conversion": (4, 8, 16, 32),
+    "differential-conversion": (2, 4, 8),
     "css": (4,),
 }
 ANALOG = {"coding.ttfs-conversion.input": "analog"}

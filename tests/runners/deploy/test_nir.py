@@ -175,6 +175,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "sac": ({"backbone": "mlp", "coding": "sac"}, "NIR has no attention such as WeightedSpikes"),
     "phase": ({"backbone": "mlp", "coding": "phase"}, "coding 'phase' weights spikes by their time step"),
     "css": ({"backbone": "mlp", "coding": "css"}, "coding 'css' needs neurons that keep what exceeds"),
+    "mth": ({"backbone": "mlp", "coding": "differential-conversion"}, "coding 'differential-conversion' needs neurons"),
     "ttfs": ({"backbone": "mlp", "coding": "ttfs-conversion"}, "coding 'ttfs-conversion' needs neurons that integrate"),
     "shortcut": ({"backbone": "sew-resnet"}, "shortcuts are not exported; mlp, convnet and vgg have none"),
     "vote": ({"backbone": "vgg", "backbone__vgg__pool": "avg", "backbone__vgg__vote": 2}, r"\(Vote\): NIR has no such"),

@@ -35,6 +35,7 @@ SLOW: list[dict[str, Any]] = [
     {"coding": "phase", "backbone": "mlp"},
     {"coding": "rate-conversion", "backbone": "mlp"},
     {"coding": "phase-conversion", "backbone": "mlp"},
+    {"coding": "differential-conversion", "backbone": "mlp", "steps": 3},
     {"coding": "ttfs-conversion", "backbone": "convnet", "backbone__convnet__pool": "max", "steps": 8},
     {"coding": "ttfs-conversion", "backbone": "convnet", "backbone__convnet__pool": "avg", "steps": 8},
     {"coding": "direct", "neuron": "alif", "backbone": "ms-resnet"},
