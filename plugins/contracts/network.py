@@ -40,6 +40,11 @@ class Network(nn.Module):
         self._inputs = inputs
         for site in self.sites:
             site.backbone = backbone.name
+        self._penalised = [
+            module
+            for module in self.modules()
+            if isinstance(module, Between) and type(module).penalty is not Between.penalty
+        ]
         if cut and cut not in (known := self.cuts):
             steps = f"it can be at {', '.join(map(str, known))}" if known else "it can't be cut at all"
             raise UsageError(
@@ -126,8 +131,9 @@ class Network(nn.Module):
 
     def penalty(self) -> Tensor | float:
         """Return the terms that coding, backbone, and the coding's modules behind the sites add to the loss."""
-        between = (module.penalty() for module in self.modules() if isinstance(module, Between))
-        return sum(between, start=self.coding.penalty() + self.backbone.penalty())
+        return sum(
+            (module.penalty() for module in self._penalised), start=self.coding.penalty() + self.backbone.penalty()
+        )
 
     @property
     def device(self) -> torch.device:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 def seed_everything(seed: int) -> None:
@@ -22,9 +23,7 @@ def reseed(seed: int) -> None:
     """Seed the generators that are in use already: what ``seed_everything`` does, 50 times as fast without a GPU."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(seed)
+    _seed_torch(seed)
 
 
 @contextmanager
@@ -33,9 +32,29 @@ def fixed_randomness(seed: int) -> Iterator[None]:
 
     Evaluation uses it, so that a random code has the same draws in every epoch and training is not affected.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    before, on_devices = torch.get_rng_state(), _device_states()
+    _seed_torch(seed)
+    try:
         yield
+    finally:
+        torch.set_rng_state(before)
+        _set_device_states(on_devices)
+
+
+def _seed_torch(seed: int) -> None:
+    """Seed torch's generators that are in use; ``torch.manual_seed`` notes a stack for each device that is not."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+
+
+def _device_states() -> list[Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+
+def _set_device_states(states: Sequence[Tensor]) -> None:
+    for device, generator in enumerate(states[: torch.cuda.device_count()]):  # there may be fewer GPUs now
+        torch.cuda.set_rng_state(generator, device)
 
 
 @contextmanager
@@ -56,7 +75,7 @@ def random_state() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key}},
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": _device_states(),
     }
 
 
@@ -66,5 +85,4 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     key = state["numpy"]["state"]["key"].numpy().astype(np.uint32)
     np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": key}})
     torch.set_rng_state(state["torch"])
-    for device, generator in enumerate(state["cuda"][: torch.cuda.device_count()]):  # there may be fewer GPUs now
-        torch.cuda.set_rng_state(generator, device)
+    _set_device_states(state["cuda"])

@@ -27,6 +27,7 @@ from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training, UsageError
 
 _SAMPLE_STEPS_AT_ONCE = 4096
+_GATHERED_BYTES = 2**20
 _EVALUATION_SEED = 20_231
 _SUBSET_SEED = 20_232
 
@@ -66,9 +67,7 @@ class Trainer:
         self._optimizer = training.optimizer.config(parameter_groups(network, training.optimizer.config.lr))
         loss: Loss = TaskLoss() if training.loss is None else training.loss.config
         self._loss, self._per_step = loss.of(task), loss.per_step
-        self._decay = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, learning_rate(training.schedule, len(self._samples))
-        )
+        self._decay = Decay(self._optimizer, learning_rate(training.schedule, len(self._samples)))
 
     def epoch(self) -> float:
         """Train once on every sample and return the mean loss.
@@ -79,14 +78,17 @@ class Trainer:
                 then, and would pass for one that has learnt nothing.
         """
         self.network.train()
-        total = torch.zeros((), device=self.network.device)
+        device = self.network.device
+        total = torch.zeros((), device=device)
         steps, mixed = 0, mixed_epoch(self._schedule)
         for inputs, targets, weight in self._loaded():
-            x = self._task.prepare(inputs.to(self.network.device))
-            batch = augmented(self._schedule, x, targets.to(self.network.device), mixed)
+            x = self._task.prepare(inputs.to(device))
+            batch = augmented(self._schedule, x, targets.to(device), mixed)
             with precision_of(self._schedule):
                 output = self._output(batch.inputs)
-            loss = batch.loss(self._loss, output) + self.network.penalty()
+            loss, penalty = batch.loss(self._loss, output), self.network.penalty()
+            if isinstance(penalty, Tensor) or penalty:
+                loss = loss + penalty
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             total += self._processes.combine(self.network, loss.detach(), weight)
@@ -132,6 +134,8 @@ class Trainer:
 
     def _loaded(self) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Yield raw inputs and targets of each batch, and the weight of this process's share in it."""
+        if self._processes.size == 1 and not self._task.mapped:
+            return self._gathered()
         shares = (self._processes.share(batch) for batch in self._batches())
         return one_ahead(shares, self._load) if self._task.mapped else map(self._load, shares)
 
@@ -139,12 +143,56 @@ class Trainer:
         index, weight = share
         return self._data.inputs[index], self._data.targets[index], weight
 
+    def _gathered(self) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Yield what ``_loaded`` does from data in memory, several small batches of which are indexed at once."""
+        size, sample = self._schedule.batch, self._data.inputs[0]
+        at_once = max(1, _GATHERED_BYTES // (size * max(1, sample.numel() * sample.element_size())))
+        for index in self._shuffled().split(size * at_once):
+            inputs, targets, _ = self._load((index, 1.0))
+            for batch in zip(inputs.split(size), targets.split(size), strict=True):
+                yield *batch, 1.0
+
     def _batches(self) -> Iterator[Tensor]:
+        yield from self._shuffled().split(self._schedule.batch)
+
+    def _shuffled(self) -> Tensor:
+        """Return the samples of an epoch in a new order, without those of a last batch that is left out."""
         order = self._samples[torch.randperm(len(self._samples), generator=self._order)]
-        batches = order.to(self._data.inputs.device).split(self._schedule.batch)
-        for number, index in enumerate(batches):
-            if number < steps_of(self._schedule, len(order)):
-                yield index
+        used = steps_of(self._schedule, len(order)) * self._schedule.batch
+        return order[:used].to(self._data.inputs.device)
+
+
+class Decay:
+    """The learning rates of an optimiser over the training steps.
+
+    ``torch.optim.lr_scheduler.LambdaLR`` with less work for each step; the rates are the same, and so is the name of
+    what is stored.
+
+    Args:
+        optimizer: the optimiser, with the rates at the start.
+        share: learning rate, as a share of that at the start, by the number of steps made.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, share: Callable[[int], float]) -> None:
+        self._optimizer = optimizer
+        self._start = [float(group["lr"]) for group in optimizer.param_groups]
+        self._share = share
+        self._steps = 0
+
+    def step(self) -> None:
+        """Set the rates for the next training step."""
+        self._steps += 1
+        share = self._share(self._steps)
+        for group, start in zip(self._optimizer.param_groups, self._start, strict=True):
+            group["lr"] = start * share
+
+    def state_dict(self) -> dict[str, int]:
+        """Return what ``load_state_dict`` takes."""
+        return {"last_epoch": self._steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after the steps of a state; the rates themselves are the optimiser's."""
+        self._steps = int(state["last_epoch"])
 
 
 def steps_of(schedule: Schedule, samples: int) -> int:
