@@ -13,7 +13,7 @@ from spikefront.plugins.contracts.plugin import InputKind, Layout, NoConfig, Out
 from spikefront.plugins.contracts.sampler import Sampler
 from spikefront.plugins.contracts.site import Between, Site, SiteFactory, SiteInfo, Sites
 from spikefront.plugins.contracts.stopping import StoppingRule
-from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
+from spikefront.plugins.contracts.surrogate import Exponential, Quotient, Surrogate
 from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Data",
     "EnergyConfig",
     "EnergyModel",
+    "Exponential",
     "Generator",
     "InputKind",
     "Layout",

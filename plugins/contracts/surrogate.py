@@ -33,6 +33,25 @@ class Quotient:
         return top / (self.constant_term + self.linear_term * size + self.square_term * size.square())
 
 
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """A surrogate gradient by an exponential, from which native code computes it.
+
+    It is ``height e / (1 + bend e)^2`` with ``e = exp(-(rate |x| + curve x^2))``.
+    """
+
+    height: float
+    rate: float = 0.0
+    curve: float = 0.0
+    bend: float = 0.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the derivative at each element, as native code computes it."""
+        size = x.abs()
+        e = (-(self.rate * size + self.curve * size.square())).exp()
+        return self.height * e / (1 + self.bend * e).square()
+
+
 class Surrogate(SelfConfigured):
     """A surrogate gradient: the derivative of the Heaviside step during training.
 
@@ -66,5 +85,12 @@ class Surrogate(SelfConfigured):
 
         Gradients are the same either way but for rounding; on CPUs and GPUs a quotient is computed with the neuron, in
         one pass over memory.
+        """
+        return None
+
+    def exponential(self) -> Exponential | None:
+        """Return the derivative by an exponential, as ``quotient`` does; None, the default, if it is not of that form.
+
+        Only where it is not a quotient.
         """
         return None

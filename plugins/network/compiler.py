@@ -69,6 +69,18 @@ def octets(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
+def two_to(typing_context: Any, exponent: Any) -> Any:
+    """Return 2 to the power of a whole number in [-126, 127]; both float32."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole, number = context.get_value_type(types.int32), context.get_value_type(types.float32)
+        biased = builder.add(builder.fptosi(arguments[0], whole), context.get_constant(types.int32, 127))
+        return builder.bitcast(builder.shl(biased, context.get_constant(types.int32, 23)), number)
+
+    return types.float32(types.float32), code
+
+
+@intrinsic
 def take(typing_context: Any, address: Any) -> Any:
     """Return the integer at an address and add 1 to it, as one step for all threads."""
 

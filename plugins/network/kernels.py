@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from numba import njit, types
 
-from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, call_at, emit, floats, take
+from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, call_at, emit, floats, take, two_to
 from spikefront.plugins.network.native import ENTRIES, TILE
 from spikefront.plugins.network.pool_kernels import pool, unpool
 
@@ -108,6 +108,31 @@ def _quotient(x: Any, c: Any) -> Any:
     return (top if size < c[5] else c[6]) / (c[0] + c[1] * size + c[2] * (size * size))
 
 
+@njit(inline="always")
+def _exponential(x: Any, c: Any) -> Any:
+    size = abs(x)
+    z = -(c[1] * size + c[2] * (size * size))
+    z = z if z > _NUMBER(-87) else _NUMBER(-87)
+    n = (z * _NUMBER(1.44269504) + _NUMBER(12582912)) - _NUMBER(12582912)  # rounded: no fraction is left at 2^23
+    r = (z - n * _NUMBER(0.693359375)) + n * _NUMBER(2.12194440e-4)  # z - n log 2
+    e = _NUMBER(1.9875691500e-4) * r + _NUMBER(1.3981999507e-3)
+    e = e * r + _NUMBER(8.3334519073e-3)
+    e = e * r + _NUMBER(4.1665795894e-2)
+    e = e * r + _NUMBER(1.6666665459e-1)
+    e = e * r + _NUMBER(5.0000001201e-1)
+    e = ((e * (r * r) + r) + _NUMBER(1)) * two_to(n)
+    below = _NUMBER(1) + c[3] * e
+    return c[0] * e / (below * below)
+
+
+@njit(inline="always")
+def _before(h: Any, g: Any, gv: Any, slope: Any, fire: Any, loss: Any, hard: Any, attached: Any) -> Any:
+    """Return the gradient of H of a neuron that has nothing but V, given that of the V that H becomes."""
+    zero = _NUMBER(0)
+    through = gv * (((h + fire) if hard else loss) * slope) if attached else zero
+    return slope * g - through + (zero if (h >= zero) & hard else gv)
+
+
 @njit(SIGNATURE, **KERNEL)
 def learn(call: Any) -> None:
     """Write the gradient of the current, given those of the spikes and the derivatives at the potentials."""
@@ -120,11 +145,13 @@ def learn(call: Any) -> None:
     decay, hard, ternary, rectified, centred = _rules(c)
     attached, constant, learnt, adaptive = c.attached != 0, c.constant != 0, c.learnt != 0, c.adaptation != zero
     keep, start, base, b, rho, spread = c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
-    gain, unit, margin, scaled, quotient = c.gain, c.unit, c.margin, c.unit != one, c.quotient != 0
+    gain, unit, margin, scaled = c.gain, c.unit, c.margin, c.unit != one
+    quotient, exponential = c.quotient != 0, c.exponential != 0
     share = one / unit
     terms = (c.constant_term, c.linear_term, c.square_term, c.below, c.fall, c.width, zero, one)
+    bell = (c.height, c.rate, c.curve, c.bend)
     fires, losses = floats(c.fires), floats(c.losses)
-    plain = quotient & centred & (not adaptive) & (silent == 0)
+    plain = (quotient | exponential) & centred & (not adaptive) & (silent == 0)
     slot = take(c.slots)
     after = _row(c.scratch, slot, c.scratch_stride, 0)  # gradient of H of the step after
     on_raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # gradient of A
@@ -177,14 +204,17 @@ def learn(call: Any) -> None:
             elif plain:
                 g = _row(gradient, t, g_stride, first)
                 fire, loss = fires[t], losses[t]
-                for k in range(count):
-                    slope, gv = _quotient(h[k], terms), after[k] * keep
-                    fired = h[k] >= zero
-                    through = gv * (((h[k] + fire) if hard else loss) * slope) if attached else zero
-                    after[k] = slope * g[k] - through + (zero if fired & hard else gv)
+                if exponential:
+                    for k in range(count):
+                        slope = _exponential(h[k], bell)
+                        after[k] = _before(h[k], g[k], after[k] * keep, slope, fire, loss, hard, attached)
+                else:
+                    for k in range(count):
+                        slope = _quotient(h[k], terms)
+                        after[k] = _before(h[k], g[k], after[k] * keep, slope, fire, loss, hard, attached)
             else:
                 g = _row(gradient, t, g_stride, first)
-                if quotient:
+                if quotient or exponential:
                     up, down = up_row, down_row
                 else:
                     up, down = _row(upper, t, slope_stride, first), _row(lower, t, slope_stride, first)
@@ -199,6 +229,15 @@ def learn(call: Any) -> None:
                         m = margin if scaled else fire
                         up[k] = _quotient(v - m, terms)
                         down[k] = _quotient(-v - m, terms)
+                elif exponential and centred:
+                    for k in range(count):
+                        up[k] = _exponential(h[k], bell)
+                elif exponential:
+                    for k in range(count):
+                        v = h[k] / unit if scaled else h[k]
+                        m = margin if scaled else fire
+                        up[k] = _exponential(v - m, bell)
+                        down[k] = _exponential(-v - m, bell)
                 for k in range(count):
                     a = kept[k]
                     more = a * b

@@ -42,11 +42,12 @@ _INTEGERS: Final = (
     "scratch", "scratch_stride",  # room of each thread
     "on_leak",  # gradient of the leak, a sum per tile
     # rules, 0 or 1
-    "decay", "hard", "ternary", "rectified", "centred", "attached", "constant", "learnt", "quotient",
+    "decay", "hard", "ternary", "rectified", "centred", "attached", "constant", "learnt", "quotient", "exponential",
 )  # fmt: skip
 _NUMBERS: Final = (
     "leak", "keep", "start", "base", "adaptation", "rho", "spread", "gain", "unit", "margin",
     "constant_term", "linear_term", "square_term", "fall", "width", "below",  # of a quotient
+    "height", "rate", "curve", "bend",  # of an exponential
 )  # fmt: skip
 CALL: Final = np.dtype([(name, np.int64) for name in _INTEGERS] + [(name, np.float32) for name in _NUMBERS])
 """What a kernel is told."""

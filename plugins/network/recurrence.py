@@ -13,7 +13,7 @@ For the first ``silent`` of T + silent steps a neuron only integrates, and the l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any, Final
 
@@ -22,14 +22,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
+from spikefront.plugins.contracts.surrogate import Exponential, Quotient, Surrogate
 from spikefront.plugins.network.gpu import gpu_kernels
 from spikefront.plugins.network.native import TILE, Kernels, kernels_for
 
 _CHUNK: Final = 131072
 """Neuron steps whose derivatives are computed at a time and thread: they stay in the cache until they are used."""
-
-_TERMS: Final = [field.name for field in fields(Quotient)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +216,13 @@ class _Recur(torch.autograd.Function):
             "fires": fires.ctypes.data,
             "losses": losses.ctypes.data,
         }
-        if (quotient := quotient_of(surrogate)) is not None:
-            call |= {"quotient": True, **{name: getattr(quotient, name) for name in _TERMS}}
+        if (formula := quotient_of(surrogate) or exponential_of(surrogate)) is not None:
+            call |= {"quotient" if isinstance(formula, Quotient) else "exponential": True, **asdict(formula)}
             chunk = neurons
         else:
             chunk = TILE * -(-_CHUNK // (steps * TILE)) * (1 if torch.get_num_threads() == 1 else 16)
         for first in range(0, neurons, chunk):
-            if quotient is None:
+            if formula is None:
                 upper, lower = rule.slopes(held[rule.silent :, first : first + chunk], surrogate)
                 call |= {"upper": upper.data_ptr(), "lower": lower.data_ptr(), "slope_stride": upper.shape[1]}
             here = {
@@ -268,9 +266,19 @@ def _dense(slope: Tensor, like: Tensor) -> Tensor:
 
 def quotient_of(surrogate: Surrogate) -> Quotient | None:
     """Return a surrogate's quotient, unless it is that of a base class whose derivative was overridden."""
+    return surrogate.quotient() if _states(surrogate, "quotient") else None
+
+
+def exponential_of(surrogate: Surrogate) -> Exponential | None:
+    """Return a surrogate's exponential, unless it is that of a base class whose derivative was overridden."""
+    return surrogate.exponential() if _states(surrogate, "exponential") else None
+
+
+def _states(surrogate: Surrogate, form: str) -> bool:
+    """Return whether the class that defines a surrogate's derivative, or one derived from it, defines a form of it."""
     for kind in type(surrogate).__mro__:
-        if "quotient" in vars(kind):
-            return surrogate.quotient()
+        if form in vars(kind):
+            return True
         if "__call__" in vars(kind):
             break
-    return None
+    return False

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Exponential, Float, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class Erf(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return (x * self.alpha).square_().neg_().exp_().mul_(self.alpha / math.sqrt(math.pi))
+
+    def exponential(self) -> Exponential:
+        return Exponential(height=self.alpha / math.sqrt(math.pi), curve=self.alpha**2)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Exponential, Float, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class PiecewiseExp(Surrogate):
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.abs().mul_(-self.alpha).exp_().mul_(self.alpha / 2)
+
+    def exponential(self) -> Exponential:
+        return Exponential(height=self.alpha / 2, rate=self.alpha)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Float, Surrogate, hookimpl
+from spikefront.plugins import Exponential, Float, Surrogate, hookimpl
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,9 @@ class Sigmoid(Surrogate):
     def __call__(self, x: Tensor) -> Tensor:
         s = torch.sigmoid(x * self.alpha)
         return (1.0 - s).mul_(s).mul_(self.alpha)
+
+    def exponential(self) -> Exponential:
+        return Exponential(height=self.alpha, rate=self.alpha, bend=1.0)
 
 
 @hookimpl

@@ -42,6 +42,13 @@ class SurrogateContract(PluginContract):
             if quotient is not None:
                 torch.testing.assert_close(quotient(x), surrogate(x), rtol=1e-7, atol=1e-7)
 
+    def test_exponential_is_the_derivative(self, plugin: type[Surrogate]) -> None:
+        x = torch.linspace(-3, 3, 601, dtype=torch.float64)
+        for surrogate in sample_configs(plugin.Config):
+            exponential = surrogate.exponential()
+            if exponential is not None:
+                torch.testing.assert_close(exponential(x), surrogate(x), rtol=1e-7, atol=1e-7)
+
     def test_trains_a_spiking_layer(self, plugin: type[Surrogate]) -> None:
         lif = load_registry(third_parties=False).get("neuron", "lif")
         x, target = torch.rand(1, 64, 20), (torch.rand(64, 8) < 0.5).float()

@@ -63,6 +63,21 @@ class Halved(ATan):
         return 0.5 * ATan(self.alpha)(x)
 
 
+@dataclass(frozen=True, slots=True)
+class HalvedSigmoid(Sigmoid):
+    """Another derivative than that of its base, which has an exponential."""
+
+    name = "halved-sigmoid"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return 0.5 * Sigmoid(self.alpha)(x)
+
+
+STEEP = [REGISTRY.get("surrogate", name)(alpha=alpha) for name, alpha in (("sigmoid", 25.0), ("erf", 5.0))]
+"""Derivatives of which most of the tail is less than the least float32."""
+OTHERS = (Box(), Halved(), HalvedSigmoid(), QPseudoSpike(3.0), *STEEP)
+
+
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tensor]:
     """Run a neuron natively and in its torch form, and compare spikes, layouts and gradients."""
@@ -82,9 +97,12 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tensor]:
         expected, theirs = run(neuron, current, steps, gradient, None)
         assert torch.equal(spikes, expected)
         assert spikes.stride() == expected.stride()
+        rounding = 0.0
         for mine, other in zip(ours, theirs, strict=True):
             assert mine.shape == other.shape
-            assert (mine - other).abs().max() <= 1e-5 * other.abs().max()
+            assert (mine - other).abs().max() <= 1e-5 * other.abs().max() + rounding
+            # the leak's gradient is a sum over all neurons whose terms cancel: it is as exact as they are
+            rounding = 1e-7 * float(theirs[0].abs().sum())
         return spikes
 
     return both
@@ -102,7 +120,7 @@ def test_spikes_are_those_of_the_torch_form_and_gradients_agree(
 
 
 @pytest.mark.parametrize("name", NEURONS)
-@pytest.mark.parametrize("surrogate", [*REGISTRY.entries["surrogate"], Box(), Halved(), QPseudoSpike(3.0)], ids=str)
+@pytest.mark.parametrize("surrogate", [*REGISTRY.entries["surrogate"], *OTHERS], ids=str)
 def test_every_surrogate_has_the_same_gradient(name: str, surrogate: Any, compare: Callable[..., Tensor]) -> None:
     if isinstance(surrogate, str):
         surrogate = REGISTRY.get("surrogate", surrogate)()
