@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args
 
+from spikefront.runners.engine.machine import cores
 from spikefront.runners.engine.values import as_word, epochs_set, is_address, read_narrowings, real_folders
 from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL, NO_LIMITS, Limits
@@ -44,11 +45,6 @@ _DECADE_S: Final = 3650 * 86_400.0  # Python's own clocks take no more than thre
 _GPU_SHARE: Final = 1e-4  # Ray's finest share of a GPU
 _LONGEST_NAME: Final = 200  # bytes, so that NAME.html and the like are names of files, too
 _STOPPING: Final = ("silent", "halving")
-
-
-def cores() -> int:
-    """Return the processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
