@@ -187,7 +187,7 @@ def serve(device: str, batch: int, seconds: float, side: str) -> None:
 
 def check_equal(device: str) -> int:
     """Run the tests of the kernels on the GPU and return pytest's exit code."""
-    files = [str(TESTS / name) for name in ("test_gpu.py", "test_triton_kernels.py")]
+    files = [str(TESTS / name) for name in ("test_gpu.py", "test_triton_kernels.py", "test_triton_recurrence.py")]
     return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]).returncode
 
 

@@ -50,10 +50,10 @@ def _kernels(device: torch.device) -> ModuleType | None:
     if os.environ.get("SPIKEFRONT_NATIVE") == "0":
         return None
     try:
-        from spikefront.plugins.network import triton_kernels
+        from spikefront.plugins.network import triton_recurrence
 
-        triton_kernels.probe(device)
+        triton_recurrence.probe(device)
     except Exception as error:  # no Triton, no compiler for its launchers, a GPU that is too old: speed is lost
         _log.warning("neurons run without kernels for this GPU: %s", " ".join(str(error).split())[-300:])
         return None
-    return triton_kernels
+    return triton_recurrence

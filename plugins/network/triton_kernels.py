@@ -1,33 +1,19 @@
-"""Kernels of the membrane recurrence for GPUs, by Triton: forward and backward, each one launch for all time steps.
+"""Kernels of the membrane recurrence for GPUs, in Triton's language: forward and backward, for all time steps.
 
 A program has ``BLOCK`` neurons, whose state stays in registers from step to step; the numbers and rules are those of
 ``recurrence.Recurrence``, and so is the order of rounding: nothing is contracted to a fused multiplication and
 addition, so that spikes are those of the torch form. State is float32, whatever the type of the current.
-
-This module is imported where there is a GPU; Triton's interpreter runs it on CPU tensors (``TRITON_INTERPRET=1``).
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-from torch.autograd.function import once_differentiable
-
-from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
-from spikefront.plugins.network.recurrence import Recurrence, aligned, empty_over_time, quotient_of
 
 BLOCK: Final = 512
 """Neurons of a program: four of each of its 128 threads, which read 16 bytes at a time."""
-
-_CHUNK: Final = 1 << 24
-"""Neuron steps whose derivatives torch computes at a time, for a surrogate that is not a quotient."""
 
 
 @triton.jit(do_not_specialize=["steps"])
@@ -99,6 +85,14 @@ def quotient_slope(x, constant_term, linear_term, square_term, fall, width, belo
 
 
 @triton.jit
+def exponential_slope(x, height, rate, curve, bend):
+    """Return the derivative of a surrogate that is an ``Exponential``."""
+    size = tl.abs(x)
+    e = tl.exp(-(rate * size + curve * (size * size)))
+    return height * e / ((1.0 + bend * e) * (1.0 + bend * e))
+
+
+@triton.jit
 def spike_of(h, threshold, a, ternary: tl.constexpr, rectified: tl.constexpr, centred: tl.constexpr):
     """Return S again from what was held, and where a neuron was allowed to fire negatively."""
     allowed = a >= 1.0
@@ -119,10 +113,10 @@ def learn(
     gradient, gradient_stride, potential, potential_stride, result, result_stride, current, current_stride,
     upper, lower, slope_stride, kept, kept_stride, on_leak, learnt_leak, table,
     neurons, steps, leak, keep, start, base, adaptation, rho, spread, gain, unit, margin, fire, loss,
-    constant_term, linear_term, square_term, fall, width, below,
+    constant_term, linear_term, square_term, fall, width, below, height, rate, curve, bend,
     silent: tl.constexpr, decay: tl.constexpr, hard: tl.constexpr, ternary: tl.constexpr, rectified: tl.constexpr,
     centred: tl.constexpr, attached: tl.constexpr, adaptive: tl.constexpr, learnt: tl.constexpr, varies: tl.constexpr,
-    scaled: tl.constexpr, quotient: tl.constexpr, constant: tl.constexpr, block: tl.constexpr,
+    scaled: tl.constexpr, formula: tl.constexpr, constant: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of the current, given those of the spikes and the held potentials."""
     place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
@@ -161,7 +155,7 @@ def learn(
     result += place
     if not constant:
         result += (last + silent) * result_stride
-    if not quotient:
+    if formula == "":
         upper += place + last * slope_stride
         lower += place + last * slope_stride
     after, on_raised, of_leak, total = zero, zero, zero, zero  # gradients: of H of the step after, A, the leak, X
@@ -181,22 +175,28 @@ def learn(
             threshold, taken = a * adaptation + fire, a * adaptation + loss
         s, allowed = spike_of(h, threshold, a, ternary, rectified, centred)
         down = zero
-        if not quotient:
+        if formula == "":
             up = tl.load(upper, mask=inside, other=0.0)
             if ternary:
                 down = tl.load(lower, mask=inside, other=0.0)
             upper -= slope_stride
             lower -= slope_stride
-        elif centred:
-            up = quotient_slope(h, constant_term, linear_term, square_term, fall, width, below)
         else:
-            if scaled:
-                share, edge = tl.div_rn(h, zero + unit), zero + margin
+            if centred:
+                over, under = h, zero
+            elif scaled:
+                share = tl.div_rn(h, zero + unit)
+                over, under = share - margin, -share - margin
             else:
-                share, edge = h, zero + threshold
-            up = quotient_slope(share - edge, constant_term, linear_term, square_term, fall, width, below)
-            if ternary:
-                down = quotient_slope(-share - edge, constant_term, linear_term, square_term, fall, width, below)
+                over, under = h - threshold, -h - threshold
+            if formula == "quotient":
+                up = quotient_slope(over, constant_term, linear_term, square_term, fall, width, below)
+            else:
+                up = exponential_slope(over, height, rate, curve, bend)
+            if ternary and formula == "quotient":
+                down = quotient_slope(under, constant_term, linear_term, square_term, fall, width, below)
+            elif ternary:
+                down = exponential_slope(under, height, rate, curve, bend)
         if rectified:
             down = tl.where(allowed, down, 0.0)
         slope, size = up + down, up - down  # of the spike and of its absolute value
@@ -253,129 +253,3 @@ def learn(
         tl.store(result, total * gain, mask=inside)
     if learnt:
         tl.store(on_leak + place, of_leak, mask=inside)
-
-
-def recur(current: Tensor, rule: Recurrence, surrogate: Surrogate, learnt_leak: Tensor | None = None) -> Tensor:
-    """Drive neurons with a current and return their spikes; as ``recurrence.recur``."""
-    spikes: Tensor = _Recur.apply(  # type: ignore[no-untyped-call]
-        current, learnt_leak, rule, surrogate, torch.is_grad_enabled()
-    )
-    return spikes
-
-
-def probe(device: torch.device) -> None:
-    """Compile and run both kernels on a device, for one neuron.
-
-    Raises:
-        Exception: of whatever kind, where that fails.
-    """
-    with torch.enable_grad():
-        current = torch.ones(1, 1, 1, device=device, requires_grad=True)
-        recur(current, Recurrence((1.0,), (1.0,)), _One()).sum().backward()
-
-
-class _One(Surrogate):
-    """Derivative 1 everywhere, of the probe."""
-
-    def quotient(self) -> Quotient:
-        return Quotient()
-
-
-class _Recur(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, current: Tensor, leak: Tensor | None, rule: Recurrence, surrogate: Surrogate, recording: bool
-    ) -> Tensor:
-        held = recording and any(ctx.needs_input_grad)
-        spikes = empty_over_time(current, len(rule.fires))
-        potential = empty_over_time(current, len(rule.fires) + rule.silent if held else 1, torch.float32)
-        current = aligned(current, spikes)
-        rows = _rows("current", current) | _rows("potential", potential) | _rows("spikes", spikes)
-        _launch(spike, _call(rule, leak, current.device) | rows | {"neurons": current[0].numel(), "held": held})
-        if held:
-            ctx.save_for_backward(potential, current if leak is not None else None, leak)
-            ctx.rule = (rule, surrogate, len(current) == 1, current.dtype)
-        return spikes
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        potential, current, leak = ctx.saved_tensors
-        rule, surrogate, constant, dtype = ctx.rule
-        steps, neurons = len(rule.fires), potential[0].numel()
-        result = empty_over_time(potential, 1 if constant else steps, dtype)
-        carried = rule.adaptation != 0 or rule.base is not None
-        kept = empty_over_time(potential, steps if carried else 1)
-        gradient = aligned(gradient, potential)
-        # a tensor in place of one that no line of the kernel reads
-        call = _call(rule, leak, potential.device) | _rows("current", potential if current is None else current)
-        call |= _rows("gradient", gradient) | _rows("potential", potential) | _rows("result", result)
-        call |= _rows("kept", kept) | {"constant": constant, "quotient": True, "neurons": neurons}
-        terms = None if leak is None else torch.empty(neurons, dtype=torch.float32, device=leak.device)
-        call["on_leak"] = terms
-        if (quotient := quotient_of(surrogate)) is not None:
-            _launch(learn, call | asdict(quotient))
-        else:
-            _learn_by_torch(call, rule, surrogate, potential)
-        on_leak = None if terms is None else terms.sum(dtype=torch.float64).to(leak.dtype).reshape(leak.shape)
-        return result, on_leak, None, None, None
-
-
-def _learn_by_torch(call: dict[str, Any], rule: Recurrence, surrogate: Surrogate, potential: Tensor) -> None:
-    """Run the backward kernel with derivatives that torch computes, a chunk of the neurons at a time."""
-    steps, neurons = len(rule.fires), call["neurons"]
-    held = potential.as_strided((len(potential), neurons), (potential.stride(0), 1))[rule.silent :]
-    chunk = BLOCK * triton.cdiv(_CHUNK, steps * BLOCK)
-    arrays = [name for name in call if f"{name}_stride" in call]
-    for first in range(0, neurons, chunk):
-        upper, lower = rule.slopes(held[:, first : first + chunk], surrogate)
-        here = {name: _from(call[name], first) for name in arrays}
-        if call["on_leak"] is not None:
-            here["on_leak"] = call["on_leak"][first:]
-        slopes = {"upper": upper, "lower": lower, "slope_stride": upper.shape[1], "quotient": False}
-        _launch(learn, call | here | slopes | {"neurons": min(chunk, neurons - first)})
-
-
-def _call(rule: Recurrence, leak: Tensor | None, device: torch.device) -> dict[str, Any]:
-    """Return what both kernels take, but for arrays over time."""
-    varies = len(set(rule.fires)) > 1 or len(set(rule.losses)) > 1
-    return rule.call() | {
-        "fire": rule.fires[0],
-        "loss": rule.losses[0],
-        "table": _table(rule.fires, rule.losses, device) if varies else None,
-        "varies": varies,
-        "adaptive": rule.adaptation != 0,
-        "scaled": rule.margin is not None,
-        "learnt_leak": leak,
-        "learnt": leak is not None,
-        "on_leak": None,
-        "upper": None,
-        "lower": None,
-        "slope_stride": 0,
-        **dict.fromkeys(("constant_term", "linear_term", "square_term", "fall", "width", "below"), 0.0),
-    }
-
-
-@lru_cache(maxsize=64)
-def _table(fires: tuple[float, ...], losses: tuple[float, ...], device: torch.device) -> Tensor:
-    """Return thresholds and losses on the device: a copy at each call would wait for it."""
-    return torch.tensor([fires, losses], dtype=torch.float32, device=device)
-
-
-def _launch(kernel: Any, call: dict[str, Any]) -> None:
-    arguments = {name: call[name] for name in kernel.arg_names if name in call}
-    with _on(call["potential"].device):
-        kernel[(triton.cdiv(call["neurons"], BLOCK),)](**arguments, block=BLOCK, num_warps=4, enable_fp_fusion=False)
-
-
-def _on(device: torch.device) -> AbstractContextManager[Any]:
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
-
-
-def _rows(name: str, x: Tensor) -> dict[str, Any]:
-    return {name: x, f"{name}_stride": x.stride(0) if len(x) > 1 else 0}
-
-
-def _from(x: Tensor, first: int) -> Tensor:
-    """Return ``x`` from a neuron on, counted as they lie in memory."""
-    return x.as_strided((1,), (1,), x.storage_offset() + first)
