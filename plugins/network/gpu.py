@@ -11,6 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from spikefront.plugins.network.native import watched
+
 _log: Final = logging.getLogger(__name__)
 
 _TYPES: Final = (torch.float32, torch.float16, torch.bfloat16)
@@ -26,22 +28,11 @@ def gpu_kernels(current: Tensor, leak: float | Tensor = 0.0) -> ModuleType | Non
     learnt = isinstance(leak, Tensor)
     if type(current) not in (Tensor, torch.nn.Parameter) or current.dtype not in _TYPES or not current.numel():
         return None
-    if current.layout != torch.strided or current.is_neg() or _watched():
+    if current.layout != torch.strided or current.is_neg() or watched():
         return None
     if learnt and (type(leak) is not Tensor or leak.dtype != torch.float32 or leak.device != current.device):
         return None
     return _kernels(current.device)
-
-
-def _watched() -> bool:
-    """Return whether operations are recorded or replaced rather than only computed."""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-    )
 
 
 @cache

@@ -175,14 +175,18 @@ def kernels_for(*inputs: Tensor) -> Kernels | None:
         and x.numel()
         for x in inputs
     )
-    watched = (
+    return None if watched() or not plain else kernels()
+
+
+def watched() -> bool:
+    """Return whether operations are recorded or replaced rather than only computed."""
+    return bool(
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
     )
-    return None if watched or not plain else kernels()
 
 
 def _code() -> bytes:
