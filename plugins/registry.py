@@ -24,6 +24,7 @@ import pluggy
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
 from spikefront.plugins.entry import Entry as Entry
+from spikefront.plugins.fit import why_not_together
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import place_of, traceback_of
@@ -48,6 +49,8 @@ from spikefront.searchspace.declarations import field_at, optunas_warnings, with
 from spikefront.searchspace.objectives import OBJECTIVES
 
 _NAMED: Final = 8  # files that declare no plugin
+_SEARCHED_SPAN: Final = 2
+"""Time steps for a point of a sequence, up to which T is searched."""
 
 
 @dataclass
@@ -147,15 +150,27 @@ class Registry:
         """Return the config class of each name in a family of choices (``coding``, ``training.surrogate``, ...)."""
         return {name: entry.plugin.Config for name, entry in self.entries[FAMILY_KINDS[family].name].items()}
 
-    def steps(self, coding: str) -> Int:
-        """Return the numbers of time steps over which a coding is searched."""
-        domain: Int = self.get("coding", coding).step_range
-        return domain
+    def steps(self, coding: str, task: str = "") -> Int:
+        """Return the numbers of time steps over which a coding is searched; on sequences one or two per point."""
+        return self._on_sequences(coding, task, _SEARCHED_SPAN) or self.get("coding", coding).step_range
 
-    def open_steps(self, coding: str) -> Int:
+    def open_steps(self, coding: str, task: str = "") -> Int:
         """Return the numbers of time steps that can be asked for by their value: those of ``steps``, and more."""
         more: Int | None = self.get("coding", coding).open_steps
-        return self.steps(coding) if more is None else more
+        on_sequences = self._on_sequences(coding, task, self.get("coding", coding).longest)
+        return on_sequences or more or self.steps(coding)
+
+    def _on_sequences(self, coding: str, task: str, most_per_point: int) -> Int | None:
+        """Return the multiples of the length of a task's sequences that a coding goes up to; None where there is none.
+
+        So it is, too, where task or coding is about something else than sequences.
+        """
+        plugin: type[Coding] = self.get("coding", coding)
+        given = self.get("task", task) if task in self.entries["task"] else None
+        if given is None or given.inputs != "sequences" or "sequences" not in plugin.inputs:
+            return None
+        most = min(most_per_point, plugin.longest // given.length)
+        return Int(given.length, given.length * most, step=given.length) if most else None
 
     def default(self, family: str, coding: str) -> str | None:
         """Return the default name in a family beside this coding; None where there is none."""
@@ -204,41 +219,8 @@ class Registry:
 
     def problem(self, chosen: Mapping[str, str]) -> str | None:
         """Return the reason why these names can't be one network, or None."""
-        coding = self.get("coding", chosen["coding"])
-        task = self.get("task", chosen["task"])
-        if task.inputs not in coding.inputs:
-            takers = sorted(name for name, e in self.entries["coding"].items() if task.inputs in e.plugin.inputs)
-            return (
-                f"coding {coding.name!r} takes {' or '.join(sorted(coding.inputs))} input, but task {task.name!r} "
-                f"gives {task.inputs}; codings that take it: {', '.join(takers) or 'none'}"
-            )
-        backbone = self.get("backbone", chosen["backbone"])
-        if backbone.output != task.output:
-            able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.output == task.output)
-            return (
-                f"task {task.name!r} needs a backbone that makes {task.output}, and {backbone.name!r} makes "
-                f"{backbone.output}; backbones that do: {', '.join(able) or 'none'}"
-            )
-        if task.layout not in backbone.layouts:
-            able = sorted(name for name, e in self.entries["backbone"].items() if task.layout in e.plugin.layouts)
-            return (
-                f"backbone {backbone.name!r} takes {' or '.join(sorted(backbone.layouts))}, but task {task.name!r} "
-                f"gives {task.layout}; backbones that take them: {', '.join(able)}"
-            )
-        if coding.trained_by == "conversion" and not backbone.convertible:
-            able = sorted(name for name, e in self.entries["backbone"].items() if e.plugin.convertible)
-            return (
-                f"coding {coding.name!r} converts an ANN, which backbone {backbone.name!r} can't be; "
-                f"backbones that can: {', '.join(able)}"
-            )
-        if coding.neurons is not None and chosen["neuron"] not in coding.neurons:
-            return (
-                f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {chosen['neuron']!r}"
-            )
-        codings = self.get("neuron", chosen["neuron"]).codings
-        if codings is not None and coding.name not in codings:
-            return f"neuron {chosen['neuron']!r} goes with coding {' or '.join(sorted(codings))}, not {coding.name!r}"
-        return None
+        parts = {kind: self.get(kind, chosen[kind]) for kind in ("task", "coding", "neuron", "backbone")}
+        return why_not_together(self.entries, **parts)
 
     def refuse(self, candidate: Candidate) -> None:
         """Raise ``UsageError`` when a candidate's parts can't be one network."""
@@ -263,6 +245,8 @@ class Registry:
     def refuse_values(self, candidate: Candidate) -> None:
         """Raise ``UsageError`` when a hyperparameter is outside what the candidate's coding allows."""
         coding = candidate.coding.name
+        if (known := self._on_sequences(coding, candidate.task.name, candidate.steps)) is not None:
+            check(known, candidate.steps, f"steps (sequences of {known.low} points)")
         for family in ("coding", "neuron", "backbone"):
             part: Part = getattr(candidate, family)
             values = part.existing()

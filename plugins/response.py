@@ -89,7 +89,8 @@ def respond(candidate: Candidate, registry: Registry) -> Response:
     The image is a digit of 8x8 pixels, the ramp 32 grey images of values from 0 to 1, of which one pixel is taken.
     Where the task gives events, the image is a dot of 3x3 pixels that moves along the diagonal, there and back, by a
     pixel at each step; a pixel has 4 ON events where the dot comes, and 4 OFF events where it leaves. The ramp is 0 to
-    8 ON events of a pixel in each step of the first half, and as many OFF events in each of the second.
+    8 ON events of a pixel in each step of the first half, and as many OFF events in each of the second. So it is, too,
+    of a coding that takes nothing static; a coding of sequences that does is shown what stands still.
 
     Args:
         candidate: the candidate; its backbone does not matter.
@@ -98,8 +99,9 @@ def respond(candidate: Candidate, registry: Registry) -> Response:
     Raises:
         ContractError: when its code is not maps over time, or not finite.
     """
-    steps, events = candidate.steps, registry.get("task", candidate.task.name).inputs == "events"
-    coding: Coding = registry.get("coding", candidate.coding.name)(candidate.coding.config, steps=steps)
+    steps, kind = candidate.steps, registry.get("coding", candidate.coding.name)
+    events = registry.get("task", candidate.task.name).inputs == "events" or "static" not in kind.inputs
+    coding: Coding = kind(candidate.coding.config, steps=steps)
     levels = torch.arange(_MOST_EVENTS + 1.0) if events else torch.linspace(0, 1, _LEVELS)
     x = _events(levels, steps) if events else _images(levels)
     with torch.no_grad():

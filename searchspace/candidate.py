@@ -45,8 +45,8 @@ class Catalogue(Protocol):
         """Return the default name in ``family`` beside ``coding``; None where a candidate must name one."""
         ...
 
-    def steps(self, coding: str) -> Int:
-        """Return the numbers of time steps over which ``coding`` is searched."""
+    def steps(self, coding: str, task: str = "") -> Int:
+        """Return the numbers of time steps over which ``coding`` is searched on a task; of none, on static inputs."""
         ...
 
     def domains(self, family: str, name: str, coding: str, steps: int) -> Mapping[str, Domain]:
@@ -225,7 +225,9 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
 
 def _default_steps(flat: Mapping[str, object], catalogue: Catalogue) -> Value:
     coding = str(flat.get("coding"))
-    return held(catalogue.steps(coding), STEPS) if coding in catalogue.options("coding") else STEPS
+    return (
+        held(catalogue.steps(coding, str(flat.get("task"))), STEPS) if coding in catalogue.options("coding") else STEPS
+    )
 
 
 def typed(flat: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]:

@@ -24,7 +24,7 @@ class SearchCatalogue(Catalogue, Protocol):
         """Return the reason why a name of a family that is chosen by itself does not go with others, or None."""
         ...
 
-    def open_steps(self, coding: str) -> Int:
+    def open_steps(self, coding: str, task: str = "") -> Int:
         """Return the numbers of time steps that can be asked for by their value: those of ``steps``, and more."""
         ...
 

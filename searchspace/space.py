@@ -65,8 +65,6 @@ class Space:
         self._fitting: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._check_domains()
 
-    # Choices among names
-
     def _names_of(self, family: str) -> tuple[str, ...]:
         """Names kept in a family, including those that do not go with the rest."""
         if family == "task":
@@ -81,7 +79,8 @@ class Space:
         """Part of the coding's steps that the narrowings keep; None when nothing is left."""
         narrowings = [narrowing for narrowing in self._narrowings if narrowing.matches("steps")]
         named = any(narrowing.bounds is None for narrowing in narrowings)
-        domain: Domain = self._catalogue.open_steps(coding) if named else self._catalogue.steps(coding)
+        known = self._catalogue.open_steps if named else self._catalogue.steps
+        domain: Domain = known(coding, self.task)
         for narrowing in narrowings:
             kept = intersect(narrowing, domain)
             if kept is None:
@@ -113,7 +112,7 @@ class Space:
         """Return why these names can't be one network, and how specific that reason is; None when they can."""
         coding = chosen["coding"]
         if self._steps[coding] is None:
-            domain, opened = self._catalogue.steps(coding), self._catalogue.open_steps(coding)
+            domain, opened = self._catalogue.steps(coding, self.task), self._catalogue.open_steps(coding, self.task)
             more = "" if opened == domain else f", and takes {describe(opened)} where they are named one by one"
             return 0, f"coding {coding!r} is searched over steps {describe(domain)}{more}; none are kept"
         if (problem := self._catalogue.problem(chosen)) is not None:
@@ -157,14 +156,12 @@ class Space:
         """Return whether a coding converts an ANN, so that networks over fewer steps are parts of that over more."""
         return not self._catalogue.applies("training.surrogate", coding)
 
-    # Narrowing
-
     def _check_patterns(self) -> None:
         names = {row_name for row_name, _, _ in self._all_fields()} | ({*FAMILIES, "steps"} - {"task"})
         for narrowing in self._narrowings:
             if not any(narrowing.matches(name) for name in names):
                 raise UnknownName(f"hyperparameter in {narrowing.source}:", narrowing.pattern, names)
-        hulls = [self._catalogue.open_steps(coding) for coding in self._catalogue.options("coding")]
+        hulls = [self._catalogue.open_steps(coding, self.task) for coding in self._catalogue.options("coding")]
         hull = Int(min(domain.low for domain in hulls), max(domain.high for domain in hulls))
         for narrowing in self._narrowings:
             if narrowing.matches("steps"):
@@ -340,7 +337,8 @@ class Space:
 
         def held(name: str, wanted: Mapping[str, Value]) -> bool:
             if name == "steps":
-                domain, opened = self._steps[str(wanted["coding"])], self._catalogue.open_steps(str(wanted["coding"]))
+                coding = str(wanted["coding"])
+                domain, opened = self._steps[coding], self._catalogue.open_steps(coding, self.task)
                 searched = self._is_narrowed(name) or (domain is not None and contains(domain, wanted[name]))
                 return not searched and contains(opened, wanted[name])
             return name in names or any(name.startswith(f"{family}.{wanted.get(family)}.") for family in names)

@@ -34,7 +34,7 @@ class MLP(Backbone):
     name = "mlp"
     Config = MLPConfig
     config: MLPConfig
-    layouts = frozenset({"images", "features"})
+    layouts = frozenset({"images", "features", "sequences"})
 
     def __init__(
         self, config: MLPConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites

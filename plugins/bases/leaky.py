@@ -12,6 +12,7 @@ from spikefront.plugins.contracts import Neuron
 from spikefront.plugins.network.membrane import integrate_and_fire, potentials
 from spikefront.plugins.network.operations import Operations, product_by
 from spikefront.plugins.network.signal import Kind
+from spikefront.plugins.network.stepping import one_step
 from spikefront.searchspace import PINNED, Choice, Float, Snap
 
 
@@ -55,6 +56,20 @@ class Leaky(Neuron):
             detach_reset=self.config.detach_reset,
             ternary=self.kind is Kind.TERNARY,
         )
+
+    def step(self, current: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        fired, v = one_step(
+            current,
+            state[0] if state else None,
+            leak=self.leak(),
+            threshold=self.config.threshold,
+            surrogate=self.surrogate,
+            hard_reset=self.config.reset == "hard",
+            decay_input=self.config.decay_input,
+            detach_reset=self.config.detach_reset,
+            ternary=self.kind is Kind.TERNARY,
+        )
+        return fired, (v,)
 
     def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor]:
         return potentials(

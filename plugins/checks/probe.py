@@ -43,8 +43,8 @@ def probe(network: Network, x: Tensor, inputs: InputKind, seed: Callable[[int], 
 
     Args:
         network: a network in eval mode, whose norms have statistics with which its neurons fire.
-        x: six prepared inputs, ``(6, ...)``, or frames of events, ``(6, T, ...)``.
-        inputs: which of the two.
+        x: six prepared inputs, ``(6, ...)``, frames of events, ``(6, T, ...)``, or sequences, ``(6, L, F)``.
+        inputs: which of these.
         seed: seeds all generators from which plugins may draw.
 
     Raises:
@@ -87,13 +87,14 @@ def _run_beside_others(
     mixed, drawn_again = probed.encode(_beside_others(x, inputs))
     comparable = torch.equal(drawn, drawn_again)  # else draws depend on the values, and so do all that follow
     if comparable:
-        refuse_mixed_samples(first[:1], probed.stages, _KEPT if inputs == "events" else (*_KEPT, _LATER))
-    if not comparable or inputs == "static":
+        refuse_mixed_samples(first[:1], probed.stages, (*_KEPT, _LATER) if inputs == "static" else _KEPT)
+    in_time = comparable and inputs != "static"
+    if not in_time:
         mixed = _spliced(_at_every_step(code), _at_every_step(mixed))
     other = probed.run(_at_every_step(mixed))
-    start = 0 if comparable and inputs == "events" else 1
+    start, steps = 0 if in_time else 1, probed.network.coding.steps
     refuse_mixed_samples(first[start:], other[start:], _KEPT)
-    refuse_lookahead(first[start:], other[start:], (_LATER,), probed.network.coding.steps - 1)
+    refuse_lookahead(first[start:], other[start:], (_LATER,), steps - (steps // x.shape[1] if in_time else 1))
 
 
 def fit_norms(network: Network, x: Tensor) -> Network:
@@ -188,10 +189,10 @@ def _at_every_step(signal: Signal) -> Signal:
 
 
 def _beside_others(x: Tensor, inputs: InputKind) -> Tensor:
-    """Return the batch with others in place of samples 2, 3 and 4; frames also with another last step of sample 1."""
+    """Return the batch with others in place of samples 2, 3 and 4; what has time, another last step of sample 1."""
     other, high = x.clone(), x.max()
     other[2], other[3], other[4] = high - x[2], high, x[4] * 0
-    if inputs == "events":
+    if inputs != "static":
         other[_LATER, -1] = high - x[_LATER, -1]
     return other
 

@@ -6,7 +6,8 @@ For frames x[t] and ``s[t]`` in {-1, 0, 1}::
     send-on-delta  the same with r[t-1] for x[t-1], where r[t] = r[t-1] + threshold s[t] is what the receiver knows
 
 Slow changes below the threshold are lost in the first form; the second adds them up, one spike per step, so that r
-stays within a threshold of a sequence that changes by no more than a threshold per step.
+stays within a threshold of a sequence that changes by no more than a threshold per step. Of a sequence whose points
+last several steps each, the first form spikes at the first of them only, and the second may go on.
 
 Reference: Corradi & Indiveri, "A neuromorphic event-based neural recording system for smart brain-machine-interfaces",
 IEEE TBioCAS 9 (2015), for the idea. The first form is that of snnTorch's ``spikegen.delta``, without its padding; the
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ from torch import Tensor
 from spikefront.plugins import Coding, Kind, Operations, Signal, hookimpl
 from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.searchspace import Choice, Float, Int, When
+
+_SIXTEENTHS: Final = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class DeltaConfig(DecodingConfig):
     off_spikes: Annotated[bool, Choice((True, False)), When("reference", ("delta",))] = True
     """Whether a fall is a spike too, a negative one; send-on-delta can't do without."""
     threshold: Annotated[float, Float(0.5, 8.0, log=True)] = 1.0
-    """Least change that is a spike, in events per pixel and frame."""
+    """Least change that is a spike, in events per pixel and frame; of sequences, in sixteenths of their range."""
 
 
 def delta(frames: Tensor, *, threshold: float, off_spikes: bool = True) -> Tensor:
@@ -82,12 +85,12 @@ def send_on_delta(frames: Tensor, *, threshold: float) -> Tensor:
 
 
 class Delta(Decoding):
-    """A spike, up or down, where a sequence of frames changes."""
+    """A spike, up or down, where a sequence of frames or of measurements changes."""
 
     name = "delta"
     Config = DeltaConfig
     config: DeltaConfig
-    inputs = frozenset({"events"})
+    inputs = frozenset({"events", "sequences"})
     step_range = Int(2, 16, log=True)  # one frame changes from nothing
 
     def encode_events(self, frames: Tensor) -> Signal:
@@ -96,6 +99,9 @@ class Delta(Decoding):
             return Signal(send_on_delta(frames, threshold=threshold), self.steps, Kind.TERNARY)
         spikes = delta(frames, threshold=threshold, off_spikes=self.config.off_spikes)
         return Signal(spikes, self.steps, Kind.TERNARY if self.config.off_spikes else Kind.BINARY)
+
+    def encode_sequences(self, points: Tensor) -> Signal:
+        return self.encode_events(_SIXTEENTHS * self.held(points))
 
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         """At each step a difference and a comparison for each sign; send-on-delta moves its reference at a spike."""

@@ -2,7 +2,8 @@
 
 The input is constant, so the first synapse is computed once instead of T times; the op counter charges it once and
 reports the T-times convention beside it. Frames of an event camera are passed on as they are: the events of a pixel and
-step arrive together, an accumulate each.
+step arrive together, an accumulate each. A sequence drives the first layer with each of its points in turn, which its
+synapses multiply at every step.
 
 Reference: Rueckauer et al., "Conversion of continuous-valued deep networks to efficient event-driven networks for image
 classification", Frontiers in Neuroscience 11 (2017).
@@ -30,7 +31,7 @@ class Direct(Decoding):
     Config = DirectConfig
     config: DirectConfig
     step_range = Int(1, 8)
-    inputs = frozenset({"static", "events"})
+    inputs = frozenset({"static", "events", "sequences"})
 
 
 @hookimpl

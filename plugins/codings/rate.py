@@ -4,7 +4,7 @@ Bernoulli: ``s[t] = 1`` with probability x, independently at each step; the erro
 Deterministic: ``s[t] = floor(t x + 1/2) - floor((t-1) x + 1/2)``, evenly spaced; the spike count is within 1/2 of T x.
 
 Reference: Heeger, "Poisson model of spike generation" (2000), in its one-trial-per-step form; the deterministic form is
-the rounding of the ideal count (own derivation).
+the rounding of the ideal count (own derivation). Of a sequence ``t x`` becomes the sum of its points until step t.
 """
 
 from __future__ import annotations
@@ -61,6 +61,24 @@ def deterministic(x: Tensor, *, steps: int) -> Tensor:
     return (time * x + 0.5).floor().diff(dim=0)
 
 
+def accumulated(drive: Tensor) -> Tensor:
+    """Encode what changes over time as spikes whose count follows its sum, to within 1/2.
+
+    Args:
+        drive: intensities in [0, 1] at each step, ``(T, *)``.
+
+    Returns:
+        Spikes in {0, 1}, in the shape of ``drive``; of what stands still, those of ``deterministic``.
+
+    Example:
+        >>> accumulated(torch.tensor([0.5, 0.0, 0.25, 0.25]))
+        tensor([1., 0., 0., 1.])
+    """
+    counts = (drive.cumsum(0) + 0.5).floor()
+    # a sum that is rounded up may grow by more than the 1 that is added to it
+    return counts.diff(dim=0, prepend=torch.zeros_like(counts[:1])).clamp(max=1.0)
+
+
 def spike_placing(code: Signal, spikes: str) -> Operations:
     """Return the operations by which drives become spikes, one neuron for each.
 
@@ -82,10 +100,17 @@ class Rate(Decoding):
     Config = RateConfig
     config: RateConfig
     step_range = Int(2, 32, log=True)
+    inputs = frozenset({"static", "sequences"})
 
     def encode(self, x: Tensor) -> Signal:
         function = bernoulli if self.config.spikes == "bernoulli" else deterministic
         return Signal(function(x, steps=self.steps), self.steps, Kind.BINARY)
+
+    def encode_sequences(self, points: Tensor) -> Signal:
+        drive = self.held(points)
+        at_random = self.config.spikes == "bernoulli"
+        spikes = (torch.rand_like(drive) < drive).to(drive.dtype) if at_random else accumulated(drive)
+        return Signal(spikes, self.steps, Kind.BINARY)
 
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         return spike_placing(code, self.config.spikes)

@@ -18,6 +18,7 @@ from spikefront.searchspace import Domain, Int, UsageError, Value
 _SHAPES_PREFIXES: Final = (
     "encode",
     "encode_events",
+    "encode_sequences",
     "encode_operations",
     "between",
     "decode",
@@ -39,6 +40,7 @@ class Coding(Plugin, nn.Module):
             ``published``; None for no further ones.
         steps: number of time steps T of this instance.
         inputs: task input kinds that it takes.
+        longest: the most time steps T of a network on sequences, where T is a multiple of their length.
         neurons: names of the neurons that it needs; None for any.
         requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
             ``backbone.*.pool``.
@@ -59,6 +61,7 @@ class Coding(Plugin, nn.Module):
     open_steps: ClassVar[Int | None] = None
     steps: int
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static"})
+    longest: ClassVar[int] = 1024
     neurons: ClassVar[frozenset[str] | None] = None
     requires: ClassVar[Mapping[str, Domain]] = {}
     free_encoder: ClassVar[str] = ""
@@ -126,15 +129,32 @@ class Coding(Plugin, nn.Module):
         """
         return Signal(frames, self.steps, Kind.COUNT)
 
+    def encode_sequences(self, points: Tensor) -> Signal:
+        """Turn a batch of sequences into a signal; by default each point is an analog value at each of its steps.
+
+        What is emitted at a step may depend on the points until then, and on no later ones.
+
+        Args:
+            points: ``(L, B, F)``, scaled to [0, 1]. Point i lasts from step ``i * T / L`` on for ``T / L`` steps.
+
+        Returns:
+            Values ``(T, B, ...)``.
+        """
+        return Signal(self.held(points), self.steps, Kind.ANALOG)
+
+    def held(self, points: Tensor) -> Tensor:
+        """Return points ``(L, B, F)`` as the network sees them in time, each for T / L steps, ``(T, B, F)``."""
+        return points.repeat_interleave(self.steps // len(points), 0)
+
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
-        """Return the operations of one ``encode``, or ``encode_events``, summed over time and batch.
+        """Return the operations of one ``encode``, ``encode_events`` or ``encode_sequences``, over time and batch.
 
         Those of the cheapest circuit with a clock that makes the same code; a comparison counts as an addition. The
         default is none: a constant analog input pays in the first synapse, by multiply-accumulates, and a sensor that
         emits events encodes by itself.
 
         Args:
-            x: what was encoded, ``(B, ...)``, or frames of events, ``(T, B, ...)``.
+            x: what was encoded, ``(B, ...)``, frames of events, ``(T, B, ...)``, or points of sequences, ``(L, B, F)``.
             code: what came of it.
         """
         return Operations()
@@ -184,9 +204,9 @@ class Coding(Plugin, nn.Module):
         may depend on trained parameters.
 
         The default, for a coding of the defaults, is every step. **A class that overrides one of** ``encode``,
-        ``encode_events``, ``encode_operations``, ``between``, ``decode``, ``decode_operations`` **and**
-        ``latency_steps`` **is never cut until it defines this too**: ``return self.earlier_steps`` where all of them
-        hold for fewer steps.
+        ``encode_events``, ``encode_sequences``, ``encode_operations``, ``between``, ``decode``, ``decode_operations``
+        **and** ``latency_steps`` **is never cut until it defines this too**: ``return self.earlier_steps`` where all of
+        them hold for fewer steps.
         """
         return self.earlier_steps
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +17,19 @@ from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import ContractError, Signal, refuse_time_axis
 from spikefront.searchspace import UsageError
 
+_MOST_CUTS: Final = 8
+"""Steps at which a network on sequences may be stopped, T included."""
+
 
 class Network(nn.Module):
-    """A coding around a backbone, from inputs ``(B, ...)``, or event frames ``(B, T, ...)``, to outputs ``(B, K)``.
+    """A coding around a backbone, from inputs to outputs ``(B, K)``.
+
+    Inputs are ``(B, ...)``, event frames ``(B, T, ...)`` or sequences ``(B, L, F)``, where T is a multiple of L.
 
     Args:
         coding: the coding.
         backbone: the backbone.
-        inputs: whether inputs are static or events.
+        inputs: kind of the inputs.
         cut: the step T' after which it is stopped in eval mode; in training it always runs all T. 0 for no cut.
 
     Attributes:
@@ -55,8 +61,13 @@ class Network(nn.Module):
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Steps T' < T after which it may be stopped; see ``Coding.cuts``. None of one that generates images."""
-        return () if self.backbone.output == "images" else self.coding.cuts()
+        """Steps T' < T after which it may be stopped; see ``Coding.cuts``. None of one that generates images.
+
+        Of a network on sequences, whose T may be hundreds, those that are multiples of an eighth of T, rounded up.
+        """
+        cuts = () if self.backbone.output == "images" else self.coding.cuts()
+        every = -(-self.coding.steps // _MOST_CUTS) if self._inputs == "sequences" else 1
+        return tuple(cut for cut in cuts if cut % every == 0)
 
     @contextmanager
     def cut_at(self, steps: int) -> Iterator[None]:
@@ -90,15 +101,28 @@ class Network(nn.Module):
         """Return the coded inputs, of the steps that the network runs for.
 
         Raises:
-            ContractError: when the coding's time axis is neither 1 nor T long.
+            ContractError: when the coding's time axis is neither 1 nor T long, or T is no multiple of a sequence's
+                length.
         """
         coding = self.coding
-        signal = coding.encode(x) if self._inputs == "static" else coding.encode_events(_frames(x))
+        if self._inputs == "static":
+            signal = coding.encode(x)
+        elif self._inputs == "events":
+            signal = coding.encode_events(_time_first(x))
+        else:
+            if coding.steps % x.shape[1]:
+                raise ContractError(
+                    f"T is {coding.steps}, which is no multiple of the {x.shape[1]} points of a sequence"
+                )
+            signal = coding.encode_sequences(_time_first(x))
         return refuse_time_axis(f"coding {coding.name!r}", signal, coding.steps).first(self.steps)
 
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         """Return the operations by which inputs became ``code``, which may be the first steps of their code."""
-        return self.coding.encode_operations(x if self._inputs == "static" else _frames(x)[: code.steps], code)
+        if self._inputs == "static":
+            return self.coding.encode_operations(x, code)
+        begun = -(-code.steps * x.shape[1] // self.coding.steps)  # frames or points that the code has begun
+        return self.coding.encode_operations(_time_first(x)[:begun], code)
 
     def propagate(self, signal: Signal) -> Signal:
         """Return the output signal of the backbone, ``(T, B, K)``, of a coded input.
@@ -151,6 +175,6 @@ class Network(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def _frames(x: Tensor) -> Tensor:
-    """Return event frames with time first."""
+def _time_first(x: Tensor) -> Tensor:
+    """Return event frames or sequences with time first."""
     return x.transpose(0, 1).contiguous()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from spikefront.plugins.contracts.plugin import Plugin
+from spikefront.plugins.contracts.plugin import InputKind, Plugin
 from spikefront.plugins.contracts.surrogate import Surrogate
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import Kind
@@ -23,6 +23,7 @@ class Neuron(Plugin, nn.Module):
             leak the potential climbs, and biases are added at every step.
         counts_parts: whether its potential is a whole number of parts of a threshold, which a current of 64 bits tells.
         codings: names of the codings that it can be used with; None for any.
+        inputs: kinds of input of the tasks that it is for; all of them, unless it says otherwise.
         states: numbers that one neuron holds from step to step; an energy model may charge an update for each.
 
     Args:
@@ -32,6 +33,7 @@ class Neuron(Plugin, nn.Module):
 
     kind: ClassVar[Kind] = Kind.BINARY
     folds_bias: ClassVar[bool] = False
+    inputs: ClassVar[frozenset[InputKind]] = frozenset({"static", "events", "sequences"})
     states: int = 1
     codings: ClassVar[frozenset[str] | None] = None
     counts_parts: ClassVar[bool] = False
@@ -52,6 +54,23 @@ class Neuron(Plugin, nn.Module):
             Spikes ``(T, B, ...)``, with the memory layout of ``current``.
         """
         raise TypeError(f"{type(self).__name__} must define forward(current, steps)")
+
+    def step(self, current: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the spikes of one time step, and the state after it; only of a neuron for recurrent layers.
+
+        Steps one after the other fire as ``forward`` does, bit for bit. A neuron that defines it has no delay and no
+        step weights.
+
+        Args:
+            current: of this step, ``(B, ...)``.
+            state: what the step before returned; None for the first one.
+        """
+        raise TypeError(f"{type(self).__name__} must define step(current, state) to be in a recurrent layer")
+
+    @classmethod
+    def states_a_step(cls) -> bool:
+        """Return whether it defines ``step``, and so can be in a recurrent layer."""
+        return cls.step is not Neuron.step
 
     @property
     def delay(self) -> int:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from spikefront.searchspace import validate
 
-InputKind = Literal["static", "events"]
+InputKind = Literal["static", "events", "sequences"]
 OutputKind = Literal["values", "images"]
-Layout = Literal["images", "features"]
+Layout = Literal["images", "features", "sequences"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from spikefront.plugins.contracts.recurrent import Recurrent
 from spikefront.plugins.network.layers import Counted
 from spikefront.plugins.network.signal import ContractError, Signal, over_time, refuse_time_axis
 
@@ -38,10 +39,20 @@ class SiteInfo:
 
 
 class Sites(Protocol):
-    """Factory of spiking sites. A backbone calls it wherever a neuron belongs, in the order of the forward pass."""
+    """Factory of spiking sites. A backbone calls it wherever a neuron belongs, in the order of the forward pass.
+
+    With ``recurrent`` the neurons also get the spikes that their layer, fully connected, emitted in the step before
+    (``spikefront.plugins.contracts.recurrent``); the class of the backbone says ``recurrent = True`` then.
+    """
 
     def __call__(
-        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
+        self,
+        channels: int,
+        size: tuple[int, int] = (1, 1),
+        *,
+        stage: int = 0,
+        last_of_stage: bool = False,
+        recurrent: bool = False,
     ) -> nn.Module: ...
 
 
@@ -143,10 +154,19 @@ class SiteFactory:
         self.made: list[Site] = []
 
     def __call__(
-        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
+        self,
+        channels: int,
+        size: tuple[int, int] = (1, 1),
+        *,
+        stage: int = 0,
+        last_of_stage: bool = False,
+        recurrent: bool = False,
     ) -> nn.Module:
         info = SiteInfo(len(self.made), stage, channels, size, last_of_stage)
-        site = Site(info, self._make_neuron(), None, None if self._scale is None else self._scale(info))
+        neuron = self._make_neuron()
+        if recurrent:
+            neuron = Recurrent(neuron, channels)
+        site = Site(info, neuron, None, None if self._scale is None else self._scale(info))
         self.made.append(site)
         return site
 

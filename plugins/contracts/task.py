@@ -59,8 +59,11 @@ class Task(Plugin):
 
     Attributes:
         inputs: ``static``: one array per sample; ``events``: ``(N, T, C, H, W)`` numbers of events, in frames that are
-            made for a given T.
-        layout: ``images``: one input at one step is ``(C, H, W)``; ``features``: it is ``(F,)``.
+            made for a given T; ``sequences``: ``(N, L, F)``, points that the network sees one after the other, each
+            for T / L of its steps.
+        layout: ``images``: one input at one step is ``(C, H, W)``; ``features``: it is ``(F,)``; ``sequences``: it is
+            ``(F,)`` too, one of several in time.
+        length: points in time of a sequence, L; 0 for other inputs.
         output: ``values``: one or more per sample; ``images``: ``(C * H * W)`` pixels, which a network generates.
         mapped: whether the data are tensors mapped from the node's cache (``plugins.data.cache``). Then every
             worker reads them itself, which costs nothing but the first time; other data go through Ray's shared memory.
@@ -75,6 +78,7 @@ class Task(Plugin):
 
     inputs: ClassVar[InputKind] = "static"
     layout: ClassVar[Layout] = "images"
+    length: ClassVar[int] = 0
     output: ClassVar[OutputKind] = "values"
     mapped: ClassVar[bool] = False
     quality: ClassVar[str] = "accuracy"
@@ -102,6 +106,11 @@ class Task(Plugin):
         """Read the test split; only the final confirmation does, and the twins of what was confirmed."""
         raise TypeError(f"{type(self).__name__} must define test_data(data_dir, steps)")
 
+    @classmethod
+    def shape_at_one_step(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one input at one step, of a prepared input of this shape, which may have time first."""
+        return shape if cls.inputs == "static" else shape[1:]
+
     def prepare(self, batch: Tensor) -> Tensor:
         """Make a batch of raw inputs ready for coding: floats in [0, 1], or, of events, whole numbers."""
         return batch.float()
@@ -128,6 +137,16 @@ class Task(Plugin):
             targets: the split's targets ``(N, ...)``.
         """
         return {"quality": self.score(output, targets)}
+
+    def measure_on(self, network: Generator, output: Tensor, data: Data) -> dict[str, float]:
+        """Return what ``measure`` does, for a task that also needs the inputs of the split; the default calls it.
+
+        Args:
+            network: the network, see ``measure``.
+            output: its decoded outputs ``(N, K)`` of the whole split.
+            data: the split, on any device.
+        """
+        return self.measure(network, output, data.targets)
 
     def in_units(self, output: Tensor) -> Tensor:
         """Return decoded outputs ``(N, K)`` in the unit of the data, for a task that learns values in another."""

@@ -5,7 +5,8 @@ targets are values: mean squared error, R2. All else is read off the data: image
 
     split       64 % training, 16 % validation, 20 % test, by a fixed seed; each class by itself
     inputs      bytes are divided by 255; other numbers are scaled to [0, 1] by the training samples' least and largest,
-                features one by one, images as a whole, and what lies outside in other splits is clipped
+                features one by one, over all points of sequences, images as a whole, and what lies outside in other
+                splits is clipped
     values      in standard deviations from the training samples' mean, each output by itself; R2 stays the same
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class About(Scaling):
 
     Attributes:
         counts: samples in training, validation and test split.
-        shape: of one input, ``(F,)`` or ``(C, H, W)``.
+        shape: of one input, ``(F,)``, ``(L, F)`` or ``(C, H, W)``.
         dtype: dtype in which inputs are held.
         classes: whether targets are classes.
         outputs: number of classes, or of values.
@@ -82,6 +83,11 @@ class _FromData(Generic[T]):
         return self._tell(owner.about())
 
 
+_SEQUENCE: Final = 2
+_LAYOUTS: Final[Mapping[int, Layout]] = {1: "features", _SEQUENCE: "sequences", 3: "images"}
+"""Layouts by the axes of one input."""
+
+
 class ArrayTask(Task):
     """A task on two arrays that ``read`` returns.
 
@@ -91,7 +97,10 @@ class ArrayTask(Task):
 
     quality: ClassVar[str] = _FromData(lambda about: "accuracy" if about.classes else "r2")  # type: ignore[assignment]
     layout: ClassVar[Layout] = _FromData(  # type: ignore[assignment]
-        lambda about: "images" if len(about.shape) == 3 else "features"
+        lambda about: _LAYOUTS[len(about.shape)]
+    )
+    length: ClassVar[int] = _FromData(  # type: ignore[assignment]
+        lambda about: about.shape[0] if len(about.shape) == _SEQUENCE else 0
     )
     _about: ClassVar[About]
     held_out = "16 % of the samples, of each class by itself, at random"
@@ -101,7 +110,8 @@ class ArrayTask(Task):
     def read(cls) -> object:
         """Return ``(inputs, targets)``, two arrays with one entry per sample, or a data set of such pairs.
 
-        Inputs are ``(N, F)`` features, ``(N, H, W)`` grey images or ``(N, C, H, W)`` images of any real dtype; targets
+        Inputs are ``(N, F)`` features, ``(N, H, W)`` grey images or ``(N, C, H, W)`` images of any real dtype; where
+        the class says ``inputs = "sequences"``, ``(N, L, F)`` or ``(N, L)`` sequences of equal length. Targets
         are ``(N,)`` integers, the classes from 0, ``(N,)`` names of classes, or ``(N,)`` or ``(N, K)`` floats, values
         to predict.
         """
@@ -110,7 +120,7 @@ class ArrayTask(Task):
     @classmethod
     def _samples(cls) -> Samples:
         try:
-            return checked(cls.read(), cls.name)
+            return checked(cls.read(), cls.name, sequences=cls.inputs == "sequences")
         except OSError as error:  # what else goes wrong in there is a mistake in code, whose place has to be seen
             reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             raise UsageError(
@@ -136,7 +146,9 @@ class ArrayTask(Task):
             UsageError: when the arrays can't be used.
         """
         about = cls.about()
-        shape = f"{about.shape[0]} features" if len(about.shape) == 1 else f"images {about.shape}"
+        shape = f"images {about.shape}" if len(about.shape) == 3 else f"{about.shape[-1]} features"
+        if len(about.shape) == _SEQUENCE:
+            shape = f"sequences of {about.shape[0]} points, {shape}"
         scaled = "bytes / 255" if about.dtype == np.uint8 else "their range in training to 0..1"
         targets = f"{about.outputs} classes" if about.classes else f"values {about.outputs}, in standard deviations"
         targets += f" ({listed(about.names)})" if about.names else ""
@@ -215,13 +227,14 @@ def r2(output: Tensor, targets: Tensor) -> float:
     return float(torch.where(spread > 0, 1 - missed / spread, constant).mean())
 
 
-def array_task(name: str, read: Callable[[], object]) -> type[ArrayTask]:
+def array_task(name: str, read: Callable[[], object], *, sequences: bool = False) -> type[ArrayTask]:
     """Make a task of arrays of your own, to be registered from a file in ``--plugins-dir``.
 
     Args:
         name: what it is called; lower case, words joined by ``-``.
         read: returns ``(inputs, targets)`` or a data set, as ``ArrayTask.read`` does. Paths in it must be absolute:
             workers call it too.
+        sequences: whether inputs ``(N, L, F)`` or ``(N, L)`` are sequences, rather than grey images or features.
 
     Example:
         >>> blank = array_task("blank", lambda: (np.zeros((10, 28, 28), np.uint8), np.arange(10) % 2))
@@ -231,4 +244,5 @@ def array_task(name: str, read: Callable[[], object]) -> type[ArrayTask]:
     words = "".join(word.capitalize() for word in name.split("-"))
     text = (read.__doc__ or f"Arrays read by {read.__module__}.").strip()
     body: dict[str, Any] = {"name": name, "read": staticmethod(read), "__doc__": text, "__module__": read.__module__}
+    body |= {"inputs": "sequences"} if sequences else {}
     return type(words, (ArrayTask,), body)

@@ -31,7 +31,7 @@ class Samples:
     """Inputs and targets that belong together. Made by ``checked``.
 
     Attributes:
-        inputs: features ``(N, F)`` or images ``(N, C, H, W)``, of any real dtype.
+        inputs: features ``(N, F)``, sequences ``(N, L, F)`` or images ``(N, C, H, W)``, of any real dtype.
         targets: classes ``(N,)``, integers 0 to K - 1, or values ``(N, K)``, floats.
         names: names of the classes, by number; empty where they were given as numbers, and of values.
         columns: names of the features; empty where they have none.
@@ -69,13 +69,14 @@ class Samples:
         return split_each(groups, np.random.default_rng(_SPLIT_SEED).permutation, sizes)
 
 
-def checked(given: object, task: str) -> Samples:
+def checked(given: object, task: str, *, sequences: bool = False) -> Samples:
     """Check what a task reads.
 
     Args:
         given: two arrays, inputs ``(N, F)``, ``(N, H, W)`` or ``(N, C, H, W)`` and targets; or a data set with a
             length, whose items are pairs of one input and one target, such as a map-style torch ``Dataset``.
         task: the task's name, for messages.
+        sequences: whether inputs are sequences, ``(N, L, F)`` or, of one feature, ``(N, L)``.
 
     Raises:
         UsageError: for lengths that differ, no samples, values that are no finite numbers, integers that float64 does
@@ -86,7 +87,10 @@ def checked(given: object, task: str) -> Samples:
     columns: tuple[str, ...] = ()
     if isinstance(given, tuple) and len(given) == 2:
         columns = _columns(given[0], where)
-        inputs, targets = (_array(part) for part in given)
+        try:
+            inputs, targets = (_array(part) for part in given)
+        except ValueError as error:  # lists of arrays of several lengths
+            raise UsageError(f"{where}: samples of several shapes; all must have the same") from error
     else:
         inputs, targets = _stacked(given, where)
     for name, array in (("inputs", inputs), ("targets", targets)):
@@ -96,7 +100,9 @@ def checked(given: object, task: str) -> Samples:
         raise UsageError(f"{where}: {len(inputs)} inputs but {len(targets)} targets")
     if len(inputs) == 0:
         raise UsageError(f"{where}: no samples")
-    inputs = _checked_inputs(inputs, where, columns)
+    if sequences:
+        inputs, columns = _checked_lengths(inputs, where), ()
+    inputs = _checked_inputs(inputs, where, columns, sequences)
     if targets.dtype.kind in "OSTU":
         numbers, names = _numbered(targets, where)
         return Samples(inputs, _checked_classes(numbers, where, names), names, columns)
@@ -159,15 +165,31 @@ def _stacked(items: object, where: str) -> tuple[Array, Array]:
     return np.stack(columns[0]), np.stack(columns[1])
 
 
-def _checked_inputs(inputs: Array, where: str, columns: tuple[str, ...]) -> Array:
+def _checked_lengths(inputs: Array, where: str) -> Array:
+    """Return sequences as ``(N, L, F)``."""
+    if inputs.dtype == object:
+        raise UsageError(
+            f"{where}: sequences of several lengths; give an array of one length, the short ones with their last point "
+            "repeated, say"
+        )
+    shape = inputs.shape
+    if inputs.ndim not in (2, 3) or 0 in shape[1:] or shape[1] == 1:
+        raise UsageError(
+            f"{where}: sequences of shape {shape}; they must be (samples, points, features) or (samples, points), of 2 "
+            "points or more"
+        )
+    return inputs[..., None] if inputs.ndim == 2 else inputs
+
+
+def _checked_inputs(inputs: Array, where: str, columns: tuple[str, ...], sequences: bool = False) -> Array:
     if inputs.dtype.kind not in "buif":
         times = "; times are numbers as (inputs - inputs.min()) / numpy.timedelta64(1, 's')"
         hint = times if inputs.dtype.kind in "mM" else ""
         raise UsageError(f"{where}: inputs of dtype {inputs.dtype}; they must be real numbers{hint}")
-    if inputs.ndim == 3:  # grey images
+    if inputs.ndim == 3 and not sequences:  # grey images
         inputs = inputs[:, None]
     shape = inputs.shape[1:]
-    if inputs.ndim not in (2, 4) or 0 in shape:
+    if inputs.ndim not in ((3,) if sequences else (2, 4)) or 0 in shape:
         raise UsageError(
             f"{where}: inputs of shape {inputs.shape}; they must be (samples, features), (samples, height, width) or "
             "(samples, channels, height, width)"
@@ -180,13 +202,13 @@ def _checked_inputs(inputs: Array, where: str, columns: tuple[str, ...]) -> Arra
     if inputs.dtype.kind in "iu" and inputs.dtype.itemsize > 4:
         lows, highs = (np.atleast_1d(bound) for bound in _bounds(inputs))
         for number, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
-            what = _feature(number, columns) if inputs.ndim == 2 else "an image"
+            what = _feature(number, columns) if inputs.ndim < 4 else "an image"
             _refuse_inexact(what, low, high, where)
     return inputs
 
 
 def _bounds(inputs: Array) -> tuple[Array, Array]:
-    axis = None if inputs.ndim == 4 else 0
+    axis = None if inputs.ndim == 4 else tuple(range(inputs.ndim - 1))
     return inputs.min(axis), inputs.max(axis)
 
 

@@ -124,10 +124,11 @@ def scaling_of(inputs: Array, values: Array | None) -> Scaling:
     """Return the scaling of training samples.
 
     Args:
-        inputs: features ``(N, F)``, scaled one by one, or images ``(N, C, H, W)``, scaled as a whole.
+        inputs: features ``(N, F)`` or sequences ``(N, L, F)``, scaled feature by feature, or images ``(N, C, H, W)``,
+            scaled as a whole.
         values: targets ``(N, K)``; None for classes.
     """
-    axis = None if inputs.ndim == 4 else 0
+    axis = None if inputs.ndim == 4 else tuple(range(inputs.ndim - 1))
     known = np.zeros((1, 1)) if inputs.dtype == np.uint8 else inputs  # bytes need no range
     mean, sd = np.empty(0), np.empty(0)
     if values is not None:

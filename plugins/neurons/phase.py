@@ -53,6 +53,7 @@ class Phase(Neuron):
     name = "phase"
     Config = PhaseConfig
     config: PhaseConfig
+    inputs = frozenset({"static", "events"})  # its numbers are of few steps
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
         return integrate_and_fire(

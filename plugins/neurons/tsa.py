@@ -60,6 +60,7 @@ class TSA(Neuron):
     name = "tsa"
     Config = TSAConfig
     config: TSAConfig
+    inputs = frozenset({"static", "events"})  # its numbers are of few steps
     kind = Kind.TERNARY
 
     def forward(self, current: Tensor, steps: int) -> Tensor:

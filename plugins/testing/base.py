@@ -111,9 +111,15 @@ class NumberedSites(SiteFactory):
         self.reached: list[int] = []
 
     def __call__(
-        self, channels: int, size: tuple[int, int] = (1, 1), *, stage: int = 0, last_of_stage: bool = False
+        self,
+        channels: int,
+        size: tuple[int, int] = (1, 1),
+        *,
+        stage: int = 0,
+        last_of_stage: bool = False,
+        recurrent: bool = False,
     ) -> nn.Module:
-        site = super().__call__(channels, size, stage=stage, last_of_stage=last_of_stage)
+        site = super().__call__(channels, size, stage=stage, last_of_stage=last_of_stage, recurrent=recurrent)
         site.register_forward_pre_hook(self._note)
         return site
 

@@ -81,6 +81,22 @@ class CodingContract(PluginContract):
             assert signal.values.shape == (steps, 3, *plugin(steps=steps).encoded_shape((2, 8, 8)))
             assert_honest(signal.values, signal.kind)
 
+    def test_codes_sequences_point_by_point(self, plugin: type[Coding]) -> None:
+        if "sequences" not in plugin.inputs:
+            return
+        for config in sample_configs(plugin.Config, count=SAMPLES // 3):
+            for per_point in (1, 3):
+                points, steps = torch.rand(8, 6, 4), 8 * per_point
+                coding = plugin(config, steps=steps)
+                torch.manual_seed(0)
+                code = coding.encode_sequences(points)
+                assert code.steps == len(code.values) == steps
+                assert code.values.shape[1:] == (6, *coding.encoded_shape((4,)))
+                assert_honest(code.values, code.kind)
+                assert_priced(coding.encode_operations(points, code))
+                network = network_of(coding, (4,), neuron=self.neuron(plugin), inputs="sequences")
+                assert_network_sound(network, points.transpose(0, 1), "sequences")
+
     def test_encoder_says_what_it_costs(self, plugin: type[Coding]) -> None:
         for steps in _lengths(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):

@@ -112,6 +112,29 @@ class NeuronContract(PluginContract):
                     assert fewer is not None
                     assert torch.equal(fewer[:known], weights[:known]), "what a spike is worth depends on T"
 
+    def test_steps_one_by_one_fire_as_a_run_does(self, plugin: type[Neuron]) -> None:
+        if not plugin.states_a_step():
+            return
+        for config in sample_configs(plugin.Config):
+            neuron = plugin(config, surrogate=ATan())
+            assert neuron.delay == 0, "a neuron of a recurrent layer answers at once"
+            current = (2 * torch.randn(6, 3, 40)).requires_grad_()
+            run, weight = neuron(current, 6), torch.randn(6, 3, 40)
+            assert neuron.step_weights(6, current) is None
+            spikes, state = [], None
+            for x in current:
+                fired, state = neuron.step(x, state)
+                spikes.append(fired)
+            stepped = torch.stack(spikes)
+            assert torch.equal(stepped, run), f"neuron {plugin.name!r}: step() fires otherwise than forward()"
+            leaves = [current, *neuron.parameters()]
+            torch.testing.assert_close(
+                torch.autograd.grad((stepped * weight).sum(), leaves),
+                torch.autograd.grad((run * weight).sum(), leaves),
+                rtol=1e-4,
+                atol=1e-5,
+            )
+
     def test_neurons_of_a_layer_do_not_matter_to_each_other(self, plugin: type[Neuron]) -> None:
         for config in sample_configs(plugin.Config):
             neuron = plugin(config, surrogate=ATan()).eval()

@@ -62,7 +62,7 @@ class TaskContract(PluginContract):
         assert len(batch) == min(64, len(data.train))
         assert batch.min() >= 0
         assert batch.any()
-        if plugin.inputs == "static":
+        if plugin.inputs != "events":
             assert batch.max() <= 1
         else:
             assert batch.dim() == 5
@@ -97,7 +97,9 @@ class TaskContract(PluginContract):
 
     def test_layout_is_that_of_its_inputs(self, plugin: type[Task], data: SearchData) -> None:
         shape = tuple(plugin().prepare(data.train.inputs[:4]).shape)
-        axes = 5 if plugin.inputs == "events" else 4 if plugin.layout == "images" else 2
+        axes = 5 if plugin.inputs == "events" else {"images": 4, "sequences": 3, "features": 2}[plugin.layout]
+        assert (plugin.layout == "sequences") == (plugin.inputs == "sequences")
+        assert plugin.length == (shape[1] if plugin.inputs == "sequences" else 0), "length is that of a sequence"
         assert len(shape) == axes, f"{plugin.inputs} inputs of layout {plugin.layout!r} have {axes} axes, not {shape}"
 
     def test_prepares_single_precision(self, plugin: type[Task], data: SearchData) -> None:

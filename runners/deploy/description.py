@@ -230,7 +230,7 @@ def describe(
         plugins=dict(plugins),
         input_shape=tuple(data.train.inputs.shape[1:]),
         input_dtype=str(data.train.inputs.dtype).removeprefix("torch."),
-        network_shape=tuple(prepared.shape[2:] if task.inputs == "events" else prepared.shape[1:]),
+        network_shape=task.shape_at_one_step(tuple(prepared.shape[1:])),
         outputs=data.outputs,
         classes=targets.dim() == 1 and targets.dtype not in (torch.float16, torch.float32, torch.float64),
         quality=task.quality,

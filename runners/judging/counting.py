@@ -39,6 +39,7 @@ from spikefront.plugins import (
     Site,
     Synapse,
 )
+from spikefront.plugins.contracts.recurrent import Recurrent, recurrent_layers
 from spikefront.plugins.network.layers import Weight
 from spikefront.plugins.network.operations import Role
 from spikefront.runners.judging.hooks import Hook, inside_attention, listening
@@ -164,6 +165,7 @@ def _count(
     network: Network, batch: Tensor, tallies: Sequence[Tally], traffic: bool, code: Signal | None = None
 ) -> list[Counts]:
     counter, chip = _Counter(network, tallies), TrafficCounter(tallies[0])
+    traffic = traffic and not any(recurrent_layers(network))  # chip has no layers that read themselves
     with counter.listening(), chip.listening(network) if traffic else nullcontext():
         code = network.encode(batch) if code is None else code
         counter.encoder(batch, code)
@@ -234,16 +236,11 @@ class _Counter:
                 done = update * (neurons * (steps + module.delay_over(steps))) + spike * fired[steps - 1]
             else:
                 done = module.operations(current[:steps], spikes[:steps])
-            tally.add(
-                LayerCount(
-                    name,
-                    "neuron",
-                    operations=done,
-                    events=fired[steps - 1],
-                    sites=neurons * steps,
-                    active=active[steps - 1],
-                )
-            )
+            known = LayerCount(name, "neuron", operations=done, events=fired[steps - 1], sites=neurons * steps)
+            tally.add(replace(known, active=active[steps - 1]))
+        if isinstance(module, Recurrent):
+            fed_back = module.fed_back(spikes, self._emits)
+            self._synapse(f"{name}.feedback", module.feedback, fed_back, fed_back.current(spikes))
 
     def _site(self, name: str, module: Site, current: Signal, _: Signal) -> None:
         """Fold biases into neurons, and count the products of an edge with a coefficient that ends in neurons."""

@@ -146,14 +146,9 @@ class Judging:
         if not self._task.mapped:  # mapped data may be larger than the device's memory
             train, self._validation = (_on_device(split, device) for split in (train, self._validation))
         self._measuring: Tensor = measuring_batch(self._task, self._validation, device)
-        shape = tuple(self._measuring.shape[1:])
-        if self._task.inputs == "events":
-            frames, *inner = shape
-            if frames != candidate.steps:
-                raise ContractError(
-                    f"task {self._task.name!r} gave {frames} frames per sample, but T is {candidate.steps}"
-                )
-            shape = tuple(inner)
+        shape = self._task.shape_at_one_step(tuple(self._measuring.shape[1:]))
+        if self._task.inputs == "events" and (frames := self._measuring.shape[1]) != candidate.steps:
+            raise ContractError(f"task {self._task.name!r} gave {frames} frames per sample, but T is {candidate.steps}")
         self._refuse_unsound = partial(refuse_unsound, candidate, registry, self._measuring, shape, data.outputs)
         self.network = assemble(candidate, registry, shape, data.outputs).to(device)
         self._learner: Trainer | Converter

@@ -365,7 +365,7 @@ def evaluate(network: Network, task: Task, data: Data, outputs: Tensor | None = 
     """
     outputs = split_outputs(network, task, data) if outputs is None else outputs
     with fixed_randomness(_EVALUATION_SEED):
-        return task.measure(network, outputs.to(data.targets.device), data.targets)
+        return task.measure_on(network, outputs.to(data.targets.device), data)
 
 
 def split_outputs(network: Network, task: Task, data: Data) -> Tensor:

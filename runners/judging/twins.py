@@ -37,8 +37,8 @@ from spikefront.searchspace.records import LayerEnergy, TwinPair, TwinResult
 def why_no_twin(candidate: Candidate, registry: Registry) -> str:
     """Return why a candidate has no twin; empty when it has one."""
     task, backbone = registry.get("task", candidate.task.name), registry.get("backbone", candidate.backbone.name)
-    if task.inputs == "events":
-        return f"task {task.name!r} gives events, which an ANN of one step does not take"
+    if task.inputs != "static":
+        return f"task {task.name!r} gives {task.inputs}, which an ANN of one step does not take"
     if not backbone.convertible:
         return f"backbone {backbone.name!r} with rectifiers for neurons is no ANN of the same form"
     return ""

@@ -81,7 +81,7 @@ class Workloads:
         """
         task = self._registry.task(candidate)
         x = task.prepare(self._data.train.inputs[:_BATCH])
-        shape = tuple(x.shape[2:] if task.inputs == "events" else x.shape[1:])
+        shape = task.shape_at_one_step(tuple(x.shape[1:]))
         if task.inputs == "events":  # frames are the same size for any T
             x = x[:, :1].expand(-1, candidate.steps, *x.shape[2:])
         x = x.to("meta")

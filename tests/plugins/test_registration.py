@@ -196,9 +196,9 @@ def test_choices_that_are_equal_but_not_the_same_stay_apart(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ('inputs = {"event"}', "Mine.inputs must be a set of 'static' or 'events', not {'event'}"),
-        ('inputs = "events"', "Mine.inputs must be a set of 'static' or 'events', not 'events'"),
-        ("inputs = frozenset()", "Mine.inputs must be a set of 'static' or 'events', not frozenset()"),
+        ('inputs = {"event"}', "Mine.inputs must be a set of 'static' or 'events' or 'sequences', not {'event'}"),
+        ('inputs = "events"', "Mine.inputs must be a set of 'static' or 'events' or 'sequences', not 'events'"),
+        ("inputs = frozenset()", "Mine.inputs must be a set of 'static' or 'events' or 'sequences', not frozenset()"),
         ('trained_by = "backprop"', "Mine.trained_by must be 'bptt' or 'conversion', not 'backprop'"),
         ("step_range = (1, 8)", "Mine.step_range must be an Int, not (1, 8)"),
         ("step_range = Int(0, 8)", "Mine.step_range must begin at 1 or more, not 0..8"),
@@ -243,8 +243,8 @@ def test_config_that_is_not_a_value_is_refused(tmp_path: Path, decorator: str, m
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ('inputs = "event"', "Mine.inputs must be 'static' or 'events', not 'event'"),
-        ('layout = "image"', "Mine.layout must be 'images' or 'features', not 'image'"),
+        ('inputs = "event"', "Mine.inputs must be 'static' or 'events' or 'sequences', not 'event'"),
+        ('layout = "image"', "Mine.layout must be 'images' or 'features' or 'sequences', not 'image'"),
         ('output = "classes"', "Mine.output must be 'values' or 'images', not 'classes'"),
         ('maximize = "no"', "Mine.maximize must be True or False, not 'no'"),
         ('worst_quality = "0"', "Mine.worst_quality must be a number, not '0'"),

@@ -95,10 +95,10 @@ class Shelf:
     def misfit(self, family: str, name: str, chosen: Mapping[str, str]) -> str | None:
         return None
 
-    def steps(self, coding: str) -> Int:
+    def steps(self, coding: str, task: str = "") -> Int:
         return self._steps[coding]
 
-    def open_steps(self, coding: str) -> Int:
+    def open_steps(self, coding: str, task: str = "") -> Int:
         return Int(2, 20, log=True) if coding == "tcja" else self._steps[coding]
 
     def default(self, family: str, coding: str) -> str | None:

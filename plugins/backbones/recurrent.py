@@ -1,0 +1,58 @@
+"""Recurrent network: fully connected layers with batch norm, whose neurons also get their own spikes a step later.
+
+A layer is ``s[t] = neurons(norm(W x[t]) + R s[t-1])``, R being a matrix of its width that starts orthogonal; the
+read-out is linear. For sequences: where the input stands still there is nothing to remember.
+
+Reference: Bittar & Garner, "A surrogate gradient spiking baseline for speech command recognition", Frontiers in
+Neuroscience 16 (2022), whose recurrent networks have layers of this form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import nn
+
+from spikefront.plugins import Backbone, Flatten, Sites, Synapse, hookimpl
+from spikefront.searchspace import Int
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentConfig:
+    """Hyperparameters of the recurrent network."""
+
+    width: Annotated[int, Int(16, 256, log=True)] = 64
+    """Neurons in each hidden layer."""
+    depth: Annotated[int, Int(1, 3)] = 1
+    """Hidden layers, each with feedback of its own."""
+
+
+class RecurrentNetwork(Backbone):
+    """Fully connected hidden layers of one width that feed back."""
+
+    name = "recurrent"
+    Config = RecurrentConfig
+    config: RecurrentConfig
+    convertible = False
+    recurrent = True
+    layouts = frozenset({"sequences"})
+
+    def __init__(
+        self, config: RecurrentConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites
+    ) -> None:
+        super().__init__(config, input_shape=input_shape, outputs=outputs, sites=sites)
+        layers: list[nn.Module] = [Flatten()]
+        features, width = math.prod(input_shape), self.config.width
+        for depth in range(self.config.depth):
+            layers.append(Synapse(nn.Linear(features, width, bias=False), nn.BatchNorm1d(width)))
+            layers.append(sites(width, last_of_stage=depth == self.config.depth - 1, recurrent=True))
+            features = width
+        self.layers = nn.Sequential(*layers, Synapse(nn.Linear(features, outputs)))
+
+
+@hookimpl
+def register_backbones(register: Callable[[type[Backbone]], None]) -> None:
+    register(RecurrentNetwork)

@@ -1,0 +1,44 @@
+"""Neurons that are described by one time step: the base of adaptive neurons.
+
+The steps of a run are a loop, and its gradient is torch's through the graph of it: slower than what runs as machine
+code, and linear in T.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from spikefront.plugins.contracts import Neuron
+
+State = tuple[Tensor, ...]
+
+
+class Stepwise(Neuron):
+    """A neuron that is described by ``step``; a run is as many of them."""
+
+    @abstractmethod
+    def step(self, current: Tensor, state: State | None) -> tuple[Tensor, State]: ...
+
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        spikes: list[Tensor] = []
+        state: State | None = None
+        each = current.unbind(
+            0
+        )  # whose gradient is one stack; that of an index would be as long as the current, T times
+        for t in range(steps):
+            fired, state = self.step(each[t if len(each) > 1 else 0], state)
+            spikes.append(fired)
+        return _stacked(spikes)
+
+
+def _stacked(steps: list[Tensor]) -> Tensor:
+    """Stack steps in time; each keeps its layout in memory."""
+    first = steps[0]
+    if first.is_contiguous():
+        return torch.stack(steps)
+    order = sorted(range(first.dim()), key=first.stride, reverse=True)
+    back = [order.index(axis) + 1 for axis in range(first.dim())]
+    return torch.stack([step.permute(order) for step in steps]).permute(0, *back)
