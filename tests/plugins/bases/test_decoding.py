@@ -25,7 +25,7 @@ def test_plain_codings_leave_the_choice_of_the_read_out() -> None:
 
 
 def test_docstring_shows_real_output() -> None:
-    assert doctest.testmod(decoding) == doctest.TestResults(failed=0, attempted=1)
+    assert doctest.testmod(decoding) == doctest.TestResults(failed=0, attempted=2)
 
 
 def test_potential_is_that_of_an_integrator_run_step_by_step() -> None:
@@ -99,3 +99,28 @@ def test_a_search_decodes_by_rate_until_it_is_told_otherwise() -> None:
 
     assert searched() == {"coding.direct.decoding": False, "coding.direct.decay": False}
     assert searched("coding.*.decoding=rate,membrane")["coding.direct.decoding"]
+
+
+def test_last_and_maximum_read_one_step() -> None:
+    plugin, currents = REGISTRY.get("coding", "direct"), torch.randn(5, 3, 2)
+    output = Signal(currents, 5, Kind.ANALOG)
+    assert torch.equal(coding(plugin, 5, decoding="last").decode(output), currents[4])
+    assert torch.equal(coding(plugin, 5, decoding="maximum").decode(output), currents.max(0).values)
+    assert coding(plugin, 5, decoding="last").decode_operations(output) == Operations()
+    assert coding(plugin, 5, decoding="maximum").decode_operations(output) == Operations(adds=30)
+
+
+def test_softmaxes_are_those_of_an_integrator_run_step_by_step() -> None:
+    currents = torch.randn(7, 3, 4, dtype=torch.float64)
+    made = coding(REGISTRY.get("coding", "direct"), 7, decoding="softmax", decay=0.75)
+    u, expected = torch.zeros(3, 4, dtype=torch.float64), torch.zeros(3, 4, dtype=torch.float64)
+    for current in currents:
+        u = 0.75 * u + 0.25 * current
+        expected += u.exp() / u.exp().sum(1, keepdim=True)
+    output = Signal(currents, 7, Kind.ANALOG)
+    torch.testing.assert_close(made.decode(output), expected)
+    torch.testing.assert_close(made.decode(output.first(3)).sum(1), torch.full((3,), 7.0, dtype=torch.float64))
+    # a leak by 3/4 is a shift and an addition
+    leaks, values = 6 * 12, 7 * 12
+    assert made.decode_operations(output) == Operations(adds=3 * values + leaks, multiplies=2 * values, shifts=leaks)
+    assert not made.averages
