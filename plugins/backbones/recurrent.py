@@ -17,7 +17,7 @@ from typing import Annotated
 from torch import nn
 
 from spikefront.plugins import Backbone, Flatten, Sites, Synapse, hookimpl
-from spikefront.searchspace import Int
+from spikefront.searchspace import PINNED, Choice, Int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class RecurrentConfig:
     """Neurons in each hidden layer."""
     depth: Annotated[int, Int(1, 3)] = 1
     """Hidden layers, each with feedback of its own."""
+    readout: Annotated[str, Choice(("current", "spikes")), PINNED] = "current"
+    """What is decoded: the current of the last layer, or the spikes of neurons that it drives."""
 
 
 class RecurrentNetwork(Backbone):
@@ -50,7 +52,10 @@ class RecurrentNetwork(Backbone):
             layers.append(Synapse(nn.Linear(features, width, bias=False), nn.BatchNorm1d(width)))
             layers.append(sites(width, last_of_stage=depth == self.config.depth - 1, recurrent=True))
             features = width
-        self.layers = nn.Sequential(*layers, Synapse(nn.Linear(features, outputs)))
+        layers.append(Synapse(nn.Linear(features, outputs)))
+        if self.config.readout == "spikes":
+            layers.append(sites(outputs, stage=1))
+        self.layers = nn.Sequential(*layers)
 
 
 @hookimpl
