@@ -58,8 +58,8 @@ class Neuron(Plugin, nn.Module):
     def step(self, current: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the spikes of one time step, and the state after it; only of a neuron for recurrent layers.
 
-        Steps one after the other fire as ``forward`` does, bit for bit. A neuron that defines it has no delay and no
-        step weights.
+        Steps one after the other fire as ``forward`` does, bit for bit. A neuron that defines it has no delay, no step
+        weights, and no ``operations`` of its own.
 
         Args:
             current: of this step, ``(B, ...)``.

@@ -117,7 +117,8 @@ class NeuronContract(PluginContract):
             return
         for config in sample_configs(plugin.Config):
             neuron = plugin(config, surrogate=ATan())
-            assert neuron.delay == 0, "a neuron of a recurrent layer answers at once"
+            assert neuron.delay_over(6) == 0, "a neuron of a recurrent layer answers at once"
+            assert plugin.operations is Neuron.operations, "a recurrent layer charges update_operations()"
             current = (2 * torch.randn(6, 3, 40)).requires_grad_()
             run, weight = neuron(current, 6), torch.randn(6, 3, 40)
             assert neuron.step_weights(6, current) is None
