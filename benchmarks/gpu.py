@@ -2,7 +2,8 @@
 
 1. Equal: the tests of the kernels, all of them, on this GPU (spikes, gradients, resets, surrogates, T, layouts).
 2. Neurons: milliseconds forward and backward, by the kernels and in the torch form, beside a copy of the same bytes.
-3. Steps: the network of ``training_step.py`` with the kernels, in the torch form, and SpikingJelly's multi-step mode.
+3. Steps: the network of ``training_step.py`` with the kernels, in fp32 and bf16, in the torch form, and in
+   SpikingJelly's multi-step mode.
 4. Trials: training steps per second of 1, 2 and 4 processes that share the GPU, as ``--gpus-per-trial 0.25`` has them.
 
 Run: python benchmarks/gpu.py [--only neurons steps trials] [--batch 64 512] [--seconds 3]
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +32,7 @@ TESTS: Final = Path(__file__).parents[1] / "tests/plugins/network"
 T: Final = 4
 
 
-def step_of_ours(device: str, batch: int) -> Callable[[], None]:
+def step_of_ours(device: str, batch: int, precision: str = "fp32") -> Callable[[], None]:
     """Return one training step of spikefront's network."""
     from spikefront.plugins import Data, load_registry
     from spikefront.runners.judging.network import assemble
@@ -40,7 +42,8 @@ def step_of_ours(device: str, batch: int) -> Callable[[], None]:
     registry = load_registry(third_parties=False)
     network = {"backbone.convnet.width": 32, "backbone.convnet.stages": 2, "backbone.convnet.readout": "spikes"}
     parts = {"task": "fashion-mnist", "coding": "direct", "neuron": "lif", "backbone": "convnet"}
-    candidate = from_flat(parts | network | {"training.batch": batch, "steps": T}, registry)
+    training = {"training.batch": batch, "training.precision": precision}
+    candidate = from_flat(parts | network | training | {"steps": T}, registry)
     torch.manual_seed(0)
     built = assemble(candidate, registry, (1, 28, 28), 10).to(device)
     images = torch.randint(0, 256, (batch, 1, 28, 28), dtype=torch.uint8, device=device)
@@ -80,7 +83,12 @@ def step_of_spikingjelly(device: str, batch: int) -> Callable[[], None]:
     return step
 
 
-STEPS: Final = {"ours": step_of_ours, "ours, torch form": step_of_ours, "spikingjelly": step_of_spikingjelly}
+STEPS: Final[dict[str, Callable[[str, int], Callable[[], None]]]] = {
+    "ours": step_of_ours,
+    "ours, bf16": partial(step_of_ours, precision="bf16"),
+    "ours, torch form": step_of_ours,
+    "spikingjelly": step_of_spikingjelly,
+}
 
 
 def synchronize(device: str) -> None:
@@ -135,7 +143,7 @@ def measure_neurons(device: str, batch: int, seconds: float) -> None:
 
 def measure_steps(device: str, batch: int, seconds: float) -> None:
     """Print the time of a training step of each side."""
-    print(f"training step, T = {T}, batch {batch}, 28x28, float32")
+    print(f"training step, T = {T}, batch {batch}, 28x28")
     times = {side: sum(ask(start(device, batch, seconds, side))) for side in STEPS}
     for side, taken in times.items():
         print(f"  {side:18s} {taken:8.2f} ms, {taken / times['ours']:.2f}x")

@@ -26,8 +26,10 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it starts a dozen processes
 def test_the_script_measures_all_of_its_parts_on_a_cpu() -> None:
     done = run("--device", "cpu", "--only", "neurons", "steps", "trials", "--batch", "4", "--seconds", "0.1")
     assert done.returncode == 0, done.stderr
-    for name in ("if", "lif", "plif", "alif", "tsa", "ours, torch form", "spikingjelly", "1 at a time", "4 at a time"):
+    sides = ("ours", "ours, bf16", "ours, torch form", "spikingjelly")
+    for name in ("if", "lif", "plif", "alif", "tsa", *sides, "1 at a time", "4 at a time"):
         assert f"\n  {name} " in done.stdout
