@@ -173,12 +173,20 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             title="time of an epoch", unit="s",
         ),
         Objective(
+            "peak_memory_mb", maximize=False, worst=1e6, best=100.0, log=True, floor=1.0,
+            name="memory", title="peak memory of training", unit="MB",
+        ),
+        Objective(
             "ann_quality", maximize=True, worst=0.0, best=1.0,
             name="ann-quality", title="quality of the ANN", style="quality",
         ),
     )
 }  # fmt: skip
 """Measured metrics that can be objectives beside quality, by the names that users give."""
+
+
+OF_THE_MACHINE: Final = ("seconds", "ann_trained", "peak_memory_mb", "peak_gpu_memory_mb")
+"""Metrics that another training of the same candidate need not repeat."""
 
 
 def quality_objective(*, maximize: bool, worst: float, best: float) -> Objective:

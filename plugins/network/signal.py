@@ -93,10 +93,14 @@ class Signal:
 
     def sample(self, number: int) -> Signal:
         """Return the signal of one sample, as a batch of one; not behind average pooling that is being counted."""
-        coefficient, one = self.coefficient, slice(number, number + 1)
+        return self.samples(slice(number, number + 1))
+
+    def samples(self, which: slice) -> Signal:
+        """Return the signal of some samples; not behind average pooling that is being counted."""
+        coefficient = self.coefficient
         if coefficient is not None and coefficient.dim() == 3:
-            coefficient = coefficient[:, one]
-        return replace(self, values=self.values[:, one], coefficient=coefficient)
+            coefficient = coefficient[:, which]
+        return replace(self, values=self.values[:, which], coefficient=coefficient)
 
     def current(self, values: Tensor) -> Signal:
         """Return the analog signal of a synapse that this signal drove."""

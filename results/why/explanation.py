@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from spikefront.results.why.causes import Case, Cause, cause_of
 from spikefront.searchspace.errors import UsageError
+from spikefront.searchspace.objectives import OF_THE_MACHINE
 from spikefront.searchspace.retraining import ConvertedLayer, LayerEpoch, short
 from spikefront.searchspace.units import format_quality
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from spikefront.results.pictures.picture import Picture
 
-_OF_THE_CLOCK: Final = ("seconds", "ann_trained")
-"""Metrics that another training of the same candidate need not repeat."""
 _LARGEST: Final = 1e300
 """Above it MLflow has written an infinity."""
 _SHOWN: Final = ("rate", "gradient")
@@ -151,7 +150,7 @@ class Explanation:
             stored = self.curves.get(at if not seen.converted else max(self.curves, default=at), {})
             for name, value in metrics.items():
                 known = stored.get(name)
-                if known is None or name in _OF_THE_CLOCK or abs(known) > _LARGEST or not math.isfinite(value):
+                if known is None or name in OF_THE_MACHINE or abs(known) > _LARGEST or not math.isfinite(value):
                     continue
                 compared += 1
                 if known != value and not other:

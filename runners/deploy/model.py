@@ -21,8 +21,9 @@ from spikefront.runners.deploy.torch_file import read_archive
 from spikefront.runners.failures import one_line
 from spikefront.runners.judging.exits import outputs_with_exit, refuse_exits
 from spikefront.runners.judging.network import Network, assemble
+from spikefront.runners.judging.passes import affordable
 from spikefront.runners.judging.seeding import fixed_randomness
-from spikefront.runners.judging.training import affordable, decoded_outputs, prepared
+from spikefront.runners.judging.training import decoded_outputs, prepared
 from spikefront.searchspace import Candidate, UsageError, from_flat
 from spikefront.searchspace.exits import Exit
 

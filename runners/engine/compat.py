@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Final
 
 import ray
+import torch
 from ray._private import ray_constants, services
 from ray._private.node import Node
 from ray.air.execution._internal import RayActorManager
@@ -22,6 +24,8 @@ from ray.job_config import JobConfig
 from ray.tune import tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from torch.optim import Optimizer
+from torch.optim.optimizer import _use_grad_for_differentiable
 
 START_VARIABLE: Final = "RAY_raylet_start_wait_time_s"
 START_S: Final = 180
@@ -103,6 +107,13 @@ PATCHES: Final = (
         "spikefront.plugins.network.layers",
         "_conv_forward",
         "a convolution with weights other than its own",
+    ),
+    Patch(
+        "torch",
+        "2.13",
+        "spikefront.runners.engine.compat",
+        "_use_grad_for_differentiable",
+        "a worker's optimiser does not import torch's compiler, 80 MB and 800 modules, which nothing uses there",
     ),
     Patch(
         "torch",
@@ -201,3 +212,28 @@ def without_signals_of_tune() -> Iterator[None]:
         yield
     finally:
         tune._setup_signal_catching = original
+
+
+def without_compiler() -> None:
+    """Let torch's optimisers in this process, where nothing is compiled, not import torch's compiler.
+
+    Some methods would, at their first call, only to ask it to leave them alone. Steps run as before, with gradients
+    recorded only where the optimiser says so.
+    """
+    for method in vars(Optimizer).values():
+        function = getattr(method, "__wrapped__", None)
+        if function is not None and not hasattr(function, "__dynamo_disable"):
+            setattr(function, "__dynamo_disable", function)
+    for kind in vars(torch.optim).values():
+        step = vars(kind).get("step") if isinstance(kind, type) and issubclass(kind, Optimizer) else None
+        if step is not None and step.__code__ is _use_grad_for_differentiable(step).__code__:
+            kind.step = _plain_step(step.__wrapped__)
+
+
+def _plain_step(step: Any) -> Any:
+    @wraps(step)
+    def plain(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            return step(self, *args, **kwargs)
+
+    return plain

@@ -44,11 +44,11 @@ from spikefront.plugins.network.layers import Weight
 from spikefront.plugins.network.operations import Role
 from spikefront.runners.judging.hooks import Hook, inside_attention, listening
 from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.passes import divided
 from spikefront.runners.judging.reach import compose, conv_reach, window_reach
 from spikefront.runners.judging.seeding import fixed_randomness, kept_randomness
 from spikefront.runners.judging.tally import Tally
 from spikefront.runners.judging.traffic import TrafficCounter
-from spikefront.runners.judging.training import affordable
 
 
 class EdgeKindError(ContractError):
@@ -154,8 +154,8 @@ def _counted(network: Network, batch: Tensor, ends: Sequence[int], traffic: bool
         with torch.no_grad():
             parts = []
             until = _until(network, batch, ends)
-            for part in batch.split(affordable(network.coding.steps)):
-                parts.append(_count(network, part, list(map(Tally, ends, until)), traffic))
+            for part, code in divided(network, batch):
+                parts.append(_count(network, part, list(map(Tally, ends, until)), traffic, code))
     finally:
         network.train(training)
     return [reduce(add, of_one_end) for of_one_end in zip(*parts, strict=True)]

@@ -28,6 +28,7 @@ from spikefront.runners.judging.measuring import (
     silent_counts,
     silent_counts_at,
 )
+from spikefront.runners.judging.memory import PeakMemory
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.sampling import energy_error
 from spikefront.runners.judging.seeding import random_state, seed_everything, set_random_state
@@ -135,6 +136,7 @@ class Judging:
         processes: Processes = ALONE,
         cuts: bool = True,
     ) -> None:
+        self._memory = PeakMemory(device)
         seed_everything(candidate.seed)
         self.candidate = candidate
         self._processes, self._cuts = processes, cuts
@@ -213,9 +215,10 @@ class Judging:
             the encoder), ``sops``, ``macs`` and ``macs_every_step``; ``spike_rate`` per neuron and step, and that of
             the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``,
             and what else the energy model says, such as ``latency_us`` and ``edp_uj_s``; ``parameters``; training
-            ``loss``; ``seconds`` of this epoch; for a conversion coding ``ann_quality`` of the ANN and whether it was
-            trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and after the last epoch
-            ``energy_se_nj``, the standard error of the energy over the measured samples.
+            ``loss``; ``seconds`` of this epoch; ``peak_memory_mb`` of this process so far, and ``peak_gpu_memory_mb``
+            where it has a GPU, see ``PeakMemory``; for a conversion coding ``ann_quality`` of the ANN and whether it
+            was trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and after the last
+            epoch ``energy_se_nj``, the standard error of the energy over the measured samples.
         """
         started = time.perf_counter()
         loss, more = self.train(), {}
@@ -233,6 +236,7 @@ class Judging:
             **measured,
             "loss": loss,
             "seconds": time.perf_counter() - started,
+            **self._memory.metrics(),
             **more,
             **self.network.coding.metrics(),
         }

@@ -22,11 +22,11 @@ from spikefront.runners.judging.allocation import keep_freed_memory
 from spikefront.runners.judging.augmentation import augmented, mixed_epoch, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.passes import affordable, propagated
 from spikefront.runners.judging.precision import precision_of, refuse_slow
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace import Schedule, Training, UsageError
 
-_SAMPLE_STEPS_AT_ONCE = 4096
 _GATHERED_BYTES = 2**20
 _EVALUATION_SEED = 20_231
 _SUBSET_SEED = 20_232
@@ -284,15 +284,15 @@ def parameter_groups(network: nn.Module, lr: float) -> list[dict[str, object]]:
     ]
 
 
-def affordable(steps: int) -> int:
-    """Return how many samples of ``steps`` time steps fit into one forward pass: memory grows with their product."""
-    return max(1, _SAMPLE_STEPS_AT_ONCE // steps)
-
-
 def evenly(samples: Tensor, count: int) -> Tensor:
     """Return ``count`` evenly spaced samples, or all if there are fewer; a split may be sorted by class."""
     count = min(count, len(samples))
     return samples[torch.arange(count, device=samples.device) * len(samples) // count]
+
+
+def _numbers(inputs: Tensor) -> int:
+    """Return how many numbers one raw input has at one step; frames of events are ``(N, T, C, H, W)``."""
+    return math.prod(inputs.shape[2:] if inputs.dim() == 5 else inputs.shape[1:])
 
 
 @torch.no_grad()
@@ -307,10 +307,7 @@ def decoded_outputs(network: Network, prepare: Callable[[Tensor], Tensor], input
     Returns:
         Outputs ``(N, K)``.
     """
-    network.eval()
-    batches = inputs.split(affordable(network.coding.steps))
-    with fixed_randomness(_EVALUATION_SEED):
-        return torch.cat([network(prepare(batch.to(network.device))) for batch in batches])
+    return outputs_at(network, prepare, inputs, (0,))[0]
 
 
 @torch.no_grad()
@@ -329,13 +326,18 @@ def outputs_at(
         Outputs ``(N, K)`` by step.
     """
     network.eval()
-    found: dict[int, list[Tensor]] = {cut: [] for cut in cuts}
+    found: dict[int, Tensor] = {}
     with fixed_randomness(_EVALUATION_SEED):
-        for batch in inputs.split(affordable(network.coding.steps)):
-            output = network.propagate(network.encode(prepare(batch.to(network.device))))
-            for cut, outputs in found.items():
-                outputs.append(network.coding.decode(output.first(cut)) if cut else network.decode(output))
-    return {cut: torch.cat(outputs) for cut, outputs in found.items()}
+        done = 0
+        for batch in inputs.split(affordable(network.coding.steps, _numbers(inputs))):
+            for output in propagated(network, network.encode(prepare(batch.to(network.device)))):
+                for cut in cuts:
+                    part = network.coding.decode(output.first(cut)) if cut else network.decode(output)
+                    if cut not in found:  # all of it now: what is kept between large tensors would scatter them
+                        found[cut] = part.new_empty(len(inputs), *part.shape[1:])
+                    found[cut][done : done + len(part)] = part
+                done += len(part)
+    return found
 
 
 def split_outputs_at(network: Network, task: Task, data: Data, cuts: Sequence[int]) -> dict[int, Tensor]:

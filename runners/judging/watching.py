@@ -25,8 +25,9 @@ from spikefront.runners.judging.hooks import listening
 from spikefront.runners.judging.judge import Judging, refuse_infinite
 from spikefront.runners.judging.measuring import measuring_batch
 from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.passes import divided
 from spikefront.runners.judging.seeding import fixed_randomness
-from spikefront.runners.judging.training import affordable, laid_out, steps_of
+from spikefront.runners.judging.training import laid_out, steps_of
 from spikefront.searchspace import Candidate
 from spikefront.searchspace.retraining import INPUT, READOUT, ConvertedLayer, LayerEpoch, Retraining
 
@@ -277,9 +278,9 @@ def _firing(network: Network, batch: Tensor) -> list[LayerEpoch]:
     network.eval()
     try:
         with fixed_randomness(_SEED), listening(network, {Neuron: fired}):
-            for inputs in batch.split(affordable(network.coding.steps)):
+            for inputs, coded in divided(network, laid_out(batch)):
                 part: dict[str, tuple[Tensor, Tensor, int, float]] = {}
-                code = network.encode(laid_out(inputs))
+                code = network.encode(inputs) if coded is None else coded
                 if code.kind is not Kind.ANALOG:
                     part[INPUT] = _spikes(code, None)
                 network.decode(network.propagate(code))

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 from spikefront.plugins import Registry, SearchData
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.network import Network, assemble, assemble_ann
-from spikefront.runners.judging.training import affordable
+from spikefront.runners.judging.passes import affordable
 from spikefront.searchspace import Candidate
 
 _BATCH = 2  # batch norm needs more than one

@@ -11,10 +11,10 @@ import pytest
 from tests.chaos.conftest import Search
 
 from spikefront.runners.engine.memory.order import Order
+from spikefront.searchspace.objectives import OF_THE_MACHINE
 
 TRIALS = 8
 NARROWED = ["backbone=mlp", "training.subset=256", "coding=latency,rate,direct,rate-conversion", "training.epochs=4"]
-BY_CLOCK = ("seconds", "ann_trained")
 
 
 def arguments() -> list[str]:
@@ -30,7 +30,7 @@ def trainings(search: Search) -> list[tuple[Any, ...]]:
     for ordinal in range(len(order)):
         known = trials[order[ordinal].number].user_attrs
         outcome = known["outcome"]
-        metrics = {name: value for name, value in outcome["metrics"].items() if name not in BY_CLOCK}
+        metrics = {name: value for name, value in outcome["metrics"].items() if name not in OF_THE_MACHINE}
         found.append((known["candidate"], outcome["state"], outcome["reason"], outcome["epoch"], metrics))
     return found
 

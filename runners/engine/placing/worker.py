@@ -17,6 +17,7 @@ from ray import tune
 
 from spikefront.plugins import EnergyModel, Registry, load_registry
 from spikefront.plugins.bases.conversion import Conversion
+from spikefront.runners.engine.compat import without_compiler
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.engine.placing.files import (
     BEFORE,
@@ -125,6 +126,7 @@ class CandidateTrainable(tune.Trainable):
         self, config: dict[str, Any], data: SharedData, settings: WorkerSettings
     ) -> None:
         torch.set_num_threads(settings.threads)
+        without_compiler()
         self._settings = settings
         self._registry: Registry = load_registry(settings.plugins_dir)
         self._energy_model: EnergyModel = self._registry.energy_model(settings.energy_model)

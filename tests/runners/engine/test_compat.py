@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
+import subprocess
+import sys
 import time
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 import ray
+import torch
 from ray._private import services
 from ray._private.node import Node
 from ray.air.execution._internal import RayActorManager
@@ -98,3 +102,42 @@ def test_a_process_that_has_ended_is_not_waited_for(asked: list[float]) -> None:
     with patient_start(), pytest.raises(RuntimeError, match="its process raylet ended while it started"):
         begin(Starting([("raylet", None)]))
     assert asked == []
+
+
+WITHOUT_COMPILER = """
+import sys
+import torch
+from spikefront.runners.engine.compat import without_compiler
+
+def trained(kind):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(3, 2)
+    optimizer = kind(layer.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(torch.ones(4, 3)).sum().backward()
+        optimizer.step()
+    assert layer.weight.grad.grad_fn is None and torch.is_grad_enabled()
+    return layer.weight.detach().clone()
+
+kinds = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+without_compiler()
+found = [trained(kind) for kind in kinds]
+assert "torch._dynamo" not in sys.modules
+print([weights.tolist() for weights in found])
+"""
+
+
+def test_workers_train_without_the_compiler_of_torch() -> None:
+    found = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, check=True)
+    expected = []
+    for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(3, 2)
+        optimizer = kind(layer.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            layer(torch.ones(4, 3)).sum().backward()
+            optimizer.step()
+        expected.append(layer.weight.detach().tolist())
+    assert json.loads(found.stdout) == expected

@@ -7,7 +7,7 @@ import torch
 from spikefront.plugins import Counts, Registry, load_registry
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.network import assemble
-from spikefront.runners.judging.training import affordable
+from spikefront.runners.judging.passes import affordable
 from spikefront.searchspace import from_flat
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.seeding import seed_everything
 from spikefront.runners.judging.watching import retrain
 from spikefront.searchspace import from_flat
+from spikefront.searchspace.objectives import OF_THE_MACHINE
 from spikefront.searchspace.retraining import READOUT, LayerEpoch, Retraining
 
 FEW: dict[str, Any] = {"task": "digits", "backbone": "mlp", "backbone.mlp.depth": 2, "steps": 2, "seed": 3}
@@ -34,6 +35,10 @@ def watched(registry: Registry, data: SearchData) -> Watched:
         return retrain(from_flat({**FEW, **flat}, registry), registry=registry, data=data, energy_model=model)
 
     return run
+
+
+def repeated(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in OF_THE_MACHINE}
 
 
 def layer(seen: Retraining, name: str, epoch: int = 1) -> LayerEpoch:
@@ -57,7 +62,7 @@ def test_watching_changes_no_number(
     candidate = from_flat(flat, registry)
     seen = retrain(candidate, registry=registry, data=data, energy_model=registry.energy_model("horowitz-45nm"))
     plain = judge(candidate, registry=registry, data=data).history
-    assert [{**one, "seconds": 0.0} for one in seen.history] == [{**one, "seconds": 0.0} for one in plain]
+    assert [repeated(one) for one in seen.history] == [repeated(one) for one in plain]
     assert seen.epochs == 2
     assert not seen.reason
 

@@ -21,6 +21,7 @@ from spikefront.runners.engine.settings import SearchSettings
 from spikefront.runners.judging.judge import Judging, judge
 from spikefront.searchspace import Callbacks, Candidate, from_flat
 from spikefront.searchspace.activity import Activity
+from spikefront.searchspace.objectives import OF_THE_MACHINE
 from spikefront.searchspace.trial import ACTIVITY, LAYERS
 
 Config = dict[str, Any]
@@ -82,7 +83,7 @@ def epochs(worker: Worker, count: int) -> list[tuple[int, Metrics]]:
 
 
 def without_time(metrics: Mapping[str, float]) -> Metrics:
-    return {name: value for name, value in metrics.items() if name != "seconds"}
+    return {name: value for name, value in metrics.items() if name not in OF_THE_MACHINE}
 
 
 def names(folder: Path) -> list[str]:
