@@ -185,7 +185,7 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
 """Measured metrics that can be objectives beside quality, by the names that users give."""
 
 
-OF_THE_MACHINE: Final = ("seconds", "ann_trained", "peak_memory_mb", "peak_gpu_memory_mb")
+OF_THE_MACHINE: Final = ("seconds", "ann_trained", "peak_memory_mb", "peak_gpu_memory_mb", "recomputed")
 """Metrics that another training of the same candidate need not repeat."""
 
 

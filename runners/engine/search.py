@@ -371,6 +371,7 @@ def trainable_for(plan: SearchPlan, data: ray.ObjectRef[Any]) -> Any:
         cuts=settings.cuts,
         group=GroupConfig(int(gpus), data, plugins, energy_model) if gpus > 1 else None,
         expected=expected_on_nodes(settings),
+        at_once=settings.worker_count,
     )
     return tune.with_parameters(CandidateTrainable, data=data, settings=worker)
 

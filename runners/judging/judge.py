@@ -19,6 +19,7 @@ from spikefront.plugins.bases.conversion import Conversion
 from spikefront.runners.judging.activity import activity_of
 from spikefront.runners.judging.conversion import Converter
 from spikefront.runners.judging.distributed import ALONE, Processes
+from spikefront.runners.judging.footprint import needs_recomputing
 from spikefront.runners.judging.layers import layers_json
 from spikefront.runners.judging.measuring import (
     cuts_that_hold,
@@ -30,6 +31,7 @@ from spikefront.runners.judging.measuring import (
 )
 from spikefront.runners.judging.memory import PeakMemory
 from spikefront.runners.judging.network import Network, assemble
+from spikefront.runners.judging.recompute import recompute
 from spikefront.runners.judging.sampling import energy_error
 from spikefront.runners.judging.seeding import random_state, seed_everything, set_random_state
 from spikefront.runners.judging.soundness import refuse_unsound
@@ -113,8 +115,11 @@ class Judging:
         ann_cache: folder of the ANNs of conversion codings, each of which is trained once; None for none.
         processes: the processes that train the network together. The first one evaluates; the others call ``train``.
         cuts: whether it is measured after fewer steps, too.
+        memory: bytes that its training may take; None for no limit. What would take more computes activations again
+            in the backward pass, or is refused.
 
     Attributes:
+        recomputes: whether it does so; weights and gradients are the same.
         points: after the last epoch, what the network achieves when it is stopped after T' < T steps, by T': the
             metrics of ``epoch``, as they would be of the candidate with ``cut = T'``. Empty of a candidate that is cut
             itself, and of one that can't be.
@@ -122,6 +127,7 @@ class Judging:
 
     Raises:
         ContractError: when the task's frames are of another T.
+        DoesNotFit: when its training would take more memory than it may.
     """
 
     def __init__(
@@ -135,8 +141,10 @@ class Judging:
         ann_cache: Path | None = None,
         processes: Processes = ALONE,
         cuts: bool = True,
+        memory: float | None = None,
     ) -> None:
         self._memory = PeakMemory(device)
+        self.recomputes = memory is not None and needs_recomputing(candidate, registry, data, memory)
         seed_everything(candidate.seed)
         self.candidate = candidate
         self._processes, self._cuts = processes, cuts
@@ -168,6 +176,8 @@ class Judging:
             )
         else:
             self._learner = Trainer(self.network, self._task, train, candidate.training, candidate.seed, processes)
+        if self.recomputes:
+            recompute(self.ann or self.network)
         if processes.rank > 0:  # the same network, but other draws of random codes and of dropout
             seed_everything(candidate.seed + processes.rank)
         self.counts = Counts(0, candidate.steps, ())
@@ -216,9 +226,10 @@ class Judging:
             the quietest and the busiest spiking layer, ``min_layer_rate`` and ``max_layer_rate``; ``latency_steps``,
             and what else the energy model says, such as ``latency_us`` and ``edp_uj_s``; ``parameters``; training
             ``loss``; ``seconds`` of this epoch; ``peak_memory_mb`` of this process so far, and ``peak_gpu_memory_mb``
-            where it has a GPU, see ``PeakMemory``; for a conversion coding ``ann_quality`` of the ANN and whether it
-            was trained for this candidate (``ann_trained``, 0 or 1); metrics of task and coding; and after the last
-            epoch ``energy_se_nj``, the standard error of the energy over the measured samples.
+            where it has a GPU, see ``PeakMemory``; ``recomputed`` = 1 where ``recomputes`` holds; for a conversion
+            coding ``ann_quality`` of the ANN and whether it was trained for this candidate (``ann_trained``, 0 or 1);
+            metrics of task and coding; and after the last epoch ``energy_se_nj``, the standard error of the energy over
+            the measured samples.
         """
         started = time.perf_counter()
         loss, more = self.train(), {}
@@ -237,6 +248,7 @@ class Judging:
             "loss": loss,
             "seconds": time.perf_counter() - started,
             **self._memory.metrics(),
+            **({"recomputed": 1.0} if self.recomputes else {}),
             **more,
             **self.network.coding.metrics(),
         }

@@ -34,8 +34,10 @@ from spikefront.runners.engine.placing.files import (
 from spikefront.runners.engine.placing.nodes import check_this_node
 from spikefront.runners.engine.placing.process_group import GroupConfig, ParallelJudging, ProcessGroup
 from spikefront.runners.engine.placing.watchdog import Watchdog, hang_file, reason_of_hang
+from spikefront.runners.engine.settings import cores
 from spikefront.runners.failures import Failure, one_line
 from spikefront.runners.judging.activity import png
+from spikefront.runners.judging.footprint import share_of_trial
 from spikefront.runners.judging.judge import Judging
 from spikefront.runners.judging.layers import counts_json, layers_json
 from spikefront.runners.judging.training import device
@@ -61,6 +63,8 @@ class WorkerSettings:
         cuts: whether trained networks are measured after fewer steps, too.
         group: settings of several processes per trial; None for one.
         expected: plugins and versions that every node must have; None on one machine.
+        at_once: trials at a time on this machine, which share its memory; None for no limit. On a cluster, where nodes
+            may have fewer processors than this, it is one for each of those.
     """
 
     plugins_dir: tuple[Path, ...]
@@ -73,6 +77,7 @@ class WorkerSettings:
     cuts: bool = True
     group: GroupConfig | None = None
     expected: Mapping[str, str] | None = None
+    at_once: int | None = None
 
 
 class Checkpoint:
@@ -127,6 +132,7 @@ class CandidateTrainable(tune.Trainable):
     ) -> None:
         torch.set_num_threads(settings.threads)
         without_compiler()
+        self._memory = _share(settings)
         self._settings = settings
         self._registry: Registry = load_registry(settings.plugins_dir)
         self._energy_model: EnergyModel = self._registry.energy_model(settings.energy_model)
@@ -191,6 +197,7 @@ class CandidateTrainable(tune.Trainable):
             device=device(),
             ann_cache=self._settings.anns,
             cuts=self._settings.cuts,
+            memory=self._memory,
         )
 
     def step(self) -> dict[str, Any]:
@@ -291,6 +298,14 @@ class CandidateTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing: ``Checkpoint`` does."""
+
+
+def _share(settings: WorkerSettings) -> float | None:
+    """Return the bytes that a trial may take here; None for no limit, as on a GPU, whose memory is another."""
+    if settings.at_once is None or device() != "cpu":
+        return None
+    here = settings.at_once if settings.expected is None else min(settings.at_once, cores())
+    return share_of_trial(here)
 
 
 def _report(failure: Failure) -> dict[str, Any]:

@@ -1,0 +1,135 @@
+"""Estimate of the memory that the training of a candidate takes, from its shapes, before anything of it is made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from spikefront.plugins import Registry, SearchData
+from spikefront.plugins.bases.conversion import Conversion
+from spikefront.runners.judging.memory import MB, LiveBytes, resident
+from spikefront.runners.judging.network import Network, assemble, assemble_ann
+from spikefront.runners.judging.recompute import recompute
+from spikefront.runners.judging.seeding import kept_randomness
+from spikefront.searchspace import Candidate, UsageError
+
+_STATES: Final = 2
+"""Numbers that an optimiser holds for each weight; plain gradient descent holds none or one."""
+_LOADED_LATER: Final = 100 * MB
+"""Code that the first training of a process loads: the compiler of the neurons, above all."""
+_USABLE: Final = 0.8
+"""Share of a machine's memory for trials; the rest is for the search itself, the store and the system."""
+_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+class DoesNotFit(UsageError):
+    """A candidate would take more memory than a trial has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Memory of a training, in bytes.
+
+    Attributes:
+        base: what the process uses before, with what it will load.
+        weights: parameters, and what the optimiser holds of them.
+        step: what the tensors of a training step hold at most, gradients of the parameters among them.
+    """
+
+    base: int
+    weights: int
+    step: int
+
+    @property
+    def total(self) -> int:
+        """All of it together."""
+        return self.base + self.weights + self.step
+
+    def __str__(self) -> str:
+        base, weights, step = (f"{part / MB:,.0f}" for part in (self.base, self.weights, self.step))
+        total = f"{self.total / MB:,.0f}"
+        return f"{total} MB: {step} for a training step, {weights} for weights and optimiser, {base} before them"
+
+
+def needs_recomputing(candidate: Candidate, registry: Registry, data: SearchData, most: float) -> bool:
+    """Return whether a candidate fits its share of memory only if activations are recomputed.
+
+    Args:
+        candidate: the candidate.
+        registry: contains its plugins.
+        data: its data.
+        most: the share, in bytes.
+
+    Raises:
+        DoesNotFit: when it does not fit in either way.
+    """
+    plain = footprint(candidate, registry, data)
+    if plain.total <= most:
+        return False
+    less = footprint(candidate, registry, data, recomputed=True)
+    if less.total <= most:
+        return True
+    raise DoesNotFit(
+        f"it would take {less}, with recomputation ({plain.total / MB:,.0f} MB without); "
+        f"a trial has {most / MB:,.0f} MB here; take fewer --workers, or smaller batches (training.batch)"
+    )
+
+
+def footprint(candidate: Candidate, registry: Registry, data: SearchData, *, recomputed: bool = False) -> Footprint:
+    """Estimate the memory of a candidate's training in this process, from a step on tensors without data.
+
+    Args:
+        candidate: the candidate. Of a conversion coding it is the training of its ANN.
+        registry: contains its plugins.
+        data: its data, of which shapes and sizes are used.
+        recomputed: whether activations are recomputed.
+    """
+    task, schedule = registry.task(candidate), candidate.training.schedule
+    x = task.prepare(data.train.inputs[:1])
+    inner = tuple(x.shape[1:])
+    batch = min(schedule.batch, schedule.subset or len(data.train), len(data.train))
+    shape = inner
+    if task.inputs == "events":
+        inner, shape = (candidate.steps, *inner[1:]), inner[1:]
+    with kept_randomness(), torch.device("meta"):
+        network = assemble(candidate, registry, shape, data.outputs)
+        if isinstance(network.coding, Conversion):
+            network = assemble_ann(candidate, registry, shape, data.outputs)
+        if recomputed:
+            recompute(network)
+        step = _step_bytes(network, torch.empty(batch, *inner, dtype=x.dtype))
+    weights = sum(weight.nbytes for weight in network.parameters())
+    inputs = 0 if task.mapped else sum(split.inputs.nbytes for split in (data.train, data.validation))
+    loaded = 0 if "numba" in sys.modules else _LOADED_LATER
+    return Footprint(resident() + inputs + loaded, (1 + _STATES) * weights, step)
+
+
+def _step_bytes(network: Network, x: torch.Tensor) -> int:
+    with LiveBytes([*network.parameters(), *network.buffers()]) as live:
+        output = network.train()(x)
+        (output.sum() + network.penalty()).backward()
+    return live.peak
+
+
+def memory_of_machine() -> int | None:
+    """Return the bytes of memory that processes of this machine, or container, may use; None where that is unknown."""
+    try:
+        known = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    for limit in _LIMITS:
+        with suppress(OSError, ValueError):
+            known = min(known, int(limit.read_text()))
+    return known
+
+
+def share_of_trial(trials: int) -> float | None:
+    """Return the bytes that each of several trials on this machine may use; None where that is unknown."""
+    memory = memory_of_machine()
+    return None if memory is None else _USABLE * memory / trials
