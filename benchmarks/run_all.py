@@ -26,6 +26,7 @@ SCRIPTS = (
     "many_workers.py",
     "queries.py",
     "soundness.py",
+    "memory.py",
 )
 
 

@@ -23,6 +23,8 @@ _STATES: Final = 2
 """Numbers that an optimiser holds for each weight; plain gradient descent holds none or one."""
 _LOADED_LATER: Final = 100 * MB
 """Code that the first training of a process loads: the compiler of the neurons, above all."""
+_GAPS: Final = 1.25
+"""Memory that an allocator takes for tensors of many sizes that come and go, in sizes of these tensors."""
 _USABLE: Final = 0.8
 """Share of a machine's memory for trials; the rest is for the search itself, the store and the system."""
 _LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -114,7 +116,7 @@ def _step_bytes(network: Network, x: torch.Tensor) -> int:
     with LiveBytes([*network.parameters(), *network.buffers()]) as live:
         output = network.train()(x)
         (output.sum() + network.penalty()).backward()
-    return live.peak
+    return int(_GAPS * live.peak)
 
 
 def memory_of_machine() -> int | None:
