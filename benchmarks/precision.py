@@ -1,6 +1,6 @@
 """Cost in quality of training in bf16: the same candidates and seeds in fp32 and in bf16, side by side.
 
-Run: python benchmarks/precision.py [--tasks digits fashion-mnist] [--seeds 3] [--data-dir DIR]
+Run: python benchmarks/precision.py [--tasks digits fashion-mnist] [--seeds 0 1 2] [--data-dir DIR]
 Direct coding, T = 4, LIF, convnet; digits for 15 epochs at width 16, Fashion-MNIST for 2 epochs on 4,000 samples.
 Fashion-MNIST's files are read as by ``spikefront run``. Prints quality, its differences seed by seed, and seconds.
 """
@@ -30,7 +30,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=list(SETTINGS), choices=SETTINGS)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
         data = task.search_data(arguments.data_dir, 4)
         quality: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
         seconds = dict.fromkeys(PRECISIONS, 0.0)
-        for seed in range(arguments.seeds):
+        for seed in arguments.seeds:
             for precision in PRECISIONS:
                 started = time.process_time()
                 candidate = {**shared, "training.precision": precision, "seed": seed}

@@ -11,6 +11,8 @@ import pytest
 from spikefront.plugins import Registry, load_registry
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.settings import SearchSettings
+from spikefront.runners.judging import precision
+from spikefront.searchspace import UsageError
 
 TASK = """
 import numpy as np
@@ -90,3 +92,18 @@ def test_priors_that_the_space_has_no_room_for_are_named(
     settings = SearchSettings("cifar10", space="coding=gac", name="s", folder=tmp_path, **options)
     found = SearchPlan(settings, registry).priors_left_out
     assert found == (f"--priors leaves out, as this space has not all that they need: {said}" if said else "")
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
+def test_bf16_is_refused_before_the_search_where_this_machine_trains_and_has_none(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda: False)
+    space = ["training.precision=bf16"]
+    settings = SearchSettings("digits", space=space, name="s", folder=tmp_path, address=address)
+    plan = SearchPlan(settings, registry)
+    if address:  # processors of a cluster are others
+        plan.read_data()
+        return
+    with pytest.raises(UsageError, match=r"training\.precision=bf16: this processor has no bf16 arithmetic"):
+        plan.read_data()
