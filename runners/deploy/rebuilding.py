@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Final
 
 import torch
 
@@ -12,6 +13,9 @@ from spikefront.plugins.registry import Entry
 from spikefront.runners.deploy.description import Description
 from spikefront.runners.failures import one_line
 from spikefront.searchspace import UsageError
+
+_SEQUENCE: Final = 2
+"""Axes of a sequence, without that of the samples."""
 
 
 def restore(task: Task, description: Description) -> None:
@@ -26,7 +30,8 @@ def restore(task: Task, description: Description) -> None:
     try:
         task.restore(description.constants)
         batch = torch.empty(1, *shape, dtype=getattr(torch, description.input_dtype), device="meta")
-        made = task.prepare(batch).shape[1:], task.in_units(torch.empty(1, count, device="meta")).shape
+        prepared = task.shape_at_one_step(tuple(task.prepare(batch).shape[1:]))
+        made = prepared, task.in_units(torch.empty(1, count, device="meta")).shape
         reason = "" if made == (description.network_shape, (1, count)) else "they are of other sizes"
     except UsageError as error:
         reason = str(error)
@@ -41,7 +46,10 @@ def with_arrays(description: Description, registry: Registry) -> Registry:
     name = str(description.candidate["task"])
     if not description.arrays or not description.constants or name in registry.entries["task"]:
         return registry
-    task = type("ExportedArrays", (ArrayTask,), {"name": name, "__doc__": "Arrays that a network was trained on."})
+    body: dict[str, object] = {"name": name, "__doc__": "Arrays that a network was trained on."}
+    if len(description.input_shape) == _SEQUENCE:
+        body |= {"inputs": "sequences", "layout": "sequences", "length": description.input_shape[0]}
+    task = type("ExportedArrays", (ArrayTask,), body)
     version = description.plugins.get(f"task.{name}", "")
     tasks = {**registry.entries["task"], name: Entry(task, "exported network", version)}
     return replace(registry, entries={**registry.entries, "task": tasks})
