@@ -63,10 +63,12 @@ def _task_and_backbone(entries: Entries, task: type[Task], backbone: type[Backbo
 
 
 def _with_coding(entries: Entries, coding: type[Coding], neuron: type[Neuron], backbone: type[Backbone]) -> str | None:
-    if coding.trained_by == "conversion" and not backbone.convertible:
+    sums = getattr(coding, "sums_trains", False)
+    if coding.trained_by == "conversion" and not (backbone.convertible or (sums and backbone.sums_trains)):
+        able = _names(entries, "backbone", lambda one: one.convertible or (sums and one.sums_trains))
         return (
             f"coding {coding.name!r} converts an ANN, which backbone {backbone.name!r} can't be; "
-            f"backbones that can: {_names(entries, 'backbone', lambda one: one.convertible)}"
+            f"backbones that can: {able}"
         )
     if coding.neurons is not None and neuron.name not in coding.neurons:
         return f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {neuron.name!r}"

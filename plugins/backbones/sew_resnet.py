@@ -142,6 +142,7 @@ class SEWResNet(Backbone):
     Config = SEWResNetConfig
     config: SEWResNetConfig
     convertible: ClassVar[bool] = False  # 'and' and 'iand' are not linear in what the sites emit
+    sums_trains: ClassVar[bool] = True  # 'add' is
 
     def __init__(
         self, config: SEWResNetConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites

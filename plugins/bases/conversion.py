@@ -72,11 +72,13 @@ class Conversion(Coding):
 
     Attributes:
         pools_maximum: whether the largest of several trains can be told, so that max pooling can be converted.
+        sums_trains: whether the trains of several sites may be summed, as ``Backbone.sums_trains`` says.
         not_in_nir: what its networks need that NIR does not have; for messages.
     """
 
     trained_by = "conversion"
     pools_maximum: ClassVar[bool] = False
+    sums_trains: ClassVar[bool] = False
     not_in_nir: ClassVar[str] = "neurons that keep what exceeds their threshold, and NIR's reset to 0"
     Config: ClassVar[type] = ConversionConfig
     config: ConversionConfig
@@ -146,7 +148,7 @@ class Conversion(Coding):
         Raises:
             UsageError: when the backbone can't be converted.
         """
-        if not backbone.convertible:
+        if not (backbone.convertible or (self.sums_trains and backbone.sums_trains)):
             raise UsageError(f"backbone {backbone.name!r} is not an ANN that coding {self.name!r} can convert")
         for module in backbone.modules():
             if isinstance(module, MaxPool) and not self.pools_maximum:

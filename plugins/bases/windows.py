@@ -61,7 +61,7 @@ class WholeSynapse(Synapse):
         weight, bias = self.folded()
         values, over_steps = signal.values, signal.coefficient
         if signal.kind is not Kind.ANALOG:
-            weight, over_steps = self.whole(self._worth(weight, signal.coefficient)), None
+            weight, over_steps = self.whole(self._worth(weight, signal)), None
         elif over_steps is not None and len(over_steps) == 1:
             values, over_steps = signal.decoded(), None
         out = by_step(values, lambda x: self._map(x, weight, None))
@@ -90,21 +90,28 @@ class WholeSynapse(Synapse):
             signal: a signal such as the network drives it with.
         """
         weight, bias = self.folded()
-        analog = signal.kind is Kind.ANALOG
-        largest = float(signal.decoded().abs().max()) if analog else float(signal.steps)
-        weight = weight if analog else self._worth(weight, signal.coefficient)
+        if signal.kind is Kind.ANALOG:
+            largest = float(signal.decoded().abs().max())
+        else:  # of pooled spikes several arrive as one value
+            weight = self._worth(weight, signal)
+            largest = signal.steps * _power_above(float(signal.values.sum(0).max()))
         sums = weight.abs().transpose(0, 1) if isinstance(self.weight, nn.ConvTranspose2d) else weight.abs()
         return largest * float(sums.flatten(1).sum(1).max()) + (0.0 if bias is None else float(bias.abs().max()))
 
-    def _worth(self, weight: Tensor, coefficient: Tensor | None) -> Tensor:
-        """Return weights times what a spike of each input channel is worth, ``(1,)`` or ``(1, C)``."""
-        if coefficient is None:
-            return weight
-        worth = coefficient[0].reshape(-1).to(weight)
-        if len(worth) > 1 and not isinstance(self.weight, nn.Linear) and self.weight.groups > 1:
-            by_group = worth.view(self.weight.groups, -1).repeat_interleave(len(weight) // self.weight.groups, 0)
-            return weight * by_group[:, :, None, None]
+    def _worth(self, weight: Tensor, signal: Signal) -> Tensor:
+        """Return weights times what a spike of each input channel is worth, once for each train of a sum."""
         inputs = 0 if isinstance(self.weight, nn.ConvTranspose2d) else 1
+        groups = 1 if isinstance(self.weight, nn.Linear) else self.weight.groups
+        if (trains := signal.values.shape[2] // (weight.shape[inputs] * groups)) > 1:
+            if groups > 1:
+                raise ValueError("a sum of trains can't drive a convolution in groups")
+            weight = torch.cat([weight] * trains, inputs)
+        if signal.coefficient is None:
+            return weight
+        worth = signal.coefficient[0].reshape(-1).to(weight)
+        if len(worth) > 1 and groups > 1:
+            by_group = worth.view(groups, -1).repeat_interleave(len(weight) // groups, 0)
+            return weight * by_group[:, :, None, None]
         return weight * worth.view([-1 if axis == inputs else 1 for axis in range(weight.dim())])
 
 
@@ -134,19 +141,47 @@ class SumPool(AvgPool):
         return replace(signal, values=summed, kind=kind).weighted(summed.new_tensor([1 / math.prod(self.size)]))
 
 
-class PotentialAdd(Add):
-    """Sum of two potentials: the one that is there first is held, and the other adds to it."""
+class WindowAdd(Add):
+    """Sum of two potentials, or of two trains of levels.
+
+    Of potentials, the one that is there first is held, and the other adds to it. Trains drive the synapse behind one by
+    one, so they lie side by side: the channels of the first, then those of the second.
+    """
 
     def forward(self, first: Signal, second: Signal) -> Signal:
         if first.events is not None or second.events is not None:
             raise ValueError("a sum behind average pooling has no op count: put a spiking site between them")
+        delay = max(first.delay, second.delay)
+        if _are_trains(first, second):
+            if self.training:  # whose synapses don't take trains apart
+                return super().forward(first, second)
+            values = torch.cat([first.values, second.values], 2)
+            binary = first.kind is second.kind is Kind.BINARY
+            worth = torch.cat([_by_channel(first), _by_channel(second)], 1)
+            return Signal(values, first.steps, Kind.BINARY if binary else Kind.COUNT, worth, delay)
         summed = integrated(first) + integrated(second)
         shares = preload(first.steps).to(summed)
-        return Signal(summed.unsqueeze(0), first.steps, Kind.ANALOG, shares, max(first.delay, second.delay))
+        return Signal(summed.unsqueeze(0), first.steps, Kind.ANALOG, shares, delay)
 
     def operations(self, first: Signal, second: Signal) -> Operations:
-        """An addition per neuron."""
-        return Operations(adds=first.values[0].numel())
+        """An addition per neuron; trains are not added, but each is charged where it drives a synapse."""
+        return Operations(adds=0 if _are_trains(first, second) else first.values[0].numel())
+
+
+def _are_trains(first: Signal, second: Signal) -> bool:
+    return first.kind is not Kind.ANALOG and second.kind is not Kind.ANALOG
+
+
+def _by_channel(signal: Signal) -> Tensor:
+    """Return what a spike of each channel is worth, ``(1, C)``."""
+    channels = signal.values.shape[2]
+    if signal.coefficient is None:
+        return signal.values.new_ones(1, channels)
+    return signal.coefficient.reshape(1, -1).expand(1, channels)
+
+
+def _power_above(value: float) -> float:
+    return 2.0 ** math.ceil(math.log2(max(1.0, value)))
 
 
 def in_windows(module: nn.Module) -> None:
@@ -164,7 +199,7 @@ def _replacement(layer: nn.Module) -> nn.Module | None:
         return FirstSpikePool(layer.size)
     if type(layer) is AvgPool:
         return SumPool(layer.size)
-    return PotentialAdd() if type(layer) is Add else None
+    return WindowAdd() if type(layer) is Add else None
 
 
 @contextmanager
@@ -187,9 +222,9 @@ def reached(module: nn.Module) -> Iterator[list[float]]:
 __all__ = [
     "EXACT_BITS",
     "FirstSpikePool",
-    "PotentialAdd",
     "SumPool",
     "WholeSynapse",
+    "WindowAdd",
     "in_windows",
     "integrated",
     "preload",

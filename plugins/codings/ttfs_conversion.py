@@ -50,8 +50,12 @@ class TTFSConversion(Conversion):
     source = "Stanojevic et al., Nature Communications 15 (2024), in continuous time; levels are ours"
     starting_points = ({"steps": 16, "backbone": "mlp"}, {"steps": 16, "backbone": "convnet"})
     neurons: ClassVar[frozenset[str] | None] = frozenset({"ttfs"})
-    requires: ClassVar[Mapping[str, Domain]] = {"backbone.*.readout": Choice(("current",))}
+    requires: ClassVar[Mapping[str, Domain]] = {
+        "backbone.*.readout": Choice(("current",)),
+        "backbone.sew-resnet.connect": Choice(("add",)),
+    }
     pools_maximum = True
+    sums_trains = True
     not_in_nir = "neurons that integrate a ramp for a window and then fire once, which NIR does not have"
 
     def __init__(self, config: TTFSConversionConfig | None = None, *, steps: int) -> None:

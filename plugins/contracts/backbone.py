@@ -20,6 +20,7 @@ class Backbone(Plugin, nn.Module):
     Attributes:
         convertible: whether, with rectifiers for neurons, it is an ANN that can be converted: its sites and synapses
             are all that is not linear in it.
+        sums_trains: whether it is one where its hyperparameters say so, but for sums of what several sites emit.
         output: ``values``: any number of outputs; ``images``: it generates, and has ``sample`` too.
         recurrent: whether it asks for recurrent sites, for which a neuron has to define ``step``.
         layouts: the layouts of inputs that it takes, see ``Task``; many need images.
@@ -35,6 +36,7 @@ class Backbone(Plugin, nn.Module):
     """
 
     convertible: ClassVar[bool] = True
+    sums_trains: ClassVar[bool] = False
     output: ClassVar[OutputKind] = "values"
     recurrent: ClassVar[bool] = False
     layouts: ClassVar[frozenset[Layout]] = frozenset({"images"})

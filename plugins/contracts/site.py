@@ -119,7 +119,8 @@ class Site(nn.Module):
         if self.scale is not None:
             exact = values.double() if self.neuron.counts_parts else values
             values = exact / over_time(self.scale.to(exact), exact)
-        fired = self.neuron(values, steps).to(current.values)
+        fired = self.neuron(values, steps)
+        fired = fired.to(current.values) if self.neuron.counts_parts else fired
         if len(fired) != steps:
             raise ContractError(f"neuron {self.neuron.name!r} returned spikes of {len(fired)} steps, but T is {steps}")
         spikes = Signal(fired, steps, self.neuron.kind, delay=current.delay + self.neuron.delay_over(steps))

