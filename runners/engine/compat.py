@@ -91,6 +91,13 @@ PATCHES: Final = (
         "ray",
         "2.60",
         "spikefront.runners.engine.compat",
+        "start_api_server",
+        "Ray of one machine starts without dashboard, autoscaler and log monitor, which nothing here asks",
+    ),
+    Patch(
+        "ray",
+        "2.60",
+        "spikefront.runners.engine.compat",
         "_setup_signal_catching",
         "the search handles the signals that end it; Tune's handlers would end it without a reason, and stay",
     ),
@@ -184,6 +191,23 @@ def patient_start() -> Iterator[None]:
         yield
     finally:
         Node.start_ray_processes = original  # type: ignore[method-assign]
+
+
+@contextmanager
+def without_services() -> Iterator[None]:
+    """Keep Ray of this machine from starting what serves people and clusters: dashboard, autoscaler, log monitor.
+
+    Each is a Python of its own, and Ray waits for the first, whatever ``include_dashboard`` says.
+    """
+    names = ("start_api_server", "start_monitor", "start_log_monitor")
+    originals = {name: getattr(Node, name) for name in names}
+    for name in names:
+        setattr(Node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(Node, name, original)
 
 
 class _StaysEmpty(list[str]):

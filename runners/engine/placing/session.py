@@ -13,7 +13,14 @@ from typing import Any, Final, Self
 
 import ray
 
-from spikefront.runners.engine.compat import START_S, START_VARIABLE, job_config, on_loopback, patient_start
+from spikefront.runners.engine.compat import (
+    START_S,
+    START_VARIABLE,
+    job_config,
+    on_loopback,
+    patient_start,
+    without_services,
+)
 from spikefront.runners.engine.import_path import named_folders
 from spikefront.runners.engine.interruption import kept_handler
 from spikefront.runners.engine.placing.authentication import prepare_token, warn_if_disabled
@@ -164,6 +171,7 @@ class RaySession:
         if self._settings.address is None:
             self._contexts.enter_context(on_loopback())
             self._contexts.enter_context(patient_start())
+            self._contexts.enter_context(without_services())
             prepare_token()
         self._contexts.enter_context(_quiet_loggers())
         # stdout is for results, and Ray's threads write there whenever a node goes away, until the shutdown

@@ -11,9 +11,19 @@ import torch
 from torch import nn
 
 from spikefront.plugins import Data, Registry, Task
+from spikefront.runners.judging import training
 from spikefront.runners.judging.network import assemble
-from spikefront.runners.judging.training import Trainer, evaluate, evenly, one_ahead, parameter_groups
-from spikefront.searchspace import Candidate, UsageError, from_flat
+from spikefront.runners.judging.seeding import fixed_randomness
+from spikefront.runners.judging.training import (
+    Decay,
+    Trainer,
+    evaluate,
+    evenly,
+    learning_rate,
+    one_ahead,
+    parameter_groups,
+)
+from spikefront.searchspace import Candidate, Schedule, UsageError, from_flat
 
 
 def candidate(registry: Registry, **flat: object) -> Candidate:
@@ -45,6 +55,49 @@ def test_constant_learning_rate_stays(registry: Registry) -> None:
     one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10, **settings))
     one.epoch()
     assert one._optimizer.param_groups[0]["lr"] == 0.01
+
+
+@pytest.mark.parametrize("decay", ["cosine", "cosine-by-epoch", "constant"])
+def test_learning_rates_are_those_of_torch_s_scheduler_and_go_on_from_its_state(decay: str) -> None:
+    share = learning_rate(Schedule(epochs=3, batch=4, decay=decay), samples=20)
+    ours, theirs = (
+        torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.3, 0.07)]) for _ in range(2)
+    )
+    mine, torchs = Decay(ours, share), torch.optim.lr_scheduler.LambdaLR(theirs, share)
+    for step in range(15):
+        theirs.step()
+        torchs.step()
+        if step == 7:  # as a checkpoint of an earlier version has it
+            mine.load_state_dict(torchs.state_dict())
+            ours.load_state_dict(theirs.state_dict())
+        else:
+            mine.step()
+        assert [group["lr"] for group in ours.param_groups] == [group["lr"] for group in theirs.param_groups]
+
+
+@pytest.mark.parametrize("at_once", [1, 2**10])  # bytes: a batch, and three of 5 samples of 64 bytes
+def test_batches_that_are_indexed_at_once_are_those_of_the_order(
+    registry: Registry, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_GATHERED_BYTES", at_once)
+    chosen = candidate(registry, training__batch=5)
+    gathered, indexed = trainer(registry, chosen, samples=41), trainer(registry, chosen, samples=41)
+    found, wanted = list(gathered._loaded()), [indexed._load((index, 1.0)) for index in indexed._batches()]
+    assert len(found) == len(wanted) == 8
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+        assert one[2] == other[2] == 1.0
+
+
+def test_fixed_randomness_draws_what_torch_s_fork_does() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        wanted = torch.rand(3)
+    before = torch.get_rng_state()
+    with fixed_randomness(5):
+        assert torch.equal(torch.rand(3), wanted)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_subset_limits_the_samples_and_is_the_same_every_time(registry: Registry) -> None:

@@ -72,6 +72,8 @@ def test_session_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytes
         assert (DRIVER_ENVIRONMENT | WORKER_ENVIRONMENT).items() <= os.environ.items()
         folder = session._folder
         assert list(folder.glob("session_*/sockets/raylet"))
+        assert not {"dashboard.py", "monitor.py", "log_monitor.py"} & set(scripts())  # each would delay the first trial
+        assert any("gcs_server" in script for script in scripts())
     assert not folder.exists()
     assert not ray.is_initialized()
     assert dict(os.environ) == environment_before
@@ -184,6 +186,12 @@ def own_processes() -> list[Path]:
     for parent in found:
         found += [pid for pid in parents if parents[pid] == parent]
     return [Path("/proc") / str(pid) for pid in found]
+
+
+def scripts() -> list[str]:
+    """Return the last part of each path in the command lines of ``own_processes``."""
+    words = [word for proc in own_processes() for word in (proc / "cmdline").read_text().split("\0")]
+    return [word.rpartition("/")[2] for word in words]
 
 
 def listening(proc: Path) -> set[str]:
