@@ -76,6 +76,7 @@ _RELEASED_TRAINING: Final[Mapping[str, Value]] = {
     "training.mix_alpha": 1.0,
     "training.mix_by": "epoch",
     "training.drop_last": False,
+    "training.precision": "fp32",
 }
 
 

@@ -79,6 +79,7 @@ _DVS128: Final[Mapping[str, Value]] = {
     "training.cutout": 0,
     "training.mix": "none",
     "training.drop_last": True,
+    "training.precision": "fp32",
 }
 """The released network and training for DVS128 Gesture."""
 

@@ -55,6 +55,7 @@ GAC_ON_CIFAR10: Final[dict[str, Value]] = {
     "training.mix_alpha": 1.0,
     "training.mix_by": "epoch",
     "training.drop_last": False,
+    "training.precision": "fp32",
 }
 TCJA_ON_DVS128: Final[dict[str, Value]] = {
     "task": "dvs128-gesture",
@@ -99,6 +100,7 @@ TCJA_ON_DVS128: Final[dict[str, Value]] = {
     "training.cutout": 0,
     "training.mix": "none",
     "training.drop_last": True,
+    "training.precision": "fp32",
 }
 
 
