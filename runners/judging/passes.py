@@ -84,7 +84,7 @@ def _places(network: Network, code: Signal, samples: int, more: int = 1) -> list
         samples: the size of the batch.
         more: how many times the memory of the network a pass takes.
     """
-    bound = _BOUND.get(network.device.type, _BOUND["cuda"]) / more
+    bound = _BOUND.get(code.values.device.type, _BOUND["cuda"]) / more
     at_once = max(_FEWEST, int(bound / max(bytes_per_sample(network, code), 1)))
     count = max(1, math.ceil(samples / at_once))
     ends = [samples * number // count for number in range(count + 1)]
