@@ -27,3 +27,14 @@ class Optimizer(SelfConfigured):
                 ``lr`` of their own, and those of biases and normalisation ``weight_decay`` 0.
         """
         raise TypeError(f"{type(self).__name__} must define __call__(parameters)")
+
+    @staticmethod
+    def fusable(parameters: Iterable[Any]) -> bool:
+        """Return whether torch can do a step of all parameters in one kernel: they are floats on the CPU or a GPU.
+
+        Args:
+            parameters: as for ``__call__``, but no iterator, which this would use up.
+        """
+        groups = (group["params"] if isinstance(group, dict) else [group] for group in parameters)
+        every = (parameter for group in groups for parameter in group)
+        return all(each.device.type in ("cpu", "cuda") and each.is_floating_point() for each in every)

@@ -22,7 +22,9 @@ class Adam(Optimizer):
     """Decoupled weight decay."""
 
     def __call__(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        groups = list(parameters)
+        fused = self.fusable(groups)
+        return torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
 
 
 @hookimpl

@@ -26,9 +26,9 @@ class SGD(Optimizer):
     """Whether the penalty is on biases and normalisation too, as torch's optimisers have it by default."""
 
     def __call__(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-        if self.decay_all:
-            parameters = [_without_own_decay(group) for group in parameters]
-        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        groups = [_without_own_decay(group) if self.decay_all else group for group in parameters]
+        fused = self.fusable(groups)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
 
 
 def _without_own_decay(group: Any) -> Any:
