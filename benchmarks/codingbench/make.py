@@ -41,7 +41,7 @@ from spikefront.searchspace import UsageError
 SEEDS: Final = (0, 1)
 ORDER_SEED: Final = 0
 PRINT_EVERY_S: Final = 60.0
-CONVERSIONS: Final = ("rate-conversion", "phase-conversion", "css")
+CONVERSIONS: Final = ("rate-conversion", "phase-conversion", "css", "ttfs-conversion", "differential-conversion")
 """Codings that are made of a trained ANN, which many candidates share: they come first."""
 
 

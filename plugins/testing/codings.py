@@ -171,7 +171,8 @@ class CodingContract(PluginContract):
                 torch.manual_seed(1)
                 if torch.equal(trained, module(spikes, current).decoded()):
                     inferred = module.eval()(spikes, current).decoded()
-                    assert torch.equal(trained, inferred), f"{part} does something else at inference than in training"
+                    same = torch.allclose(trained, inferred, rtol=1e-4, atol=1e-6)  # sums step by step round otherwise
+                    assert same, f"{part} does something else at inference than in training"
 
     def test_networks_of_it_are_sound_and_everything_is_counted(self, plugin: type[Coding]) -> None:
         inputs: InputKind = "static" if "static" in plugin.inputs else "events"

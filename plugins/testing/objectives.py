@@ -35,6 +35,7 @@ class ObjectiveContract:
             "parameters": 12_345.0,
             "loss": 0.4,
             "seconds": 1.5,
+            "peak_memory_mb": 640.0,
         }
 
     def test_best_has_no_loss_and_worst_has_all(self, objective: Objective) -> None:

@@ -76,5 +76,5 @@ def test_edge_declares_whether_falls_are_spikes(
     assert set(signal.values.unique().tolist()) == values
 
 
-def test_it_takes_event_frames_only() -> None:
-    assert Delta.inputs == {"events"}
+def test_it_takes_what_changes_over_time() -> None:
+    assert Delta.inputs == {"events", "sequences"}

@@ -133,13 +133,14 @@ def test_order_of_the_frames_matters(batch: Tensor) -> None:
 def test_codings_say_what_they_take() -> None:
     takers = {name for name, entry in REGISTRY.entries["coding"].items() if "events" in entry.plugin.inputs}
     assert takers == set(CODINGS)
-    assert Direct.inputs == SAC.inputs == TCJA.inputs == {"static", "events"}
-    assert Delta.inputs == {"events"}
+    assert SAC.inputs == TCJA.inputs == {"static", "events"}
+    assert Direct.inputs == {"static", "events", "sequences"}
+    assert Delta.inputs == {"events", "sequences"}
 
 
-def test_coding_of_static_input_is_refused_and_those_that_take_events_are_named() -> None:
+def test_coding_that_takes_no_events_is_refused_and_those_that_take_events_are_named() -> None:
     expected = (
-        r"^coding 'rate' takes static input, but task 'n-mnist' gives events; codings that take it: delta, direct, "
+        r"^coding 'rate' takes sequences or static input, but task 'n-mnist' gives events; codings that take it: delta, direct, "
     )
     with pytest.raises(UsageError, match=expected + "sac, tcja$"):
         REGISTRY.refuse(from_flat({"task": "n-mnist", "coding": "rate"}, REGISTRY))
