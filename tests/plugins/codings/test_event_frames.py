@@ -139,8 +139,6 @@ def test_codings_say_what_they_take() -> None:
 
 
 def test_coding_that_takes_no_events_is_refused_and_those_that_take_events_are_named() -> None:
-    expected = (
-        r"^coding 'rate' takes sequences or static input, but task 'n-mnist' gives events; codings that take it: delta, direct, "
-    )
-    with pytest.raises(UsageError, match=expected + "sac, tcja$"):
+    takes = r"^coding 'rate' takes sequences or static input, but task 'n-mnist' gives events; "
+    with pytest.raises(UsageError, match=takes + r"codings that take it: delta, direct, sac, tcja$"):
         REGISTRY.refuse(from_flat({"task": "n-mnist", "coding": "rate"}, REGISTRY))
