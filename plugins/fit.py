@@ -31,6 +31,11 @@ def why_not_together(
     )
 
 
+def fits_task(backbone: type[Backbone], task: type[Task]) -> bool:
+    """Return whether a backbone takes what a task gives, and makes what it asks for."""
+    return backbone.output == task.output and task.layout in backbone.layouts
+
+
 def _task_and_coding(entries: Entries, task: type[Task], coding: type[Coding]) -> str | None:
     given = task.inputs
     if given not in coding.inputs:

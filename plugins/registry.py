@@ -24,7 +24,7 @@ import pluggy
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
 from spikefront.plugins.entry import Entry as Entry
-from spikefront.plugins.fit import why_not_together
+from spikefront.plugins.fit import fits_task, why_not_together
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import place_of, traceback_of
@@ -172,9 +172,13 @@ class Registry:
         most = min(most_per_point, plugin.longest // given.length)
         return Int(given.length, given.length * most, step=given.length) if most else None
 
-    def default(self, family: str, coding: str) -> str | None:
-        """Return the default name in a family beside this coding; None where there is none."""
+    def default(self, family: str, coding: str, task: str) -> str | None:
+        """Return the default name in a family beside this coding and task; None where there is none."""
         needed: frozenset[str] | None = self.get("coding", coding).neurons
+        if family == "backbone":
+            on = self.get("task", task)
+            fits = [name for name, entry in self.entries[family].items() if fits_task(entry.plugin, on)]
+            return DEFAULTS[family] if DEFAULTS[family] in fits else min(fits, default=None)
         if family == "neuron" and needed is not None and DEFAULTS[family] not in needed:
             return min(needed)
         return DEFAULTS.get(family)

@@ -41,8 +41,8 @@ class Catalogue(Protocol):
         """Return the config dataclass of each name in ``family``."""
         ...
 
-    def default(self, family: str, coding: str) -> str | None:
-        """Return the default name in ``family`` beside ``coding``; None where a candidate must name one."""
+    def default(self, family: str, coding: str, task: str) -> str | None:
+        """Return the default name in ``family`` beside coding and task; None where a candidate must name one."""
         ...
 
     def steps(self, coding: str, task: str = "") -> Int:
@@ -206,7 +206,7 @@ def from_flat(flat: Mapping[str, object], catalogue: Catalogue) -> Candidate:
         raise UsageError(f"cut: {cut} is not below the {steps} time steps; 0 runs all of them")
     parts: dict[str, Part] = {}
     for family in FAMILIES:
-        parts[family] = _take_part(rest, family, catalogue, steps, parts.get("coding"))
+        parts[family] = _take_part(rest, family, catalogue, steps, parts)
     schedule_names = [field.name for field in fields_of(Schedule)]
     schedule = {name: rest.pop(f"training.{name}") for name in schedule_names if f"training.{name}" in rest}
     if rest:
@@ -280,9 +280,11 @@ def altered(flat: Mapping[str, object], narrowings: Iterable[Narrowing]) -> dict
     return found
 
 
-def _take_part(rest: dict[str, object], family: str, catalogue: Catalogue, steps: int, coding: Part | None) -> Part:
-    options = catalogue.options(family)
-    name = rest.pop(family, catalogue.default(family, coding.name) if coding else None)
+def _take_part(
+    rest: dict[str, object], family: str, catalogue: Catalogue, steps: int, before: Mapping[str, Part]
+) -> Part:
+    options, coding = catalogue.options(family), before.get("coding")
+    name = rest.pop(family, catalogue.default(family, coding.name, before["task"].name) if coding else None)
     if name is None:
         raise UsageError(f"a candidate needs a {family}: one of {', '.join(sorted(options))}")
     if name not in options:

@@ -122,6 +122,17 @@ def register_objectives(register):
 """
 
 
+@pytest.mark.parametrize(
+    ("task", "coding", "backbone"),
+    [("digits", "rate", "convnet"), ("diabetes", "population", "mlp"), ("mnist1d", "direct", "mlp")],
+)
+def test_default_backbone_takes_what_the_task_gives(task: str, coding: str, backbone: str) -> None:
+    registry = load_registry(third_parties=False)
+    candidate = from_flat({"task": task, "coding": coding}, registry)
+    assert candidate.backbone.name == backbone
+    registry.refuse(candidate)
+
+
 def test_one_file_may_register_several_kinds(tmp_path: Path) -> None:
     registry = load(tmp_path, mine=EVERY_NEW_KIND)
     assert registry.problems == {}

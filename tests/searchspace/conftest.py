@@ -101,7 +101,7 @@ class Shelf:
     def open_steps(self, coding: str, task: str = "") -> Int:
         return Int(2, 20, log=True) if coding == "tcja" else self._steps[coding]
 
-    def default(self, family: str, coding: str) -> str | None:
+    def default(self, family: str, coding: str, task: str) -> str | None:
         return "tsa" if (family, coding) == ("neuron", "css") else DEFAULTS.get(family)
 
     def applies(self, family: str, coding: str) -> bool:
