@@ -8,7 +8,9 @@ twice, it emits::
     and     A S
     iand    (1 - A) S
 
-Where the shape changes, S passes a 1x1 convolution, batch norm and neurons first.
+Counts of neurons that fire several times in a step meet one by one, in the order of their slots: ``and`` is the smaller
+of both, ``iand`` what S has more than A. Where the shape changes, S passes a 1x1 convolution, batch norm and neurons
+first.
 
 Reference: Fang, Yu, Chen, Huang, Masquelier & Tian, "Deep residual learning in spiking neural networks", NeurIPS
 (2021). Its networks for ImageNet start with a 7x7 convolution of stride 2 and a pooling; ours start with a 3x3
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spikefront.plugins import (
     Add,
@@ -79,17 +81,28 @@ class Logic(Counted):
 
     def forward(self, a: Signal, s: Signal) -> Signal:
         kinds = {a.kind, s.kind}
+        if self._counts(a, s):
+            met = (s.values - a.values).clamp_min(0) if self.inhibits else torch.minimum(a.values, s.values)
+            return self._worth(a, s, met, Kind.COUNT)
         spikes = Kind.TERNARY if Kind.TERNARY in kinds else Kind.BINARY
         kind = spikes if kinds <= {Kind.BINARY, Kind.TERNARY} else Kind.ANALOG
         values = (1 - a.values.abs() if self.inhibits else a.values) * s.values
+        return self._worth(a, s, values, kind)
+
+    def _worth(self, a: Signal, s: Signal, values: Tensor, kind: Kind) -> Signal:
         joined = Signal(values, s.steps, kind, s.coefficient, max(a.delay, s.delay))
         return joined if self.inhibits or a.coefficient is None else joined.weighted(a.coefficient)
 
+    @staticmethod
+    def _counts(a: Signal, s: Signal) -> bool:
+        return Kind.COUNT in {a.kind, s.kind} and {a.kind, s.kind} <= {Kind.BINARY, Kind.COUNT}
+
     def operations(self, a: Signal, s: Signal) -> Operations:
-        """A comparison per value and step, and a multiplication where two analog values meet."""
+        """A comparison per value and step, a subtraction first for ``iand`` of counts; a product of analog values."""
         analog = a.kind is s.kind is Kind.ANALOG
         met = int(torch.count_nonzero(a.values * s.values)) if analog else 0
-        return Operations(adds=s.values.numel(), multiplies=met)
+        subtracted = s.values.numel() if self.inhibits and self._counts(a, s) else 0
+        return Operations(adds=s.values.numel() + subtracted, multiplies=met)
 
 
 class Block(nn.Module):

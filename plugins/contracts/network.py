@@ -144,8 +144,16 @@ class Network(nn.Module):
         return self.coding.decode(output if self.training or not self.cut else output.first(self.cut))
 
     def latency_steps(self, delay: int) -> int:
-        """Return the time steps from the first input to the decoded output, which lags by ``delay`` steps."""
-        return self.cut + delay if self.cut else self.coding.latency_steps(delay)
+        """Return the steps from the first input to the decoded output, which lags by ``delay`` time steps.
+
+        Where neurons fire several times in a time step, it is as many steps as it has slots.
+        """
+        return self.slots * (self.cut + delay if self.cut else self.coding.latency_steps(delay))
+
+    @property
+    def slots(self) -> int:
+        """Steps of a chip that one time step takes: the most of its neurons."""
+        return max((site.neuron.slots for site in self.sites), default=1)
 
     def sample(self, count: int) -> Tensor:
         """Return decoded outputs of random latents, ``(count, K)``, of a network that generates."""

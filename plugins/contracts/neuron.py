@@ -77,6 +77,14 @@ class Neuron(Plugin, nn.Module):
         """Steps by which a spike lags the current that it answers to; spikes are returned aligned all the same."""
         return 0
 
+    @property
+    def slots(self) -> int:
+        """Steps of a chip that one time step takes where a neuron fires once in each: the most that it fires in a step.
+
+        Latency is in these, and so are accesses and updates on a chip of spiking cores.
+        """
+        return 1
+
     def delay_over(self, steps: int) -> int:
         """Return the delay where the code has T steps; that of a neuron which waits for a whole code depends on T."""
         return self.delay

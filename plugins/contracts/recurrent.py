@@ -72,6 +72,10 @@ class Recurrent(Neuron):
         before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
         return Signal(before, len(spikes), self.kind, delay=delay)
 
+    @property
+    def slots(self) -> int:
+        return self.neuron.slots
+
     def update_operations(self) -> Operations:
         return self.neuron.update_operations()
 

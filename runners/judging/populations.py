@@ -94,9 +94,14 @@ def whole_updates(population: Population, steps: int) -> Tensor:
     return torch.stack([*known, *(next(population.later) for _ in range(steps - len(known)))])
 
 
+def upkeep_times(population: Population, updates: Tensor) -> Tensor:
+    """Return what each core takes to access and update its neurons, ``(steps, B, cores)``."""
+    return LOIHI_1.update.ns * updates + LOIHI_1.access.ns * population.accesses * population.filled
+
+
 def busy_times(population: Population, updates: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Return what each core takes for its neurons, and for what it receives, ``(steps, B, cores)``."""
-    own = LOIHI_1.update.ns * updates + LOIHI_1.access.ns * population.accesses * population.filled
+    own = upkeep_times(population, updates)
     at = slice(population.emits, population.emits + len(population.sent))
     own[at] += LOIHI_1.message.ns * population.sent
     if population.spikes is not None:

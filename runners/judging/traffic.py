@@ -5,7 +5,9 @@ many layers lie before. A spike of a step acts in the next, so a layer works one
 
 Reconstructed, where the chip leaves it open: analog values on the way are sent as eight spikes; spikes that meet in a
 sum come from the cores of its first part, and a window of max pooling sends from the core of its first neuron; a
-current that goes to two layers is sent to the first of them; a layer that is called twice is two.
+current that goes to two layers is sent to the first of them; a layer that is called twice is two. Where neurons fire
+several times in a time step, the chip takes a step for each of its slots: all neurons are accessed at each, and those
+that are updated in the time step at each too, an upper bound.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from spikefront.runners.judging.populations import (
     core_of,
     later_updates,
     messages_of,
+    upkeep_times,
     whole_updates,
 )
 from spikefront.runners.judging.tally import Tally
@@ -79,12 +82,13 @@ class TrafficCounter:
         self._fired: dict[str, tuple[str, Neuron, Tensor, Tensor]] = {}
         self._calls: Counter[str] = Counter()
         self._cores = 0
+        self._slots = 1
         self._unmapped: frozenset[str] = frozenset()
         self._off_chip: list[str] = []
 
     @contextmanager
     def listening(self, network: Network) -> Iterator[None]:
-        self._unmapped = inside_attention(network)
+        self._unmapped, self._slots = inside_attention(network), network.slots
         hooks: dict[type[nn.Module], Hook] = {
             Synapse: self._synapse,
             Neuron: self._neuron,
@@ -274,20 +278,24 @@ class TrafficCounter:
         steps = counts.steps + max((one.emits for one in self._populations), default=0)
         traffic = {edge.name: messages_of(edge) for edge in self._edges}
         traffic |= {name: Traffic(off_chip=True) for name in self._off_chip}
-        busy = torch.zeros(steps, counts.samples, dtype=torch.float64)
+        slots, busy = self._slots, torch.zeros(steps, counts.samples, dtype=torch.float64)
+        again = torch.zeros_like(busy)  # what each further slot of a step takes: its spikes are those of the step
         for population in self._populations:
             updates = whole_updates(population, steps)
             own, received = busy_times(population, updates, steps)
             busy = torch.maximum(busy, torch.maximum(own, received).amax(2))
+            if slots > 1:
+                again = torch.maximum(again, upkeep_times(population, updates).amax(2))
             if population.accesses:
                 accesses = population.accesses * population.size * steps * counts.samples
-                traffic[population.name] = Traffic(accesses, int(updates.sum()))
+                traffic[population.name] = Traffic(accesses, int(updates.sum())) * slots
         layers = tuple(
             replace(layer, traffic=traffic.get(layer.layer, Traffic() if layer.role == "readout" else None))
             for layer in counts.layers
         )
+        busy_ns = float(busy.sum() + (slots - 1) * again.sum())
         return replace(
-            counts, layers=layers, timing=Timing(steps, self._cores, LOIHI_1.tiles(self._cores), float(busy.sum()))
+            counts, layers=layers, timing=Timing(steps * slots, self._cores, LOIHI_1.tiles(self._cores), busy_ns)
         )
 
 

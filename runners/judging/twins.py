@@ -3,7 +3,8 @@
 Both twins have rectifiers for neurons, run in one step, are trained with the candidate's schedule and seed, and are
 counted and priced as it is.
 
-The second has the numbers that T steps of a rate code can tell apart, 0 to T, hence ``ceil(log2(T + 1))`` bits: the
+The second has the numbers that T steps of a rate code can tell apart, 0 to T, hence ``ceil(log2(T + 1))`` bits, or 0 to
+T D where neurons fire up to D times in a step: the
 fair comparison of Yan, Bai & Wong, "Reconsidering the energy efficiency of spiking neural networks", arXiv 2409.08290
 (2024). Weights, biases and the input are those that the spiking network has too, and stay as they are, so that the
 code is all that differs. The ANN is trained for its schedule once more, with rounding, straight through (Bengio et
@@ -20,7 +21,7 @@ from typing import Unpack
 
 import torch
 
-from spikefront.plugins import Data, EnergyModel, Registry, SearchData, Task
+from spikefront.plugins import Data, EnergyModel, Neuron, Registry, SearchData, Task
 from spikefront.runners.judging.confirm import Conditions
 from spikefront.runners.judging.conversion import ann_file, train_once
 from spikefront.runners.judging.counting import count_operations
@@ -76,7 +77,7 @@ def judge_twins(
     counts = count_operations(network, batch, traffic=traffic)
     ann = TwinResult(_quality(network, task, data.validation), energy_model.energy_nj(counts), counts.macs)
 
-    bits = bits_of(candidate.cut or candidate.steps)
+    bits = _bits(candidate, registry)
     scales = calibrated_scales(network, task, data.train, bits)
     path = path and path.with_name(f"{path.stem}-{bits}bit.pt")
     with rounding(network, scales, bits):
@@ -114,11 +115,19 @@ def judge_twins_under(
         ``quantised.bits``.
     """
     found: dict[int, Mapping[str, float]] = {}
+    bits = {cut: _bits(replace(candidate, cut=cut), conditions["registry"]) for cut in cuts}
     for cut in cuts:
-        bits = bits_of(cut or candidate.steps)
-        if bits not in found:
-            found[bits] = _metrics(judge_twins(replace(candidate, seed=seed, cut=cut), **conditions))
-    return {cut: found[bits_of(cut or candidate.steps)] for cut in cuts}
+        if bits[cut] not in found:
+            found[bits[cut]] = _metrics(judge_twins(replace(candidate, seed=seed, cut=cut), **conditions))
+    return {cut: found[bits[cut]] for cut in cuts}
+
+
+def _bits(candidate: Candidate, registry: Registry) -> int:
+    """Return the bits of a number that the spikes of one of its neurons can tell apart."""
+    neuron: Neuron = registry.get("neuron", candidate.neuron.name)(
+        candidate.neuron.config, surrogate=candidate.training.surrogate.config
+    )
+    return bits_of((candidate.cut or candidate.steps) * neuron.slots)
 
 
 def _metrics(twins: TwinPair) -> dict[str, float]:

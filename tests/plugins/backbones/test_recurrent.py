@@ -111,7 +111,7 @@ def test_gradient_goes_through_time() -> None:
 
 def test_neurons_without_a_step_are_refused_with_those_that_have_one() -> None:
     chosen = {"task": "mnist1d", "coding": "direct", "neuron": "if", "backbone": "recurrent"}
-    assert "neurons that do: adlif, lif, plif, se-adlif, silif, ternary-lif" in str(built_in().problem(chosen))
+    assert "neurons that do: adlif, i-lif, lif, plif, se-adlif, silif, ternary-lif" in str(built_in().problem(chosen))
     with pytest.raises(UsageError, match="neuron 'if' defines no step"):
         Recurrent(built_in().get("neuron", "if")(surrogate=ATan()), 3)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from spikefront.plugins import Kind, Operations, Signal, SiteInfo
 from spikefront.plugins.backbones.sew_resnet import LAYOUTS, Logic, SEWResNet, SEWResNetConfig
+from spikefront.plugins.neurons.i_lif import unit_spikes
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.testing import NumberedSites
 from spikefront.searchspace import UsageError
@@ -89,6 +90,22 @@ def test_negative_spikes_inhibit_too() -> None:
     joined = Logic("iand")(spikes(-1, 0, 1, kind=Kind.TERNARY), spikes(1, 1, 1))
     assert joined.values.flatten().tolist() == [0, 1, 0]
     assert joined.kind is Kind.TERNARY
+
+
+@pytest.mark.parametrize("connect", ["and", "iand"])
+def test_counts_meet_slot_by_slot(connect: str) -> None:
+    a, s = torch.randint(0, 5, (2, 200), generator=torch.Generator().manual_seed(0)).float()
+    joined = Logic(connect)(spikes(*a.tolist(), kind=Kind.COUNT), spikes(*s.tolist(), kind=Kind.COUNT))
+    first, second = (
+        Signal(unit_spikes(one.view(1, 1, -1), 4), 4, Kind.BINARY)  # as a chip has them
+        for one in (a, s)
+    )
+    by_slot = Logic(connect)(first, second).values.sum(0)
+    assert torch.equal(joined.values[0], by_slot)
+    assert joined.kind is Kind.COUNT
+    subtracted = 200 if connect == "iand" else 0
+    counts = Signal(a.view(1, 1, -1), 1, Kind.COUNT)
+    assert Logic(connect).operations(counts, counts) == Operations(adds=200 + subtracted)
 
 
 def test_gated_spikes_inhibit_in_part() -> None:

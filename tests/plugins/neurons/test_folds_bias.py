@@ -12,11 +12,14 @@ from spikefront.plugins.surrogates.atan import ATan
 
 NEURONS = {name: entry.plugin for name, entry in load_registry(third_parties=False).entries["neuron"].items()}
 FOLDING = ("alif", "lif", "plif", "ternary-lif")
+COUNTING = ("i-lif",)
 LEAK, THRESHOLD = 0.5, 1.0
 
 
 def test_leaky_neurons_fold_biases_and_others_do_not() -> None:
-    assert tuple(sorted(name for name, neuron in NEURONS.items() if neuron.folds_bias)) == FOLDING
+    assert tuple(sorted(name for name, neuron in NEURONS.items() if neuron.folds_bias)) == tuple(
+        sorted(FOLDING + COUNTING)
+    )
 
 
 @pytest.mark.parametrize("reset", ["hard", "soft"])
@@ -50,3 +53,22 @@ def shifted(currents: list[float], shift: float, name: str, reset: str) -> list[
         adaptation = rho * adaptation + (1 - rho) * spike
         spikes.append(spike)
     return spikes
+
+
+@pytest.mark.parametrize("bias", [0.25, -0.125, 0.5])
+def test_a_bias_of_a_neuron_of_counts_is_another_threshold_in_each_slot(bias: float) -> None:
+    neuron = NEURONS["i-lif"](NEURONS["i-lif"].Config(tau=1 / LEAK, most=3), surrogate=ATan())
+    currents = torch.randint(-16, 28, (64, 5), generator=torch.Generator().manual_seed(0)).double() / 8
+    currents += 1 / 128  # no potential is half a threshold
+    biased = neuron((currents + bias).unsqueeze(1), 64).squeeze(1)
+
+    shift = bias / LEAK
+    assert biased.max() > 1
+    for column, fired in zip(currents.T.tolist(), biased.T.tolist(), strict=True):
+        potential, counts = -shift, []
+        for current in column:
+            potential = (1 - LEAK) * potential + current
+            count = sum(potential - slot > 0.5 - shift for slot in range(3))
+            potential -= count
+            counts.append(count)
+        assert fired == counts

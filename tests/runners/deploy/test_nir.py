@@ -170,6 +170,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "start": ({"backbone": "mlp", "neuron": "if", "neuron__if__start": 0.5}, "neuron.if.start is 0.5"),
     "alif": ({"backbone": "mlp", "neuron": "alif"}, "no neuron like 'alif'; if, lif and plif can be exported"),
     "ternary": ({"backbone": "mlp", "neuron": "ternary-lif"}, "NIR has no ternary spikes"),
+    "i-lif": ({"backbone": "mlp", "neuron": "i-lif"}, "NIR has no count spikes, which neuron 'i-lif' fires"),
     "gac": ({"backbone": "mlp", "coding": "gac"}, "NIR has no attention such as GatedAttention"),
     "tcja": ({"backbone": "convnet", "coding": "tcja"}, "NIR has no attention such as JointAttention"),
     "sac": ({"backbone": "mlp", "coding": "sac"}, "NIR has no attention such as WeightedSpikes"),

@@ -18,6 +18,7 @@ from spikefront.plugins import AvgPool, Counts, Flatten, Kind, MaxPool, Neuron, 
 from spikefront.plugins.energy.loihi_1 import Loihi1
 from spikefront.plugins.network.traffic import Timing, Traffic
 from spikefront.plugins.neurons.alif import ALIF
+from spikefront.plugins.neurons.i_lif import ILIF, ILIFConfig
 from spikefront.plugins.neurons.integrate_and_fire import IF, IFConfig
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.surrogates.atan import ATan
@@ -226,6 +227,29 @@ def test_a_bias_keeps_neurons_busy_before_and_after_their_steps() -> None:
     spikes = torch.zeros(2, 1, 3)
     counts = chain(spikes, Kind.BINARY, linear(3, 4, bias=True), site(lif(1.0, threshold=2.0)))
     assert traffic(counts, "neuron") == [Traffic(accesses=4 * 3, updates=4 * 3)]
+
+
+def test_neurons_of_counts_are_accessed_and_updated_in_each_slot() -> None:
+    class InOneSlot(ILIF):
+        slots = 1
+
+    spikes = torch.zeros(2, 1, 3)
+    spikes[0] = 1.0
+    config = ILIFConfig(tau=2.0, most=3)
+
+    def made(neuron: type[ILIF]) -> Counts:
+        counted = site(neuron(config, surrogate=ATan()))
+        return chain(spikes, Kind.BINARY, linear(3, 4, weight=0.5), counted)  # 1.5 in: 2 spikes, -0.5 is left
+
+    counts, least = made(ILIF), made(InOneSlot)
+    assert traffic(counts, "neuron") == [Traffic(accesses=3 * 4 * 3, updates=3 * 4 * 2)]
+    assert [layer.events for layer in counts.layers if layer.role == "neuron"] == [4 * 2]
+    assert traffic(counts, "synapse") == traffic(least, "synapse")  # a spike is a message in one slot
+    assert counts.timing is not None
+    assert least.timing is not None
+    assert counts.timing.steps == 3 * least.timing.steps == 3 * 3
+    further = 2 * (3 * 4 * 6.0 + 2 * 4 * 3.7)  # two slots more in each of three steps
+    assert counts.timing.busy_ns - least.timing.busy_ns == pytest.approx(further)
 
 
 def test_readout_is_summed_by_neurons_of_its_own() -> None:

@@ -29,6 +29,13 @@ def test_few_bits_never_cost_more_than_full_width(registry: Registry, data: Sear
     assert found.quantised.quality > 0.5  # chance is 0.1
 
 
+def test_few_bits_tell_as_much_apart_as_counts_do(registry: Registry, data: SearchData) -> None:
+    model = registry.get("energy", "horowitz-45nm")()
+    for most, bits in ((1, 2), (4, 4), (8, 5)):
+        flat = {**LEAST, "neuron": "i-lif", "neuron.i-lif.most": most}
+        assert judge_twins(from_flat(flat, registry), registry=registry, data=data, energy_model=model).bits == bits
+
+
 def test_the_ann_is_the_one_that_conversion_has_trained(
     registry: Registry, data: SearchData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
