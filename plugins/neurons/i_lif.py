@@ -7,8 +7,8 @@
     V[t] = H[t] - threshold C[t]
 
 Training and judging compute with the counts C. A chip of unit spikes runs D sub-steps, its slots, for each step: slot
-k has a spike where ``C >= k``, and ``W C = sum of W s_k`` is C accumulates per synapse, which is what is charged. Currents
-are summed over the slots and biases added once; the neuron then finds C by one comparison for each slot, with
+k has a spike where ``C >= k``, and ``W C = sum of W s_k`` is C accumulates per synapse, which is what is charged.
+Currents are summed over the slots and biases added once; the neuron then finds C by one comparison for each slot, with
 ``threshold / 2``, and loses the threshold by each spike. Thus ``latency_steps`` is T D. ``unit_spikes`` is the
 expansion; by slots an OR is the largest count, so max pooling of counts stays free.
 
