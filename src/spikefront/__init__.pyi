@@ -7,6 +7,7 @@ from .commands.handle import load_search as load_search
 from .commands.judge import judge as judge
 from .commands.pareto import pareto as pareto
 from .commands.picture import picture as picture
+from .commands.probe import probe as probe
 from .commands.recommend import recommend as recommend
 from .commands.report import report as report
 from .commands.run import run as run
