@@ -60,4 +60,4 @@ def test_a_shell_is_offered_each_flag_of_a_search() -> None:
 
 def test_a_shell_is_offered_what_begins_alike() -> None:
     assert set(offered_in_a_shell("spikefront pareto --m")) == {"--min-quality", "--max-energy", "--max-latency"}
-    assert {"pareto", "picture", "plugins"} == set(offered_in_a_shell("spikefront p"))
+    assert {"pareto", "picture", "plugins", "probe"} == set(offered_in_a_shell("spikefront p"))
