@@ -83,8 +83,8 @@ def probe(
     (``NoTD``) and without the gradient through time (``SDBP``), under the same seeds. A task needs order where
     ``shuffle-each`` surely costs quality, and so does ``NoTD`` where that is blind to order, and time where ``sum``
     does, on the validation split. Without ``space`` the
-    network has ``direct`` coding, LIF neurons and the backbone of the task's layout: ``convnet``, ``mlp`` or
-    ``recurrent``.
+    network has ``direct`` coding, LIF neurons and the backbone of the task's layout: ``convnet`` for images and
+    events, else ``mlp``.
 
     Returns:
         The answer, as sentences, with a table and the quality of each training.

@@ -41,7 +41,7 @@ SEQUENCE_EPOCHS: Final = 40
 _EVENT_STEPS: Final = 8
 _RATE: Final = 0.01
 _SMALL: Final = 1e-3  # a current that no threshold is as low as
-_BACKBONES: Final = {"images": "convnet", "features": "mlp", "sequences": "recurrent"}
+_BACKBONES: Final = {"images": "convnet", "features": "mlp", "sequences": "mlp"}
 
 
 class ProbedNetwork(Network):
@@ -164,7 +164,7 @@ def probed(network: Network, inputs: InputKind, variant: Variant, seed: int) -> 
 def default_settings(task: str, registry: Registry) -> dict[str, Value]:
     """Return the flat candidate that a task is probed with by default: ``direct`` coding, LIF neurons.
 
-    The backbone is a convnet for images, ``mlp`` for features and ``recurrent`` for sequences, which are trained for
+    The backbone is a convnet for images and ``mlp`` otherwise, with two layers for sequences, which are trained for
     longer and at a higher rate.
 
     Raises:
@@ -173,7 +173,8 @@ def default_settings(task: str, registry: Registry) -> dict[str, Value]:
     plugin = registry.get("task", task)
     found: dict[str, Value] = {"task": task, "coding": "direct", "backbone": _BACKBONES[plugin.layout]}
     if plugin.inputs == "sequences":
-        found |= {"training.optimizer": "adam", "training.optimizer.adam.lr": _RATE, "training.epochs": SEQUENCE_EPOCHS}
+        found |= {"backbone.mlp.depth": 2, "training.epochs": SEQUENCE_EPOCHS}
+        found |= {"training.optimizer": "adam", "training.optimizer.adam.lr": _RATE}
     return found | ({"steps": _EVENT_STEPS} if plugin.inputs == "events" else {})
 
 
