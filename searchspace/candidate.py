@@ -284,7 +284,9 @@ def _take_part(
     rest: dict[str, object], family: str, catalogue: Catalogue, steps: int, before: Mapping[str, Part]
 ) -> Part:
     options, coding = catalogue.options(family), before.get("coding")
-    name = rest.pop(family, catalogue.default(family, coding.name, before["task"].name) if coding else None)
+    if family not in rest and coding is not None:  # asked for here alone, as it may read the data of a task
+        rest[family] = catalogue.default(family, coding.name, before["task"].name)
+    name = rest.pop(family, None)
     if name is None:
         raise UsageError(f"a candidate needs a {family}: one of {', '.join(sorted(options))}")
     if name not in options:

@@ -105,6 +105,23 @@ def test_the_grids_have_all_codings_for_static_inputs_and_over_1500_candidates(p
         assert set(grid["codings"]) == set(load_registry(third_parties=False).options("coding")) - {"delta"}
 
 
+def test_the_shipped_tables_have_each_candidate_of_the_grids_under_two_seeds(parts: SimpleNamespace) -> None:
+    trainings = pd.read_parquet(FOLDER / "data" / "trainings.parquet")
+    candidates = pd.read_parquet(FOLDER / "data" / "candidates.parquet")
+    for task, grid in parts.grid.read_grids().items():
+        listed = [candidate.flat() for candidate in parts.grid.grid_candidates(task, grid)]
+        shipped = [json.loads(flat) for flat in candidates[candidates["task"] == task]["flat"]]
+        assert len(shipped) == len(listed)
+        assert all(ours.items() <= now.items() for ours, now in zip(shipped, listed, strict=True))
+        some = trainings[trainings["task"] == task]
+        assert sorted(zip(some["candidate"], some["seed"], strict=True)) == [
+            (number, seed) for number in range(len(listed)) for seed in (0, 1)
+        ]
+        assert some["quality"].between(0, 1).all()
+        assert (some["energy_nj"] > 0).all()
+    assert sum(path.stat().st_size for path in (FOLDER / "data").iterdir()) < 5e6
+
+
 def test_the_small_task_has_means_of_four_pixels(parts: SimpleNamespace, tmp_path: Path) -> None:
     pixels = bytes(range(256)) * 49  # 16 images of 28x28
     for part, count in (("train", 16), ("t10k", 16)):
