@@ -162,7 +162,7 @@ for given in (plain, as_text):
     trials = search.trials
     metrics = {key: value for key, value in trials[0].metrics.items() if key not in OF_THE_MACHINE}
     found.append([search.task, [str(n) for n in search.settings.narrowings], sorted(trials), metrics])
-    assert set(search.front()["trial"]) == {0}
+    assert {str(member).partition("@")[0] for member in search.front()["trial"]} == {"0"}
     assert spikefront.load_search(given["name"]).hypervolume == search.hypervolume
 print(json.dumps(found), file=sys.__stdout__)
 """
