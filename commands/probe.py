@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from spikefront.commands.app import command
 from spikefront.commands.options import DataDir, PluginsDir
 from spikefront.commands.printing import Format, print_rows
-from spikefront.commands.retraining import MOST_SEEDS, Address, GpusPerTraining, Workers, counted
+from spikefront.commands.retraining import MOST_SEEDS, Address, GpusPerTraining, Workers, counted, training_settings
 from spikefront.runners.engine.settings import OPTIONS
 from spikefront.searchspace.errors import OptionError, UsageError
 from spikefront.searchspace.options import Option, number, text, whole
@@ -95,7 +95,6 @@ def probe(
     """
     from spikefront.plugins import load_registry
     from spikefront.results.temporal import conclude
-    from spikefront.runners.engine.settings import SearchSettings
 
     assert isinstance(plugins_dir, tuple)
     if not 2 <= seeds <= MOST_SEEDS:
@@ -107,19 +106,14 @@ def probe(
     registry = load_registry(plugins_dir)
     narrowings: Sequence[Narrowing] = OPTIONS["space"].read(space) if space else ()
     candidate = _candidate(task, narrowings, epochs, registry)
-    try:
-        settings = SearchSettings(
-            name="probe",
-            workers=workers,
-            gpus_per_trial=gpus_per_training,
-            address=address,
-            data_dir=data_dir,
-            plugins_dir=plugins_dir,
-        )
-    except OptionError as error:
-        if error.option == "gpus_per_trial":  # its name here is another
-            raise OptionError("gpus_per_training", error.value, error.problem) from None
-        raise
+    settings = training_settings(
+        name="probe",
+        gpus_per_training=gpus_per_training,
+        workers=workers,
+        address=address,
+        data_dir=data_dir,
+        plugins_dir=plugins_dir,
+    )
     return conclude(_measured(candidate, seeds, settings, registry, equivalent))
 
 

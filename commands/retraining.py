@@ -36,17 +36,34 @@ def retraining_settings(search: StoredSearch, *, gpus_per_training: float, **opt
     Raises:
         OptionError: when one makes no sense, or the search's folder can't be written.
     """
-    from spikefront.runners.engine.settings import SearchSettings, check_folder
+    from spikefront.runners.engine.settings import check_folder
 
-    given = {"name": search.name, "energy_model": search.energy_model, "gpus_per_trial": gpus_per_training, **options}
+    settings = training_settings(
+        name=search.name, energy_model=search.energy_model, gpus_per_training=gpus_per_training, **options
+    )
+    check_folder(settings)
+    return settings
+
+
+def training_settings(*, name: str, gpus_per_training: float, **options: object) -> SearchSettings:
+    """Return the settings of trainings outside of a search.
+
+    Args:
+        name: what they are for.
+        gpus_per_training: GPUs of one training.
+        options: others of ``SearchSettings``, by name.
+
+    Raises:
+        OptionError: when one makes no sense.
+    """
+    from spikefront.runners.engine.settings import SearchSettings
+
     try:
-        settings = SearchSettings(**given)  # type: ignore[arg-type]
+        return SearchSettings(name=name, gpus_per_trial=gpus_per_training, **options)  # type: ignore[arg-type]
     except OptionError as error:
         if error.option == "gpus_per_trial":  # its name here is another
             raise OptionError("gpus_per_training", error.value, error.problem) from None
         raise
-    check_folder(settings)
-    return settings
 
 
 def checked_registry(settings: SearchSettings, members: Sequence[Trial]) -> Registry:

@@ -40,6 +40,8 @@ from spikefront.searchspace import UsageError
 
 SEEDS: Final = (0, 1)
 ORDER_SEED: Final = 0
+FOLDERS: Final = ("--work", "--data-dir", "--out")
+"""Options that name a folder of this machine."""
 PRINT_EVERY_S: Final = 60.0
 CONVERSIONS: Final = ("rate-conversion", "phase-conversion", "css", "ttfs-conversion", "differential-conversion")
 """Codings that are made of a trained ANN, which many candidates share: they come first."""
@@ -64,6 +66,18 @@ def all_jobs(candidates: dict[str, list[dict[str, Any]]], seeds: Sequence[int], 
     return found
 
 
+def without_folders(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command with FOLDER in place of each folder, which is of no use on another machine."""
+    found: list[str] = []
+    for argument in arguments:
+        option, _, value = argument.partition("=")
+        if found and found[-1] in FOLDERS:
+            found.append("FOLDER")
+        else:
+            found.append(f"{option}=FOLDER" if value and option in FOLDERS else argument)
+    return found
+
+
 def start_record(grids: Path) -> dict[str, Any]:
     """Return what the Parquet files say about how they were made."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
@@ -74,7 +88,9 @@ def start_record(grids: Path) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {_processor()}, {os.cpu_count()} processors, {platform.system()}",
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(
+            ["python", f"benchmarks/codingbench/{Path(__file__).name}", *without_folders(sys.argv[1:])]
+        ),
         "grids": grids.read_text(),
         "energy_model": ENERGY_MODEL,
     }

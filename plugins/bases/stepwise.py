@@ -6,7 +6,9 @@ code, and linear in T.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,13 +27,24 @@ class Stepwise(Neuron):
     def forward(self, current: Tensor, steps: int) -> Tensor:
         spikes: list[Tensor] = []
         state: State | None = None
-        each = current.unbind(
-            0
-        )  # whose gradient is one stack; that of an index would be as long as the current, T times
+        each = current.unbind(0)  # its gradient is one stack; that of an index would be as long as the current
         for t in range(steps):
             fired, state = self.step(each[t if len(each) > 1 else 0], state)
             spikes.append(fired)
         return _stacked(spikes)
+
+
+class Adaptive(Stepwise):
+    """A neuron with a potential and an adaptation, for sequences; its config has ``tau`` and ``tau_adaptation``."""
+
+    config: Any
+    inputs = frozenset({"sequences"})
+    states = 2
+
+    @property
+    def decays(self) -> tuple[float, float]:
+        """What is left of potential and adaptation after a step."""
+        return math.exp(-1 / self.config.tau), math.exp(-1 / self.config.tau_adaptation)
 
 
 def _stacked(steps: list[Tensor]) -> Tensor:

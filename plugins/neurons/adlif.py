@@ -16,16 +16,15 @@ random; **here a layer's neurons share numbers that the search chooses**, and st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, hookimpl
-from spikefront.plugins.bases.stepwise import State, Stepwise
+from spikefront.plugins.bases.stepwise import Adaptive, State
 from spikefront.plugins.network.operations import product_by
 from spikefront.plugins.network.stepping import fires
 from spikefront.searchspace import Float
@@ -45,53 +44,28 @@ class AdLIFConfig:
     """What a spike adds to the adaptation."""
 
 
-def adaptive_step(
-    current: Tensor, state: State | None, alpha: float, beta: float, a: float, b: float
-) -> tuple[Tensor, Tensor]:
-    """Return potential and adaptation after one step of the equations.
-
-    Args:
-        current: I, ``(B, ...)``.
-        state: potential, adaptation and spikes of the step before; None for zeros.
-        alpha: what is left of the potential.
-        beta: what is left of the adaptation.
-        a: what the potential adds to the adaptation.
-        b: what a spike adds to the adaptation.
-    """
-    if state is None:
-        return (1 - alpha) * current, torch.zeros_like(current)
-    u, w, s = state
-    w = beta * w + a * u + b * s
-    return alpha * (u - s) + (1 - alpha) * (current - w), w
-
-
-def adaptive_operations(alpha: float, beta: float, a: float) -> Operations:
-    """Return the operations of one step: products by alpha, 1 - alpha, beta and a, four sums, b and a comparison."""
-    products = product_by(alpha) + product_by(1 - alpha) + product_by(beta) + product_by(a)
-    return products + Operations(adds=6)
-
-
-class AdLIF(Stepwise):
+class AdLIF(Adaptive):
     """Leaky integrator with an adaptation that its potential and its spikes feed."""
 
     name = "adlif"
-    Config = AdLIFConfig
-    config: AdLIFConfig
-    inputs = frozenset({"sequences"})
-    states = 2
-
-    @property
-    def decays(self) -> tuple[float, float]:
-        """What is left of potential and adaptation after a step."""
-        return math.exp(-1 / self.config.tau), math.exp(-1 / self.config.tau_adaptation)
+    Config: ClassVar[type] = AdLIFConfig
 
     def step(self, current: Tensor, state: State | None) -> tuple[Tensor, State]:
-        u, w = adaptive_step(current, state, *self.decays, self.config.a, self.config.b)
+        (alpha, beta), config = self.decays, self.config
+        if state is None:
+            u, w = (1 - alpha) * current, torch.zeros_like(current)
+        else:
+            u, w, s = state
+            w = beta * w + config.a * u + config.b * s
+            u = alpha * (u - s) + (1 - alpha) * (current - w)
         s = fires(u, 1.0, self.surrogate, above=True)
         return s, (u, w, s)
 
     def update_operations(self) -> Operations:
-        return adaptive_operations(*self.decays, self.config.a)
+        # products by alpha, 1 - alpha, beta and a; four sums, what a spike adds and a comparison
+        alpha, beta = self.decays
+        products = product_by(alpha) + product_by(1 - alpha) + product_by(beta) + product_by(self.config.a)
+        return products + Operations(adds=6)
 
 
 @hookimpl

@@ -16,7 +16,6 @@ numbers; **here a layer's neurons share numbers that the search chooses**.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,7 +24,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Neuron, Operations, hookimpl
-from spikefront.plugins.bases.stepwise import State, Stepwise
+from spikefront.plugins.bases.stepwise import Adaptive, State
 from spikefront.plugins.network.operations import product_by
 from spikefront.plugins.network.stepping import fires
 from spikefront.searchspace import PINNED, Choice, Float
@@ -49,19 +48,11 @@ class SEAdLIFConfig:
     """Whether the adaptation answers to the potential of the same step or to that of the step before."""
 
 
-class SEAdLIF(Stepwise):
+class SEAdLIF(Adaptive):
     """Adaptive integrator in the symplectic Euler discretisation."""
 
     name = "se-adlif"
     Config = SEAdLIFConfig
-    config: SEAdLIFConfig
-    inputs = frozenset({"sequences"})
-    states = 2
-
-    @property
-    def decays(self) -> tuple[float, float]:
-        """What is left of potential and adaptation after a step."""
-        return math.exp(-1 / self.config.tau), math.exp(-1 / self.config.tau_adaptation)
 
     def step(self, current: Tensor, state: State | None) -> tuple[Tensor, State]:
         (alpha, beta), config = self.decays, self.config

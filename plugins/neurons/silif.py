@@ -41,8 +41,7 @@ class SiLIF(AdLIF):
     """Adaptive integrator whose decays are rates times the duration of a step."""
 
     name = "silif"
-    Config = SiLIFConfig  # type: ignore[assignment]
-    config: SiLIFConfig  # type: ignore[assignment]
+    Config = SiLIFConfig
 
     @property
     def decays(self) -> tuple[float, float]:

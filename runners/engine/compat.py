@@ -239,10 +239,10 @@ def without_signals_of_tune() -> Iterator[None]:
 
 
 def without_compiler() -> None:
-    """Let torch's optimisers in this process, where nothing is compiled, not import torch's compiler.
+    """Keep torch's optimisers in this process, where nothing is compiled, from importing torch's compiler.
 
-    Some methods would, at their first call, only to ask it to leave them alone. Steps run as before, with gradients
-    recorded only where the optimiser says so.
+    Some methods import it at their first call, only to exempt themselves from compilation. Steps run as before, with
+    gradients recorded only where the optimiser says so.
     """
     for method in vars(Optimizer).values():
         function = getattr(method, "__wrapped__", None)

@@ -17,7 +17,7 @@ _MMAP_MAX: Final = (-4, 0)  # M_MMAP_MAX: no allocation that is returned when it
 
 @cache
 def keep_freed_memory() -> bool:
-    """Have the C library keep freed memory for this process, and return whether it does; False for other than glibc."""
+    """Set the C library to keep freed memory for this process; return whether it does, which only glibc can."""
     try:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - musl's mallopt, where there is one, does nothing

@@ -87,7 +87,7 @@ def resident() -> int:
 
 
 def _clear_peak() -> bool:
-    """Let the kernel measure the peak from now on, and return whether it does."""
+    """Reset the kernel's record of the peak, and return whether it can be reset."""
     try:
         _CLEAR.write_text("5")
     except OSError:

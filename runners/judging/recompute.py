@@ -24,7 +24,7 @@ _again: ContextVar[bool] = ContextVar("recomputed", default=False)
 
 
 def recompute(network: Network) -> None:
-    """Let a network hold less for its backward pass, from now on, and compute it again."""
+    """Change a network to hold fewer activations for its backward pass and to compute the others again."""
     for module in network.backbone.modules():
         if type(module) is nn.Sequential and len(groups := _groups(module)) > 1:
             module.forward = partial(_forward, module, groups)  # type: ignore[method-assign]

@@ -92,19 +92,23 @@ def other_order(points: int, seed: int) -> Tensor:
     return order
 
 
-class Stateless(Neuron):
-    """A neuron each of whose steps is its first, from rest, with a potential that equals the current.
+class Altered(Neuron):
+    """A neuron of which a variant takes something away.
 
     Args:
         neuron: a neuron that states a step, or a layer of them that feeds back.
     """
 
-    name = "stateless"
-
     def __init__(self, neuron: Neuron) -> None:
         super().__init__(None, surrogate=neuron.surrogate)
         self.neuron = neuron
         self.kind = neuron.kind  # type: ignore[misc]
+
+
+class Stateless(Altered):
+    """A neuron each of whose steps is its first, from rest, with a potential that equals the current."""
+
+    name = "stateless"
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
         neuron = self.neuron.neuron if isinstance(self.neuron, Recurrent) else self.neuron
@@ -113,19 +117,10 @@ class Stateless(Neuron):
         return fired.expand(steps, *fired.shape[1:]).contiguous() if len(fired) == 1 else fired
 
 
-class Spatial(Neuron):
-    """A neuron with all of its state, through which no gradient goes from step to step.
-
-    Args:
-        neuron: a neuron that states a step, or a layer of them that feeds back.
-    """
+class Spatial(Altered):
+    """A neuron with all of its state, through which no gradient goes from step to step."""
 
     name = "spatial"
-
-    def __init__(self, neuron: Neuron) -> None:
-        super().__init__(None, surrogate=neuron.surrogate)
-        self.neuron = neuron
-        self.kind = neuron.kind  # type: ignore[misc]
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
         layer = self.neuron if isinstance(self.neuron, Recurrent) else None

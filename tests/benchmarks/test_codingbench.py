@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from spikefront.plugins import load_registry
 from spikefront.searchspace import UsageError
@@ -120,6 +121,16 @@ def test_the_shipped_tables_have_each_candidate_of_the_grids_under_two_seeds(par
         assert some["quality"].between(0, 1).all()
         assert (some["energy_nj"] > 0).all()
     assert sum(path.stat().st_size for path in (FOLDER / "data").iterdir()) < 5e6
+
+
+def test_the_shipped_tables_name_no_folder_of_the_machine_that_made_them(parts: SimpleNamespace) -> None:
+    for path in (FOLDER / "data").iterdir():
+        made = json.loads(parquet.read_schema(path).metadata[b"codingbench"])
+        assert {start["command"] for start in made["starts"]} == {
+            "python benchmarks/codingbench/make.py --work FOLDER --workers 2"
+        }
+    options = ["--work", "/a/b", "--workers", "2", "--data-dir=/c", "--pack"]
+    assert parts.make.without_folders(options) == ["--work", "FOLDER", *options[2:4], "--data-dir=FOLDER", "--pack"]
 
 
 def test_the_small_task_has_means_of_four_pixels(parts: SimpleNamespace, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikefront.plugins import ContractError, Kind, load_registry
+from spikefront.plugins import ContractError, Kind, Operations, Signal, load_registry
 from spikefront.plugins.checks.probe import fit_norms
 from spikefront.plugins.codings.delta import Delta, DeltaConfig
 from spikefront.plugins.codings.direct import Direct
@@ -67,6 +67,20 @@ def test_a_network_sees_no_later_point_and_may_stop_at_eighths() -> None:
         assert torch.equal(net(x), net(later))
     with torch.no_grad():
         assert not torch.equal(net(x), net(later))
+
+
+class Charged(Direct):
+    """Direct coding that charges an addition for each number of its points."""
+
+    def encode_operations(self, x: torch.Tensor, code: Signal) -> Operations:
+        return Operations(adds=x.numel())
+
+
+@pytest.mark.parametrize(("cut", "points"), [(2, 1), (6, 3), (0, 8)])
+def test_a_network_that_stops_is_charged_for_the_points_that_it_has_begun(cut: int, points: int) -> None:
+    net, x = network(16, Charged).eval(), torch.rand(3, 8, 2)
+    with net.cut_at(cut or 16):
+        assert net.encode_operations(x, net.encode(x)).adds == 3 * points * 2
 
 
 def test_the_space_of_a_sequence_task_has_multiples_of_its_length() -> None:

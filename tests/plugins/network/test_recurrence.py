@@ -1,16 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from itertools import product
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from tests.plugins.network.recurrences import (
+    NEURONS,
+    REGISTRY,
+    Box,
+    HalvedSigmoid,
+    Stepped,
+    configs,
+    layouts,
+    on_thresholds,
+)
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spikefront.plugins import Neuron, Surrogate, integrate_and_fire, load_registry
+from spikefront.plugins import Neuron
 from spikefront.plugins.network import native, recurrence
 from spikefront.plugins.network.native import TILE, kernels
 from spikefront.plugins.neurons.alif import ALIF, ALIFConfig
@@ -22,36 +31,6 @@ from spikefront.plugins.surrogates.q_pseudo_spike import QPseudoSpike
 from spikefront.plugins.surrogates.rectangle import Rectangle
 from spikefront.plugins.surrogates.sigmoid import Sigmoid
 
-REGISTRY = load_registry(third_parties=False)
-NEURONS = ("if", "lif", "plif", "alif", "phase", "ternary-lif", "tsa")
-RULES = {
-    "reset": ("hard", "soft"),
-    "detach_reset": (True, False),
-    "decay_input": (True, False),
-    "start": (0.0, 0.5),
-    "ternary": (True, False),
-    "relu": (True, False),
-    "silent_period": (0, 2),
-}
-
-
-def configs(neuron: type[Neuron]) -> Iterator[Any]:
-    assert neuron.Config is not None
-    names = {field.name for field in fields(neuron.Config)}
-    rules = {name: values for name, values in RULES.items() if name in names}
-    for values in product(*rules.values()):
-        yield neuron.Config(**dict(zip(rules, values, strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class Box(Surrogate):
-    """What a third party may write: no quotient."""
-
-    name = "box"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return (x.abs() < 0.5).to(x.dtype) * 0.7
-
 
 @dataclass(frozen=True, slots=True)
 class Halved(ATan):
@@ -61,16 +40,6 @@ class Halved(ATan):
 
     def __call__(self, x: Tensor) -> Tensor:
         return 0.5 * ATan(self.alpha)(x)
-
-
-@dataclass(frozen=True, slots=True)
-class HalvedSigmoid(Sigmoid):
-    """Another derivative than that of its base, which has an exponential."""
-
-    name = "halved-sigmoid"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return 0.5 * Sigmoid(self.alpha)(x)
 
 
 STEEP = [REGISTRY.get("surrogate", name)(alpha=alpha) for name, alpha in (("sigmoid", 25.0), ("erf", 5.0))]
@@ -125,20 +94,6 @@ def test_every_surrogate_has_the_same_gradient(name: str, surrogate: Any, compar
     if isinstance(surrogate, str):
         surrogate = REGISTRY.get("surrogate", surrogate)()
     compare(REGISTRY.get("neuron", name)(surrogate=surrogate), 1.5 * torch.randn(6, 2, 301), 6)
-
-
-def layouts() -> Iterator[tuple[str, Tensor]]:
-    x = 1.5 * torch.randn(4, 3, 5, 7, 9) + 0.3
-    yield "contiguous", x
-    yield "channels last", x.flatten(0, 1).to(memory_format=torch.channels_last).unflatten(0, (4, 3))
-    yield "time last", x.permute(1, 2, 3, 4, 0).contiguous().permute(4, 0, 1, 2, 3)
-    yield "every other column", x[..., ::2]
-    yield "the same for all samples", x[:, :1].expand(4, 3, 5, 7, 9)
-    yield "the same at all steps", x[:1].expand(4, 3, 5, 7, 9)
-    yield "one step", x[:1]
-    yield "one channel", x[:, :, :1].contiguous(memory_format=torch.channels_last_3d)
-    yield "one number per sample", x[:, :, 0, 0, 0]
-    yield "a slice of steps", x[1:]
 
 
 @pytest.mark.parametrize(
@@ -258,11 +213,4 @@ def test_currents_of_wrong_length_are_refused_as_by_the_torch_form() -> None:
 
 
 def test_thresholds_that_change_and_ties_follow_the_torch_form(compare: Callable[..., Tensor]) -> None:
-    class Stepped(Neuron):
-        name = "stepped"
-
-        def forward(self, current: Tensor, steps: int) -> Tensor:
-            threshold = [0.75, 0.5, 0.25, 1.0][:steps]
-            return integrate_and_fire(current, steps, leak=0.5, threshold=threshold, surrogate=self.surrogate)
-
-    compare(Stepped(surrogate=Rectangle()), torch.randint(-4, 5, (4, 5, 50)) / 4, 4)  # many lie on the threshold
+    compare(Stepped(surrogate=Rectangle()), on_thresholds(), 4)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from itertools import product
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from tests.plugins.network.recurrences import (
+    NEURONS,
+    REGISTRY,
+    Box,
+    HalvedSigmoid,
+    Stepped,
+    configs,
+    layouts,
+    on_thresholds,
+)
 from torch import Tensor
 
-from spikefront.plugins import Neuron, Surrogate, integrate_and_fire, load_registry
+from spikefront.plugins import Neuron
 from spikefront.plugins.network import membrane
 from spikefront.plugins.neurons import alif, tsa
 from spikefront.plugins.neurons.alif import ALIF, ALIFConfig
@@ -30,46 +38,6 @@ with pytest.MonkeyPatch.context() as patch:
     pytest.importorskip("triton", reason="it is published for Linux only")
     from spikefront.plugins.network import triton_recurrence
     from spikefront.plugins.network.triton_kernels import BLOCK
-
-REGISTRY = load_registry(third_parties=False)
-NEURONS = ("if", "lif", "plif", "alif", "phase", "ternary-lif", "tsa")
-RULES = {
-    "reset": ("hard", "soft"),
-    "detach_reset": (True, False),
-    "decay_input": (True, False),
-    "start": (0.0, 0.5),
-    "ternary": (True, False),
-    "relu": (True, False),
-    "silent_period": (0, 2),
-}
-
-
-def configs(neuron: type[Neuron]) -> Iterator[Any]:
-    assert neuron.Config is not None
-    names = {field.name for field in fields(neuron.Config)}
-    rules = {name: values for name, values in RULES.items() if name in names}
-    for values in product(*rules.values()):
-        yield neuron.Config(**dict(zip(rules, values, strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class Box(Surrogate):
-    """What a third party may write: no formula for a kernel."""
-
-    name = "box"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return (x.abs() < 0.5).to(x.dtype) * 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Halved(Sigmoid):
-    """Another derivative than that of its base, which has a formula."""
-
-    name = "halved"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return 0.5 * Sigmoid(self.alpha)(x)
 
 
 @pytest.fixture(autouse=True)
@@ -135,23 +103,13 @@ def test_spikes_are_those_of_the_torch_form_and_gradients_agree(
 
 
 @pytest.mark.parametrize("name", ["alif", "tsa", *(pytest.param(name, marks=pytest.mark.slow) for name in NEURONS)])
-@pytest.mark.parametrize("surrogate", [*REGISTRY.entries["surrogate"], Box(), Halved(), QPseudoSpike(3.0)], ids=str)
+@pytest.mark.parametrize(
+    "surrogate", [*REGISTRY.entries["surrogate"], Box(), HalvedSigmoid(), QPseudoSpike(3.0)], ids=str
+)
 def test_every_surrogate_has_the_same_gradient(name: str, surrogate: Any, compare: Callable[..., Tensor]) -> None:
     if isinstance(surrogate, str):
         surrogate = REGISTRY.get("surrogate", surrogate)()
     compare(REGISTRY.get("neuron", name)(surrogate=surrogate), 1.5 * torch.randn(3, 2, 301), 3)
-
-
-def layouts() -> Iterator[tuple[str, Tensor]]:
-    x = 1.5 * torch.randn(4, 3, 5, 7, 9) + 0.3
-    yield "channels last", x.flatten(0, 1).to(memory_format=torch.channels_last).unflatten(0, (4, 3))
-    yield "time last", x.permute(1, 2, 3, 4, 0).contiguous().permute(4, 0, 1, 2, 3)
-    yield "every other column", x[..., ::2]
-    yield "the same for all samples", x[:, :1].expand(4, 3, 5, 7, 9)
-    yield "the same at all steps", x[:1].expand(4, 3, 5, 7, 9)
-    yield "one step", x[:1]
-    yield "one number per sample", x[:, :, 0, 0, 0]
-    yield "a slice of steps", x[1:]
 
 
 @pytest.mark.parametrize(
@@ -181,15 +139,7 @@ def test_derivatives_by_torch_in_several_chunks_are_those_of_one(
 
 
 def test_thresholds_that_change_and_ties_follow_the_torch_form(compare: Callable[..., Tensor]) -> None:
-    class Stepped(Neuron):
-        name = "stepped"
-
-        def forward(self, current: Tensor, steps: int) -> Tensor:
-            threshold = [0.75, 0.5, 0.25, 1.0][:steps]
-            leak = torch.tensor(0.5, device=current.device)
-            return integrate_and_fire(current, steps, leak=leak, threshold=threshold, surrogate=self.surrogate)
-
-    compare(Stepped(surrogate=Rectangle()), torch.randint(-4, 5, (4, 5, 50)) / 4, 4)  # many lie on the threshold
+    compare(Stepped(surrogate=Rectangle()), on_thresholds(), 4)
 
 
 def test_hand_computed_adaptation(run: Callable[..., Any]) -> None:

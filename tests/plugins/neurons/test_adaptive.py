@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -41,6 +43,52 @@ def test_se_adlif_is_that_of_the_released_code(
     found, spikes = potentials(SEAdLIF(config, surrogate=ATan()), monkeypatch)
     assert found == pytest.approx(expected, abs=5e-7)
     assert spikes == [0, 0, 0, 0, 0, 0, 1, 0]
+
+
+def adlif_by_numbers(currents: list[float]) -> tuple[list[float], list[float]]:
+    u = w = s = 0.0
+    potentials, spikes = [], []
+    for current in currents:
+        w = BETA * w + A * u + B * s
+        u = ALPHA * (u - s) + (1 - ALPHA) * (current - w)
+        s = float(u > 1)
+        potentials.append(u)
+        spikes.append(s)
+    return potentials, spikes
+
+
+def se_adlif_by_numbers(currents: list[float], symplectic: bool) -> tuple[list[float], list[float]]:
+    u = w = s = 0.0
+    potentials, spikes = [], []
+    for current in currents:
+        before = (u, s)
+        u = ALPHA * u + (1 - ALPHA) * (current - w)
+        s = float(u > 1)
+        u *= 1 - s
+        potential, spike = (u, s) if symplectic else before
+        w = BETA * w + (1 - BETA) * 3.0 * (A * potential + B * spike)
+        potentials.append(u)
+        spikes.append(s)
+    return potentials, spikes
+
+
+@pytest.mark.parametrize("form", ["adlif", "euler", "symplectic"])
+def test_trains_of_spikes_are_those_of_a_loop_over_numbers(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    currents = [6 + 4 * math.sin(t) for t in range(80)]
+    if form == "adlif":
+        neuron: Stepwise = AdLIF(AdLIFConfig(a=A, b=B), surrogate=ATan())
+        expected = adlif_by_numbers(currents)
+    else:
+        neuron = SEAdLIF(SEAdLIFConfig(a=A, b=B, scale=3.0, discretisation=form), surrogate=ATan())
+        expected = se_adlif_by_numbers(currents, form == "symplectic")
+    monkeypatch.setattr(type(neuron), "decays", (ALPHA, BETA))
+    state, found = None, []
+    for current in currents:
+        s, state = neuron.step(torch.tensor([current], dtype=torch.float64), state)
+        found.append((float(state[0]), float(s)))
+    assert [spike for _, spike in found] == expected[1]
+    assert [potential for potential, _ in found] == pytest.approx(expected[0], abs=1e-12)
+    assert 3 <= sum(expected[1]) <= 70
 
 
 def test_decays_are_those_of_time_constants_and_of_rates() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from tests.runners.judging import conversions
+from tests.runners.judging.conversions import QUICK
 from torch import Tensor
 
 from spikefront.plugins import Data, Registry, SearchData
@@ -19,18 +21,9 @@ from spikefront.runners.judging.judge import Judgement, Judging, judge
 from spikefront.runners.judging.training import evenly
 from spikefront.searchspace import Space, UsageError, from_flat, parse_set
 
-QUICK: dict[str, object] = {"task": "digits", "backbone": "mlp", "training.epochs": 2, "training.subset": 300}
-
 
 def converted(registry: Registry, data: SearchData, **more: object) -> Judging:
-    judging = Judging(
-        from_flat({**QUICK, f"coding.{more['coding']}.percentile": 100.0, **more}, registry),
-        registry=registry,
-        data=data,
-        energy_model=registry.get("energy", "horowitz-45nm")(),
-    )
-    judging.epoch()
-    return judging
+    return conversions.converted(registry, data, **{f"coding.{more['coding']}.percentile": 100.0, **more})
 
 
 def outputs(judging: Judging) -> tuple[Tensor, Tensor]:

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.runners.judging import conversions
 from torch import Tensor, nn
 
 from spikefront.plugins import Kind, Registry, SearchData, Site, Synapse
 from spikefront.plugins.network.operations import product_by
 from spikefront.runners.judging.counting import count_operations
 from spikefront.runners.judging.judge import Judging
-from spikefront.searchspace import from_flat
 
-QUICK: dict[str, object] = {
-    "task": "digits",
-    "coding": "differential-conversion",
-    "backbone": "mlp",
-    "training.epochs": 2,
-    "training.subset": 300,
-}
 RATES: Mapping[str, object] = {"neuron.mth.thresholds": 1, "neuron.mth.fire_ratio": 0.5}
 
 
-def converted(registry: Registry, data: SearchData, **more: object) -> Judging:
-    judging = Judging(
-        from_flat({**QUICK, **more}, registry),
-        registry=registry,
-        data=data,
-        energy_model=registry.get("energy", "horowitz-45nm")(),
-    )
-    judging.epoch()
-    judging.network.eval()
-    return judging
+converted = partial(conversions.converted, coding="differential-conversion")
 
 
 def error(judging: Judging, data: SearchData) -> float:

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.runners.judging import conversions
 from torch import Tensor, nn
 
 from spikefront.plugins import AvgPool, Flatten, MaxPool, Registry, SearchData, Site, Synapse
 from spikefront.plugins.bases.windows import WholeSynapse
 from spikefront.plugins.neurons.ttfs import TTFS, comparisons
 from spikefront.runners.judging.judge import Judging
-from spikefront.searchspace import from_flat
 
 GIVEN = ("ttfs", "analog")
-QUICK: dict[str, object] = {
-    "task": "digits",
-    "coding": "ttfs-conversion",
-    "backbone": "mlp",
-    "training.epochs": 2,
-    "training.subset": 300,
-}
 
 
-def converted(registry: Registry, data: SearchData, **more: object) -> Judging:
-    judging = Judging(
-        from_flat({**QUICK, **more}, registry),
-        registry=registry,
-        data=data,
-        energy_model=registry.get("energy", "horowitz-45nm")(),
-    )
-    judging.epoch()
-    judging.network.eval()
-    return judging
+converted = partial(conversions.converted, coding="ttfs-conversion")
 
 
 def whole_numbers(synapse: Synapse, worth: Tensor | float) -> tuple[Tensor, Tensor | float, float]:
