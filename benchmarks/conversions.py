@@ -31,6 +31,7 @@ BACKBONES: dict[str, dict[str, object]] = {
 """The last has seven spiking layers."""
 
 CODINGS: dict[str, tuple[int, ...]] = {
+    "ttfs": (2, 4, 8),
     "ttfs-conversion": (4, 8, 16, 32),
     "rate-conversion": (4, 8, 16, 32),
     "differential-conversion": (2, 4, 8),

@@ -75,6 +75,11 @@ def _with_coding(entries: Entries, coding: type[Coding], neuron: type[Neuron], b
             f"coding {coding.name!r} converts an ANN, which backbone {backbone.name!r} can't be; "
             f"backbones that can: {able}"
         )
+    if getattr(coding, "chains_only", False) and not backbone.chain:
+        return (
+            f"coding {coding.name!r} needs a chain of layers, which backbone {backbone.name!r} is not; "
+            f"backbones that are: {_names(entries, 'backbone', lambda one: one.chain and one.convertible)}"
+        )
     if coding.neurons is not None and neuron.name not in coding.neurons:
         return f"coding {coding.name!r} needs neuron {' or '.join(sorted(coding.neurons))}, not {neuron.name!r}"
     if neuron.codings is not None and coding.name not in neuron.codings:

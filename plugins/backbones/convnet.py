@@ -35,6 +35,7 @@ class ConvNet(Backbone):
     name = "convnet"
     Config = ConvNetConfig
     config: ConvNetConfig
+    chain = True
 
     def __init__(
         self, config: ConvNetConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites

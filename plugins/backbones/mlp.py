@@ -35,6 +35,7 @@ class MLP(Backbone):
     Config = MLPConfig
     config: MLPConfig
     layouts = frozenset({"images", "features", "sequences"})
+    chain = True
 
     def __init__(
         self, config: MLPConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites

@@ -87,6 +87,7 @@ class VGG(Backbone):
     name = "vgg"
     Config = VGGConfig
     config: VGGConfig
+    chain = True
 
     def __init__(
         self, config: VGGConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites

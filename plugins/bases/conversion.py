@@ -73,12 +73,16 @@ class Conversion(Coding):
     Attributes:
         pools_maximum: whether the largest of several trains can be told, so that max pooling can be converted.
         sums_trains: whether the trains of several sites may be summed, as ``Backbone.sums_trains`` says.
+        chains_only: whether a backbone must be a chain, as ``Backbone.chain`` says.
+        trained_with: flat names of what its ANN depends on besides task, backbone, training and seed.
         not_in_nir: what its networks need that NIR does not have; for messages.
     """
 
     trained_by = "conversion"
     pools_maximum: ClassVar[bool] = False
     sums_trains: ClassVar[bool] = False
+    chains_only: ClassVar[bool] = False
+    trained_with: ClassVar[tuple[str, ...]] = ()
     not_in_nir: ClassVar[str] = "neurons that keep what exceeds their threshold, and NIR's reset to 0"
     Config: ClassVar[type] = ConversionConfig
     config: ConversionConfig
@@ -138,6 +142,14 @@ class Conversion(Coding):
         weighted = output.weighted(weights.to(output.values))  # by constants, which fold where they are equal
         return Operations(adds=output.values.numel()) + weighted.weighting(output.values[0, 0].numel())
 
+    def ann_coding(self) -> Coding:
+        """Return the coding of the ANN that is trained for it; ``trained_with`` names what it depends on."""
+        return Activations()
+
+    def ann_neuron(self) -> Neuron:
+        """Return a neuron of that ANN."""
+        return Rectifier()
+
     def initial_scale(self, site: SiteInfo) -> Tensor:
         """Return the scale of a site before calibration: ones, ``(1, 1)`` or ``(1, C)``."""
         return torch.ones(1, site.channels if self.config.granularity == "channel" else 1)
@@ -150,6 +162,8 @@ class Conversion(Coding):
         """
         if not (backbone.convertible or (self.sums_trains and backbone.sums_trains)):
             raise UsageError(f"backbone {backbone.name!r} is not an ANN that coding {self.name!r} can convert")
+        if self.chains_only and not backbone.chain:
+            raise UsageError(f"coding {self.name!r} needs a chain of layers, which backbone {backbone.name!r} is not")
         for module in backbone.modules():
             if isinstance(module, MaxPool) and not self.pools_maximum:
                 raise UsageError(f"coding {self.name!r} can't convert max pooling; let {backbone.name!r} average")

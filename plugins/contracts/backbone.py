@@ -21,6 +21,7 @@ class Backbone(Plugin, nn.Module):
         convertible: whether, with rectifiers for neurons, it is an ANN that can be converted: its sites and synapses
             are all that is not linear in it.
         sums_trains: whether it is one where its hyperparameters say so, but for sums of what several sites emit.
+        chain: whether each of its layers reads the one before it, and no other; its modules are in that order.
         output: ``values``: any number of outputs; ``images``: it generates, and has ``sample`` too.
         recurrent: whether it asks for recurrent sites, for which a neuron has to define ``step``.
         layouts: the layouts of inputs that it takes, see ``Task``; many need images.
@@ -37,6 +38,7 @@ class Backbone(Plugin, nn.Module):
 
     convertible: ClassVar[bool] = True
     sums_trains: ClassVar[bool] = False
+    chain: ClassVar[bool] = False
     output: ClassVar[OutputKind] = "values"
     recurrent: ClassVar[bool] = False
     layouts: ClassVar[frozenset[Layout]] = frozenset({"images"})

@@ -52,7 +52,7 @@ class TTFS(Neuron):
     name = "ttfs"
     Config = TTFSConfig
     config: TTFSConfig
-    codings: ClassVar[frozenset[str] | None] = frozenset({"ttfs-conversion"})
+    codings: ClassVar[frozenset[str] | None] = frozenset({"ttfs", "ttfs-conversion"})
     counts_parts = True
     states = 2  # slope and potential
     parts: Tensor | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,10 @@ class Converter:
         self._task = task
         self._train = train
         self._cache = cache
-        seed_everything(candidate.seed)  # the ANN does not depend on the coding
-        self.ann = assemble_ann(candidate, registry, shape, outputs).to(network.device)
+        seed_everything(candidate.seed)  # the ANN depends on no draw of the coding
+        assert isinstance(network.coding, Conversion)
+        self._coding: Conversion = network.coding
+        self.ann = assemble_ann(candidate, registry, shape, outputs, self._coding).to(network.device)
         self.trained_here = False
 
     def run(self) -> float:
@@ -73,15 +75,14 @@ class Converter:
         Returns:
             The last epoch's training loss of the ANN.
         """
-        path = ann_file(self._cache, self._candidate, self._read, self._registry)
+        path = ann_file(self._cache, self._candidate, self._read, self._registry, self._coding.trained_with)
         loss, self.trained_here = train_once(self._candidate, self.ann, self._task, self._train, path)
         self._convert()
         return loss
 
     @torch.no_grad()
     def _convert(self) -> None:
-        coding = self._network.coding
-        assert isinstance(coding, Conversion)
+        coding = self._coding
         wrong = self._network.backbone.load_state_dict(self.ann.backbone.state_dict(), strict=False)
         assert not wrong.unexpected_keys
         self.ann.eval()
@@ -164,7 +165,9 @@ def _fit(candidate: Candidate, network: Network, task: Task, train: Data) -> flo
     return loss
 
 
-def ann_file(cache: Path | None, candidate: Candidate, train: Data, registry: Registry) -> Path | None:
+def ann_file(
+    cache: Path | None, candidate: Candidate, train: Data, registry: Registry, trained_with: Sequence[str] = ()
+) -> Path | None:
     """Return the file of a candidate's ANN in a cache; None without one.
 
     Args:
@@ -172,15 +175,16 @@ def ann_file(cache: Path | None, candidate: Candidate, train: Data, registry: Re
         candidate: the candidate.
         train: the training split, as it was read.
         registry: contains its plugins.
+        trained_with: that of the conversion for which it is trained; nothing for one with rectifiers.
     """
-    return None if cache is None else cache / f"{ann_key(candidate, train, registry)}.pt"
+    return None if cache is None else cache / f"{ann_key(candidate, train, registry, trained_with)}.pt"
 
 
-def ann_key(candidate: Candidate, train: Data, registry: Registry) -> str:
+def ann_key(candidate: Candidate, train: Data, registry: Registry, trained_with: Sequence[str] = ()) -> str:
     """Return a name for the ANN of a candidate: a hash of everything its training depends on, not of the conversion.
 
-    That is the candidate without its coding and neuron, the versions of the plugins that are trained or train, the
-    version of spikefront, and each byte of the training split.
+    That is the candidate without its coding and neuron, but for what ``trained_with`` names of them, the versions of
+    the plugins that are trained or train, the version of spikefront, and each byte of the training split.
     """
     flat: Mapping[str, Any] = candidate.flat()
     used = {
@@ -189,6 +193,7 @@ def ann_key(candidate: Candidate, train: Data, registry: Registry) -> str:
         if name.partition(".")[0] in ("task", "backbone", "training", "seed")
         and not name.startswith("training.surrogate")
     }
+    used |= {name: flat[name] for name in trained_with}
     versions = registry.versions()
     names = [f"{kind.name}.{used[family]}" for family, kind in FAMILY_KINDS.items() if family in used]
     key = {**used, "versions": {name: versions[name] for name in names}, "spikefront": own_version()}

@@ -102,7 +102,7 @@ def footprint(candidate: Candidate, registry: Registry, data: SearchData, *, rec
     with kept_randomness(), torch.device("meta"):
         network = assemble(candidate, registry, shape, data.outputs)
         if isinstance(network.coding, Conversion):
-            network = assemble_ann(candidate, registry, shape, data.outputs)
+            network = assemble_ann(candidate, registry, shape, data.outputs, network.coding)
         if recomputed:
             recompute(network)
         step = _step_bytes(network, torch.empty(batch, *inner, dtype=x.dtype))

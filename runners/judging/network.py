@@ -40,13 +40,28 @@ def assemble(candidate: Candidate, registry: Registry, input_shape: tuple[int, .
     return _build(candidate, registry, coding.encoded_shape(input_shape), outputs, coding, sites, candidate.cut)
 
 
-def assemble_ann(candidate: Candidate, registry: Registry, input_shape: tuple[int, ...], outputs: int) -> Network:
+def assemble_ann(
+    candidate: Candidate,
+    registry: Registry,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    conversion: Conversion | None = None,
+) -> Network:
     """Build the ANN twin of a candidate: the same backbone with rectifiers for neurons, in one step.
+
+    Args:
+        candidate: the candidate.
+        registry: contains its plugins.
+        input_shape: shape of one input.
+        outputs: number of outputs.
+        conversion: the coding that it is trained for, which may round inputs and activations; None for none.
 
     Raises:
         UsageError: when the backbone can't take this input.
     """
-    return _build(candidate, registry, input_shape, outputs, Activations(), SiteFactory(Rectifier))
+    coding = Activations() if conversion is None else conversion.ann_coding()
+    sites = SiteFactory(Rectifier if conversion is None else conversion.ann_neuron)
+    return _build(candidate, registry, input_shape, outputs, coding, sites)
 
 
 def _build(

@@ -93,7 +93,7 @@ class Workloads:
             passes = workload(network, x)
             trained = passes
             if isinstance(network.coding, Conversion):
-                trained = workload(assemble_ann(candidate, self._registry, shape, outputs), x)
+                trained = workload(assemble_ann(candidate, self._registry, shape, outputs, network.coding), x)
         evaluation = passes.seconds(validation, at_once, self._speed)
         training = _TRAINING * trained.seconds(samples, schedule.batch, self._speed)
         if isinstance(network.coding, Conversion):
