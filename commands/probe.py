@@ -9,15 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from spikefront.commands.app import command
-from spikefront.commands.options import DataDir, PluginsDir
+from spikefront.commands.options import DataDir, Experiment, PluginsDir, TrackingUri
 from spikefront.commands.printing import Format, print_rows
 from spikefront.commands.retraining import MOST_SEEDS, Address, GpusPerTraining, Workers, counted, training_settings
 from spikefront.runners.engine.settings import OPTIONS
 from spikefront.searchspace.errors import OptionError, UsageError
-from spikefront.searchspace.options import Option, number, text, whole
+from spikefront.searchspace.options import Option, named, number, text, whole
 
 if TYPE_CHECKING:
     from spikefront.plugins import Registry
+    from spikefront.results.searches import StoredSearch
+    from spikefront.results.store.connection import Store
     from spikefront.results.temporal import Measured, TemporalProbe
     from spikefront.runners.engine.settings import SearchSettings
     from spikefront.searchspace import Candidate, Narrowing
@@ -75,6 +77,11 @@ def probe(
     address: Address = None,
     data_dir: DataDir = None,
     plugins_dir: PluginsDir = (),
+    search: Annotated[
+        str | None, Option("Where", named, "SEARCH"), "Search on the task, whose report is to have the answer"
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
 ) -> TemporalProbe:
     """Measure how much a task needs time and order.
 
@@ -86,15 +93,19 @@ def probe(
     network has ``direct`` coding, LIF neurons and the backbone of the task's layout: ``convnet`` for images and
     events, else ``mlp``.
 
+    With ``search`` the answer is kept in MLflow, as ``probed.json`` of that search, and its report has it.
+
     Returns:
         The answer, as sentences, with a table and the quality of each training.
 
     Raises:
-        UsageError: before any training starts, for an unknown name, a value outside its range, parts that do not go
-            together, or missing data; when no training of the whole network came to its end.
+        UsageError: before any training starts, for a search that is not there or is on another task, for an unknown
+            name, a value outside its range, parts that do not go together, or missing data; when no training of the
+            whole network came to its end.
     """
     from spikefront.plugins import load_registry
-    from spikefront.results.temporal import conclude
+    from spikefront.results.store.connection import Store
+    from spikefront.results.temporal import conclude, keep_probe
 
     assert isinstance(plugins_dir, tuple)
     if not 2 <= seeds <= MOST_SEEDS:
@@ -114,7 +125,25 @@ def probe(
         data_dir=data_dir,
         plugins_dir=plugins_dir,
     )
-    return conclude(_measured(candidate, seeds, settings, registry, equivalent))
+    kept = None if search is None else _search_on(task, search, Store(tracking_uri, experiment))
+    found = conclude(_measured(candidate, seeds, settings, registry, equivalent))
+    if kept is not None:
+        keep_probe(kept, found)
+    return found
+
+
+def _search_on(task: str, name: str, store: Store) -> StoredSearch:
+    """Return a search on the task.
+
+    Raises:
+        UsageError: when there is none of that name, or it is on another task.
+    """
+    from spikefront.results.searches import StoredSearch
+
+    found = StoredSearch.open(store, name)
+    if found.task != task:
+        raise UsageError(f"search {name} is on task {found.task}, not {task}")
+    return found
 
 
 def _candidate(task: str, narrowings: Sequence[Narrowing], epochs: int | None, registry: Registry) -> Candidate:

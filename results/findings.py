@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from spikefront.results.stability import Stability, stability
-from spikefront.results.store.schema import CONFIRMED_FILE, ENVIRONMENT_FILE, RECOMMENDED_FILE, TWINS_FILE
+from spikefront.results.store.schema import (
+    CONFIRMED_FILE,
+    ENVIRONMENT_FILE,
+    PROBED_FILE,
+    RECOMMENDED_FILE,
+    TWINS_FILE,
+)
 from spikefront.searchspace import Front, Objective, Trial, Value
 from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.front import spread, unseparated
@@ -53,6 +59,8 @@ class Findings:
         confirmed: content of ``confirmed.json``; empty before ``spikefront confirm``.
         twins: content of ``twins.json``; empty before ``spikefront twin``.
         recommended: content of ``recommended.json``; empty before ``spikefront recommend``.
+        inputs: kind of the task's inputs; empty where it is not known.
+        probed: content of ``probed.json``; empty before ``spikefront probe --search``.
         layers: energies of members of the front by layer, as their ``layers.json`` has them, by the names of trials.
         pictures: PNG files of what members of the front make, evenly spaced among them, by the names of trials.
         activities: what networks of the knee and of members evenly spaced on the front do, by the names of trials.
@@ -74,6 +82,8 @@ class Findings:
     confirmed: Mapping[str, Any] = field(default_factory=dict)
     twins: Mapping[str, Any] = field(default_factory=dict)
     recommended: Mapping[str, Any] = field(default_factory=dict)
+    inputs: str = ""
+    probed: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Sequence[LayerEnergy]] = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     activities: Mapping[str, Activity] = field(default_factory=dict)
@@ -171,7 +181,7 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
         search: the search.
         registry: returns the energy models under which its front is computed, too; None for none.
     """
-    artifacts = search.artifacts(ENVIRONMENT_FILE, CONFIRMED_FILE, TWINS_FILE, RECOMMENDED_FILE)
+    artifacts = search.artifacts(ENVIRONMENT_FILE, CONFIRMED_FILE, TWINS_FILE, RECOMMENDED_FILE, PROBED_FILE)
     found = Findings(
         name=search.name,
         task=search.task,
@@ -187,6 +197,8 @@ def read_findings(search: StoredSearch, registry: Callable[[], Registry] | None 
         confirmed=artifacts[CONFIRMED_FILE],
         twins=artifacts[TWINS_FILE],
         recommended=artifacts[RECOMMENDED_FILE],
+        inputs=search.inputs,
+        probed=artifacts[PROBED_FILE],
     )
     curved = dict.fromkeys((*CURVED, *(axis.metric for axis in found.objectives)))
     trials = {trial.number: trial for trial in found.trials}

@@ -111,6 +111,11 @@ class StoredSearch:
         return tagged or str(self.artifact(schema.FRONT_FILE).get("quality", "quality"))
 
     @property
+    def inputs(self) -> str:
+        """Kind of the task's inputs; empty where it is not known."""
+        return self.run.data.tags.get(schema.INPUTS, "")
+
+    @property
     def energy_model(self) -> str:
         """Name of its energy model, with the settings that it had: ``chip-table(node=14nm)``."""
         name = self.options.get("energy_model", DEFAULT_ENERGY_MODEL)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from spikefront.results.confirmed import spread_of
 from spikefront.results.verdicts import paired_differences
@@ -16,6 +17,7 @@ from spikefront.searchspace.units import format_quality
 if TYPE_CHECKING:
     import pandas
 
+    from spikefront.results.searches import StoredSearch
     from spikefront.searchspace import Value
 
 Need = Literal["yes", "no", "undecided"]
@@ -140,6 +142,34 @@ class TemporalProbe:
 
     def __str__(self) -> str:
         return self.text
+
+    def document(self) -> dict[str, Any]:
+        """Return what ``probed.json`` says; a number that is not finite is None."""
+        rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
+        return {
+            "task": self.task,
+            "split": "validation",
+            "candidate": dict(self.candidate),
+            "needs_order": self.needs_order,
+            "needs_time": self.needs_time,
+            "answer": list(self.answer),
+            "variants": rows,
+        }
+
+
+def keep_probe(search: StoredSearch, found: TemporalProbe) -> None:
+    """Write what a task needs to ``probed.json`` of a search on it, and its report anew.
+
+    Args:
+        search: the search.
+        found: the answer.
+    """
+    from spikefront.results.report import keep_report
+    from spikefront.results.store.artifacts import keep_text
+    from spikefront.results.store.schema import PROBED_FILE
+
+    keep_text(search.store, search.run_id, json.dumps(found.document(), indent=2, allow_nan=False), PROBED_FILE)
+    keep_report(search.store, search.name)
 
 
 def conclude(measured: Measured) -> TemporalProbe:

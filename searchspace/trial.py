@@ -143,6 +143,7 @@ class SearchInfo:
         plugins: version of each plugin by ``kind.name``.
         earlier: trials that ended before this driver started; None for a new search.
         energy_model: name of the energy model.
+        inputs: kind of the task's inputs: ``static``, ``events`` or ``sequences``; empty where it is not known.
         id: its own random id, by which it is told from others of its name; empty where it has none.
     """
 
@@ -158,6 +159,7 @@ class SearchInfo:
     earlier: tuple[Trial, ...] | None = None
     energy_model: str = DEFAULT_ENERGY_MODEL
     id: str = ""
+    inputs: str = ""
 
 
 def last_tries(trials: Mapping[int, Trial] | list[Trial]) -> list[Trial]:

@@ -46,6 +46,8 @@ from spikefront.searchspace.units import format_duration
 
 FAINT: Final = 1500
 """Most trials that are drawn behind the front."""
+TEMPORAL: Final = ("events", "sequences")
+"""Kinds of inputs that may need time."""
 _LARGEST: Final = 400_000
 """Bytes of the largest image that is put into the page."""
 
@@ -82,6 +84,7 @@ def report_page(findings: Findings) -> str:
         name=shlex.quote(findings.name),
         trust=trust(by_coding),
         decide=shlex.join([*decide[:2], findings.name, *decide[2:]]),
+        probe=shlex.join(["spikefront", "probe", findings.task, "--search", findings.name]),
         knee=knee,
         member=shlex.quote(f"{findings.name}/{knee}"),
         drawn=min(behind_front, FAINT),
@@ -116,6 +119,7 @@ def _sections(findings: Findings) -> dict[str, tuple[str, object]]:
     return {
         "recommendation": ("Which coding, for which budget", findings.comparable),
         "next": ("What to do next", True),
+        "time": ("Does the task need time and order", findings.probed or findings.inputs in TEMPORAL),
         "front": ("Front", True),
         "confirmed": ("Confirmed on the test split", findings.confirmed),
         "members": ("Members", findings.comparable),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,6 +72,32 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or not math.isfinite(value):
         return ""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.{digits}g}"
+
+
+def probe_table(findings: Findings) -> Table:
+    """Return a row for each variant of the network that a task was probed with."""
+
+    def interval(one: Mapping[str, Any], name: str) -> str:
+        low, high = one.get(f"{name}_low"), one.get(f"{name}_high")
+        return "" if low is None or high is None else f"{format_quality(low)} to {format_quality(high)}"
+
+    rows = [
+        Row(
+            (
+                one["variant"],
+                one["network"],
+                (format_quality(one["quality"]), one["quality"]),
+                ("" if one.get("costs") is None else format_quality(one["costs"]), one.get("costs") or 0.0),
+                interval(one, "costs"),
+                (str(one["seeds"]), one["seeds"]),
+            )
+        )
+        for one in findings.probed["variants"]
+    ]
+    titles = ("variant", "network", findings.quality, "costs", "95 % interval", "seeds")
+    flat = findings.probed["candidate"]
+    names = " ".join(str(flat[name]) for name in ("coding", "neuron", "backbone") if name in flat)
+    return Table(titles, rows, numbers=(2, 3, 5), caption=f"{names}, T = {flat.get('steps', '?')}; validation split")
 
 
 def energy_of(trial: Trial) -> tuple[str, object]:

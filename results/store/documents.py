@@ -221,6 +221,18 @@ def _is_recommended(document: dict[str, Any]) -> bool:
     )
 
 
+def _is_probed(document: dict[str, Any]) -> bool:
+    def holds(one: dict[str, Any]) -> bool:
+        costs = all(one.get(name) is None or is_number(one[name]) for name in ("costs", "costs_low", "costs_high"))
+        measured = {name: one.get(name) for name in ("quality", "quality_low", "quality_high")}
+        words = all(map(is_text, (one.get("variant"), one.get("network"))))
+        return costs and words and is_count(one.get("seeds")) and is_table(measured, is_number)
+
+    said = document.get("answer")
+    is_said = isinstance(said, list) and all(map(is_text, said))
+    return is_said and is_table(document.get("candidate"), is_value) and _are_members(document.get("variants"), holds)
+
+
 def _is_repeated(one: dict[str, Any]) -> bool:
     def is_repeat(value: object) -> bool:
         return is_table(value, is_number, "quality", "energy_nj")
@@ -258,4 +270,5 @@ _HOLDS: Final[Mapping[str, Callable[[dict[str, Any]], bool]]] = {
     schema.CONFIRMED_FILE: _is_confirmed,
     schema.TWINS_FILE: _is_twins,
     schema.RECOMMENDED_FILE: _is_recommended,
+    schema.PROBED_FILE: _is_probed,
 }

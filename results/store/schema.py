@@ -44,6 +44,8 @@ OBJECTIVES: Final = "search.objectives"
 """The objectives as JSON, see ``write_objectives``."""
 QUALITY: Final = "search.quality"
 """The task's own name for quality, for example ``accuracy``."""
+INPUTS: Final = "search.inputs"
+"""Kind of the task's inputs: ``static``, ``events`` or ``sequences``; without it in what earlier versions wrote."""
 ENDED: Final = "search.ended"
 
 # Tags of a trial
@@ -108,6 +110,8 @@ ENVIRONMENT_FILE: Final = "environment.json"
 CONFIRMED_FILE: Final = "confirmed.json"
 TWINS_FILE: Final = "twins.json"
 RECOMMENDED_FILE: Final = "recommended.json"
+PROBED_FILE: Final = "probed.json"
+"""How much the task of a search needs time and order, as ``spikefront probe --search`` has measured it."""
 REPORT_FILE: Final = "report.html"
 JOURNAL_FILES: Final = "journal*"
 
@@ -132,13 +136,14 @@ LATEST_MS: Final = 1 << 47
 
 def search_tags(search: SearchInfo) -> dict[str, str]:
     """Return the tags of a search's run."""
-    return {
+    known = {
         SEARCH: search.name,
         TASK: search.task,
         ROLE: "search",
         OBJECTIVES: write_objectives(search.objectives),
         QUALITY: search.quality,
-    } | ({ID: search.id} if search.id else {})
+    }
+    return known | {tag: value for tag, value in ((ID, search.id), (INPUTS, search.inputs)) if value}
 
 
 def trial_tags(

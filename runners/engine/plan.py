@@ -172,6 +172,7 @@ class SearchPlan:
             earlier=earlier,
             energy_model=model.name,
             id=search_id,
+            inputs=self.task.inputs,
         )
 
 

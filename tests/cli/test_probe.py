@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from spikefront.results.searches import StoredSearch
+from spikefront.results.store.connection import Store
+from spikefront.results.store.recorder import MlflowRecorder
+from spikefront.results.store.schema import PROBED_FILE
+from spikefront.searchspace import ENERGY, SearchInfo
+from spikefront.searchspace.objectives import quality_objective
 
 Command = Callable[..., Any]
 QUICK = ("--set", "backbone=mlp", "--set", "training.subset=400", "--epochs", "3", "--workers", "2")
 
 
-def test_a_task_is_probed_training_by_training(command: Command) -> None:
-    said = command("probe", "digits", *QUICK, "--seeds", "2", "--format", "json")
+def test_a_task_is_probed_training_by_training_and_a_search_keeps_the_answer(command: Command, tmp_path: Path) -> None:
+    recorder = MlflowRecorder(Store())
+    axes = (quality_objective(maximize=True, worst=0.0, best=1.0), ENERGY)
+    recorder.search_started(SearchInfo("s1", "digits", "accuracy", axes, tmp_path, 1, None, {}, {}, inputs="static"))
+    recorder.search_ended("all trials done")
+    said = command("probe", "digits", *QUICK, "--seeds", "2", "--format", "json", "--search", "s1")
     assert said.code == 0
+    search = StoredSearch.open(Store(), "s1")
+    assert search.inputs == "static"
+    kept = search.artifact(PROBED_FILE)
+    assert (kept["needs_order"], kept["needs_time"]) == ("no", "no")
+    assert [row["variant"] for row in kept["variants"]] == [row["variant"] for row in json.loads(said.out)]
+    report = Path(search.store.client.download_artifacts(search.run_id, "report.html", str(tmp_path)))
+    assert kept["answer"][0] in report.read_text()
+    assert command("probe", "mnist1d", "--search", "s1").problem() == "search s1 is on task digits, not mnist1d"
+    assert command("probe", "digits", "--search", "s2").problem().startswith("unknown search 's2'")
     rows = {row["variant"]: row for row in json.loads(said.out)}
     assert list(rows) == ["full", "shuffle", "shuffle-each", "sum", "last", "NoTD", "SDBP"]
     assert {row["seeds"] for row in rows.values()} == {2}

@@ -20,10 +20,14 @@ from spikefront.results.findings import Findings
 from spikefront.results.report import write_report
 from spikefront.results.report.page import FAINT, _javascript, report_page
 from spikefront.results.store.connection import Store
-from spikefront.results.store.schema import CONFIRMED_FILE
+from spikefront.results.store.documents import checked
+from spikefront.results.store.schema import CONFIRMED_FILE, PROBED_FILE
+from spikefront.results.temporal import Measured, conclude
 from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES
 from spikefront.searchspace.objectives import quality_objective
+from spikefront.searchspace.temporal import Variant
 
+PROBED = {Variant.FULL: 0.8, Variant.SHUFFLE_EACH: 0.4, Variant.SUM: 0.8}
 VOID = {"meta", "input", "br", "img"}
 MEMBERS = 100
 EVIL = "<script>alert(1)</script>"
@@ -393,3 +397,20 @@ def test_energies_have_their_errors_and_members_that_cost_as_much_are_marked(fin
     assert "differ by less than two standard errors" in members
     apart = [(params, {**known, "energy_se_nj": 0.1}) for params, known in rows]
     assert "energy as that of" not in Page(report_page(findings(apart))).sections["members"]
+
+
+def test_a_search_on_what_has_time_says_how_much_it_needs_it_or_how_to_learn_that(findings: Make) -> None:
+    rows = [row("direct", 0.9, 10.0)]
+    assert "time" not in Page(report_page(findings(rows, inputs="static"))).sections
+    asked = Page(report_page(findings(rows, name="s 1", inputs="events"))).sections["time"]
+    assert "spikefront probe digits --search 's 1'" in asked
+    values = {variant: {seed: quality + 0.01 * seed for seed in range(3)} for variant, quality in PROBED.items()}
+    measured = Measured("digits", {"coding": "direct", "steps": 8}, "accuracy", True, 0.1, 1.0, False, values)
+    document = checked(PROBED_FILE, json.loads(json.dumps(conclude(measured).document())))
+    told = Page(report_page(findings(rows, inputs="events", probed=document))).sections["time"]
+    assert "digits needs order: to shuffle the points of each sample costs 0.400" in told
+    assert "digits needs no time" in told
+    assert "direct, T = 8; validation split" in told
+    assert "shuffle-each" in told
+    broken = document | {"variants": [{**document["variants"][0], "quality": "high"}]}
+    assert checked(PROBED_FILE, broken) == {}
