@@ -31,6 +31,32 @@ def why_not_together(
     )
 
 
+def why_not_truncated(
+    entries: Entries, *, coding: type[Coding], neuron: type[Neuron], backbone: type[Backbone]
+) -> str | None:
+    """Return in a sentence why a network can't be trained in parts of its time steps; None when it can.
+
+    Args:
+        entries: all plugins by kind and name.
+        coding: the coding.
+        neuron: the neuron.
+        backbone: the backbone.
+    """
+
+    def alone(one: type[Coding]) -> bool:
+        return one.trained_by == "bptt" and one.between is Coding.between
+
+    if not neuron.states_a_step():
+        able = _names(entries, "neuron", lambda one: one.states_a_step())
+        return f"neuron {neuron.name!r} defines no step(), which hands a state on; neurons that do: {able}"
+    if not alone(coding):
+        able = _names(entries, "coding", alone)
+        return f"coding {coding.name!r} is trained over all time steps at once; codings that need not be: {able}"
+    if backbone.output != "values":
+        return f"backbone {backbone.name!r} makes {backbone.output}, whose loss is not that of an output over time"
+    return None
+
+
 def fits_task(backbone: type[Backbone], task: type[Task]) -> bool:
     """Return whether a backbone takes what a task gives, and makes what it asks for."""
     return backbone.output == task.output and task.layout in backbone.layouts

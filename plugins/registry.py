@@ -24,7 +24,7 @@ import pluggy
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
 from spikefront.plugins.entry import Entry as Entry
-from spikefront.plugins.fit import fits_task, why_not_together
+from spikefront.plugins.fit import fits_task, why_not_together, why_not_truncated
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import place_of, traceback_of
@@ -244,7 +244,16 @@ class Registry:
             )
             if misfit is not None:
                 raise UsageError(misfit)
+        if 0 < candidate.training.schedule.truncation < candidate.steps:
+            self.refuse_truncated(candidate.coding.name, candidate.neuron.name, candidate.backbone.name)
         self.refuse_values(candidate)
+
+    def refuse_truncated(self, coding: str, neuron: str, backbone: str) -> None:
+        """Raise ``UsageError`` when a network of these can't be trained in parts of its time steps."""
+        kinds = {"coding": coding, "neuron": neuron, "backbone": backbone}
+        parts = {kind: self.get(kind, name) for kind, name in kinds.items()}
+        if (problem := why_not_truncated(self.entries, **parts)) is not None:
+            raise UsageError(f"training.truncation: {problem}; 0 trains over all")
 
     def refuse_values(self, candidate: Candidate) -> None:
         """Raise ``UsageError`` when a hyperparameter is outside what the candidate's coding allows."""

@@ -100,6 +100,8 @@ class Schedule:
     """Whether it is drawn for each batch, or for all batches of an epoch together, that they are mixed."""
     drop_last: Annotated[bool, Choice((False, True)), PINNED] = False
     """Leave out the last batch of an epoch where it is not full."""
+    truncation: Annotated[int, Int(0, 100_000), PINNED] = 0
+    """Time steps K of the parts that the gradient does not leave, of which a training step holds one; 0 for all T."""
     precision: Annotated[str, Choice(("fp32", "bf16")), PINNED] = "fp32"
     """Floats of convolutions and linear layers in training; membrane potentials and the trained network are fp32."""
 

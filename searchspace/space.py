@@ -148,6 +148,11 @@ class Space:
         return self._fitting[key]
 
     @property
+    def combinations(self) -> Sequence[Mapping[str, str]]:
+        """Names of task, coding, neuron and backbone that go together."""
+        return self._combinations
+
+    @property
     def codings(self) -> tuple[str, ...]:
         """Names of the codings that are searched."""
         return self._allowed("coding", {})

@@ -55,17 +55,19 @@ class Recurrent(Neuron):
     def forward(self, current: Tensor, steps: int) -> Tensor:
         spikes: list[Tensor] = []
         state: tuple[Tensor, ...] | None = None
-        each = current.unbind(
-            0
-        )  # whose gradient is one stack; that of an index would be as long as the current, T times
+        each = current.unbind(0)  # its gradient is one stack; that of an index would be as long as the current
         for t in range(steps):
             total = each[t if len(each) > 1 else 0]
             if t:
-                with uncounted():  # counted by the spikes that come out
-                    total = total + F.linear(spikes[-1], self.feedback.weight.weight)
+                total = total + self.fed(spikes[-1])
             fired, state = self.neuron.step(total, state)
             spikes.append(fired)
         return torch.stack(spikes)
+
+    def fed(self, spikes: Tensor) -> Tensor:
+        """Return the current ``(B, C)`` by which the spikes of one step drive the next one."""
+        with uncounted():  # counted by the spikes that come out
+            return F.linear(spikes, self.feedback.weight.weight)
 
     def fed_back(self, spikes: Tensor, delay: int) -> Signal:
         """Return what the feedback carries into each step, of the spikes ``(T, B, C)`` that were emitted."""

@@ -101,12 +101,15 @@ class SearchPlan:
         """Read training and validation split, and check that the augmentation fits them.
 
         Raises:
-            UsageError: when files are missing or damaged, images are too small for the augmentation, or the precision
-                of training is slow on this machine.
+            UsageError: when files are missing or damaged, images are too small for the augmentation, the precision
+                of training is slow on this machine, or some networks can't be trained in parts.
         """
         default = self.space.default()
         if not self.settings.address:
             refuse_slow(default.training.schedule)
+        if default.training.schedule.truncation:
+            for names in self.space.combinations:
+                self.registry.refuse_truncated(names["coding"], names["neuron"], names["backbone"])
         data = self.task.search_data(self.settings.data_folder, default.steps)
         shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
         refuse_misfit(default.training.schedule, self.task, shape)

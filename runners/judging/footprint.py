@@ -17,6 +17,7 @@ from spikefront.runners.judging.memory import MB, LiveBytes, resident
 from spikefront.runners.judging.network import Network, assemble, assemble_ann
 from spikefront.runners.judging.recompute import recompute
 from spikefront.runners.judging.seeding import kept_randomness
+from spikefront.runners.judging.truncation import part_of
 from spikefront.searchspace import Candidate, UsageError
 
 _STATES: Final = 2
@@ -74,6 +75,11 @@ def needs_recomputing(candidate: Candidate, registry: Registry, data: SearchData
     plain = footprint(candidate, registry, data)
     if plain.total <= most:
         return False
+    if candidate.training.schedule.truncation:  # a part is as much as a step holds
+        raise DoesNotFit(
+            f"it would take {plain}; a trial has {most / MB:,.0f} MB here; take fewer --workers, smaller batches "
+            "(training.batch) or shorter parts (training.truncation)"
+        )
     less = footprint(candidate, registry, data, recomputed=True)
     if less.total <= most:
         return True
@@ -105,16 +111,20 @@ def footprint(candidate: Candidate, registry: Registry, data: SearchData, *, rec
             network = assemble_ann(candidate, registry, shape, data.outputs, network.coding)
         if recomputed:
             recompute(network)
-        step = _step_bytes(network, torch.empty(batch, *inner, dtype=x.dtype))
+        step = _step_bytes(network, torch.empty(batch, *inner, dtype=x.dtype), schedule.truncation)
     weights = sum(weight.nbytes for weight in network.parameters())
     inputs = 0 if task.mapped else sum(split.inputs.nbytes for split in (data.train, data.validation))
     loaded = 0 if "numba" in sys.modules else _LOADED_LATER
     return Footprint(resident() + inputs + loaded, (1 + _STATES) * weights, step)
 
 
-def _step_bytes(network: Network, x: torch.Tensor) -> int:
+def _step_bytes(network: Network, x: torch.Tensor, truncation: int) -> int:
     with LiveBytes([*network.parameters(), *network.buffers()]) as live:
-        output = network.train()(x)
+        code = network.train().encode(x)
+        if 0 < truncation < code.steps:
+            output = network.backbone(part_of(code, 0, truncation)).decoded()
+        else:
+            output = network.decode(network.propagate(code))
         (output.sum() + network.penalty()).backward()
     return int(_GAPS * live.peak)
 

@@ -8,7 +8,7 @@ step takes about a third more time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
@@ -66,12 +66,12 @@ def _run(group: list[nn.Module], signal: Signal) -> Signal:
 
 def _contexts(group: list[nn.Module]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Return the contexts of the first and of the second pass."""
-    return nullcontext(), _kept_buffers(group)
+    return nullcontext(), kept_buffers(group)
 
 
 @contextmanager
-def _kept_buffers(group: list[nn.Module]) -> Iterator[None]:
-    """Use copies of all buffers inside."""
+def kept_buffers(group: Sequence[nn.Module]) -> Iterator[None]:
+    """Use copies of all buffers of some modules inside."""
     before = [
         (module, name, buffer)
         for layer in group

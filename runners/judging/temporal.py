@@ -131,7 +131,7 @@ class Spatial(Altered):
         for t in range(steps):
             total = each[t if len(each) > 1 else 0]
             if layer and spikes:
-                total = total + torch.nn.functional.linear(spikes[-1].detach(), layer.feedback.weight.weight)
+                total = total + layer.fed(spikes[-1].detach())
             fired, state = neuron.step(total, state)
             state = tuple(part.detach() for part in state)
             spikes.append(fired)

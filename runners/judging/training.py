@@ -16,15 +16,16 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Data, Loss, Task
+from spikefront.plugins import Data, Loss, Signal, Task
 from spikefront.plugins.losses.task import TaskLoss
 from spikefront.runners.judging.allocation import keep_freed_memory
-from spikefront.runners.judging.augmentation import augmented, mixed_epoch, refuse_misfit
+from spikefront.runners.judging.augmentation import Batch, augmented, mixed_epoch, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.passes import affordable, propagated
 from spikefront.runners.judging.precision import precision_of, refuse_slow
 from spikefront.runners.judging.seeding import fixed_randomness
+from spikefront.runners.judging.truncation import truncated_backward
 from spikefront.searchspace import Schedule, Training, UsageError
 
 _GATHERED_BYTES = 2**20
@@ -84,14 +85,9 @@ class Trainer:
         for inputs, targets, weight in self._loaded():
             x = self._task.prepare(inputs.to(device))
             batch = augmented(self._schedule, x, targets.to(device), mixed)
-            with precision_of(self._schedule):
-                output = self._output(batch.inputs)
-            loss, penalty = batch.loss(self._loss, output), self.network.penalty()
-            if isinstance(penalty, Tensor) or penalty:
-                loss = loss + penalty
             self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            total += self._processes.combine(self.network, loss.detach(), weight)
+            loss = (self._backward_in_parts if self._in_parts else self._backward)(batch)
+            total += self._processes.combine(self.network, loss, weight)
             self._optimizer.step()
             self._decay.step()
             steps += 1
@@ -101,11 +97,39 @@ class Trainer:
             raise FloatingPointError(f"weights are not finite after an epoch with loss {mean:.4g}")
         return mean
 
+    def _backward(self, batch: Batch) -> Tensor:
+        """Add the gradient of a batch to the parameters, and return its loss."""
+        with precision_of(self._schedule):
+            output = self._output(batch.inputs)
+        loss, penalty = batch.loss(self._loss, output), self.network.penalty()
+        if isinstance(penalty, Tensor) or penalty:
+            loss = loss + penalty
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _backward_in_parts(self, batch: Batch) -> Tensor:
+        """Do what ``_backward`` does, with a gradient that does not leave the parts of the run."""
+
+        def loss_of(output: Signal) -> Tensor:
+            loss = batch.loss(self._loss, self._decoded(output))
+            penalty = self.network.penalty()
+            return loss + penalty if isinstance(penalty, Tensor) or penalty else loss
+
+        apart = partial(precision_of, self._schedule)
+        return truncated_backward(self.network, laid_out(batch.inputs), self._schedule.truncation, loss_of, apart)
+
+    @property
+    def _in_parts(self) -> bool:
+        return 0 < self._schedule.truncation < self.network.coding.steps
+
+    def _decoded(self, output: Signal) -> Tensor:
+        coding = self.network.coding
+        return coding.step_outputs(output) if self._per_step else self.network.decode(output)
+
     def _output(self, inputs: Tensor) -> Tensor:
         try:
             if self._per_step:
-                signal = self.network.propagate(self.network.encode(laid_out(inputs)))
-                return self.network.coding.step_outputs(signal)
+                return self._decoded(self.network.propagate(self.network.encode(laid_out(inputs))))
             output: Tensor = self.network(laid_out(inputs))
         except ValueError as error:
             if len(inputs) > 1 or "more than 1 value per channel" not in str(error):

@@ -55,6 +55,7 @@ GAC_ON_CIFAR10: Final[dict[str, Value]] = {
     "training.mix_alpha": 1.0,
     "training.mix_by": "epoch",
     "training.drop_last": False,
+    "training.truncation": 0,
     "training.precision": "fp32",
 }
 TCJA_ON_DVS128: Final[dict[str, Value]] = {
@@ -100,6 +101,7 @@ TCJA_ON_DVS128: Final[dict[str, Value]] = {
     "training.cutout": 0,
     "training.mix": "none",
     "training.drop_last": True,
+    "training.truncation": 0,
     "training.precision": "fp32",
 }
 

@@ -99,8 +99,8 @@ def _is_of_another(name: str, space: Space, energy_model: str) -> bool:
 
 
 def _was_added(name: str) -> bool:
-    added = ("training.optimizer.sgd.decay_all", "training.mix_by", "training.drop_last", "training.precision")
-    return name.startswith("training.loss") or name in added
+    added = ("optimizer.sgd.decay_all", "mix_by", "drop_last", "precision", "truncation")
+    return name.startswith("training.loss") or name in {f"training.{each}" for each in added}
 
 
 def resumed_settings(given: Mapping[str, Any]) -> SearchSettings:

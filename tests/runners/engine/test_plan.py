@@ -94,6 +94,19 @@ def test_priors_that_the_space_has_no_room_for_are_named(
     assert found == (f"--priors leaves out, as this space has not all that they need: {said}" if said else "")
 
 
+def test_truncation_of_what_is_not_trained_in_parts_is_refused_before_the_search(
+    registry: Registry, tmp_path: Path
+) -> None:
+    space = ["training.truncation=10", "coding=direct", "backbone=mlp"]
+    plan = SearchPlan(SearchSettings("mnist1d", space=space, name="s", folder=tmp_path), registry)
+    with pytest.raises(
+        UsageError, match=r"training.truncation: neuron '.*' defines no step\(\).*neurons that do: .*lif"
+    ):
+        plan.read_data()
+    named = SearchSettings("mnist1d", space=[*space, "neuron=lif,adlif"], name="s", folder=tmp_path)
+    assert len(SearchPlan(named, registry).read_data().train) == 3200
+
+
 @pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
 def test_bf16_is_refused_before_the_search_where_this_machine_trains_and_has_none(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None

@@ -176,6 +176,7 @@ def test_a_search_from_before_a_hyperparameter_was_added_goes_on_while_that_stay
         "training.mix_by",
         "training.drop_last",
         "training.precision",
+        "training.truncation",
     )
     rows = [(row.name, row.domain, row.active) for row in before.rows() if not row.name.startswith(added)]
     assert len(rows) < len(before.rows())
