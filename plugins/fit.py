@@ -54,6 +54,9 @@ def why_not_truncated(
         return f"coding {coding.name!r} is trained over all time steps at once; codings that need not be: {able}"
     if backbone.output != "values":
         return f"backbone {backbone.name!r} makes {backbone.output}, whose loss is not that of an output over time"
+    if backbone.delays:
+        able = _names(entries, "backbone", lambda one: not one.delays and one.output == "values")
+        return f"backbone {backbone.name!r} has delays, which reach into the part before; backbones without: {able}"
     return None
 
 

@@ -24,6 +24,7 @@ class Backbone(Plugin, nn.Module):
         chain: whether each of its layers reads the one before it, and no other; its modules are in that order.
         output: ``values``: any number of outputs; ``images``: it generates, and has ``sample`` too.
         recurrent: whether it asks for recurrent sites, for which a neuron has to define ``step``.
+        delays: whether what a synapse gets depends on earlier steps, too, and not by the states of neurons alone.
         layouts: the layouts of inputs that it takes, see ``Task``; many need images.
 
     Args:
@@ -41,6 +42,7 @@ class Backbone(Plugin, nn.Module):
     chain: ClassVar[bool] = False
     output: ClassVar[OutputKind] = "values"
     recurrent: ClassVar[bool] = False
+    delays: ClassVar[bool] = False
     layouts: ClassVar[frozenset[Layout]] = frozenset({"images"})
     layers: nn.Module
 

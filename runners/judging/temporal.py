@@ -195,9 +195,11 @@ def left_out(candidate: Candidate, registry: Registry) -> str:
 def is_blind_without_state(candidate: Candidate, registry: Registry) -> bool:
     """Return whether order makes no difference to a candidate's network without state.
 
-    It does where the coding reads several points at once or adds modules behind the neurons, and where the read-out is
-    not a mean over time.
+    It does where the coding reads several points at once or adds modules behind the neurons, where the backbone has
+    delays, and where the read-out is not a mean over time.
     """
+    if registry.get("backbone", candidate.backbone.name).delays:
+        return False
     plugin = registry.get("coding", candidate.coding.name)
     coding: Coding = plugin(candidate.coding.config, steps=candidate.steps)
     own = (plugin.encode_sequences, plugin.encode_events, plugin.between)
