@@ -66,7 +66,8 @@ class HybridConversion(Conversion):
     def __init__(self, config: HybridConversionConfig | None = None, *, steps: int) -> None:
         super().__init__(config, steps=steps)
         self.bind(Hybrid(surrogate=Surrogate()))
-        self._layers = (self.config.stage1, self.config.stage2, self.config.stage3)
+        self._stages = (self.config.stage1, self.config.stage2, self.config.stage3)
+        self._layers: tuple[str, ...] = self._stages  # until the backbone is known
 
     def bind(self, neuron: Neuron) -> None:
         if not isinstance(neuron, Hybrid):
@@ -162,19 +163,17 @@ class HybridConversion(Conversion):
             if isinstance(module, Synapse):
                 module.bias_over_time = self._presented(edge)
             elif isinstance(module, Site):
-                assert isinstance(module.neuron, Hybrid)
-                code = self._code_of(module)
-                same = code == edge
-                module.neuron = (
-                    module.neuron.emits(code)
-                    if same
-                    else module.neuron.between(self._codes[edge], code, self._presented(code))
-                )
+                hybrid, code = module.neuron, self._code_of(module)
+                assert isinstance(hybrid, Hybrid)
+                if code == edge:
+                    module.neuron = hybrid.emits(code)
+                else:
+                    module.neuron = hybrid.between(self._codes[edge], code, self._presented(code))
                 edge = code
 
     def _code_of(self, site: Site) -> str:
         place = site.info.index if site.info.stages == 1 else site.info.stage
-        return (self.config.stage1, self.config.stage2, self.config.stage3)[min(place, 2)]
+        return self._stages[min(place, len(self._stages) - 1)]
 
     def settle(self, backbone: Backbone, run: Callable[[], object]) -> None:
         """Give each layer the scale of its code."""
