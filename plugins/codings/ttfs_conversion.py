@@ -44,7 +44,7 @@ class TTFSConversion(Conversion):
     """One spike per neuron, whose time is the activation, converted from an ANN."""
 
     name = "ttfs-conversion"
-    Config = TTFSConversionConfig
+    Config: ClassVar[type] = TTFSConversionConfig
     config: TTFSConversionConfig
     step_range = Int(4, 64, log=True)
     source = "Stanojevic et al., Nature Communications 15 (2024), in continuous time; levels are ours"

@@ -104,7 +104,7 @@ class Trainer:
         loss, penalty = batch.loss(self._loss, output), self.network.penalty()
         if isinstance(penalty, Tensor) or penalty:
             loss = loss + penalty
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.detach()
 
     def _backward_in_parts(self, batch: Batch) -> Tensor:

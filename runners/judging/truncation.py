@@ -51,11 +51,11 @@ def truncated_backward(
         outputs = torch.cat([_run(network, part, apart) for part in parts])
     outputs.requires_grad_()
     value = loss(Signal(outputs, code.steps, Kind.ANALOG, delay=code.delay))
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     assert outputs.grad is not None
     with _handing_on(network) as states, kept_buffers([network.backbone]):
         for part, gradient in zip(parts, outputs.grad.split(length), strict=True):
-            _run(network, part, apart).backward(gradient)  # type: ignore[no-untyped-call]
+            _run(network, part, apart).backward(gradient)
             for neuron, state in states.items():
                 states[neuron] = tuple(each.detach() for each in state)
     torch.rand((), device=x.device)  # the next batch has other draws
@@ -75,7 +75,7 @@ def part_of(signal: Signal, start: int, stop: int) -> Signal:
 def _run(network: Network, part: Signal, apart: Callable[[], AbstractContextManager[None]]) -> Tensor:
     """Return the output of one part; all have the same random draws, as a mask of dropout is one for all steps."""
     with kept_randomness(), apart():
-        output = network.backbone(part).decoded()
+        output: Tensor = network.backbone(part).decoded()
     return output.expand(part.steps, *output.shape[1:])
 
 

@@ -76,4 +76,4 @@ def test_delays_do_not_go_with_parts_and_leave_a_network_without_state_its_order
 def test_distances_grow_from_layer_to_layer() -> None:
     config = TCNConfig(depth=3, growth=3, width=8)
     net = TCN(config, input_shape=(2,), outputs=5, sites=lambda channels, *size, **where: torch.nn.Identity())
-    assert [layer.distance for layer in net.layers if isinstance(layer, Delays)] == [1, 3, 9]
+    assert [layer.distance for layer in net.modules() if isinstance(layer, Delays)] == [1, 3, 9]
