@@ -187,6 +187,10 @@ class Registry:
         """Return whether a family makes a difference to a coding: an ANN that is converted needs no surrogate."""
         return family != "training.surrogate" or self.get("coding", coding).trained_by == "bptt"
 
+    def named_only(self, family: str, name: str) -> bool:
+        """Return whether a plugin is searched only where a user names it."""
+        return bool(getattr(self.get(FAMILY_KINDS[family].name, name), "named_only", False))
+
     def misfit(self, family: str, name: str, chosen: Mapping[str, str]) -> str | None:
         """Return the reason why a loss does not fit task and coding, or None; all else fits."""
         if family != "training.loss":
@@ -228,22 +232,13 @@ class Registry:
 
     def refuse(self, candidate: Candidate) -> None:
         """Raise ``UsageError`` when a candidate's parts can't be one network."""
-        problem = self.problem(
-            {
-                "task": candidate.task.name,
-                "coding": candidate.coding.name,
-                "neuron": candidate.neuron.name,
-                "backbone": candidate.backbone.name,
-            }
-        )
-        if problem is not None:
+        names = {kind: getattr(candidate, kind).name for kind in ("task", "coding", "neuron", "backbone")}
+        if (problem := self.problem(names)) is not None:
             raise UsageError(problem)
-        if (loss := candidate.training.loss) is not None:
-            misfit = self.misfit(
-                "training.loss", loss.name, {"task": candidate.task.name, "coding": candidate.coding.name}
-            )
-            if misfit is not None:
-                raise UsageError(misfit)
+        loss = candidate.training.loss
+        misfit = None if loss is None else self.misfit("training.loss", loss.name, names)
+        if misfit is not None:
+            raise UsageError(misfit)
         if 0 < candidate.training.schedule.truncation < candidate.steps:
             self.refuse_truncated(candidate.coding.name, candidate.neuron.name, candidate.backbone.name)
         self.refuse_values(candidate)

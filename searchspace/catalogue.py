@@ -24,6 +24,10 @@ class SearchCatalogue(Catalogue, Protocol):
         """Return the reason why a name of a family that is chosen by itself does not go with others, or None."""
         ...
 
+    def named_only(self, family: str, name: str) -> bool:
+        """Return whether a name is searched only where a narrowing of its family keeps it."""
+        ...
+
     def open_steps(self, coding: str, task: str = "") -> Int:
         """Return the numbers of time steps that can be asked for by their value: those of ``steps``, and more."""
         ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikefront.searchspace.domains import Value
+from spikefront.searchspace.candidate import STEPS
+from spikefront.searchspace.domains import Domain, Value, describe, held
 from spikefront.searchspace.fields import Field
 
 
@@ -27,3 +28,8 @@ def conditions_of(field: Field, fields: Sequence[Field], prefix: str = "") -> li
         return []
     (parent,) = (other for other in fields if other.name == field.when.field)
     return [*conditions_of(parent, fields, prefix), f"{prefix}{parent.name}={'|'.join(map(str, field.when.values))}"]
+
+
+def steps_row(coding: str, domain: Domain) -> Row:
+    """Return the row of a coding's time steps."""
+    return Row("steps", describe(domain), held(domain, STEPS), f"coding={coding}", "time steps T", not domain.single())

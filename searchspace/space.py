@@ -32,7 +32,7 @@ from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import Field, fields_of
 from spikefront.searchspace.narrowing import Narrowing, intersect, members, overlap
 from spikefront.searchspace.priors import Prior, Priors
-from spikefront.searchspace.rows import Row, conditions_of
+from spikefront.searchspace.rows import Row, conditions_of, steps_row
 
 
 class Space:
@@ -69,9 +69,11 @@ class Space:
         """Names kept in a family, including those that do not go with the rest."""
         if family == "task":
             return (self.task,)
-        if family in PINNED_FAMILIES and not self._is_narrowed(family):
+        named = self._is_narrowed(family)
+        if family in PINNED_FAMILIES and not named:
             return (DEFAULTS[family],)
-        domain = self._narrow(family, Choice(sorted(self._catalogue.options(family))))
+        names = sorted(self._catalogue.options(family))
+        domain = self._narrow(family, Choice([n for n in names if named or not self._catalogue.named_only(family, n)]))
         assert isinstance(domain, Choice)
         return tuple(map(str, domain.choices))
 
@@ -378,7 +380,7 @@ class Space:
             rows.append(Row(family, ", ".join(names), default, "always", f"which {family}", len(names) > 1))
             if family == "coding":
                 steps = ((name, self._steps[name]) for name in names)
-                rows += [_steps_row(name, domain) for name, domain in steps if domain is not None]
+                rows += [steps_row(name, domain) for name, domain in steps if domain is not None]
             for name in names:
                 fields = fields_of(self._catalogue.options(family)[name])
                 for field in fields:
@@ -396,7 +398,3 @@ class Space:
 
 def _default_of(family: str, names: Sequence[str]) -> str:
     return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]
-
-
-def _steps_row(coding: str, domain: Domain) -> Row:
-    return Row("steps", describe(domain), held(domain, STEPS), f"coding={coding}", "time steps T", not domain.single())

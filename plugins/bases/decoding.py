@@ -118,7 +118,8 @@ class Decoding(Coding):
         """
         summed, how = super().decode_operations(output), self.config.decoding
         if how == "last":
-            return output.weighting(output.values[0, 0].numel())
+            outputs = output.values[0, 0].numel()
+            return output.weighting(outputs) + output.accumulation(outputs)
         leaks = product_by(self.config.decay) * output.values[1:].numel()
         if how == "softmax":
             values = output.steps * output.values[0].numel()

@@ -185,7 +185,8 @@ class Coding(Plugin, nn.Module):
 
     def decode_operations(self, output: Signal) -> Operations:
         """Return the operations of one ``decode``; the default sums over time what the coefficient has weighted."""
-        return Operations(adds=output.values.numel()) + output.weighting(output.values[0, 0].numel())
+        outputs = output.values[0, 0].numel()
+        return Operations(adds=output.values.numel()) + output.weighting(outputs) + output.accumulation(outputs)
 
     @property
     def earlier_steps(self) -> tuple[int, ...]:

@@ -22,7 +22,9 @@ class Neuron(Plugin, nn.Module):
             biases cost nothing. It is of a leaky integrator, whose potential a constant shifts by a constant; without a
             leak the potential climbs, and biases are added at every step.
         counts_parts: whether its potential is a whole number of parts of a threshold, which a current of 64 bits tells.
+        emits_changes: whether what it emits says how its output changes; who receives it holds the sum.
         codings: names of the codings that it can be used with; None for any.
+        named_only: whether a search takes it only where its user names it.
         inputs: kinds of input of the tasks that it is for; all of them, unless it says otherwise.
         states: numbers that one neuron holds from step to step; an energy model may charge an update for each.
 
@@ -35,7 +37,9 @@ class Neuron(Plugin, nn.Module):
     folds_bias: ClassVar[bool] = False
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"static", "events", "sequences"})
     states: int = 1
+    emits_changes: ClassVar[bool] = False
     codings: ClassVar[frozenset[str] | None] = None
+    named_only: ClassVar[bool] = False
     counts_parts: ClassVar[bool] = False
 
     def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:
@@ -59,7 +63,7 @@ class Neuron(Plugin, nn.Module):
         """Return the spikes of one time step, and the state after it; only of a neuron for recurrent layers.
 
         Steps one after the other fire as ``forward`` does, bit for bit. A neuron that defines it has no delay, no step
-        weights, and no ``operations`` of its own.
+        weights, no ``operations`` of its own, and emits no changes.
 
         Args:
             current: of this step, ``(B, ...)``.
@@ -90,7 +94,10 @@ class Neuron(Plugin, nn.Module):
         return self.delay
 
     def step_weights(self, steps: int, like: Tensor) -> Tensor | None:
-        """Return what a spike of each step is worth, ``(T,)`` in the dtype of ``like``; None for 1 at every step."""
+        """Return what a spike of each step is worth, ``(T,)`` in the dtype of ``like``; None for 1 at every step.
+
+        What is the same at every step is ``(1,)``, which folds into the weights behind, and may be learnt.
+        """
         return None
 
     def update_operations(self) -> Operations:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikefront.plugins.contracts.recurrent import Recurrent
-from spikefront.plugins.network.layers import Counted
+from spikefront.plugins.network.layers import Counted, uncounted
 from spikefront.plugins.network.signal import ContractError, Signal, over_time, refuse_time_axis
 
 if TYPE_CHECKING:
@@ -123,8 +123,10 @@ class Site(nn.Module):
         fired = fired.to(current.values) if self.neuron.counts_parts else fired
         if len(fired) != steps:
             raise ContractError(f"neuron {self.neuron.name!r} returned spikes of {len(fired)} steps, but T is {steps}")
-        spikes = Signal(fired, steps, self.neuron.kind, delay=current.delay + self.neuron.delay_over(steps))
-        weights = self.neuron.step_weights(steps, fired)
+        delay = current.delay + self.neuron.delay_over(steps)
+        spikes = Signal(fired, steps, self.neuron.kind, delay=delay, changes=self.neuron.emits_changes)
+        with uncounted():  # a learnt weight folds into the synapses behind, which charge what does not
+            weights = self.neuron.step_weights(steps, fired)
         if weights is not None:
             spikes = spikes.weighted(weights)
         spikes = spikes if self.scale is None else spikes.weighted(self.scale)

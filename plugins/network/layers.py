@@ -95,7 +95,8 @@ class Synapse(nn.Module):
     """A weight layer, with the batch norm that follows it.
 
     Computes ``norm(coefficient[t] * (W x[t]) + bias)``, applying the signal's coefficient on whichever side of W has
-    fewer values; one that differs by channel is applied before. In eval mode the norm is folded into the weights, as
+    fewer values; one that differs by channel is applied before. Changes are summed before W, where they are whole
+    numbers; hardware sums behind it. In eval mode the norm is folded into the weights, as
     it is on hardware, and steps are computed one by one, so that the first ones are the same whatever T is.
 
     Shape:
@@ -122,7 +123,7 @@ class Synapse(nn.Module):
 
     def forward(self, signal: Signal) -> Signal:
         values, coefficient = signal.values, signal.coefficient
-        if coefficient is not None and (coefficient.dim() == 2 or self._narrows(signal)):
+        if signal.changes or (coefficient is not None and (coefficient.dim() == 2 or self._narrows(signal))):
             values, coefficient = signal.decoded(), None
         return signal.current(self._transform(values, coefficient, signal.steps))
 
@@ -203,7 +204,8 @@ class MaxPool(nn.Module):
     The coefficient is not part of the comparison: a spike is a spike whatever its step is worth.
 
     Raises:
-        ValueError: behind average pooling, where values are no spikes any more.
+        ValueError: behind average pooling, where values are no spikes any more, and of changes, whose largest is not
+            the change of the largest.
     """
 
     def __init__(self, size: int) -> None:
@@ -213,6 +215,8 @@ class MaxPool(nn.Module):
     def forward(self, signal: Signal) -> Signal:
         if signal.events is not None:
             raise ValueError("max pooling behind average pooling has no op count: put a spiking site between them")
+        if signal.changes:
+            raise ValueError("max pooling of changes is not that of what they sum up to: take average pooling")
         return signal.with_values(fold(signal.values, lambda x: max_pool(x, self.size)))
 
 
@@ -280,19 +284,23 @@ class Add(Counted):
         if _merge(first, second):
             signed = {first.kind, second.kind} & {Kind.TERNARY, Kind.SIGNED}
             kind = Kind.SIGNED if signed else Kind.COUNT
-            return Signal(first.values + second.values, first.steps, kind, first.coefficient, delay)
+            return Signal(
+                first.values + second.values, first.steps, kind, first.coefficient, delay, changes=first.changes
+            )
         return Signal(first.decoded() + second.decoded(), first.steps, Kind.ANALOG, delay=delay)
 
     def operations(self, first: Signal, second: Signal) -> Operations:
         """An addition per value and step, at every step once the sum varies; merging events is free."""
         if _merge(first, second):
             return Operations()
-        return Operations(adds=max(first.decoded().numel(), second.decoded().numel()))
+        done = Operations(adds=max(first.decoded().numel(), second.decoded().numel()))
+        return done + first.accumulation(first.values[0, 0].numel()) + second.accumulation(second.values[0, 0].numel())
 
 
 def _merge(first: Signal, second: Signal) -> bool:
     events = (Kind.BINARY, Kind.TERNARY, Kind.COUNT, Kind.SIGNED)
-    return first.kind in events and second.kind in events and first.coefficient is second.coefficient
+    alike = first.coefficient is second.coefficient and first.changes == second.changes
+    return first.kind in events and second.kind in events and alike
 
 
 class Unflatten(nn.Module):

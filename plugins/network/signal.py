@@ -65,6 +65,8 @@ class Signal:
             theirs. Values are aligned by index all the same, so sums of edges need no care.
         events: set by the op counter behind average pooling; None elsewhere.
         route: set by the counter of a chip's traffic: where the values come from; None elsewhere.
+        changes: whether ``values`` are changes from step to step: the edge carries their running sum, times the
+            coefficient. A synapse behind it is driven by the changes, and holds what it has summed (``accumulation``).
     """
 
     values: Tensor
@@ -74,6 +76,7 @@ class Signal:
     delay: int = 0
     events: Events | None = None
     route: Any = None
+    changes: bool = False
 
     def with_values(self, values: Tensor) -> Signal:
         """Return the same edge carrying other values."""
@@ -109,8 +112,12 @@ class Signal:
     def weighted(self, coefficient: Tensor) -> Signal:
         """Return the same edge with a further coefficient, ``(T|1,)``, ``(T|1, C)`` or ``(T|1, B, 1)``.
 
-        It is analog where one differs by channel and the other by sample.
+        It is analog where one differs by channel and the other by sample, and where the sum of changes is weighted by
+        anything but a constant.
         """
+        if self.changes and (len(coefficient) > 1 or coefficient.dim() > 2):
+            summed = replace(self, values=self.decoded(), kind=Kind.ANALOG, coefficient=None, changes=False)
+            return summed.weighted(coefficient)
         if self.coefficient is None:
             return replace(self, coefficient=_checked(coefficient, self.values))
         rank = max(self.coefficient.dim(), coefficient.dim())
@@ -121,10 +128,13 @@ class Signal:
         return replace(self, coefficient=both)
 
     def decoded(self) -> Tensor:
-        """Return the values with the coefficient applied, shape ``(T, B, ...)`` or ``(1, B, ...)``."""
-        if self.coefficient is None:
-            return self.values
-        return self.values * over_time(self.coefficient, self.values)
+        """Return what the edge carries, shape ``(T, B, ...)`` or ``(1, B, ...)``: summed changes, then weighted."""
+        values = self.values.cumsum(0) if self.changes else self.values  # whole numbers, whose sum is exact
+        return values if self.coefficient is None else values * over_time(self.coefficient, values)
+
+    def accumulation(self, outputs: int) -> Operations:
+        """Return the operations of summing changes in ``outputs`` values: an addition for each, per step and sample."""
+        return Operations(adds=self.steps * self.values.shape[1] * outputs if self.changes else 0)
 
     def weighted_steps(self) -> int:
         """Return at how many steps a coefficient that doesn't fold into weights is anything but 0 or 1."""

@@ -54,18 +54,19 @@ def unit_spikes(counts: Tensor, most: int) -> Tensor:
     """Expand counts to unit spikes, those of a step one after the other from its first slot on.
 
     Args:
-        counts: whole numbers from 0 to ``most``, ``(T, ...)``.
+        counts: whole numbers from 0 to ``most``, ``(T, ...)``, or from ``-most``, which negative spikes expand.
         most: slots D of a step.
 
     Returns:
-        Spikes in {0, 1}, ``(T * D, ...)``, slot by slot, in the dtype of ``counts``.
+        Spikes in {0, 1}, or {-1, 0, 1}, ``(T * D, ...)``, slot by slot, in the dtype of ``counts``.
 
     Example:
         >>> unit_spikes(torch.tensor([2.0, 0.0, 3.0]), most=3)
         tensor([1., 1., 0., 0., 0., 0., 1., 1., 1.])
     """
     slots = torch.arange(most, device=counts.device).view(-1, *[1] * (counts.dim() - 1))
-    return (counts.unsqueeze(1) > slots).to(counts.dtype).flatten(0, 1)
+    each = counts.unsqueeze(1)
+    return ((each.abs() > slots) * each.sign()).flatten(0, 1)
 
 
 class ILIF(Stepwise):

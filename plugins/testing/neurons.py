@@ -122,6 +122,7 @@ class NeuronContract(PluginContract):
             current = (2 * torch.randn(6, 3, 40)).requires_grad_()
             run, weight = neuron(current, 6), torch.randn(6, 3, 40)
             assert neuron.step_weights(6, current) is None
+            assert not neuron.emits_changes
             spikes, state = [], None
             for x in current:
                 fired, state = neuron.step(x, state)

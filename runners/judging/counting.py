@@ -213,10 +213,11 @@ class _Counter:
         events, reached = map(_running, synaptic_events(module.weight, signal, current))
         role: Role = "attention" if name in self._inside_attention else "synapse"
         biased, outputs = module.folded()[1] is not None, current.values[0].numel()
+        adds_biases = biased and not signal.changes  # the sum of changes starts at them
         geometry = _geometry(module, signal, current, biased)
         for tally in self._tallies:
             then = tally.of(signal)
-            biases = _biases(module, tally.of(current)) if biased else 0
+            biases = _biases(module, tally.of(current)) if adds_biases else 0
             numbers = (_upto(events, then), _upto(reached, then), biases)
             tally.add_synapse(_synapse_count(name, role, then, numbers, _in_time(geometry, module, then)), outputs)
 
@@ -334,13 +335,14 @@ def _synapse_count(
     """Return the count of a synapse, from its events, the operations that they cause, and additions of biases."""
     (events, reached, biases), spiking = numbers, signal.kind is not Kind.ANALOG
     shifts = reached if signal.kind is Kind.POWER else 0
+    on_outputs = signal.weighting(geometry.outputs) + signal.accumulation(geometry.outputs)
     return LayerCount(
         name,
         role,
         sops=reached if spiking else 0,
         macs=0 if spiking else reached,
         macs_every_step=0 if spiking else reached * _presentations(signal),
-        operations=signal.weighting(geometry.outputs) + Operations(shifts=shifts),
+        operations=on_outputs + Operations(shifts=shifts),
         events=events,
         sites=signal.values.numel(),
         geometry=geometry,

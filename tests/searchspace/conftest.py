@@ -92,6 +92,9 @@ class Shelf:
     def starting_points(self, coding: str) -> Sequence[Mapping[str, Value]]:
         return ()
 
+    def named_only(self, family: str, name: str) -> bool:
+        return False
+
     def misfit(self, family: str, name: str, chosen: Mapping[str, str]) -> str | None:
         return None
 

@@ -12,7 +12,7 @@ from spikefront.plugins.surrogates.atan import ATan
 
 NEURONS = {name: entry.plugin for name, entry in load_registry(third_parties=False).entries["neuron"].items()}
 FOLDING = ("alif", "lif", "plif", "ternary-lif")
-COUNTING = ("i-lif",)
+COUNTING = ("i-lif", "qb-lif")
 LEAK, THRESHOLD = 0.5, 1.0
 
 

@@ -39,6 +39,7 @@ SLOW: list[dict[str, Any]] = [
     {"coding": "ttfs-conversion", "backbone": "convnet", "backbone__convnet__pool": "max", "steps": 8},
     {"coding": "ttfs-conversion", "backbone": "convnet", "backbone__convnet__pool": "avg", "steps": 8},
     {"coding": "direct", "neuron": "alif", "backbone": "ms-resnet"},
+    {"coding": "direct", "neuron": "qb-lif", "backbone": "mlp"},
     {"coding": "latency", "neuron": "ternary-lif", "backbone": "sew-resnet"},
     {"coding": "direct", "neuron": "plif", "backbone": "vgg"},
 ]
