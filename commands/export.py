@@ -34,7 +34,7 @@ def export(
     search: Annotated[
         str | None, Option("Search", text), "Name of the search, where RUN is the number of a trial"
     ] = None,
-    format: Annotated[str, Option("Output", text, aliases=("form",)), "torch, nir or onnx"] = "torch",
+    format: Annotated[str, Option("Output", text, aliases=("form",)), "torch, nir, onnx or neurobench"] = "torch",
     exit: Annotated[
         Exit | str | None,
         Option("Output", _exit, "RULE:THRESHOLD"),

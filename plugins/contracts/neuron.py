@@ -67,7 +67,7 @@ class Neuron(Plugin, nn.Module):
 
         Args:
             current: of this step, ``(B, ...)``.
-            state: what the step before returned; None for the first one.
+            state: what the step before returned; None for the first one. The first of it is the membrane potential.
         """
         raise TypeError(f"{type(self).__name__} must define step(current, state) to be in a recurrent layer")
 

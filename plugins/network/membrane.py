@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final
 
@@ -160,6 +162,19 @@ RESOLUTION: Final = 1 / 64
 """Least potential, in units of the current, that Loihi 1 tells from 0: it holds multiples of it."""
 
 
+_cut: ContextVar[bool] = ContextVar("cut", default=True)
+
+
+@contextmanager
+def exact_potentials() -> Iterator[None]:
+    """Context in which ``potentials`` cuts nothing; what it yields has to be taken inside."""
+    token = _cut.set(False)
+    try:
+        yield
+    finally:
+        _cut.reset(token)
+
+
 def potentials(
     current: Tensor,
     spikes: Tensor,
@@ -188,7 +203,9 @@ def potentials(
     gain = leak if decay_input else 1.0
     for t in count():
         yield v
-        v = v.mul(1 - leak).div_(RESOLUTION).trunc_().mul_(RESOLUTION)
+        v = v.mul(1 - leak)
+        if _cut.get():
+            v.div_(RESOLUTION).trunc_().mul_(RESOLUTION)
         if t < len(spikes):
             v.add_(current[t if len(current) > 1 else 0] * gain)
             if hard_reset:

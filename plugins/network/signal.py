@@ -132,6 +132,10 @@ class Signal:
         values = self.values.cumsum(0) if self.changes else self.values  # whole numbers, whose sum is exact
         return values if self.coefficient is None else values * over_time(self.coefficient, values)
 
+    def received(self) -> Tensor:
+        """Return what a synapse receives in each step, once constants have been folded into its weights."""
+        return self.values if self._is_constant() else self.decoded()
+
     def accumulation(self, outputs: int) -> Operations:
         """Return the operations of summing changes in ``outputs`` values: an addition for each, per step and sample."""
         return Operations(adds=self.steps * self.values.shape[1] * outputs if self.changes else 0)

@@ -189,6 +189,11 @@ def onnx_usage(description: Description, task: type[Task], file: str) -> list[st
     return _block([*code, f'({out},) = session.run(["{out}"], {{"inputs": {given}}})  {comment}'])
 
 
+def neurobench_usage(description: Description, task: type[Task], file: str) -> list[str]:
+    """Return how to read a file of format ``neurobench``, which has no network in it."""
+    return _block(["import json", "", f'results = json.load(open("{file}"))["results"]'])
+
+
 def _argument(description: Description, task: type[Task]) -> tuple[str, str]:
     """Return a name for raw inputs, and a comment on their shape and dtype."""
     return "frames" if task.inputs == "events" else task.layout, f"# {_inputs(description, task).replace('`', '')}"

@@ -11,7 +11,15 @@ from typing import Any, Final
 import torch
 
 from spikefront.plugins import Registry, SearchData
-from spikefront.runners.deploy.card import Usage, card_file, model_card, nir_usage, onnx_usage, torch_usage
+from spikefront.runners.deploy.card import (
+    Usage,
+    card_file,
+    model_card,
+    neurobench_usage,
+    nir_usage,
+    onnx_usage,
+    torch_usage,
+)
 from spikefront.runners.deploy.description import Origin, describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.torch_file import read_weights, write_archive
@@ -199,6 +207,12 @@ def _write_onnx(model: Model, path: Path, data: SearchData) -> list[str]:
     ]
 
 
+def _write_neurobench(model: Model, path: Path, data: SearchData) -> list[str]:
+    from spikefront.runners.deploy.neurobench import export_neurobench
+
+    return export_neurobench(model, path, data)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A file format of exported networks.
@@ -216,5 +230,6 @@ FORMATS: Final = {
     "torch": Format(_write_torch, torch_usage),
     "nir": Format(_write_nir, nir_usage),
     "onnx": Format(_write_onnx, onnx_usage),
+    "neurobench": Format(_write_neurobench, neurobench_usage),
 }
 """File formats by name."""

@@ -101,6 +101,11 @@ class Model:
         return network
 
     @property
+    def task(self) -> Task:
+        """Its task, with its settings."""
+        return self._task
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, by number; of classes without names their numbers; empty for other outputs."""
         numbers = range(self.description.outputs) if self.description.classes else ()

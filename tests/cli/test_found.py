@@ -349,7 +349,10 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
         ("export one/x --to n.pt", r"^'one/x' names no trial; give SEARCH/TRIAL such as digits-1/23"),
         ("export one/17 --to n.pt", r"^no trial 17 of search 'one' in sqlite:///.*; list: spikefront pareto$"),
         ("export one/1 --to n.pt", r"^run one/1 is not on a front \(its Pareto rank is \d\); members"),
-        ("export one/2 --to n.pt --format tflite", r"^unknown format 'tflite'\. Known: nir, onnx, torch\.$"),
+        (
+            "export one/2 --to n.pt --format tflite",
+            r"^unknown format 'tflite'\. Known: neurobench, nir, onnx, torch\.$",
+        ),
         ("export one/2 --to .", r"^--to \. is a folder; name a file in it"),
         ("export one/2 --to no/n.pt", r"^--to no/n\.pt: folder no does not exist; create it or choose another$"),
         ("export one/5 --to n.onnx --format onnx", r"coding 'rate' as it is configured: it draws random numbers"),
