@@ -46,9 +46,13 @@ def why_not_truncated(
     def alone(one: type[Coding]) -> bool:
         return one.trained_by == "bptt" and one.between is Coding.between
 
-    if not neuron.states_a_step():
-        able = _names(entries, "neuron", lambda one: one.states_a_step())
-        return f"neuron {neuron.name!r} defines no step(), which hands a state on; neurons that do: {able}"
+    def hands_on(one: type[Neuron]) -> bool:
+        return one.states_a_step() and not one.emits_changes
+
+    if not hands_on(neuron):
+        able = _names(entries, "neuron", hands_on)
+        why = "emits changes, which are summed over all steps" if neuron.emits_changes else "defines no step()"
+        return f"neuron {neuron.name!r} {why}; neurons that hand their state on: {able}"
     if not alone(coding):
         able = _names(entries, "coding", alone)
         return f"coding {coding.name!r} is trained over all time steps at once; codings that need not be: {able}"

@@ -189,7 +189,7 @@ class Registry:
 
     def named_only(self, family: str, name: str) -> bool:
         """Return whether a plugin is searched only where a user names it."""
-        return bool(getattr(self.get(FAMILY_KINDS[family].name, name), "named_only", False))
+        return bool(self.get(FAMILY_KINDS[family].name, name).named_only)
 
     def misfit(self, family: str, name: str, chosen: Mapping[str, str]) -> str | None:
         """Return the reason why a loss does not fit task and coding, or None; all else fits."""

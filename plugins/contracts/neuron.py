@@ -24,7 +24,6 @@ class Neuron(Plugin, nn.Module):
         counts_parts: whether its potential is a whole number of parts of a threshold, which a current of 64 bits tells.
         emits_changes: whether what it emits says how its output changes; who receives it holds the sum.
         codings: names of the codings that it can be used with; None for any.
-        named_only: whether a search takes it only where its user names it.
         inputs: kinds of input of the tasks that it is for; all of them, unless it says otherwise.
         states: numbers that one neuron holds from step to step; an energy model may charge an update for each.
 
@@ -39,7 +38,6 @@ class Neuron(Plugin, nn.Module):
     states: int = 1
     emits_changes: ClassVar[bool] = False
     codings: ClassVar[frozenset[str] | None] = None
-    named_only: ClassVar[bool] = False
     counts_parts: ClassVar[bool] = False
 
     def __init__(self, config: Any = None, *, surrogate: Surrogate) -> None:

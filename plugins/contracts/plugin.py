@@ -25,11 +25,13 @@ class Plugin:
         Config: its hyperparameters, a frozen dataclass of ``Annotated[type, domain] = default`` fields.
         revision: number of changes after which its results don't compare with earlier ones under the same version of
             its package, such as another split of a task's data. It follows the version, ``0.1.0+1``.
+        named_only: whether a search takes it only where its user names it.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type] = NoConfig
     revision: ClassVar[int] = 0
+    named_only: ClassVar[bool] = False
     config: Any
 
     def _configure(self, config: Any) -> None:

@@ -100,7 +100,8 @@ def test_truncation_of_what_is_not_trained_in_parts_is_refused_before_the_search
     space = ["training.truncation=10", "coding=direct", "backbone=mlp"]
     plan = SearchPlan(SearchSettings("mnist1d", space=space, name="s", folder=tmp_path), registry)
     with pytest.raises(
-        UsageError, match=r"training.truncation: neuron '.*' defines no step\(\).*neurons that do: .*lif"
+        UsageError,
+        match=r"training.truncation: neuron '.*' defines no step\(\).*neurons that hand their state on: .*lif",
     ):
         plan.read_data()
     named = SearchSettings("mnist1d", space=[*space, "neuron=lif,adlif"], name="s", folder=tmp_path)

@@ -160,7 +160,8 @@ def test_dropout_is_one_mask_for_all_parts_and_another_for_the_next_batch(regist
 @pytest.mark.parametrize(
     ("flat", "problem"),
     [
-        ({"neuron": "if"}, "neuron 'if' defines no step.*neurons that do: .*lif"),
+        ({"neuron": "if"}, "neuron 'if' defines no step.*neurons that hand their state on: .*lif"),
+        ({"neuron": "sigma-delta"}, "neuron 'sigma-delta' emits changes"),
         ({"task": "digits", "coding": "sac", "steps": 8}, "coding 'sac' is trained over all time steps at once"),
         ({"task": "digits", "coding": "ttfs", "steps": 8}, "neuron 'ttfs' defines no step"),
     ],
