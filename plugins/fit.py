@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spikefront.plugins.contracts import Backbone, Coding, Neuron, Task
+from spikefront.plugins.contracts.plugin import SEQUENTIAL
 from spikefront.plugins.entry import Entry
 
 Entries = Mapping[str, Mapping[str, Entry]]
@@ -76,7 +77,7 @@ def _task_and_coding(entries: Entries, task: type[Task], coding: type[Coding]) -
             f"coding {coding.name!r} takes {' or '.join(sorted(coding.inputs))} input, but task {task.name!r} "
             f"gives {given}; codings that take it: {_names(entries, 'coding', lambda one: given in one.inputs)}"
         )
-    if given == "sequences" and task.length > coding.longest:
+    if given in SEQUENTIAL and task.length > coding.longest:
         return (
             f"coding {coding.name!r} goes up to {coding.longest} time steps, but task {task.name!r} gives sequences of "
             f"{task.length} points; take the mean of several points for one"

@@ -23,6 +23,7 @@ import pluggy
 
 from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
+from spikefront.plugins.contracts.plugin import SEQUENTIAL
 from spikefront.plugins.entry import Entry as Entry
 from spikefront.plugins.fit import fits_task, why_not_together, why_not_truncated
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
@@ -167,7 +168,7 @@ class Registry:
         """
         plugin: type[Coding] = self.get("coding", coding)
         given = self.get("task", task) if task in self.entries["task"] else None
-        if given is None or given.inputs != "sequences" or "sequences" not in plugin.inputs:
+        if given is None or given.inputs not in SEQUENTIAL or given.inputs not in plugin.inputs:
             return None
         most = min(most_per_point, plugin.longest // given.length)
         return Int(given.length, given.length * most, step=given.length) if most else None

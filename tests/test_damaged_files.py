@@ -13,6 +13,7 @@ import struct
 import tarfile
 import tempfile
 import warnings
+import wave
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -26,6 +27,8 @@ from tests.plugins.tasks.python2 import python2_pickle
 from spikefront.plugins import Registry, load_registry
 from spikefront.plugins.data.events import read_40_bit, refuse_outside, to_frames
 from spikefront.plugins.data.images import Folder, pixels
+from spikefront.plugins.data.series_files import read_series
+from spikefront.plugins.data.speech import bands, read_wav
 from spikefront.plugins.tasks.cifar10 import Cifar10
 from spikefront.plugins.tasks.fashion_mnist import FashionMNIST
 from spikefront.plugins.tasks.image_folder import ImageFolder, ImageFolderConfig
@@ -106,6 +109,23 @@ def tar(folder: Path) -> Path:
 
 def recording(folder: Path) -> Path:
     return Path(shutil.copy(next(iter(sorted(RECORDINGS.rglob("*.bin")))), folder / "a.bin"))
+
+
+def series(folder: Path) -> Path:
+    draws, rows = np.random.default_rng(0), []
+    for number in range(12):
+        channels = draws.normal(size=(3, 5 + number)).tolist()
+        rows.append(":".join([*(",".join(map(str, channel)) for channel in channels), "ab"[number % 2]]))
+    text = "#About\n@problemName A\n@timeStamps false\n@classLabel true a b\n@data\n" + "\n".join(rows)
+    (folder / "A_TRAIN.ts").write_text(text, encoding="utf-8")
+    return folder / "A_TRAIN.ts"
+
+
+def wav(folder: Path) -> Path:
+    with wave.open(str(folder / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(0).integers(-99, 99, 20).astype("<i2").tobytes())
+    return folder / "a.wav"
 
 
 def images(folder: Path) -> Path:
@@ -199,6 +219,8 @@ FORMATS: dict[str, tuple[Make, Read]] = {
     "tar": (tar, lambda path: Cifar10().search_data(path.parent, 2)),
     "recording": (recording, read_recording),
     "image": (images, read_image),
+    "series": (series, read_series),
+    "wav": (wav, lambda path: bands(read_wav(path))),
     "journal": (journal, read_journal),
     "export": (export, read_export),
     "archive": (archive, read_archive),

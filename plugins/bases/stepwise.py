@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins.contracts import Neuron
+from spikefront.plugins.contracts.plugin import SEQUENTIAL
 
 State = tuple[Tensor, ...]
 
@@ -38,7 +39,7 @@ class Adaptive(Stepwise):
     """A neuron with a potential and an adaptation, for sequences; its config has ``tau`` and ``tau_adaptation``."""
 
     config: Any
-    inputs = frozenset({"sequences"})
+    inputs = SEQUENTIAL
     states = 2
 
     @property

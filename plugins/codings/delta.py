@@ -90,7 +90,7 @@ class Delta(Decoding):
     name = "delta"
     Config = DeltaConfig
     config: DeltaConfig
-    inputs = frozenset({"events", "sequences"})
+    inputs = frozenset({"events", "sequences", "spikes"})
     step_range = Int(2, 16, log=True)  # one frame changes from nothing
 
     def encode_events(self, frames: Tensor) -> Signal:

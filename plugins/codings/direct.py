@@ -31,7 +31,7 @@ class Direct(Decoding):
     Config = DirectConfig
     config: DirectConfig
     step_range = Int(1, 8)
-    inputs = frozenset({"static", "events", "sequences"})
+    inputs = frozenset({"static", "events", "sequences", "spikes"})
 
 
 @hookimpl

@@ -40,7 +40,7 @@ class Coding(Plugin, nn.Module):
             ``published``; None for no further ones.
         steps: number of time steps T of this instance.
         inputs: task input kinds that it takes.
-        longest: the most time steps T of a network on sequences, where T is a multiple of their length.
+        longest: the most time steps T of a network on sequences or spikes, where T is a multiple of their length.
         neurons: names of the neurons that it needs; None for any.
         requires: domains that other parts' hyperparameters are held to, by a pattern of their flat name, such as
             ``backbone.*.pool``.
@@ -119,10 +119,10 @@ class Coding(Plugin, nn.Module):
         return Signal(x.unsqueeze(0), self.steps, Kind.ANALOG)
 
     def encode_events(self, frames: Tensor) -> Signal:
-        """Turn a batch of event frames into a signal; the default passes them on.
+        """Turn a batch of event frames, or of spikes, into a signal; the default passes them on.
 
         Args:
-            frames: numbers of events ``(T, B, ...)``, whole and not negative.
+            frames: numbers of events ``(T, B, ...)``, of spikes ``(T, B, F)``, whole and not negative.
 
         Returns:
             Values ``(T, B, ...)``; events that fall on one pixel and step are each an accumulate per synapse.
@@ -154,7 +154,8 @@ class Coding(Plugin, nn.Module):
         emits events encodes by itself.
 
         Args:
-            x: what was encoded, ``(B, ...)``, frames of events, ``(T, B, ...)``, or points of sequences, ``(L, B, F)``.
+            x: what was encoded, ``(B, ...)``, frames of events or spikes, ``(T, B, ...)``, or points of sequences,
+                ``(L, B, F)``.
             code: what came of it.
         """
         return Operations()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikefront.plugins.contracts.backbone import Backbone
 from spikefront.plugins.contracts.coding import Coding
-from spikefront.plugins.contracts.plugin import InputKind
+from spikefront.plugins.contracts.plugin import SEQUENTIAL, InputKind
 from spikefront.plugins.contracts.site import Between, Site
 from spikefront.plugins.network.operations import Operations
 from spikefront.plugins.network.signal import ContractError, Signal, refuse_time_axis
@@ -24,7 +24,7 @@ _MOST_CUTS: Final = 8
 class Network(nn.Module):
     """A coding around a backbone, from inputs to outputs ``(B, K)``.
 
-    Inputs are ``(B, ...)``, event frames ``(B, T, ...)`` or sequences ``(B, L, F)``, where T is a multiple of L.
+    Inputs are ``(B, ...)``, event frames ``(B, T, ...)``, or sequences or spikes ``(B, L, F)``, where L divides T.
 
     Args:
         coding: the coding.
@@ -66,7 +66,7 @@ class Network(nn.Module):
         Of a network on sequences, whose T may be hundreds, those that are multiples of an eighth of T, rounded up.
         """
         cuts = () if self.backbone.output == "images" else self.coding.cuts()
-        every = -(-self.coding.steps // _MOST_CUTS) if self._inputs == "sequences" else 1
+        every = -(-self.coding.steps // _MOST_CUTS) if self._inputs in SEQUENTIAL else 1
         return tuple(cut for cut in cuts if cut % every == 0)
 
     @contextmanager
@@ -105,24 +105,35 @@ class Network(nn.Module):
                 length.
         """
         coding = self.coding
+        if self._inputs in SEQUENTIAL and coding.steps % x.shape[1]:
+            raise ContractError(f"T is {coding.steps}, which is no multiple of the {x.shape[1]} points of a sequence")
         if self._inputs == "static":
             signal = coding.encode(x)
-        elif self._inputs == "events":
-            signal = coding.encode_events(_time_first(x))
-        else:
-            if coding.steps % x.shape[1]:
-                raise ContractError(
-                    f"T is {coding.steps}, which is no multiple of the {x.shape[1]} points of a sequence"
-                )
+        elif self._inputs == "sequences":
             signal = coding.encode_sequences(_time_first(x))
+        else:
+            signal = coding.encode_events(self._frames(x))
         return refuse_time_axis(f"coding {coding.name!r}", signal, coding.steps).first(self.steps)
 
     def encode_operations(self, x: Tensor, code: Signal) -> Operations:
         """Return the operations by which inputs became ``code``, which may be the first steps of their code."""
         if self._inputs == "static":
             return self.coding.encode_operations(x, code)
-        begun = -(-code.steps * x.shape[1] // self.coding.steps)  # frames or points that the code has begun
-        return self.coding.encode_operations(_time_first(x)[:begun], code)
+        given = _time_first(x) if self._inputs == "sequences" else self._frames(x)
+        begun = -(-code.steps * len(given) // self.coding.steps)  # frames or points that the code has begun
+        return self.coding.encode_operations(given[:begun], code)
+
+    def _frames(self, x: Tensor) -> Tensor:
+        """Return event frames, or spikes, as the network sees them in time, ``(T, B, ...)``.
+
+        Spikes of a time arrive at the first of its steps.
+        """
+        given = _time_first(x)
+        if self._inputs == "events" or len(given) == self.coding.steps:
+            return given
+        frames = given.new_zeros(self.coding.steps, *given.shape[1:])
+        frames[:: self.coding.steps // len(given)] = given
+        return frames
 
     def propagate(self, signal: Signal) -> Signal:
         """Return the output signal of the backbone, ``(T, B, K)``, of a coded input.

@@ -34,7 +34,7 @@ class Neuron(Plugin, nn.Module):
 
     kind: ClassVar[Kind] = Kind.BINARY
     folds_bias: ClassVar[bool] = False
-    inputs: ClassVar[frozenset[InputKind]] = frozenset({"static", "events", "sequences"})
+    inputs: ClassVar[frozenset[InputKind]] = frozenset({"static", "events", "sequences", "spikes"})
     states: int = 1
     emits_changes: ClassVar[bool] = False
     codings: ClassVar[frozenset[str] | None] = None

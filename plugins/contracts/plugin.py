@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from spikefront.searchspace import validate
 
-InputKind = Literal["static", "events", "sequences"]
+InputKind = Literal["static", "events", "sequences", "spikes"]
 OutputKind = Literal["values", "images"]
 Layout = Literal["images", "features", "sequences"]
+
+SEQUENTIAL: Final[frozenset[InputKind]] = frozenset({"sequences", "spikes"})
+"""Kinds of inputs that have a length of their own, whatever T is, and the layout ``sequences``."""
+COUNTED: Final[frozenset[InputKind]] = frozenset({"events", "spikes"})
+"""Kinds of inputs that are whole numbers of events, each an accumulate per synapse."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ class Task(Plugin):
     Attributes:
         inputs: ``static``: one array per sample; ``events``: ``(N, T, C, H, W)`` numbers of events, in frames that are
             made for a given T; ``sequences``: ``(N, L, F)``, points that the network sees one after the other, each
-            for T / L of its steps.
+            for T / L of its steps; ``spikes``: ``(N, L, F)``, numbers of spikes of F units in each of L equal times,
+            which arrive at the first of the T / L steps of their time.
         layout: ``images``: one input at one step is ``(C, H, W)``; ``features``: it is ``(F,)``; ``sequences``: it is
             ``(F,)`` too, one of several in time.
         length: points in time of a sequence, L; 0 for other inputs.
@@ -112,7 +113,7 @@ class Task(Plugin):
         return shape if cls.inputs == "static" else shape[1:]
 
     def prepare(self, batch: Tensor) -> Tensor:
-        """Make a batch of raw inputs ready for coding: floats in [0, 1], or, of events, whole numbers."""
+        """Make a batch of raw inputs ready for coding: floats in [0, 1], or, of events and spikes, whole numbers."""
         return batch.float()
 
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ trials on the node map the same files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
@@ -19,7 +19,7 @@ from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.data.cache import cached, mapped, new_array
 from spikefront.plugins.data.events import BINNINGS, pooled_size, read_40_bit, refuse_outside, to_frames
 from spikefront.plugins.data.recordings import Part, Recording, Recordings, as_trained, write
-from spikefront.plugins.data.splits import classes_of, last_groups, split_each
+from spikefront.plugins.data.splits import by_group, stratified
 from spikefront.searchspace import PINNED, Choice, Int, UsageError, Value
 
 Array = npt.NDArray[Any]
@@ -31,38 +31,6 @@ Of recordings in groups, such as those of one person, one in so many groups vali
 
 FORMAT: Final = 3
 """Version of the cached files: raise it when what is written changes."""
-
-_SPLIT_SEED: Final = 0
-
-
-def stratified(labels: Array) -> tuple[Array, Array]:
-    """Split samples by class into those that train and those that validate, with a fixed seed.
-
-    Returns:
-        Their numbers, shuffled, so that any part of a split has all classes: all but, and, one in ``VALIDATION_SHARE``
-        of each class.
-    """
-    generator = np.random.default_rng(_SPLIT_SEED)
-
-    def sizes(count: int) -> tuple[int, int]:
-        return max(1, count // VALIDATION_SHARE) if count > 1 else 0, 0
-
-    train, validation, _ = split_each(classes_of(labels), generator.permutation, sizes)
-    validation = generator.permutation(validation)
-    return generator.permutation(np.sort(train)), validation
-
-
-def by_group(groups: Sequence[str]) -> tuple[Array, Array]:
-    """Split samples by group: the last one in ``VALIDATION_SHARE`` groups, in the order of their names, validates.
-
-    Args:
-        groups: the group of each sample, two different ones or more.
-
-    Returns:
-        Numbers of the samples that train and of those that validate, shuffled with a fixed seed.
-    """
-    generator, held_out = np.random.default_rng(_SPLIT_SEED), last_groups(groups, VALIDATION_SHARE)
-    return generator.permutation(np.flatnonzero(~held_out)), generator.permutation(np.flatnonzero(held_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +110,13 @@ class EventTask(Task):
         """Return the numbers of the recordings that train, and of those that validate."""
         groups = set(recordings.groups)
         if len(groups) > 1:
-            return by_group(recordings.groups)
+            return by_group(recordings.groups, VALIDATION_SHARE)
         if any(groups):
             raise UsageError(
                 f"task {self.name!r}: all training recordings are of {recordings.groups[0]}, and others must validate; "
                 "add some"
             )
-        train, validation = stratified(recordings.labels)
+        train, validation = stratified(recordings.labels, VALIDATION_SHARE)
         if not len(validation):
             raise UsageError(f"task {self.name!r}: no class has two recordings, of which one could validate; add some")
         return train, validation

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+_SEED: Final = 0
 
 
 def classes_of(labels: Array) -> list[Array]:
@@ -52,3 +54,37 @@ def last_groups(groups: Sequence[str], share: int) -> Array:
     names = sorted(set(groups))
     last = names[-max(1, round(len(names) / share)) :]
     return np.isin(np.array(groups), last)
+
+
+def stratified(labels: Array, share: int) -> tuple[Array, Array]:
+    """Split samples by class into those that train and those that validate, with a fixed seed.
+
+    Args:
+        labels: the class of each sample, ``(N,)``.
+        share: one in so many of a class validates, at least one; none of a class of one.
+
+    Returns:
+        Their numbers, shuffled, so that any part of a split has all classes: those that train, those that validate.
+    """
+    generator = np.random.default_rng(_SEED)
+
+    def sizes(count: int) -> tuple[int, int]:
+        return max(1, count // share) if count > 1 else 0, 0
+
+    train, validation, _ = split_each(classes_of(labels), generator.permutation, sizes)
+    validation = generator.permutation(validation)
+    return generator.permutation(np.sort(train)), validation
+
+
+def by_group(groups: Sequence[str], share: int) -> tuple[Array, Array]:
+    """Split samples by group: the last one in ``share`` groups, in the order of their names, validates.
+
+    Args:
+        groups: the group of each sample, two different ones or more.
+        share: one in so many groups validates, at least one.
+
+    Returns:
+        Numbers of the samples that train and of those that validate, shuffled with a fixed seed.
+    """
+    generator, held_out = np.random.default_rng(_SEED), last_groups(groups, share)
+    return generator.permutation(np.flatnonzero(~held_out)), generator.permutation(np.flatnonzero(held_out))

@@ -97,6 +97,22 @@ class CodingContract(PluginContract):
                 network = network_of(coding, (4,), neuron=self.neuron(plugin), inputs="sequences")
                 assert_network_sound(network, points.transpose(0, 1), "sequences")
 
+    def test_passes_spikes_on_as_events_at_the_first_step_of_their_time(self, plugin: type[Coding]) -> None:
+        if "spikes" not in plugin.inputs:
+            return
+        for config in sample_configs(plugin.Config, count=SAMPLES // 3):
+            for per_time in (1, 3):
+                spikes = torch.randint(0, 4, (6, 8, 4)).float()
+                coding = plugin(config, steps=8 * per_time)
+                network = network_of(coding, (4,), neuron=self.neuron(plugin), inputs="spikes")
+                torch.manual_seed(0)
+                code = network.encode(spikes)
+                assert code.kind is not Kind.ANALOG  # whose synapses would multiply
+                assert code.values.shape == (8 * per_time, 6, *coding.encoded_shape((4,)))
+                assert_honest(code.values, code.kind)
+                assert_priced(network.encode_operations(spikes, code))
+                assert_network_sound(network, spikes, "spikes")
+
     def test_encoder_says_what_it_costs(self, plugin: type[Coding]) -> None:
         for steps in _lengths(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from spikefront.plugins.contracts.plugin import COUNTED, SEQUENTIAL
 from spikefront.plugins.contracts.task import Data, SearchData, Task
 from spikefront.plugins.testing.base import (
     PluginContract,
@@ -62,12 +63,13 @@ class TaskContract(PluginContract):
         assert len(batch) == min(64, len(data.train))
         assert batch.min() >= 0
         assert batch.any()
-        if plugin.inputs != "events":
+        if plugin.inputs not in COUNTED:
             assert batch.max() <= 1
         else:
+            assert torch.equal(batch, batch.round())
+        if plugin.inputs == "events":
             assert batch.dim() == 5
             assert batch.shape[1] == self.steps
-            assert torch.equal(batch, batch.round())
 
     def test_event_frames_are_made_for_any_number_of_steps(
         self, plugin: type[Task], data: SearchData, data_dir: Path | None
@@ -98,8 +100,8 @@ class TaskContract(PluginContract):
     def test_layout_is_that_of_its_inputs(self, plugin: type[Task], data: SearchData) -> None:
         shape = tuple(plugin().prepare(data.train.inputs[:4]).shape)
         axes = 5 if plugin.inputs == "events" else {"images": 4, "sequences": 3, "features": 2}[plugin.layout]
-        assert (plugin.layout == "sequences") == (plugin.inputs == "sequences")
-        assert plugin.length == (shape[1] if plugin.inputs == "sequences" else 0), "length is that of a sequence"
+        assert (plugin.layout == "sequences") == (plugin.inputs in SEQUENTIAL)
+        assert plugin.length == (shape[1] if plugin.inputs in SEQUENTIAL else 0), "length is that of a sequence"
         assert len(shape) == axes, f"{plugin.inputs} inputs of layout {plugin.layout!r} have {axes} axes, not {shape}"
 
     def test_prepares_single_precision(self, plugin: type[Task], data: SearchData) -> None:

@@ -46,7 +46,7 @@ from spikefront.searchspace.units import format_duration
 
 FAINT: Final = 1500
 """Most trials that are drawn behind the front."""
-TEMPORAL: Final = ("events", "sequences")
+TEMPORAL: Final = ("events", "sequences", "spikes")
 """Kinds of inputs that may need time."""
 _LARGEST: Final = 400_000
 """Bytes of the largest image that is put into the page."""

@@ -151,7 +151,8 @@ def _origin(description: Description) -> list[str]:
 def _inputs(description: Description, task: type[Task]) -> str:
     shape = ", ".join(["N", *map(str, description.input_shape)])
     read = f"`{description.input_dtype}` of shape ({shape}), as task `{description.candidate['task']}` reads them"
-    return f"{read}: numbers of events (N, T, C, H, W)" if task.inputs == "events" else read
+    more = {"events": ": numbers of events (N, T, C, H, W)", "spikes": ": numbers of spikes (N, L, F)"}
+    return read + more.get(task.inputs, "")
 
 
 def _outputs(description: Description, task: type[Task]) -> str:

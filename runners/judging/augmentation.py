@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Task
+from spikefront.plugins.contracts.plugin import COUNTED
 from spikefront.searchspace import Schedule, UsageError
 
 
@@ -66,7 +67,7 @@ def refuse_misfit(schedule: Schedule, task: Task, shape: tuple[int, ...]) -> Non
             raise UsageError(f"{where}: task {task.name!r} generates images, whose targets would not follow")
         if len(shape) != (3 if task.inputs == "static" else 4) and (name != "mix" or schedule.mix == "cutmix"):
             raise UsageError(f"{where}: it varies images (C, H, W), but task {task.name!r} gives {shape}")
-    if task.inputs == "events" and schedule.mix == "mixup":
+    if task.inputs in COUNTED and schedule.mix == "mixup":
         raise UsageError(f"training.mix=mixup: blended events are not whole numbers (task {task.name!r}); take cutmix")
     if schedule.cutout > min(shape[-2:]):
         raise UsageError(f"training.cutout={schedule.cutout}: more than the {shape[-2]}x{shape[-1]} of an image")

@@ -102,9 +102,9 @@ def footprint(candidate: Candidate, registry: Registry, data: SearchData, *, rec
     x = task.prepare(data.train.inputs[:1])
     inner = tuple(x.shape[1:])
     batch = min(schedule.batch, schedule.subset or len(data.train), len(data.train))
-    shape = inner
+    shape = task.shape_at_one_step(inner)
     if task.inputs == "events":
-        inner, shape = (candidate.steps, *inner[1:]), inner[1:]
+        inner = (candidate.steps, *inner[1:])
     with kept_randomness(), torch.device("meta"):
         network = assemble(candidate, registry, shape, data.outputs)
         if isinstance(network.coding, Conversion):

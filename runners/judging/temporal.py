@@ -20,7 +20,7 @@ from torch import Tensor
 
 from spikefront.plugins import Coding, Neuron, Registry, Signal
 from spikefront.plugins.contracts.network import Network
-from spikefront.plugins.contracts.plugin import InputKind
+from spikefront.plugins.contracts.plugin import COUNTED, SEQUENTIAL, InputKind
 from spikefront.plugins.contracts.recurrent import Recurrent
 from spikefront.runners.judging.confirm import Conditions
 from spikefront.runners.judging.judge import refuse_infinite
@@ -72,7 +72,7 @@ class ProbedNetwork(Network):
             order = torch.rand(len(x), points, device=x.device).argsort(1)
             return x[torch.arange(len(x), device=x.device).unsqueeze(1), order]
         # numbers of events stay whole, and points stay in the range that codings take
-        all_of_them = x.sum(1, keepdim=True) if self._inputs == "events" else x.mean(1, keepdim=True)
+        all_of_them = x.sum(1, keepdim=True) if self._inputs in COUNTED else x.mean(1, keepdim=True)
         return all_of_them.expand_as(x)
 
     def propagate(self, signal: Signal) -> Signal:
@@ -167,7 +167,7 @@ def default_settings(task: str, registry: Registry) -> dict[str, Value]:
     """
     plugin = registry.get("task", task)
     found: dict[str, Value] = {"task": task, "coding": "direct", "backbone": _BACKBONES[plugin.layout]}
-    if plugin.inputs == "sequences":
+    if plugin.inputs in SEQUENTIAL:
         found |= {"backbone.mlp.depth": 2, "training.epochs": SEQUENCE_EPOCHS}
         found |= {"training.optimizer": "adam", "training.optimizer.adam.lr": _RATE}
     return found | ({"steps": _EVENT_STEPS} if plugin.inputs == "events" else {})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikefront.plugins import ContractError, Kind, Operations, Signal, load_registry
+from spikefront.plugins import ContractError, InputKind, Kind, Operations, Signal, load_registry
 from spikefront.plugins.checks.probe import fit_norms
 from spikefront.plugins.codings.delta import Delta, DeltaConfig
 from spikefront.plugins.codings.direct import Direct
@@ -22,8 +22,8 @@ def waves(count: int = 60, points: int = 12, features: int = 2) -> tuple[np.ndar
     return draws.normal(size=(count, points, features)), np.arange(count) % 3
 
 
-def network(steps: int, coding: type = Direct) -> Network:
-    return network_of(coding(steps=steps), (2,), neuron=built_in().get("neuron", "lif"), inputs="sequences")
+def network(steps: int, coding: type = Direct, inputs: InputKind = "sequences") -> Network:
+    return network_of(coding(steps=steps), (2,), neuron=built_in().get("neuron", "lif"), inputs=inputs)
 
 
 def test_a_point_lasts_as_many_steps_as_there_are_for_each() -> None:
@@ -81,6 +81,31 @@ def test_a_network_that_stops_is_charged_for_the_points_that_it_has_begun(cut: i
     net, x = network(16, Charged).eval(), torch.rand(3, 8, 2)
     with net.cut_at(cut or 16):
         assert net.encode_operations(x, net.encode(x)).adds == 3 * points * 2
+
+
+def test_spikes_arrive_at_the_first_step_of_their_time_each_as_an_event() -> None:
+    spikes = torch.randint(0, 4, (5, 3, 2)).float()
+    for steps, expected in ((3, [0, 1, 2]), (9, [0, 3, 6])):
+        net = network(steps, inputs="spikes").eval()
+        code = net.encode(spikes)
+        assert code.kind is Kind.COUNT
+        assert torch.equal(code.values[expected], spikes.transpose(0, 1))
+        assert code.values.sum() == spikes.sum()
+    with pytest.raises(ContractError, match="T is 10, which is no multiple of the 3 points of a sequence"):
+        network(10, inputs="spikes")(spikes)
+
+
+def test_codings_of_values_are_not_offered_for_spikes() -> None:
+    registry = load_registry(third_parties=False)
+    space = Space(registry, "shd")
+    assert set(space.codings) == {"delta", "direct"}
+    assert registry.steps("direct", "shd") == Int(100, 200, step=100)
+    chosen = {"task": "shd", "coding": "direct", "neuron": "silif", "backbone": "recurrent"}
+    assert registry.problem(chosen) is None
+    assert registry.problem(chosen | {"coding": "rate"}) == (
+        "coding 'rate' takes sequences or static input, but task 'shd' gives spikes; "
+        "codings that take it: delta, direct"
+    )
 
 
 def test_the_space_of_a_sequence_task_has_multiples_of_its_length() -> None:

@@ -77,4 +77,4 @@ def test_edge_declares_whether_falls_are_spikes(
 
 
 def test_it_takes_what_changes_over_time() -> None:
-    assert Delta.inputs == {"events", "sequences"}
+    assert Delta.inputs == {"events", "sequences", "spikes"}

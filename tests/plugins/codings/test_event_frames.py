@@ -134,8 +134,8 @@ def test_codings_say_what_they_take() -> None:
     takers = {name for name, entry in REGISTRY.entries["coding"].items() if "events" in entry.plugin.inputs}
     assert takers == set(CODINGS)
     assert SAC.inputs == TCJA.inputs == {"static", "events"}
-    assert Direct.inputs == {"static", "events", "sequences"}
-    assert Delta.inputs == {"events", "sequences"}
+    assert Direct.inputs == {"static", "events", "sequences", "spikes"}
+    assert Delta.inputs == {"events", "sequences", "spikes"}
 
 
 def test_coding_that_takes_no_events_is_refused_and_those_that_take_events_are_named() -> None:

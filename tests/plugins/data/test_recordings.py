@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikefront.plugins.data.event_tasks import stratified
 from spikefront.plugins.data.events import EVENT, read_40_bit
 from spikefront.plugins.data.images import Folder, open_source
 from spikefront.plugins.data.recordings import (
@@ -162,17 +161,6 @@ def test_first_nine_in_ten_train() -> None:
     assert in_share(names, "Train") == names[:10]  # 9.9, rounded up
     assert in_share(names, "Test") == names[10:]
     assert in_share(names, "") == names
-
-
-def test_one_in_six_of_each_class_validates() -> None:
-    labels = np.repeat([0, 1, 2, 3], [60, 13, 2, 1])
-    train, validation = stratified(labels)
-    assert np.bincount(labels[validation], minlength=4).tolist() == [10, 2, 1, 0]
-    assert set(labels[validation[:6]]) > {0}  # whatever is measured on the first ones sees more than one class
-    assert sorted([*train, *validation]) == list(range(len(labels)))
-    again = stratified(labels)
-    assert np.array_equal(again[0], train)
-    assert np.array_equal(again[1], validation)
 
 
 def test_zips_with_backslashes_give_what_folders_give(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikefront.plugins.data.splits import classes_of, last_groups, split_each
+from spikefront.plugins.data.splits import classes_of, last_groups, split_each, stratified
 
 
 def test_each_class_is_split_by_itself_in_the_order_of_the_classes() -> None:
@@ -34,3 +34,14 @@ def test_the_last_groups_are_held_out_whole() -> None:
     ]  # fmt: skip
     assert held_out.sum() == 12
     assert last_groups(["b", "a", "b"], 6).tolist() == [True, False, True]
+
+
+def test_one_in_six_of_each_class_validates() -> None:
+    labels = np.repeat([0, 1, 2, 3], [60, 13, 2, 1])
+    train, validation = stratified(labels, 6)
+    assert np.bincount(labels[validation], minlength=4).tolist() == [10, 2, 1, 0]
+    assert set(labels[validation[:6]]) > {0}  # whatever is measured on the first ones sees more than one class
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    again = stratified(labels, 6)
+    assert np.array_equal(again[0], train)
+    assert np.array_equal(again[1], validation)

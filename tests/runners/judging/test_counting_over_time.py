@@ -18,6 +18,7 @@ from spikefront.plugins import (
     SiteInfo,
     Synapse,
 )
+from spikefront.plugins.codings.direct import Direct
 from spikefront.plugins.neurons.integrate_and_fire import IF
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
@@ -69,6 +70,14 @@ def test_coefficient_by_sample_keeps_accumulates_and_costs_a_multiply_per_output
     assert (counts.layers[0].sops, counts.layers[0].macs) == (3 * 2 * 2 * 7, 0)
     by_hand = layer.weight(values * torch.tensor(coefficient).unsqueeze(2))
     torch.testing.assert_close(layer(signal.signal).values, by_hand)
+
+
+@pytest.mark.parametrize("steps", [4, 8])
+def test_each_spike_of_a_task_that_gives_them_is_an_accumulate_per_synapse(steps: int) -> None:
+    spikes = torch.randint(0, 4, (3, 4, 6)).float()
+    network = Network(Direct(steps=steps), Chain(Synapse(nn.Linear(6, 7))), "spikes")
+    (layer,) = count_operations(network, spikes).layers[:1]
+    assert (layer.sops, layer.macs, layer.events) == (7 * int(spikes.sum()), 0, int(spikes.sum()))
 
 
 def test_constant_that_is_presented_once_is_charged_once_by_either_convention() -> None:

@@ -80,6 +80,12 @@ def test_the_estimate_grows_with_batch_and_steps(registry: Registry, data: Searc
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_sequences_are_estimated_point_by_point(registry: Registry) -> None:
+    candidate = from_flat({"task": "mnist1d", "coding": "direct", "backbone": "mlp"}, registry)
+    found = footprint(candidate, registry, registry.task(candidate).search_data(None, candidate.steps))
+    assert 0 < found.step < found.total
+
+
 def test_one_that_cannot_fit_is_refused_with_its_estimate(registry: Registry, data: SearchData) -> None:
     candidate: Candidate = from_flat(flat_of("convnet"), registry)
     small = footprint(candidate, registry, data)

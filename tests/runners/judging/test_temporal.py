@@ -182,7 +182,7 @@ def test_when_order_makes_no_difference_without_state(
     assert torch.allclose(stateless(x), turned, atol=1e-5) is is_blind
 
 
-@pytest.mark.parametrize("task", ["digits", "diabetes", "mnist1d", "mackey-glass", "n-mnist", "fashion-mnist"])
+@pytest.mark.parametrize("task", ["digits", "diabetes", "mnist1d", "mackey-glass", "n-mnist", "fashion-mnist", "shd"])
 def test_what_is_trained_by_default_goes_together(registry: Registry, task: str) -> None:
     candidate = from_flat(default_settings(task, registry), registry)
     registry.refuse(candidate)
