@@ -66,6 +66,7 @@ class StoredSearch:
         task: its task.
         objectives: the axes of its front; the first is quality.
         options: what it was started with, as text.
+        inputs: kind of the task's inputs; empty where it is not known.
         ended: why it ended; empty while it runs, or when its driver died.
         began: its start, in milliseconds since 1970.
     """
@@ -88,6 +89,7 @@ class StoredSearch:
             ) from error
         self.options: Mapping[str, str] = redact_values(dict(run.data.params))
         self.ended: str = tags.get(schema.ENDED, "")
+        self.inputs: str = tags.get(schema.INPUTS, "")
         self.began: int = run.info.start_time or 0
 
     @classmethod
@@ -109,11 +111,6 @@ class StoredSearch:
         """The task's own name for quality, for example ``accuracy``."""
         tagged = self.run.data.tags.get(schema.QUALITY)
         return tagged or str(self.artifact(schema.FRONT_FILE).get("quality", "quality"))
-
-    @property
-    def inputs(self) -> str:
-        """Kind of the task's inputs; empty where it is not known."""
-        return self.run.data.tags.get(schema.INPUTS, "")
 
     @property
     def energy_model(self) -> str:
