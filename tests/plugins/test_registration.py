@@ -196,9 +196,18 @@ def test_choices_that_are_equal_but_not_the_same_stay_apart(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ('inputs = {"event"}', "Mine.inputs must be a set of 'static' or 'events' or 'sequences', not {'event'}"),
-        ('inputs = "events"', "Mine.inputs must be a set of 'static' or 'events' or 'sequences', not 'events'"),
-        ("inputs = frozenset()", "Mine.inputs must be a set of 'static' or 'events' or 'sequences', not frozenset()"),
+        (
+            'inputs = {"event"}',
+            "Mine.inputs must be a set of 'static' or 'events' or 'sequences' or 'spikes', not {'event'}",
+        ),
+        (
+            'inputs = "events"',
+            "Mine.inputs must be a set of 'static' or 'events' or 'sequences' or 'spikes', not 'events'",
+        ),
+        (
+            "inputs = frozenset()",
+            "Mine.inputs must be a set of 'static' or 'events' or 'sequences' or 'spikes', not frozenset()",
+        ),
         ('trained_by = "backprop"', "Mine.trained_by must be 'bptt' or 'conversion', not 'backprop'"),
         ("step_range = (1, 8)", "Mine.step_range must be an Int, not (1, 8)"),
         ("step_range = Int(0, 8)", "Mine.step_range must begin at 1 or more, not 0..8"),
@@ -243,7 +252,7 @@ def test_config_that_is_not_a_value_is_refused(tmp_path: Path, decorator: str, m
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ('inputs = "event"', "Mine.inputs must be 'static' or 'events' or 'sequences', not 'event'"),
+        ('inputs = "event"', "Mine.inputs must be 'static' or 'events' or 'sequences' or 'spikes', not 'event'"),
         ('layout = "image"', "Mine.layout must be 'images' or 'features' or 'sequences', not 'image'"),
         ('output = "classes"', "Mine.output must be 'values' or 'images', not 'classes'"),
         ('maximize = "no"', "Mine.maximize must be True or False, not 'no'"),

@@ -30,7 +30,7 @@ def multiplying(counts: Counts) -> list[str]:
     return [layer.layer.removeprefix("backbone.layers.") for layer in counts.layers if layer.macs]
 
 
-FIRST = {"mlp": "1", "recurrent": "1", "spiking-transformer": "0.0"}
+FIRST = {"mlp": "1", "recurrent": "1", "tcn": "2", "spiking-transformer": "0.0"}
 
 
 @pytest.mark.parametrize("backbone", [name for name in BACKBONES if name != "ms-resnet"])

@@ -9,7 +9,7 @@ import torch
 from spikefront.plugins import Kind, load_registry
 from spikefront.plugins.response import Array, Response, Stage, respond
 from spikefront.results.pictures.codings import coding_picture
-from spikefront.searchspace import Space
+from spikefront.searchspace import Space, parse_set
 
 REGISTRY = load_registry(third_parties=False)
 
@@ -24,7 +24,7 @@ def made(kind: Kind, image: Array, ramp: Array, worth: Array | None = None) -> R
 @pytest.mark.parametrize("coding", sorted(REGISTRY.entries["coding"]))
 def test_each_coding_is_drawn(coding: str) -> None:
     inputs = REGISTRY.get("coding", coding).inputs
-    space = Space(REGISTRY, "digits" if "static" in inputs else "n-mnist")
+    space = Space(REGISTRY, "digits" if "static" in inputs else "n-mnist", [parse_set(f"coding={coding}")])
     (prior,) = space.fitted([{"coding": coding, "steps": 4}])
     torch.manual_seed(0)
     response = respond(prior.candidate, REGISTRY)

@@ -17,7 +17,10 @@ PARTS = [
         {"coding": name, "neuron": min(REGISTRY.get("coding", name).neurons or ["lif"])}
         for name in REGISTRY.entries["coding"]
     ),
-    *({"neuron": name} for name in REGISTRY.entries["neuron"]),
+    *(
+        {"neuron": name} | ({"backbone": "mlp"} if entry.plugin.emits_changes else {})  # whose max is not theirs
+        for name, entry in REGISTRY.entries["neuron"].items()
+    ),
     *({"backbone": name} for name in REGISTRY.entries["backbone"] if name != "fsvae"),  # which makes images
     *({"training.optimizer": name} for name in REGISTRY.entries["optimizer"]),
     *({"training.loss": name} for name in REGISTRY.entries["loss"]),

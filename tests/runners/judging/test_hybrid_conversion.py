@@ -144,6 +144,10 @@ def test_a_window_between_two_codes_is_charged_as_a_read_out(registry: Registry,
         compared += int(at[0]) + 1 if len(at) else steps
     neurons = len(x) * width
     known = {layer.layer: layer for layer in counts.layers}
+    assert [name for name, layer in known.items() if layer.role == "neuron"] == [
+        "backbone.layers.2.neuron",
+        "backbone.layers.4.neuron",
+    ]
     first, second = (known[f"backbone.layers.{number}.neuron"].operations for number in (2, 4))
     assert first == Operations(adds=2 * steps * neurons + int(rates.sum()))
     assert second == Operations(adds=steps * neurons + neurons + compared)

@@ -12,7 +12,7 @@ from spikefront.plugins import load_registry
 from spikefront.runners.judging.judge import judge
 from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.workload import Speed, Workload, Workloads, workload
-from spikefront.searchspace import Space, from_flat
+from spikefront.searchspace import Space, from_flat, parse_set
 
 REGISTRY = load_registry(third_parties=False)
 MLP = {"task": "digits", "coding": "direct", "steps": 4, "backbone": "mlp", "backbone.mlp.width": 32}
@@ -59,7 +59,8 @@ def test_everything_that_goes_with_images_can_be_estimated() -> None:
                 continue  # no classifier, or only for sequences
             coding = {"tsa": "css", "phase": "phase-conversion"}.get(name, "direct")
             coding = min(getattr(entry.plugin, "codings", None) or {coding})
-            assert 0 < count(space.default(coding=coding, **{family: name})) < math.inf, name
+            named = Space(REGISTRY, "digits", [parse_set(f"coding={coding}"), parse_set(f"{family}={name}")])
+            assert 0 < count(named.default()) < math.inf, name
 
 
 def test_an_estimate_is_much_quicker_than_judging_and_of_its_order() -> None:
