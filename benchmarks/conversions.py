@@ -40,6 +40,16 @@ CODINGS: dict[str, tuple[int, ...]] = {
 ANALOG = {"coding.ttfs-conversion.input": "analog"}
 
 
+def first_samples(registry: Registry, task: str, samples: int, validation: int) -> SearchData:
+    """Return training samples of a task, drawn with a fixed seed, and the first of its validation split; 0 for all."""
+    whole: SearchData = registry.get("task", task)().search_data(None, 1)
+    order = torch.randperm(len(whole.train), generator=torch.Generator().manual_seed(0))[: samples or None]
+    last = slice(validation or None)
+    train = Data(whole.train.inputs[order], whole.train.targets[order])
+    held = Data(whole.validation.inputs[last], whole.validation.targets[last])
+    return SearchData(train, held, whole.outputs, whole.classes)
+
+
 def candidates(backbone: str, seed: int, epochs: int) -> Iterator[dict[str, object]]:
     """Yield flat candidates that convert the same ANN."""
     same = {"task": "fashion-mnist", "backbone": backbone, "seed": seed, **BACKBONES[backbone]}
@@ -95,13 +105,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     registry = load_registry(third_parties=False)
-    whole: SearchData = registry.get("task", "fashion-mnist")().search_data(None, 1)
-    order = torch.randperm(len(whole.train), generator=torch.Generator().manual_seed(0))[: arguments.samples]
-    train = Data(whole.train.inputs[order], whole.train.targets[order])
-    last = slice(arguments.validation)
-    data = SearchData(train, Data(whole.validation.inputs[last], whole.validation.targets[last]), whole.outputs)
+    data = first_samples(registry, "fashion-mnist", arguments.samples, arguments.validation)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    print(f"{machine}; {arguments.epochs} epochs of {len(train)} images, seeds {arguments.seeds}; horowitz-45nm\n")
+    print(f"{machine}; {arguments.epochs} epochs of {len(data.train)} images, seeds {arguments.seeds}; horowitz-45nm\n")
     for backbone in arguments.backbones:
         found = measured(registry, data, backbone, arguments.seeds, arguments.epochs)
         print(f"{backbone}: its ANN has {100 * found['ttfs-conversion 16'][0]['ann_quality']:.2f} % (first seed)\n")

@@ -27,8 +27,9 @@ from typing import Final
 
 import numpy as np
 import torch
+from conversions import first_samples
 
-from spikefront.plugins import Data, Registry, SearchData, load_registry
+from spikefront.plugins import Registry, SearchData, load_registry
 from spikefront.runners.judging.judge import judge
 from spikefront.searchspace import ENERGY, Objective
 from spikefront.searchspace.front import hypervolume, losses, nondominated
@@ -65,12 +66,7 @@ def data_of(task: str, samples: int, validation: int) -> tuple[Registry, SearchD
     """Return the plugins, and the first images of a task; all of them for 0."""
     torch.set_num_threads(1)
     registry = load_registry(third_parties=False)
-    whole: SearchData = registry.get("task", task)().search_data(None, 1)
-    order = torch.randperm(len(whole.train), generator=torch.Generator().manual_seed(0))[: samples or None]
-    last = slice(validation or None)
-    train = Data(whole.train.inputs[order], whole.train.targets[order])
-    held = Data(whole.validation.inputs[last], whole.validation.targets[last])
-    return registry, SearchData(train, held, whole.outputs, whole.classes)
+    return registry, first_samples(registry, task, samples, validation)
 
 
 def measured(

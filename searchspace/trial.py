@@ -143,7 +143,7 @@ class SearchInfo:
         plugins: version of each plugin by ``kind.name``.
         earlier: trials that ended before this driver started; None for a new search.
         energy_model: name of the energy model.
-        inputs: kind of the task's inputs: ``static``, ``events`` or ``sequences``; empty where it is not known.
+        inputs: kind of the task's inputs, such as ``static`` or ``events``; empty where it is not known.
         id: its own random id, by which it is told from others of its name; empty where it has none.
     """
 

@@ -9,14 +9,12 @@ Neuroscience 16 (2022), whose recurrent networks have layers of this form.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import nn
-
-from spikefront.plugins import Backbone, Flatten, Sites, Synapse, hookimpl
+from spikefront.plugins import Backbone, Sites, hookimpl
+from spikefront.plugins.bases.connected import connected
 from spikefront.searchspace import PINNED, Choice, Int
 
 
@@ -46,16 +44,7 @@ class RecurrentNetwork(Backbone):
         self, config: RecurrentConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites
     ) -> None:
         super().__init__(config, input_shape=input_shape, outputs=outputs, sites=sites)
-        layers: list[nn.Module] = [Flatten()]
-        features, width = math.prod(input_shape), self.config.width
-        for depth in range(self.config.depth):
-            layers.append(Synapse(nn.Linear(features, width, bias=False), nn.BatchNorm1d(width)))
-            layers.append(sites(width, last_of_stage=depth == self.config.depth - 1, recurrent=True))
-            features = width
-        layers.append(Synapse(nn.Linear(features, outputs)))
-        if self.config.readout == "spikes":
-            layers.append(sites(outputs, stage=1))
-        self.layers = nn.Sequential(*layers)
+        self.layers = connected(self.config, input_shape, outputs, sites, recurrent=True)
 
 
 @hookimpl

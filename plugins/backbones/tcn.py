@@ -14,7 +14,6 @@ as convolutions over time, whose distances are learnt there and fixed here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -22,7 +21,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Backbone, Flatten, Signal, Sites, Synapse, hookimpl
+from spikefront.plugins import Backbone, Signal, Sites, hookimpl
+from spikefront.plugins.bases.connected import connected
 from spikefront.searchspace import PINNED, Choice, Int
 
 
@@ -91,17 +91,14 @@ class TCN(Backbone):
         self, config: TCNConfig | None = None, *, input_shape: tuple[int, ...], outputs: int, sites: Sites
     ) -> None:
         super().__init__(config, input_shape=input_shape, outputs=outputs, sites=sites)
-        layers: list[nn.Module] = [Flatten()]
-        features, width, taps = math.prod(input_shape), self.config.width, self.config.taps
-        for depth in range(self.config.depth):
-            layers.append(Delays(taps, self.config.growth**depth))
-            layers.append(Synapse(nn.Linear(taps * features, width, bias=False), nn.BatchNorm1d(width)))
-            layers.append(sites(width, last_of_stage=depth == self.config.depth - 1))
-            features = width
-        layers.append(Synapse(nn.Linear(features, outputs)))
-        if self.config.readout == "spikes":
-            layers.append(sites(outputs, stage=1))
-        self.layers = nn.Sequential(*layers)
+        self.layers = connected(
+            self.config,
+            input_shape,
+            outputs,
+            sites,
+            taps=self.config.taps,
+            before=lambda depth: Delays(self.config.taps, self.config.growth**depth),
+        )
 
 
 @hookimpl

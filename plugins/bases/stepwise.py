@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from spikefront.plugins.contracts import Neuron
 from spikefront.plugins.contracts.plugin import SEQUENTIAL
+from spikefront.plugins.network.operations import Operations, product_by
+from spikefront.plugins.network.signal import Kind
 
 State = tuple[Tensor, ...]
 
@@ -46,6 +48,34 @@ class Adaptive(Stepwise):
     def decays(self) -> tuple[float, float]:
         """What is left of potential and adaptation after a step."""
         return math.exp(-1 / self.config.tau), math.exp(-1 / self.config.tau_adaptation)
+
+
+class Counting(Stepwise):
+    """A leaky integrator that fires up to D times in a step; its config has ``tau`` and ``most``, which is D.
+
+    A chip fires its spikes one by one, in D slots of a step. Currents are summed over the slots, and biases come once.
+    """
+
+    config: Any
+    kind = Kind.COUNT
+    folds_bias: ClassVar[bool] = True
+
+    @property
+    def slots(self) -> int:
+        most: int = self.config.most
+        return most
+
+    @property
+    def keep(self) -> float:
+        """Share of the membrane potential that a step keeps."""
+        return 1 - 1 / float(self.config.tau)
+
+    def update_operations(self) -> Operations:
+        # leak, take the current in, compare in each slot
+        return product_by(self.keep) + Operations(adds=1 + self.slots)
+
+    def spike_operations(self) -> Operations:
+        return Operations(adds=1)  # soft reset
 
 
 def _stacked(steps: list[Tensor]) -> Tensor:

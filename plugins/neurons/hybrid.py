@@ -103,7 +103,8 @@ class Hybrid(Neuron):
         return made
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
-        return self.emitter.forward(self._held(current), steps)  # not a call, which would be counted by itself
+        spikes: Tensor = self.emitter(self._held(current), steps)
+        return spikes
 
     def _held(self, current: Tensor) -> Tensor:
         """Return the current that drives the emitter."""

@@ -25,15 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from spikefront.plugins import PINNED, Choice, Float, Int, Kind, Neuron, Operations, Snap, hookimpl
-from spikefront.plugins.bases.stepwise import State, Stepwise
+from spikefront.plugins import PINNED, Choice, Float, Int, Neuron, Snap, hookimpl
+from spikefront.plugins.bases.stepwise import Counting, State
 from spikefront.plugins.network.membrane import potentials
-from spikefront.plugins.network.operations import product_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +68,12 @@ def unit_spikes(counts: Tensor, most: int) -> Tensor:
     return ((each.abs() > slots) * each.sign()).flatten(0, 1)
 
 
-class ILIF(Stepwise):
+class ILIF(Counting):
     """Leaky integrator that fires up to D times in a step."""
 
     name = "i-lif"
     Config = ILIFConfig
     config: ILIFConfig
-    kind = Kind.COUNT
-    folds_bias: ClassVar[bool] = True
-
-    @property
-    def slots(self) -> int:
-        return self.config.most
-
-    @property
-    def keep(self) -> float:
-        """Share of the membrane potential that a step keeps."""
-        return 1 - 1 / self.config.tau
 
     def step(self, current: Tensor, state: State | None) -> tuple[Tensor, State]:
         config = self.config
@@ -97,13 +85,6 @@ class ILIF(Stepwise):
     def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor]:
         config = self.config
         return potentials(current, spikes, leak=1 / config.tau, threshold=config.threshold, hard_reset=False)
-
-    def update_operations(self) -> Operations:
-        # leak, take the current in, compare in each slot
-        return product_by(self.keep) + Operations(adds=1 + self.config.most)
-
-    def spike_operations(self) -> Operations:
-        return Operations(adds=1)  # soft reset
 
 
 class _Count(torch.autograd.Function):

@@ -28,10 +28,9 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
-from spikefront.plugins import Float, Int, Kind, Neuron, Operations, Snap, Surrogate, hookimpl
-from spikefront.plugins.bases.stepwise import State, Stepwise
+from spikefront.plugins import Float, Int, Neuron, Snap, Surrogate, hookimpl
+from spikefront.plugins.bases.stepwise import Counting, State
 from spikefront.plugins.network.membrane import potentials
-from spikefront.plugins.network.operations import product_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,12 @@ class QBLIFConfig:
     """Membrane potential q that each spike stands for, at the start."""
 
 
-class QBLIF(Stepwise):
+class QBLIF(Counting):
     """Leaky integrator that fires up to D times in a step; a layer learns what a spike is worth (reconstructed)."""
 
     name = "qb-lif"
     Config = QBLIFConfig
     config: QBLIFConfig
-    kind = Kind.COUNT
-    folds_bias: ClassVar[bool] = True
     named_only: ClassVar[bool] = True
 
     def __init__(self, config: QBLIFConfig | None = None, *, surrogate: Surrogate) -> None:
@@ -64,15 +61,6 @@ class QBLIF(Stepwise):
     def scale(self) -> Tensor:
         """Membrane potential that a spike stands for, above 0."""
         return self.log_scale.exp()
-
-    @property
-    def slots(self) -> int:
-        return self.config.most
-
-    @property
-    def keep(self) -> float:
-        """Share of the membrane potential that a step keeps."""
-        return 1 - 1 / self.config.tau
 
     @classmethod
     def states_a_step(cls) -> bool:
@@ -92,13 +80,6 @@ class QBLIF(Stepwise):
         return potentials(
             current, spikes, leak=1 / self.config.tau, threshold=float(self.scale.detach()), hard_reset=False
         )
-
-    def update_operations(self) -> Operations:
-        # leak, take the current in, compare in each slot
-        return product_by(self.keep) + Operations(adds=1 + self.config.most)
-
-    def spike_operations(self) -> Operations:
-        return Operations(adds=1)  # soft reset
 
 
 @hookimpl

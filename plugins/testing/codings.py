@@ -11,7 +11,7 @@ from spikefront.plugins.checks.prefix import refuse_other_prefix
 from spikefront.plugins.checks.probe import SAMPLES as SAMPLES_OF_A_PROBE
 from spikefront.plugins.checks.probe import another as _another
 from spikefront.plugins.checks.probe import fit_norms
-from spikefront.plugins.contracts import Between, Coding, InputKind, Neuron
+from spikefront.plugins.contracts import Between, Coding, InputKind
 from spikefront.plugins.contracts.network import Network
 from spikefront.plugins.network.signal import Kind, Signal, refuse_time_axis
 from spikefront.plugins.surrogates.atan import ATan
@@ -19,21 +19,19 @@ from spikefront.plugins.testing.base import (
     SAMPLES,
     SITES,
     NumberedSites,
-    PluginContract,
     assert_honest,
     assert_priced,
     built_in,
     sample_configs,
 )
+from spikefront.plugins.testing.inputs import InputsContract, some_steps, spans
 from spikefront.plugins.testing.properties import assert_network_sound, assert_sound, network_of, normless, six
 from spikefront.searchspace import Choice, Float, Int, fields_of
 from spikefront.searchspace.domains import contains
 
 
-class CodingContract(PluginContract):
+class CodingContract(InputsContract):
     """What every coding must do."""
-
-    kind = "coding"
 
     def example_input(self, plugin: type[Coding], steps: int) -> Tensor:
         """Return a batch in [0, 1], with both ends, of a kind that the coding takes."""
@@ -44,16 +42,8 @@ class CodingContract(PluginContract):
             return x
         return (torch.rand(3, steps, 2, 8, 8) < 0.3).float()
 
-    def neuron(self, plugin: type[Coding]) -> type[Neuron]:
-        """Return a neuron that the coding goes with."""
-        neurons = built_in().entries["neuron"]
-        name = min(plugin.neurons or {"lif"})
-        assert name in neurons, f"override neuron(): {name!r} is not built in"
-        plugin_class: type[Neuron] = neurons[name].plugin
-        return plugin_class
-
     def test_encodes_with_time_first(self, plugin: type[Coding]) -> None:
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             x = self.example_input(plugin, steps)
             coding = plugin(steps=steps)
             signal = _signal(coding, x)
@@ -64,57 +54,15 @@ class CodingContract(PluginContract):
             assert_honest(signal.values, signal.kind)
 
     def test_keeps_dtype_and_device(self, plugin: type[Coding]) -> None:
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
             for dtype in (torch.float32, torch.float64):
                 x = self.example_input(plugin, steps).to(device, dtype)
                 values = _signal(plugin(steps=steps).to(device, dtype), x).values
                 assert (values.dtype, values.device) == (x.dtype, x.device)
 
-    def test_passes_events_on_as_events(self, plugin: type[Coding]) -> None:
-        if "events" not in plugin.inputs:
-            return
-        for steps in _lengths(plugin):
-            frames = torch.randint(0, 4, (steps, 3, 2, 8, 8)).float()
-            signal = plugin(steps=steps).encode_events(frames)
-            assert signal.kind is not Kind.ANALOG  # whose synapses would multiply
-            assert signal.values.shape == (steps, 3, *plugin(steps=steps).encoded_shape((2, 8, 8)))
-            assert_honest(signal.values, signal.kind)
-
-    def test_codes_sequences_point_by_point(self, plugin: type[Coding]) -> None:
-        if "sequences" not in plugin.inputs:
-            return
-        for config in sample_configs(plugin.Config, count=SAMPLES // 3):
-            for per_point in (1, 3):
-                points, steps = torch.rand(8, 6, 4), 8 * per_point
-                coding = plugin(config, steps=steps)
-                torch.manual_seed(0)
-                code = coding.encode_sequences(points)
-                assert code.steps == len(code.values) == steps
-                assert code.values.shape[1:] == (6, *coding.encoded_shape((4,)))
-                assert_honest(code.values, code.kind)
-                assert_priced(coding.encode_operations(points, code))
-                network = network_of(coding, (4,), neuron=self.neuron(plugin), inputs="sequences")
-                assert_network_sound(network, points.transpose(0, 1), "sequences")
-
-    def test_passes_spikes_on_as_events_at_the_first_step_of_their_time(self, plugin: type[Coding]) -> None:
-        if "spikes" not in plugin.inputs:
-            return
-        for config in sample_configs(plugin.Config, count=SAMPLES // 3):
-            for per_time in (1, 3):
-                spikes = torch.randint(0, 4, (6, 8, 4)).float()
-                coding = plugin(config, steps=8 * per_time)
-                network = network_of(coding, (4,), neuron=self.neuron(plugin), inputs="spikes")
-                torch.manual_seed(0)
-                code = network.encode(spikes)
-                assert code.kind is not Kind.ANALOG  # whose synapses would multiply
-                assert code.values.shape == (8 * per_time, 6, *coding.encoded_shape((4,)))
-                assert_honest(code.values, code.kind)
-                assert_priced(network.encode_operations(spikes, code))
-                assert_network_sound(network, spikes, "spikes")
-
     def test_encoder_says_what_it_costs(self, plugin: type[Coding]) -> None:
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
                 x = self.example_input(plugin, steps)
                 given = x if "static" in plugin.inputs else x.transpose(0, 1)
@@ -135,13 +83,13 @@ class CodingContract(PluginContract):
                 )
 
     def test_same_seed_gives_same_spikes(self, plugin: type[Coding]) -> None:
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         x = self.example_input(plugin, steps)
         assert torch.equal(_encode(plugin, x, steps, seed=1), _encode(plugin, x, steps, seed=1))
 
     def test_one_sample_is_coded_as_in_a_batch(self, plugin: type[Coding]) -> None:
         for config in sample_configs(plugin.Config):
-            steps = _length(plugin)
+            steps = some_steps(plugin)
             x = self.example_input(plugin, steps)
             batch = _encode(plugin, x, steps, seed=1, config=config)
             if torch.equal(batch, _encode(plugin, x, steps, seed=2, config=config)):  # not a random coding
@@ -149,7 +97,7 @@ class CodingContract(PluginContract):
                 torch.testing.assert_close(alone, batch[:, 1:2])
 
     def test_gradient_reaches_the_input_unless_it_spikes(self, plugin: type[Coding]) -> None:
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         x = self.example_input(plugin, steps).requires_grad_()
         signal = _signal(plugin(steps=steps), x)
         if signal.kind is Kind.ANALOG:
@@ -193,7 +141,7 @@ class CodingContract(PluginContract):
     def test_networks_of_it_are_sound_and_everything_is_counted(self, plugin: type[Coding]) -> None:
         inputs: InputKind = "static" if "static" in plugin.inputs else "events"
         backbones = built_in().entries["backbone"]
-        for steps in _lengths(plugin)[:2]:
+        for steps in spans(plugin)[:2]:
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=4):
                 x = self.example_input(plugin, steps)
                 for backbone in (backbones["mlp"].plugin, backbones["convnet"].plugin):
@@ -205,7 +153,7 @@ class CodingContract(PluginContract):
 
     def test_gradient_reaches_every_parameter_of_its_own(self, plugin: type[Coding]) -> None:
         inputs: InputKind = "static" if "static" in plugin.inputs else "events"
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
             x = six(self.example_input(plugin, steps))
             coding = plugin(config, steps=steps)
@@ -220,7 +168,7 @@ class CodingContract(PluginContract):
 
     def test_penalty_after_a_forward_pass_is_a_finite_scalar_with_a_gradient(self, plugin: type[Coding]) -> None:
         inputs: InputKind = "static" if "static" in plugin.inputs else "events"
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 2):
             x = six(self.example_input(plugin, steps))
             coding = plugin(config, steps=steps)
@@ -246,7 +194,7 @@ class CodingContract(PluginContract):
                 assert parameter.grad.isfinite().all(), name
 
     def test_penalty_is_a_scalar_with_a_gradient(self, plugin: type[Coding]) -> None:
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         for config in sample_configs(plugin.Config, tighter=plugin.domains(steps)):
             coding = plugin(config, steps=steps)
             parts: list[Coding | Between] = [coding, *_modules(coding)]
@@ -261,7 +209,7 @@ class CodingContract(PluginContract):
                     assert all(gradient.isfinite().all() for gradient in gradients)
 
     def test_decodes_to_one_value_per_output(self, plugin: type[Coding]) -> None:
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             coding = plugin(steps=steps)
             for kind in (Kind.ANALOG, Kind.BINARY):
                 values = torch.randint(0, 2, (steps, 3, 5)).float().requires_grad_()
@@ -274,25 +222,25 @@ class CodingContract(PluginContract):
                 assert_priced(coding.decode_operations(output))
 
     def test_metrics_are_numbers_under_its_own_name(self, plugin: type[Coding]) -> None:
-        coding = plugin(steps=_length(plugin))
+        coding = plugin(steps=some_steps(plugin))
         _modules(coding)
         for name, value in coding.metrics().items():
             assert name.startswith(f"{plugin.name}."), name
             assert abs(value) < float("inf"), name
 
     def test_latency_is_at_least_one_step(self, plugin: type[Coding]) -> None:
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             assert plugin(steps=steps).latency_steps(delay=0) >= 1
 
     def test_cuts_lie_before_the_last_step(self, plugin: type[Coding]) -> None:
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
                 cuts = self._bound(plugin, config, steps).cuts()
                 assert list(cuts) == sorted(set(cuts)), f"cuts {cuts} are not sorted"
                 assert set(cuts) <= set(range(1, steps)), f"cuts {cuts} are not below T = {steps}"
 
     def test_operations_of_the_first_steps_grow_with_them(self, plugin: type[Coding]) -> None:
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
                 coding = self._bound(plugin, config, steps)
                 x = self.example_input(plugin, steps)
@@ -311,7 +259,7 @@ class CodingContract(PluginContract):
 
     def test_cut_networks_do_what_the_whole_ones_do_until_then(self, plugin: type[Coding]) -> None:
         inputs: InputKind = "static" if "static" in plugin.inputs else "events"
-        for steps in _lengths(plugin)[:2]:
+        for steps in spans(plugin)[:2]:
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
                 x = six(self.example_input(plugin, steps))
                 coding, shape = plugin(config, steps=steps), tuple(x.shape[-3:])
@@ -338,7 +286,7 @@ class CodingContract(PluginContract):
 
     def test_sampled_configs_run_in_a_network(self, plugin: type[Coding]) -> None:
         mlp = built_in().get("backbone", "mlp")
-        for steps in _lengths(plugin):
+        for steps in spans(plugin):
             for config in sample_configs(plugin.Config, tighter=plugin.domains(steps), count=SAMPLES // 3):
                 coding = plugin(config, steps=steps)
                 coding.bind(self.neuron(plugin)(surrogate=ATan()))
@@ -352,7 +300,7 @@ class CodingContract(PluginContract):
 
     def _calls(self, plugin: type[Coding], samples: int = 3) -> Iterator[tuple[Between, Signal, Signal]]:
         """Pair the modules of sampled configs with spikes and a current, changing and constant."""
-        steps = _length(plugin)
+        steps = some_steps(plugin)
         kind = self.neuron(plugin).kind
         for config in sample_configs(plugin.Config, tighter=plugin.domains(steps)):
             coding = plugin(config, steps=steps)
@@ -380,15 +328,6 @@ def _calls_behind_sites(network: Network, x: Tensor) -> list[tuple[Between, Sign
     for handle in handles:
         handle.remove()
     return calls
-
-
-def _lengths(plugin: type[Coding]) -> list[int]:
-    """Fewest, some and most time steps that a coding is searched over."""
-    return sorted({plugin.step_range.low, _length(plugin), min(plugin.step_range.high, 32)})
-
-
-def _length(plugin: type[Coding]) -> int:
-    return min(max(plugin.step_range.low, 5), plugin.step_range.high)
 
 
 def _encode(plugin: type[Coding], x: Tensor, steps: int, *, seed: int, config: object = None) -> Tensor:

@@ -46,8 +46,6 @@ from spikefront.searchspace.units import format_duration
 
 FAINT: Final = 1500
 """Most trials that are drawn behind the front."""
-TEMPORAL: Final = ("events", "sequences", "spikes")
-"""Kinds of inputs that may need time."""
 _LARGEST: Final = 400_000
 """Bytes of the largest image that is put into the page."""
 
@@ -119,7 +117,7 @@ def _sections(findings: Findings) -> dict[str, tuple[str, object]]:
     return {
         "recommendation": ("Which coding, for which budget", findings.comparable),
         "next": ("What to do next", True),
-        "time": ("Does the task need time and order", findings.probed or findings.inputs in TEMPORAL),
+        "time": ("Does the task need time and order", findings.probed or findings.inputs not in ("", "static")),
         "front": ("Front", True),
         "confirmed": ("Confirmed on the test split", findings.confirmed),
         "members": ("Members", findings.comparable),

@@ -45,7 +45,7 @@ OBJECTIVES: Final = "search.objectives"
 QUALITY: Final = "search.quality"
 """The task's own name for quality, for example ``accuracy``."""
 INPUTS: Final = "search.inputs"
-"""Kind of the task's inputs: ``static``, ``events`` or ``sequences``; without it in what earlier versions wrote."""
+"""Kind of the task's inputs, such as ``static`` or ``events``; without it in what earlier versions wrote."""
 ENDED: Final = "search.ended"
 
 # Tags of a trial

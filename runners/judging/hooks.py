@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikefront.plugins import Counted, Signal
+from spikefront.plugins import Counted, Neuron, Signal
 from spikefront.plugins.network.layers import counting
 from spikefront.runners.judging.network import Network
 
@@ -23,11 +23,20 @@ def listening(network: Network, hooks: Mapping[type[nn.Module], Hook]) -> Iterat
 
     Args:
         network: the network.
-        hooks: by class; a module of several classes has the hook of each, in this order.
+        hooks: by class; a module of several classes has the hook of each, in this order. A neuron that another one
+            is made of has none: the outer one states what both do.
     """
+    inner = {
+        part
+        for neuron in network.modules()
+        if isinstance(neuron, Neuron)
+        for part in neuron.modules()
+        if part is not neuron and isinstance(part, Neuron)
+    }
     handles = [
         module.register_forward_hook(_named(hook, name))
         for name, module in network.named_modules()
+        if module not in inner
         for kind, hook in hooks.items()
         if isinstance(module, kind)
     ]

@@ -3,8 +3,8 @@
 The T steps of a run are divided into parts of K. Neurons hand their state from part to part, the gradient does not go
 through it. The network runs twice: first without a gradient, for its outputs at all steps, so that the loss and its
 gradient with respect to each output are those of the whole run, whatever the read-out; then part by part, each of which
-is run backward at once. Two passes forward take about a third more time; of activations a step holds those of K
-steps. Batch norm takes the statistics of each part by itself.
+is run backward at once. So a step runs forward twice, and holds activations of K steps. Batch norm takes the statistics
+of each part by itself.
 
 Reference: Williams & Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
 trajectories", Neural Computation 2 (1990), for the truncation; there the loss is that of a part, here of the whole.

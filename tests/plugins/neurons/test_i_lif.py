@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tests.plugins.neurons.perceptrons import perceptron
+from torch import Tensor
 
 from spikefront.plugins import Kind, MaxPool, Operations, Signal, Synapse
-from spikefront.plugins.backbones.mlp import MLP, MLPConfig
-from spikefront.plugins.codings.direct import Direct
-from spikefront.plugins.contracts import SiteFactory
 from spikefront.plugins.neurons.i_lif import ILIF, ILIFConfig, unit_spikes
 from spikefront.plugins.surrogates.atan import ATan
 from spikefront.runners.judging.counting import count_operations
@@ -84,17 +82,7 @@ def test_a_comparison_and_a_reset_per_slot_give_the_counts(most: int, tau: float
 
 
 def network(most: int = 4, steps: int = 5) -> Network:
-    torch.manual_seed(0)
-    coding = Direct(steps=steps)
-    sites = SiteFactory(lambda: neuron(most=most), coding, None)
-    backbone = MLP(MLPConfig(width=32, depth=2), input_shape=(1, 4, 4), outputs=3, sites=sites)
-    sites.finish()
-    made = Network(coding, backbone, "static").eval()
-    for module in made.modules():
-        if isinstance(module, nn.BatchNorm1d):  # biases that matter
-            nn.init.normal_(module.bias)
-            nn.init.uniform_(module.weight, 1.0, 4.0)
-    return made
+    return perceptron(lambda: neuron(most=most), (1, 4, 4), outputs=3, steps=steps)
 
 
 def test_network_of_unit_spikes_equals_that_of_counts() -> None:

@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tests.plugins.neurons.perceptrons import perceptron
+from torch import Tensor
 
 from spikefront.plugins import Add, Kind, MaxPool, Operations, Signal, Synapse, load_registry
-from spikefront.plugins.backbones.mlp import MLP, MLPConfig
-from spikefront.plugins.codings.direct import Direct
-from spikefront.plugins.contracts import SiteFactory
 from spikefront.plugins.neurons.i_lif import unit_spikes
 from spikefront.plugins.neurons.sigma_delta import SigmaDelta, SigmaDeltaConfig
 from spikefront.plugins.surrogates.atan import ATan
@@ -84,17 +82,7 @@ def test_gradient_is_that_of_the_rectified_potential() -> None:
 
 
 def network(steps: int = 8) -> Network:
-    torch.manual_seed(0)
-    coding = Direct(steps=steps)
-    sites = SiteFactory(neuron, coding, None)
-    backbone = MLP(MLPConfig(width=32, depth=2), input_shape=(3,), outputs=4, sites=sites)
-    sites.finish()
-    made = Network(coding, backbone, "sequences").eval()
-    for module in made.modules():
-        if isinstance(module, nn.BatchNorm1d):  # biases that matter
-            nn.init.normal_(module.bias)
-            nn.init.uniform_(module.weight, 1.0, 4.0)
-    return made
+    return perceptron(neuron, (3,), outputs=4, steps=steps, inputs="sequences")
 
 
 def test_a_chip_with_accumulators_gives_the_outputs_and_the_counts() -> None:

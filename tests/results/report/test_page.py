@@ -7,28 +7,22 @@ import math
 import re
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.results.report.pages import Page, row
 
 from spikefront.results.findings import Findings
 from spikefront.results.report import write_report
 from spikefront.results.report.page import FAINT, _javascript, report_page
 from spikefront.results.store.connection import Store
-from spikefront.results.store.documents import checked
-from spikefront.results.store.schema import CONFIRMED_FILE, PROBED_FILE
-from spikefront.results.temporal import Measured, conclude
+from spikefront.results.store.schema import CONFIRMED_FILE
 from spikefront.searchspace import ENERGY, LATENCY, OBJECTIVES
 from spikefront.searchspace.objectives import quality_objective
-from spikefront.searchspace.temporal import Variant
 
-PROBED = {Variant.FULL: 0.8, Variant.SHUFFLE_EACH: 0.4, Variant.SUM: 0.8}
-VOID = {"meta", "input", "br", "img"}
 MEMBERS = 100
 EVIL = "<script>alert(1)</script>"
 
@@ -36,50 +30,10 @@ Make = Callable[..., Findings]
 Read = Callable[..., Findings]
 
 
-class Page(HTMLParser):
-    """Reads a page: its elements, its text by section, and that all that opens closes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[tuple[str, str]] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: Counter[str] = Counter()
-        self.sections: dict[str, str] = {}
-        self.data: dict[str, Any] = {}
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append((tag, dict(attrs).get("id") or ""))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == ("script", "data"):
-            self.data = json.loads(data)
-        elif not any(tag in ("script", "style", "svg") for tag, _ in self.open):
-            section = next((name for tag, name in self.open if tag == "section"), "")
-            self.sections[section] = self.sections.get(section, "") + data + " "
-
-    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
-        return [its for name, its in self.elements if name == tag and attributes.items() <= its.items()]
-
-
 def marks(page: Page) -> list[tuple[str, dict[str, Any]]]:
     """Return the marks of the front with what they are: ``front`` or ``behind``."""
     rows = [row for rows in page.data["pictures"]["front"]["datasets"].values() for row in rows]
     return [(row["place"], row) for row in {(row["trial"]): row for row in rows if "place" in row}.values()]
-
-
-def row(coding: str, quality: float, energy: float, **params: str) -> tuple[dict[str, str], dict[str, float]]:
-    return {"coding": coding, "steps": "4", **params}, {"quality": quality, "energy_nj": energy}
 
 
 def test_a_search_in_full(write: Callable[..., None], read: Read) -> None:
@@ -397,20 +351,3 @@ def test_energies_have_their_errors_and_members_that_cost_as_much_are_marked(fin
     assert "differ by less than two standard errors" in members
     apart = [(params, {**known, "energy_se_nj": 0.1}) for params, known in rows]
     assert "energy as that of" not in Page(report_page(findings(apart))).sections["members"]
-
-
-def test_a_search_on_what_has_time_says_how_much_it_needs_it_or_how_to_learn_that(findings: Make) -> None:
-    rows = [row("direct", 0.9, 10.0)]
-    assert "time" not in Page(report_page(findings(rows, inputs="static"))).sections
-    asked = Page(report_page(findings(rows, name="s 1", inputs="events"))).sections["time"]
-    assert "spikefront probe digits --search 's 1'" in asked
-    values = {variant: {seed: quality + 0.01 * seed for seed in range(3)} for variant, quality in PROBED.items()}
-    measured = Measured("digits", {"coding": "direct", "steps": 8}, "accuracy", True, 0.1, 1.0, False, values)
-    document = checked(PROBED_FILE, json.loads(json.dumps(conclude(measured).document())))
-    told = Page(report_page(findings(rows, inputs="events", probed=document))).sections["time"]
-    assert "digits needs order: to shuffle the points of each sample costs 0.400" in told
-    assert "digits needs no time" in told
-    assert "direct, T = 8; validation split" in told
-    assert "shuffle-each" in told
-    broken = document | {"variants": [{**document["variants"][0], "quality": "high"}]}
-    assert checked(PROBED_FILE, broken) == {}
