@@ -59,9 +59,10 @@ class FrontSampler(BaseSampler):
         self._sources = []
         if len(trials) > self._config.startup and ended and self._rng.random() >= self._config.random:
             ranks, chances = _standing(ended, study.directions)
+            tried = [other.params for other in trials]
             for _ in range(_CHILDREN):
                 child = self._bred(*(ended[place] for place in self._rng.choice(len(ended), 2, p=chances)))
-                if not any(child == other.params for other in trials):
+                if child not in tried:
                     break
             order = np.lexsort((self._rng.random(len(ended)), ranks))
             self._sources = [child, *(ended[place].params for place in order.tolist())]

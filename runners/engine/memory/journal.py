@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from spikefront.runners.engine.memory.records import STUDY_ATTRIBUTE, JournalCheck, journal_fault, seal
+from spikefront.runners.engine.memory.order import PLACE
+from spikefront.runners.engine.memory.records import NEW_TRIAL, STUDY_ATTRIBUTE, JournalCheck, journal_fault, seal
 from spikefront.searchspace import OptionError, UnknownName, UsageError
 
 JOURNAL: Final = "journal.log"
@@ -81,15 +82,16 @@ def _holder(folder: Path) -> str:
 class _Backend(BaseJournalBackend):
     """Optuna's journal in a file of sealed records, which the driver's lock keeps from all other writers.
 
-    So the file is read once; what Optuna reads back afterwards are the records that it has appended. A trial's
-    parameters are written with the next record of another kind: they are nothing before its candidate.
+    So the file is read once; what Optuna reads back afterwards are the records that it has appended. A trial that is
+    begun, its parameters and its place are written with the next record of another kind: they are nothing before its
+    candidate, and the disk is waited for once.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_read = False
         self._unread: list[bytes] = []  # records that were appended, and not read back
-        self._held: list[bytes] = []  # parameters that are not in the file yet
+        self._held: list[bytes] = []  # what is not in the file yet
         self.check = JournalCheck(path)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
@@ -110,7 +112,7 @@ class _Backend(BaseJournalBackend):
         """Write records, and wait for the disk."""
         first = self.check.lines + len(self._unread) + 1
         sealed = [seal(log, place) for place, log in enumerate(logs, first)]
-        if all("param_name" in log for log in logs):
+        if all(_awaits_candidate(log) for log in logs):
             self._held += sealed
             self._unread += sealed
             return
@@ -126,6 +128,13 @@ class _Backend(BaseJournalBackend):
             raise JournalError(error.errno, f"{self._path} can't be written: {error.strerror}") from error
         self._held = []
         self._unread += sealed
+
+
+def _awaits_candidate(record: Mapping[str, Any]) -> bool:
+    """Return whether a record is of a trial that begins, and says nothing without the candidate that follows it."""
+    if record["op_code"] == NEW_TRIAL:
+        return "state" not in record  # one that is queued has a state, and its parameters
+    return "param_name" in record or record.get("user_attr", {}).keys() == {PLACE}
 
 
 def open_journal(folder: Path) -> JournalStorage:

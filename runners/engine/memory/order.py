@@ -8,7 +8,7 @@ named beforehand, and the training begins when all of these have ended.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
@@ -82,6 +82,7 @@ class Order:
         self._unplaced: set[int] = set()  # ordinals of those of which the journal does not say for which they count
         self._pending: dict[int, None] = {}  # ordinals of those whose results do not count yet
         self._counting: list[tuple[float, int]] = []  # the others, sorted: from which ordinal on they count, their own
+        self._counted: list[int] = []  # their own alone, in the same order
         self._planned = 0  # for so many it is known which results count
         self._forget_clock()
 
@@ -112,6 +113,7 @@ class Order:
         for known in (self._trainings, self._ordinals, self._open, self._ends, self._unplaced, self._pending):
             known.clear()
         self._counting.clear()
+        self._counted.clear()
         self._planned = 0
         self._forget_clock()
         for trial in trials:
@@ -143,10 +145,13 @@ class Order:
         """Record that the result of a training counts for this ordinal and later ones, and not before."""
         training = self._trainings[other]
         if other not in self._pending:
-            self._counting.remove((training.due, other))
+            before = bisect_left(self._counting, (training.due, other))
+            del self._counting[before], self._counted[before]
         self._pending.pop(other, None)
         training.due = ordinal
-        insort(self._counting, (training.due, other))
+        place = bisect_left(self._counting, (training.due, other))
+        self._counting.insert(place, (training.due, other))
+        self._counted.insert(place, other)
 
     def add(self, number: int, retry_of: int | None = None) -> int:
         """Add a trial, and return the ordinal of its training."""
@@ -243,7 +248,7 @@ class Order:
         if not self.repeats:
             return list(self._ends)
         self._plan(ordinal)
-        return [other for _, other in self._counting[: bisect_right(self._counting, (ordinal, math.inf))]]
+        return self._counted[: bisect_right(self._counting, (ordinal, math.inf))]
 
     def settled(self, ordinal: int) -> list[int]:
         """Return the ordinals of trainings that have ended, in an order that does not depend on which ended first.

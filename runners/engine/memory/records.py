@@ -23,6 +23,9 @@ FORMAT: Final = 2
 STUDY_ATTRIBUTE: Final = 2
 """Optuna's code of the operation that sets an attribute of the study."""
 
+NEW_TRIAL: Final = 4
+"""Optuna's code of the operation that creates a trial."""
+
 _CRC: Final = b',"crc":'
 
 

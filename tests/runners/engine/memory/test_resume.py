@@ -109,6 +109,13 @@ def test_end_that_was_half_recorded_is_finished_not_repeated(tmp_path: Path, spa
     assert (trial.state, trial.metrics, trial.epoch, trial.again) == ("COMPLETE", GOOD, 5, False)
 
 
+def test_trial_without_a_candidate_is_not_written_and_the_next_has_its_place(tmp_path: Path, space: Space) -> None:
+    record = begin(tmp_path, space, ended=1, running=0)
+    space.suggest(record.ask())
+    record = take_up(tmp_path)
+    assert (len(record.study.trials), record.next) == (1, 1)
+
+
 @pytest.mark.parametrize("suggested", [True, False])
 def test_trial_that_was_asked_for_but_not_chosen_is_proposed_again(
     tmp_path: Path, space: Space, suggested: bool
@@ -117,6 +124,7 @@ def test_trial_that_was_asked_for_but_not_chosen_is_proposed_again(
     trial = record.ask()
     if suggested:
         space.suggest(trial)
+    record.study.set_user_attr("of a sampler", 1)  # as what a sampler keeps does, it writes what is before it
     (waiting,) = take_up(tmp_path).study.get_trials(states=(TrialState.WAITING,))
     assert waiting.system_attrs["fixed_params"] == {}  # the sampler is asked, which proposes the same
 
