@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from numba import njit, types
 
-from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, call_at, emit, floats, take, two_to
+from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, call_at, emit, floats, octets, take, two_to
 from spikefront.plugins.network.native import ENTRIES, TILE
 from spikefront.plugins.network.pool_kernels import pool, unpool
 
 _NUMBER: Final = types.float32
+_OCTET: Final = types.uint8
 
 
 @njit(inline="always")
@@ -133,6 +134,43 @@ def _before(h: Any, g: Any, gv: Any, slope: Any, fire: Any, loss: Any, hard: Any
     return slope * g - through + (zero if (h >= zero) & hard else gv)
 
 
+@njit(inline="always")
+def _unpooled(c: Any, t: int, first: int, count: int, row: Any) -> None:
+    """Write the gradient of so many neurons' spikes at a step from that of the pooling, a pixel at a time."""
+    zero, channels, size, apart = _NUMBER(0), c.channels, c.size, c.by_channel
+    pixel, channel = first // channels, first % channels
+    line, right = pixel // c.columns, pixel % c.columns
+    image, down = t * c.batch + line // c.rows, line % c.rows
+    across, inner, below, lower = right // size, right % size, down // size, down % size  # counted on: division is slow
+    k = 0
+    while k < count:
+        many = min(channels - channel, count - k)
+        if (across < c.out_columns) & (below < c.out_rows):
+            which = _OCTET(lower * size + inner)
+            g = floats(c.pooled + 4 * (image * c.by_image + below * c.by_row + across * c.by_column + channel * apart))
+            place = octets(c.places + ((image * c.out_rows + below) * c.out_columns + across) * channels + channel)
+            if apart == 1:
+                for n in range(many):
+                    v = g[n]
+                    row[k + n] = v if place[n] == which else zero
+            else:
+                for n in range(many):
+                    v = g[n * apart]
+                    row[k + n] = v if place[n] == which else zero
+        else:
+            for n in range(many):
+                row[k + n] = zero
+        k, channel, right, inner = k + many, 0, right + 1, inner + 1
+        if inner == size:
+            inner, across = 0, across + 1
+        if right == c.columns:
+            right, inner, across, down, lower = 0, 0, 0, down + 1, lower + 1
+            if lower == size:
+                lower, below = 0, below + 1
+            if down == c.rows:
+                down, lower, below, image = 0, 0, 0, image + 1
+
+
 @njit(SIGNATURE, **KERNEL)
 def learn(call: Any) -> None:
     """Write the gradient of the current, given those of the spikes and the derivatives at the potentials."""
@@ -159,7 +197,8 @@ def learn(call: Any) -> None:
     state = _row(c.scratch, slot, c.scratch_stride, 3 * TILE)
     up_row = _row(c.scratch, slot, c.scratch_stride, 4 * TILE)
     down_row = _row(c.scratch, slot, c.scratch_stride, 5 * TILE)
-    kept_at, kept_stride = c.scratch + 4 * (slot * c.scratch_stride + 6 * TILE), 0  # A, or base O, at each step
+    unpooled, pooled, offset = _row(c.scratch, slot, c.scratch_stride, 6 * TILE), c.pooled != 0, c.offset
+    kept_at, kept_stride = c.scratch + 4 * (slot * c.scratch_stride + 7 * TILE), 0  # A, or base O, at each step
     if adaptive or rectified:
         kept_stride = TILE
     while True:
@@ -198,11 +237,13 @@ def learn(call: Any) -> None:
             n = steps + silent - 1 - back
             t = n - silent
             h = _row(potential, n, h_stride, first)
+            g = unpooled if pooled else _row(gradient, t, g_stride, first)
+            if pooled & (t >= 0):
+                _unpooled(c, t, offset + first, count, unpooled)
             if t < 0:
                 for k in range(count):
                     after[k] *= keep
             elif plain:
-                g = _row(gradient, t, g_stride, first)
                 fire, loss = fires[t], losses[t]
                 if exponential:
                     for k in range(count):
@@ -213,7 +254,6 @@ def learn(call: Any) -> None:
                         slope = _quotient(h[k], terms)
                         after[k] = _before(h[k], g[k], after[k] * keep, slope, fire, loss, hard, attached)
             else:
-                g = _row(gradient, t, g_stride, first)
                 if quotient or exponential:
                     up, down = up_row, down_row
                 else:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikefront.plugins.network.operations import Operations, Role
-from spikefront.plugins.network.pooling import max_pool
+from spikefront.plugins.network.pooling import Tap, max_pool
 from spikefront.plugins.network.signal import Kind, Signal, over_time
 
 
@@ -217,7 +217,8 @@ class MaxPool(nn.Module):
             raise ValueError("max pooling behind average pooling has no op count: put a spiking site between them")
         if signal.changes:
             raise ValueError("max pooling of changes is not that of what they sum up to: take average pooling")
-        return signal.with_values(fold(signal.values, lambda x: max_pool(x, self.size)))
+        tap = Tap.of(signal.values)
+        return signal.with_values(fold(signal.values, lambda x: max_pool(x, self.size, tap)))
 
 
 class AvgPool(nn.Module):

@@ -41,6 +41,10 @@ _INTEGERS: Final = (
     "fires", "losses",  # addresses of T numbers each: where it fires, and what a soft reset takes
     "scratch", "scratch_stride",  # room of each thread
     "on_leak",  # gradient of the leak, a sum per tile
+    # the gradient of max pooling behind the neurons in place of that of S, as POOL_CALL has it; no addresses for none.
+    # ``offset`` neurons lie before the first, of ``batch`` samples
+    "pooled", "places", "offset", "batch", "channels", "rows", "columns", "out_rows", "out_columns", "size",
+    "by_image", "by_row", "by_column", "by_channel",
     # rules, 0 or 1
     "decay", "hard", "ternary", "rectified", "centred", "attached", "constant", "learnt", "quotient", "exponential",
 )  # fmt: skip
@@ -54,7 +58,7 @@ CALL: Final = np.dtype([(name, np.int64) for name in _INTEGERS] + [(name, np.flo
 
 _POOL_INTEGERS: Final = (
     "tiles",  # address of the counter of rows of outputs that were given away
-    "images", "channels", "height", "width", "out_height", "out_width", "size",
+    "images", "channels", "rows", "columns", "out_rows", "out_columns", "size",
     "values", "pooled", "places",  # addresses: of inputs, outputs, and which of its window each output is
     "by_image", "by_row", "by_column", "by_channel",  # strides of the outputs' gradient
 )  # fmt: skip
@@ -99,7 +103,7 @@ class Kernels:
 
     def learn(self, **call: Any) -> None:
         """Run the backward kernel; arguments as in ``CALL``."""
-        self._run(1, 6 + call["steps"], call)
+        self._run(1, 7 + call["steps"], call)
 
     def pool(self, **call: Any) -> None:
         """Run max pooling; arguments as in ``POOL_CALL``."""
@@ -110,8 +114,8 @@ class Kernels:
         self._run_pooling(3, call)
 
     def _run_pooling(self, entry: int, call: dict[str, Any]) -> None:
-        rows = call["images"] * call["out_height"]
-        work = rows * call["size"] * call["width"] * call["channels"]
+        rows = call["images"] * call["out_rows"]
+        work = rows * call["size"] * call["columns"] * call["channels"]
         counter = (ctypes.c_int64 * 16)()
         call["tiles"] = ctypes.addressof(counter)
         told = ctypes.create_string_buffer(_POOL_PACK.pack(*(call.get(name, 0) for name in _POOL_INTEGERS)))

@@ -20,15 +20,15 @@ _OCTET: Final = types.uint8
 def pool(call: Any) -> None:
     """Write the maximum of each window and which of its values it is."""
     c = pool_call_at(call)
-    channels, width, size, learnt = c.channels, c.width, c.size, c.places != 0
+    channels, width, size, learnt = c.channels, c.columns, c.size, c.places != 0
     while True:
         row = take(c.tiles)  # of all images' outputs
-        if row >= c.images * c.out_height:
+        if row >= c.images * c.out_rows:
             break
-        image, down = row // c.out_height, row % c.out_height
-        for right in range(c.out_width):
-            at = (row * c.out_width + right) * channels
-            first = ((image * c.height + down * size) * width + right * size) * channels
+        image, down = row // c.out_rows, row % c.out_rows
+        for right in range(c.out_columns):
+            at = (row * c.out_columns + right) * channels
+            first = ((image * c.rows + down * size) * width + right * size) * channels
             out, x = floats(c.pooled + 4 * at), floats(c.values + 4 * first)
             place = octets(c.places + at if learnt else c.pooled + 4 * at)
             if size == 2:
@@ -69,17 +69,17 @@ def unpool(call: Any) -> None:
     """Write the gradient of all values, of which one in each window has that of the output."""
     c = pool_call_at(call)
     zero, first = _NUMBER(0), _OCTET(0)
-    channels, width, size, apart = c.channels, c.width, c.size, c.by_channel
-    covered = c.out_width * size
+    channels, width, size, apart = c.channels, c.columns, c.size, c.by_channel
+    covered = c.out_columns * size
     while True:
         row = take(c.tiles)
-        if row >= c.images * c.out_height:
+        if row >= c.images * c.out_rows:
             break
-        image, down = row // c.out_height, row % c.out_height
-        top = image * c.height + down * size  # row of all images' values
-        for right in range(c.out_width):
+        image, down = row // c.out_rows, row % c.out_rows
+        top = image * c.rows + down * size  # row of all images' values
+        for right in range(c.out_columns):
             g = floats(c.pooled + 4 * (image * c.by_image + down * c.by_row + right * c.by_column))
-            place = octets(c.places + (row * c.out_width + right) * channels)
+            place = octets(c.places + (row * c.out_columns + right) * channels)
             corner = floats(c.values + 4 * (top * width + right * size) * channels)
             for k in range(channels):  # the first of the window holds it for the others
                 corner[k] = g[k * apart]
@@ -94,7 +94,7 @@ def unpool(call: Any) -> None:
             out = floats(c.values + 4 * ((top + n) * width + covered) * channels)
             for k in range((width - covered) * channels):
                 out[k] = zero
-        if down == c.out_height - 1:  # rows below it
+        if down == c.out_rows - 1:  # rows below it
             out = floats(c.values + 4 * (top + size) * width * channels)
-            for k in range((c.height - c.out_height * size) * width * channels):
+            for k in range((c.rows - c.out_rows * size) * width * channels):
                 out[k] = zero

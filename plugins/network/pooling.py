@@ -6,6 +6,8 @@ the channel is the last in memory it copies, besides. Here an output keeps one b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,12 +21,60 @@ _LARGEST = 16
 """Side of the largest window whose values a byte tells apart."""
 
 
-def max_pool(values: Tensor, size: int) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class PooledGradient:
+    """Gradient of the values of a max pooling, as that of its outputs.
+
+    Attributes:
+        gradient: that of the outputs, ``(N, C, H // size, W // size)``.
+        places: which value of its window each output is, ``(N, H // size, W // size, C)``.
+        shape: of the pooling, as the kernels take it.
+    """
+
+    gradient: Tensor
+    places: Tensor
+    shape: Mapping[str, int]
+
+    def call(self) -> dict[str, Any]:
+        """Return it as a kernel takes it."""
+        strides = zip(("by_image", "by_channel", "by_row", "by_column"), self.gradient.stride(), strict=True)
+        return {**self.shape, **dict(strides), "pooled": self.gradient.data_ptr(), "places": self.places.data_ptr()}
+
+    def written(self, code: Kernels) -> Tensor:
+        """Return the gradient of the values, ``(N, C, H, W)``, channels last."""
+        result = self.gradient.new_empty([self.shape[name] for name in ("images", "rows", "columns", "channels")])
+        code.unpool(**self.call(), values=result.data_ptr())
+        return result.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """Way from a pooling back to the neurons whose spikes it pools, beside the gradient of the spikes.
+
+    The neurons take what is left in it, when all behind them have had their backward pass, and so write no gradient of
+    spikes that only one of four passes on.
+
+    Attributes:
+        edge: output of the neurons without values, for the order of the backward pass.
+        left: gradients for the neurons.
+    """
+
+    edge: Tensor
+    left: list[PooledGradient]
+
+    @staticmethod
+    def of(values: Tensor) -> Tap | None:
+        """Return that of the neurons that emitted these values; None of any other tensor."""
+        return getattr(values, "tap", None)
+
+
+def max_pool(values: Tensor, size: int, tap: Tap | None = None) -> Tensor:
     """Return the maximum of each window of ``size`` x ``size``; what does not fill one at the edge is left out.
 
     Args:
         values: maps ``(N, C, H, W)``.
         size: side of a window.
+        tap: that of the neurons, if the values are their spikes.
 
     Returns:
         Maxima ``(N, C, H // size, W // size)``, in the layout of ``values``.
@@ -32,24 +82,35 @@ def max_pool(values: Tensor, size: int) -> Tensor:
     fits = values.dim() == 4 and 2 <= size <= min(_LARGEST, *values.shape[2:])
     if not fits or not values.is_contiguous(memory_format=torch.channels_last) or not (code := kernels_for(values)):
         return F.max_pool2d(values, size)
-    pooled: Tensor = _MaxPool.apply(values, size, code, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+    edge, left = (values, None) if tap is None else (tap.edge, tap.left)
+    pooled: Tensor = _MaxPool.apply(  # type: ignore[no-untyped-call]
+        edge, values.detach(), size, code, torch.is_grad_enabled(), left
+    )
     return pooled
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, size: int, code: Kernels, recording: bool) -> Tensor:
-        images, channels, height, width = values.shape
-        pooled = values.new_empty((images, height // size, width // size, channels))
+    def forward(
+        ctx: Any,
+        edge: Tensor,
+        values: Tensor,
+        size: int,
+        code: Kernels,
+        recording: bool,
+        left: list[PooledGradient] | None,
+    ) -> Tensor:
+        images, channels, rows, columns = values.shape
+        pooled = values.new_empty((images, rows // size, columns // size, channels))
         learnt = recording and ctx.needs_input_grad[0]
         places = torch.empty(pooled.shape if learnt else 0, dtype=torch.uint8)
         shape = {
             "images": images,
             "channels": channels,
-            "height": height,
-            "width": width,
-            "out_height": height // size,
-            "out_width": width // size,
+            "rows": rows,
+            "columns": columns,
+            "out_rows": rows // size,
+            "out_columns": columns // size,
             "size": size,
         }
         code.pool(
@@ -60,21 +121,16 @@ class _MaxPool(torch.autograd.Function):
         )
         if learnt:
             ctx.save_for_backward(places)
-            ctx.rule = (shape, code)
+            ctx.rule = (shape, code, left)
         return pooled.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (places,) = ctx.saved_tensors
-        shape, code = ctx.rule
-        result = gradient.new_empty([shape[name] for name in ("images", "height", "width", "channels")])
-        strides = zip(("by_image", "by_channel", "by_row", "by_column"), gradient.stride(), strict=True)
-        code.unpool(
-            **shape,
-            **dict(strides),
-            values=result.data_ptr(),
-            pooled=gradient.data_ptr(),
-            places=places.data_ptr(),
-        )
-        return result.permute(0, 3, 1, 2), None, None, None
+        shape, code, left = ctx.rule
+        found = PooledGradient(gradient, places, shape)
+        if left is None:
+            return found.written(code), None, None, None, None, None
+        left.append(found)
+        return gradient.new_empty(0), None, None, None, None, None

@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from spikefront.plugins.contracts.surrogate import Exponential, Quotient, Surrogate
 from spikefront.plugins.network.gpu import gpu_kernels
 from spikefront.plugins.network.native import TILE, Kernels, kernels_for
+from spikefront.plugins.network.pooling import PooledGradient, Tap
 
 _CHUNK: Final = 131072
 """Neuron steps whose derivatives are computed at a time and thread: they stay in the cache until they are used."""
@@ -154,12 +155,16 @@ def recur(
     Returns:
         Spikes ``(T, B, ...)``, with the memory layout of ``current``.
     """
+    spikes: Tensor
     if isinstance(code, ModuleType):  # of a GPU
-        driven: Tensor = code.recur(current, rule, surrogate, learnt_leak)
-        return driven
-    spikes: Tensor = _Recur.apply(  # type: ignore[no-untyped-call]
-        current, learnt_leak, rule, surrogate, code, torch.is_grad_enabled()
+        spikes = code.recur(current, rule, surrogate, learnt_leak)
+        return spikes
+    left: list[PooledGradient] = []
+    spikes, edge = _Recur.apply(  # type: ignore[no-untyped-call]
+        current, learnt_leak, rule, surrogate, code, torch.is_grad_enabled(), left
     )
+    if edge.requires_grad:
+        spikes.tap = Tap(edge, left)  # type: ignore[attr-defined]
     return spikes
 
 
@@ -173,7 +178,8 @@ class _Recur(torch.autograd.Function):
         surrogate: Surrogate,
         code: Kernels,
         recording: bool,
-    ) -> Tensor:
+        left: list[PooledGradient],
+    ) -> tuple[Tensor, Tensor]:
         steps, neurons = len(rule.fires), current[0].numel()
         held = recording and any(ctx.needs_input_grad)
         potential = empty_over_time(current, steps + rule.silent if held else 1)
@@ -192,22 +198,23 @@ class _Recur(torch.autograd.Function):
         )
         if held:
             ctx.save_for_backward(potential, current if leak is not None else None, leak)
-            ctx.rule = (rule, surrogate, code, len(current) == 1)
-        return spikes
+            ctx.rule = (rule, surrogate, code, len(current) == 1, left)
+            ctx.set_materialize_grads(False)
+        return spikes, current.new_empty(0)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
         potential, current, leak = ctx.saved_tensors
-        rule, surrogate, code, constant = ctx.rule
+        rule, surrogate, code, constant, left = ctx.rule
         steps, neurons = len(rule.fires), potential[0].numel()
         result = empty_over_time(potential, 1 if constant else steps)
-        gradient = aligned(gradient, potential)
+        told, kept = _told(gradient, left, potential[rule.silent :], code)
         fires, losses = np.array([rule.fires, rule.losses], np.float32)
         held = potential.as_strided((len(potential), neurons), (neurons, 1))
         sums = torch.zeros(-(-neurons // TILE), dtype=torch.float32) if leak is not None else None
         call = rule.call() | {
-            **_rows("spikes", gradient),
+            **told,
             **_rows("potential", potential),
             **_rows("result", result),
             **(_rows("current", current) if current is not None else {}),
@@ -228,13 +235,38 @@ class _Recur(torch.autograd.Function):
             here = {
                 name: call[name] + 4 * first for name in ("spikes", "potential", "result", "current") if name in call
             }
+            here["offset"] = first
             if sums is not None:
                 here["on_leak"] = sums.data_ptr() + 4 * (first // TILE)
             code.learn(**call | here, neurons=min(chunk, neurons - first))
+        del kept  # until now the kernel read its numbers
         on_leak = (
             None if leak is None or sums is None else sums.sum(dtype=torch.float64).to(leak.dtype).reshape(leak.shape)
         )
-        return result, on_leak, None, None, None, None
+        return result, on_leak, None, None, None, None, None
+
+
+def _told(
+    gradient: Tensor | None, left: list[PooledGradient], like: Tensor, code: Kernels
+) -> tuple[dict[str, Any], Tensor | PooledGradient | None]:
+    """Return the gradient of the spikes as the kernel takes it, and what holds its numbers.
+
+    Args:
+        gradient: what came by the spikes themselves, ``(T, B, ...)``.
+        left: what poolings left, which is taken from here.
+        like: a tensor laid out as the spikes are, ``(T, B, ...)``.
+        code: the kernels.
+    """
+    pooled = [left.pop() for _ in range(len(left))]
+    if gradient is None and len(pooled) == 1:
+        return {**pooled[0].call(), "batch": like.shape[1]}, pooled[0]
+    for other in pooled:
+        written = other.written(code).view(like.shape)
+        gradient = written if gradient is None else gradient + written
+    if gradient is None:
+        gradient = torch.zeros_like(like)
+    gradient = aligned(gradient, like)
+    return _rows("spikes", gradient), gradient
 
 
 def empty_over_time(current: Tensor, steps: int, dtype: torch.dtype | None = None) -> Tensor:

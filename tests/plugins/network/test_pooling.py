@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.plugins.network.recurrences import REGISTRY, Box
 from torch import Tensor
 
-from spikefront.plugins import Kind, MaxPool, Signal
+from spikefront.plugins import Kind, MaxPool, Neuron, Signal, Surrogate
 from spikefront.plugins.network import native
 from spikefront.plugins.network.native import kernels
-from spikefront.plugins.network.pooling import max_pool
+from spikefront.plugins.network.pooling import Tap, max_pool
 
 LAYOUTS = (torch.channels_last, torch.contiguous_format)
 
@@ -83,3 +84,79 @@ def test_the_layer_keeps_time_and_layout() -> None:
     assert pooled.shape == (3, 2, 8, 3, 3)
     assert pooled.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(pooled[1], F.max_pool2d(values[1], 2))
+
+
+class TestBehindNeurons:
+    """The gradient that neurons take from a pooling is the one that it would have written."""
+
+    @staticmethod
+    def gradients(
+        neuron: Neuron, x: Tensor, size: int, layout: torch.memory_format, tapped: bool, uses: int = 1
+    ) -> tuple[Tensor, ...]:
+        """Return gradients of current and parameters; ``uses`` counts the pooling, the spikes and another pooling."""
+        torch.manual_seed(0)
+        spikes = neuron(x, 4)
+        spikes = spikes if tapped else spikes * 1.0  # no longer what the neurons returned
+        assert (Tap.of(spikes) is not None) is tapped
+        edge = Signal(spikes, 4, neuron.kind)
+        pooled = MaxPool(size)(edge).values
+        gradient = torch.randn_like(pooled).flatten(0, 1).contiguous(memory_format=layout).view_as(pooled)
+        total = (pooled * gradient).sum()
+        if uses > 1:
+            total = total + (spikes * torch.randn_like(spikes)).sum()
+        if uses > 2:
+            total = total + (MaxPool(3)(edge).values ** 2).sum()
+        first = torch.autograd.grad(total, [x, *neuron.parameters()], retain_graph=True)
+        again = torch.autograd.grad(total, [x, *neuron.parameters()])
+        assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+        return first
+
+    @staticmethod
+    def current(steps: int, *shape: int) -> Tensor:
+        torch.manual_seed(0)
+        batch, channels, rows, columns = shape
+        return torch.randn(steps, batch, rows, columns, channels).permute(0, 1, 4, 2, 3).requires_grad_()
+
+    @pytest.mark.parametrize("shape", [(2, 32, 28, 28), (3, 5, 7, 9), (1, 1, 6, 7), (2, 1500, 4, 4)], ids=str)
+    @pytest.mark.parametrize("size", [2, 3])
+    @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+    @pytest.mark.parametrize("name", ["lif", "plif", "alif", "tsa"])
+    def test_gradients_are_the_same_bit_for_bit(
+        self, shape: tuple[int, ...], size: int, layout: torch.memory_format, name: str
+    ) -> None:
+        for steps in (1, 4):
+            neuron = REGISTRY.get("neuron", name)(surrogate=REGISTRY.get("surrogate", "atan")())
+            x = self.current(steps, *shape)
+            pairs = zip(*(self.gradients(neuron, x, size, layout, tapped) for tapped in (True, False)), strict=True)
+            assert all(torch.equal(one, other) for one, other in pairs)
+
+    @pytest.mark.parametrize("surrogate", [Box(), REGISTRY.get("surrogate", "sigmoid")()], ids=lambda each: each.name)
+    def test_in_chunks_and_by_any_surrogate(self, surrogate: Surrogate) -> None:
+        neuron, x = REGISTRY.get("neuron", "lif")(surrogate=surrogate), self.current(4, 2, 32, 28, 28)
+        (ours,), (theirs,) = (self.gradients(neuron, x, 2, LAYOUTS[0], tapped) for tapped in (True, False))
+        assert torch.equal(ours, theirs)
+
+    @pytest.mark.parametrize("uses", [2, 3])
+    def test_what_comes_by_other_ways_is_added(self, uses: int) -> None:
+        neuron = REGISTRY.get("neuron", "lif")(surrogate=REGISTRY.get("surrogate", "atan")())
+        x = self.current(4, 2, 8, 8, 8)
+        (ours,), (theirs,) = (self.gradients(neuron, x, 2, LAYOUTS[0], tapped, uses) for tapped in (True, False))
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+    def test_several_threads_give_the_same(self) -> None:
+        neuron = REGISTRY.get("neuron", "lif")(surrogate=REGISTRY.get("surrogate", "atan")())
+        x, before = self.current(4, 8, 32, 14, 14), torch.get_num_threads()
+        found: list[Tensor] = []
+        try:
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                found += self.gradients(neuron, x, 2, LAYOUTS[0], tapped=True)
+        finally:
+            torch.set_num_threads(before)
+        assert torch.equal(*found)
+
+    def test_spikes_that_need_no_gradient_have_no_tap(self) -> None:
+        neuron = REGISTRY.get("neuron", "lif")(surrogate=REGISTRY.get("surrogate", "atan")())
+        assert Tap.of(neuron(self.current(4, 2, 3, 4, 4).detach(), 4)) is None
+        with torch.no_grad():
+            assert Tap.of(neuron(self.current(4, 2, 3, 4, 4), 4)) is None
