@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikefront.commands.app import load_commands
-from spikefront.plugins import hookspecs, load_registry
+from spikefront.plugins import KINDS, hookspecs, load_registry
 from spikefront.runners.judging.judge import judge
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +46,15 @@ def test_examples_of_the_hooks_make_a_network_together(tmp_path: Path) -> None:
     found = judge({**names, "steps": 2, "training.epochs": 3}, registry=registry, energy_model="unit-cost")
     assert found.metrics["quality"] > 0.9  # chance is 0.5
     assert found.metrics["energy_nj"] == pytest.approx(found.metrics["sops"])  # binary edges only, and 1 nJ each
+
+
+def test_table_of_kinds_says_how_a_search_asks_for_one() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \|.*\| `(.+?)` \|$", (ROOT / "docs/plugins.md").read_text(), re.MULTILINE
+    )
+
+    hooks_and_flags = {kind.name: (kind.hook, kind.asked("").strip()) for kind in KINDS.values()}
+    assert {kind: (hook, flag) for kind, hook, flag in rows} == hooks_and_flags
 
 
 def test_contributing_shows_the_example_coding_word_for_word() -> None:

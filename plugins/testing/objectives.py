@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
 
@@ -13,7 +14,14 @@ from spikefront.searchspace.objectives import read_objectives, write_objectives
 
 
 class ObjectiveContract:
-    """What every objective must do. Give the class a fixture ``objective``."""
+    """What every objective must do. Give the class a fixture ``plugin`` or ``objective``."""
+
+    kind: ClassVar[str] = "objective"
+
+    @pytest.fixture
+    def objective(self, plugin: Objective) -> Objective:
+        """Return the objective: what ``plugin`` returns, as the fixture of all other kinds is called."""
+        return plugin
 
     def metrics(self) -> Mapping[str, float]:
         """Return the metrics of one epoch, as a search measures them."""
