@@ -18,6 +18,7 @@ import pluggy
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from spikefront.commands.completion import completion_of
 from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.options import Declared, number, options_of, path, switch, whole
 
@@ -284,22 +285,27 @@ def _parameters(declared: Declared) -> Iterator[inspect.Parameter]:
     if getattr(option.read, "__name__", "") == _REPEATED or option.flag == "--set":
         kind = list[kind]  # a type at run time, which Typer reads
     help_text = re.sub(r"(?<!\.)\.$", "", declared.doc) + _shown_default(declared)
+    group, offered = option.group or None, completion_of(option.metavar)
     if not option.is_argument:
         flag = declared.flag
         if kind is bool:
             flag = flag if declared.default is False and not option.both else f"{flag}/--no-{flag.removeprefix('--')}"
-        note = typer.Option(flag, help=help_text, metavar=metavar, rich_help_panel=option.group or None)
+        note = typer.Option(flag, help=help_text, metavar=metavar, rich_help_panel=group, autocompletion=offered)
         annotation: Any = Annotated[kind if required else kind | None, note]
         yield _parameter(declared.name, annotation, inspect.Parameter.empty if required else None)
         return
-    argument = typer.Argument(help=help_text, metavar=metavar)
+    argument = typer.Argument(help=help_text, metavar=metavar, autocompletion=offered)
     if required:
         yield _parameter(declared.name, Annotated[kind, argument], inspect.Parameter.empty)
         return
     yield _parameter(declared.name, Annotated[kind | None, argument], None)
     if option.argument_flag:
         also = typer.Option(
-            option.argument_flag, help="The same, as an option", metavar="NAME", rich_help_panel=option.group or None
+            option.argument_flag,
+            help="The same, as an option",
+            metavar="NAME",
+            rich_help_panel=group,
+            autocompletion=offered,
         )
         yield _parameter(f"flag_{declared.name}", Annotated[kind | None, also], None)
 

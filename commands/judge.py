@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from spikefront.commands.app import add_command, door
-from spikefront.commands.options import DataDir, Experiment, PluginsDir, TrackingUri
+from spikefront.commands.options import DataDir, Experiment, PluginsDir, TrackingUri, Verbose
 from spikefront.commands.printing import Format, print_rows
 from spikefront.runners.engine.settings import OPTIONS
 from spikefront.searchspace.errors import OptionError, UsageError
@@ -321,14 +321,18 @@ def _print(found: Judgement, format_: Format) -> None:
     print_rows(frame, format_)
 
 
-def _judge(**given: Any) -> Judgement:
+def _judge(*, verbose: Verbose = False, **given: Any) -> Judgement:
     from spikefront.commands.printing import warnings_in_one_line
     from spikefront.plugins import ContractError
+    from spikefront.plugins.places import traceback_of
+    from spikefront.searchspace.secrets import redact
 
     try:
         with warnings_in_one_line():
             return judge(**given, on_epoch=say_epoch)
     except (ContractError, FloatingPointError) as error:
+        if verbose:
+            sys.stderr.write(redact(traceback_of(error)))
         print(f"spikefront: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -344,7 +348,7 @@ def say_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
 add_command(
     _judge,
     _print,
-    options_of(judge),
+    {**options_of(judge), **options_of(_judge)},
     about="Train and measure one candidate, or measure an exported network, outside of a search.",
     example="judge digits-1/23 --set training.epochs=30 --export net.pt",
     name="judge",

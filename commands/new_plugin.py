@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 from spikefront.commands.app import command
-from spikefront.commands.options import PluginsDir
+from spikefront.commands.options import KIND_NAMES, PluginsDir
 from spikefront.searchspace.errors import OptionError, UnknownName, UsageError
 from spikefront.searchspace.options import Option, path, text
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 40  # characters of a name, after which files and classes are called
 _NAME: Final = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_TEMPLATES: Final = Path(__file__).parents[1] / "plugins" / "templates"
-_KINDS: Final = sorted(file.stem for file in _TEMPLATES.glob("[!_]*.py"))
-"""Kinds of plugins, read off the names of their templates, which takes no time."""
 
 
 def _show(made: tuple[Package, Path]) -> None:
@@ -36,7 +33,7 @@ def new_plugin(
     kind: Annotated[
         str,
         Option("", text, "KIND", is_argument=True),
-        f"What it is: {', '.join(_KINDS)}",
+        f"What it is: {', '.join(KIND_NAMES)}",
     ],
     name: Annotated[
         str,
@@ -58,8 +55,8 @@ def new_plugin(
         UsageError: for an unknown kind, a name that no plugin may have or that is taken, or a folder that exists.
     """
     assert isinstance(plugins_dir, tuple)
-    if kind not in _KINDS:
-        raise UnknownName("kind", kind, _KINDS)
+    if kind not in KIND_NAMES:
+        raise UnknownName("kind", kind, KIND_NAMES)
     _check_spelling(name)
     from spikefront.plugins import KINDS
     from spikefront.plugins.scaffold import Package

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from spikefront.searchspace.errors import UsageError
-from spikefront.searchspace.options import Option, line, many, named, path
+from spikefront.searchspace.options import Option, line, many, named, path, switch
+
+KIND_NAMES: Final = sorted(file.stem for file in (Path(__file__).parents[1] / "plugins/templates").glob("[!_]*.py"))
+"""Kinds of plugins, read off the names of their templates: importing them takes seconds."""
 
 SearchName = Annotated[
     str | None,
@@ -26,6 +29,7 @@ TrackingUri = Annotated[
     Option("Where", line, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),
     "MLflow server or store",
 ]
+Verbose = Annotated[bool, Option("Output", switch), "Show tracebacks of plugins that fail, on stderr"]
 Experiment = Annotated[str | None, Option("Where", line, shown="MLflow's own"), "MLflow experiment"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from spikefront.commands.app import command
-from spikefront.commands.options import PluginsDir
+from spikefront.commands.options import PluginsDir, Verbose
 from spikefront.commands.printing import print_rows
 from spikefront.searchspace.options import Option, text
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 )
 def plugins(
     kind: Annotated[
-        str | None, Option("Filters", text, flag="--kind"), "Only of this kind: coding, neuron, sampler, ..."
+        str | None, Option("Filters", text, "KIND", flag="--kind"), "Only of this kind: coding, neuron, sampler, ..."
     ] = None,
     *,
     plugins_dir: PluginsDir = (),
+    verbose: Verbose = False,
 ) -> pd.DataFrame:
     """Return the plugins that were found, a row each; those that can't be loaded cost a warning on stderr.
 
@@ -33,7 +34,7 @@ def plugins(
     """
     import pandas as pd
 
-    from spikefront.commands.printing import warn
+    from spikefront.commands.printing import show_tracebacks, warn
     from spikefront.plugins import KINDS, load_registry
     from spikefront.searchspace import UnknownName
 
@@ -41,6 +42,8 @@ def plugins(
         raise UnknownName("kind", kind, KINDS)
     assert isinstance(plugins_dir, tuple)
     registry = load_registry(plugins_dir)
+    if verbose:
+        show_tracebacks(registry)
     for problem in registry.lines:
         warn(problem)
     rows = [

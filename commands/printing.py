@@ -18,6 +18,8 @@ from spikefront.searchspace.units import format_energy
 if TYPE_CHECKING:
     import pandas
 
+    from spikefront.plugins import Registry
+
 
 class Format(StrEnum):
     """How rows are printed."""
@@ -145,6 +147,12 @@ def print_conclusions(found: Conclusions, format_: Format) -> None:
 def warn(text: str) -> None:
     """Print a warning to stderr."""
     print(f"spikefront: warning: {redact(text)}", file=sys.stderr)
+
+
+def show_tracebacks(registry: Registry) -> None:
+    """Print the traceback of each plugin that was not loaded to stderr."""
+    for traceback in registry.tracebacks.values():
+        print(redact(traceback), end="", file=sys.stderr)
 
 
 @contextmanager

@@ -32,7 +32,8 @@ class PluginKind:
         package: package of the built-in ones under ``spikefront.plugins``; empty where they are no modules.
         title: its name in sentences; ``name`` when empty.
         family: its name in a flat candidate; empty for what is not part of a candidate.
-        flag: the option of a search that names one; ``--set`` for other parts of a candidate than the task.
+        flag: the option of a search that names one, where that is not ``--`` and its name; the parts of a candidate but
+            its task are named by ``--set``.
     """
 
     name: str
@@ -41,11 +42,13 @@ class PluginKind:
     package: str = ""
     title: str = ""
     family: str = ""
-    flag: str = "--set"
+    flag: str = ""
 
     def asked(self, plugin: str) -> str:
         """Return the arguments of ``spikefront run`` that ask for a plugin of this kind."""
-        return f"--set {self.family}={plugin}" if self.flag == "--set" else f"{self.flag} {plugin}"
+        if self.family not in ("", "task"):
+            return f"--set {self.family}={plugin}"
+        return f"{self.flag or f'--{self.name}'} {plugin}"
 
     def __str__(self) -> str:
         return self.title or self.name
@@ -57,16 +60,16 @@ KINDS: Final[dict[str, PluginKind]] = {
         PluginKind("coding", Coding, "register_codings", "codings", family="coding"),
         PluginKind("neuron", Neuron, "register_neurons", "neurons", family="neuron"),
         PluginKind("backbone", Backbone, "register_backbones", "backbones", family="backbone"),
-        PluginKind("task", Task, "register_tasks", "tasks", family="task", flag="--task"),
+        PluginKind("task", Task, "register_tasks", "tasks", family="task"),
         PluginKind("energy", EnergyModel, "register_energy_models", "energy", "energy model", flag="--energy-model"),
         PluginKind(
             "surrogate", Surrogate, "register_surrogates", "surrogates", "surrogate gradient", "training.surrogate"
         ),
         PluginKind("optimizer", Optimizer, "register_optimizers", "optimizers", family="training.optimizer"),
         PluginKind("loss", Loss, "register_losses", "losses", "training loss", "training.loss"),
-        PluginKind("sampler", Sampler, "register_samplers", "samplers", flag="--sampler"),
+        PluginKind("sampler", Sampler, "register_samplers", "samplers"),
         PluginKind("stopping", StoppingRule, "register_stopping_rules", "stopping", "stopping rule", flag="--stopping"),
-        PluginKind("objective", Objective, "register_objectives", flag="--objective"),
+        PluginKind("objective", Objective, "register_objectives"),
     )
 }
 """Kinds of plugin by name."""

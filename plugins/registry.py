@@ -61,11 +61,13 @@ class Registry:
     Attributes:
         entries: registered plugins by kind and name.
         problems: one line for each plugin that could not be loaded, by the name of its module or file.
+        tracebacks: the traceback of each of these errors, likewise.
         left_out: Python files beside the plugins of a folder that declare none, and that none imports.
     """
 
     entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: dict[str, str] = field(default_factory=dict)
+    tracebacks: dict[str, str] = field(default_factory=dict)
     left_out: list[Path] = field(default_factory=list)
 
     def get(self, kind: str, name: str) -> type[Any]:
@@ -135,6 +137,12 @@ class Registry:
         for path in self.left_out:
             if path.stem.replace("_", "-") == name:
                 raise UsageError(f"plugin {path} was not loaded: it declares no plugin; hooks: {', '.join(HOOKS)}")
+
+    def _leave_out(self, source: str, error: BaseException) -> None:
+        """Note why a plugin was not loaded."""
+        self.problems[source], self.tracebacks[source] = _problem(source, error), traceback_of(error)
+        if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":
+            print(self.tracebacks[source], end="", file=sys.stderr)
 
     @property
     def lines(self) -> list[str]:
@@ -296,7 +304,7 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
                 module = load()
             _register(registry, module, source, release())
         except (Exception, SystemExit) as error:  # whatever a third party's file raises, the other plugins stay usable
-            registry.problems[source] = _problem(source, error)
+            registry._leave_out(source, error)
     for folder in folders:
         registry.left_out += plugin_files(folder)[1]
     _drop_misfits(registry)
@@ -310,13 +318,11 @@ def _drop_misfits(registry: Registry) -> None:
             refuse_relations(registry, entry.plugin)
         except Exception as error:
             del registry.entries["coding"][name]
-            registry.problems[entry.origin] = _problem(entry.origin, error)
+            registry._leave_out(entry.origin, error)
 
 
 def _problem(source: str, error: BaseException) -> str:
     """Return in one line why a plugin was not loaded."""
-    if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":
-        print(traceback_of(error), end="", file=sys.stderr)
     if isinstance(error, UsageError):
         reason = error.on_command_line()
     else:

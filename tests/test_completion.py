@@ -1,16 +1,19 @@
-"""What Tab offers: names of the package in Python, commands and flags in a shell."""
+"""What Tab offers: names of the package in Python; commands, flags, searches and trials in a shell."""
 
 from __future__ import annotations
 
 import os
 import rlcompleter
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import spikefront
+from spikefront.results.store import schema
 from spikefront.runners.engine.settings import OPTIONS
 
 STUB = Path(spikefront.__file__).with_suffix(".pyi")
@@ -25,11 +28,11 @@ def offered_in_python(text: str) -> set[str]:
     return {match.rstrip("()").removeprefix("spikefront.") for match in found}
 
 
-def offered_in_a_shell(words: str) -> list[str]:
-    """Return what the program answers when bash asks it for completions, by Click's protocol."""
+def offered_in_a_shell(words: str, folder: Path | None = None) -> list[str]:
+    """Return what the program answers when bash asks it for completions in a folder, by Click's protocol."""
     asked = {"_SPIKEFRONT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     script = Path(sys.executable).with_name("spikefront")
-    done = subprocess.run([script], env=os.environ | asked, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([script], cwd=folder, env=os.environ | asked, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 
@@ -56,6 +59,55 @@ def test_a_shell_is_offered_each_flag_of_a_search() -> None:
     assert flags <= set(offered)
     negated = {flag.removeprefix("--no-") for flag in offered if flag.startswith("--no-")}
     assert {f"--{flag}" for flag in negated} <= flags
+
+
+def mlflow_file(folder: Path, *runs: tuple[str, str, bool]) -> None:
+    """Make the part of MLflow's tables that is read: runs of searches, numbers of trials, and who is on a front."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        connection.execute("CREATE TABLE runs (run_uuid TEXT, lifecycle_stage TEXT)")
+        connection.execute("CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT)")
+        for number, (search, trial, member) in enumerate(runs):
+            tags = {schema.SEARCH: search, schema.NUMBER: trial, schema.PARETO: str(member).lower()}
+            connection.execute("INSERT INTO runs VALUES (?, 'active')", [str(number)])
+            connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(*tag, str(number)) for tag in tags.items()])
+        connection.commit()
+
+
+def test_a_shell_is_offered_searches_and_members_of_fronts(tmp_path: Path) -> None:
+    mlflow_file(
+        tmp_path, ("digits-1", "2", True), ("digits-1", "10", True), ("digits-1", "3", False), ("wine", "0", True)
+    )
+    (tmp_path / "searches/begun").mkdir(parents=True)
+
+    assert offered_in_a_shell("spikefront pareto ", tmp_path) == ["digits-1", "wine", "begun"]
+    assert offered_in_a_shell("spikefront run digits --resume be", tmp_path) == ["begun"]
+    assert offered_in_a_shell("spikefront export d", tmp_path) == ["digits-1/2", "digits-1/10"]
+    assert offered_in_a_shell("spikefront judge wine/", tmp_path) == ["wine/0"]
+
+
+def test_a_shell_is_offered_no_names_where_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database")
+
+    assert offered_in_a_shell("spikefront report ", tmp_path) == []
+    assert offered_in_a_shell("spikefront picture ", tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_shell_is_offered_kinds_of_plugins(tmp_path: Path) -> None:
+    assert offered_in_a_shell("spikefront new-plugin s") == ["sampler", "stopping", "surrogate"]
+    assert offered_in_a_shell("spikefront plugins --kind cod") == ["coding"]
+
+
+@pytest.mark.slow
+def test_names_that_a_shell_is_offered_are_those_of_a_search(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("spikefront")
+    narrow = ["--name", "first", "--trials", "2", "--epochs", "1", "--workers", "1", "--set", "backbone=mlp"]
+    subprocess.run([script, "run", "--task", "digits", *narrow], cwd=tmp_path, check=True)
+    done = subprocess.run([script, "pareto", "--format", "csv"], cwd=tmp_path, capture_output=True, text=True)
+
+    trials = [f"first/{line.split(',')[1].partition('@')[0]}" for line in done.stdout.splitlines()[1:]]
+    assert set(trials) <= set(offered_in_a_shell("spikefront export ", tmp_path))
+    assert offered_in_a_shell("spikefront report ", tmp_path) == ["first"]
 
 
 def test_a_shell_is_offered_what_begins_alike() -> None:

@@ -43,6 +43,9 @@ class ImageGeneration(Task):
         super().__init__(config)
         self._source = self.source()
 
+    def files(self, data_dir: Path | None) -> Sequence[Path] | None:
+        return self._source.files(data_dir)
+
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         known = self._source.search_data(data_dir, steps)
         shape = self._source.prepare(known.train.inputs[:1]).shape

@@ -107,6 +107,17 @@ class Task(Plugin):
         """Read the test split; only the final confirmation does, and the twins of what was confirmed."""
         raise TypeError(f"{type(self).__name__} must define test_data(data_dir, steps)")
 
+    def files(self, data_dir: Path | None) -> Sequence[Path] | None:
+        """Return the files and folders that the data are read from; it reads and downloads none.
+
+        One that does not exist is downloaded when the data are read. None, the default, where a class does not say;
+        empty where data are made, or come with a package.
+
+        Raises:
+            UsageError: when they are not there, and only the user can get them.
+        """
+        return None
+
     @classmethod
     def shape_at_one_step(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input at one step, of a prepared input of this shape, which may have time first."""

@@ -41,6 +41,19 @@ class Archive:
     url: str
     md5: str
 
+    def locate(self, data_dir: Path | None, folder: str) -> Path:
+        """Return where the archive lies, in ``data_dir`` or its ``folder``, or would lie in the user's cache.
+
+        Raises:
+            UsageError: when it is not in ``data_dir``.
+        """
+        if data_dir is None:
+            return Path(pooch.os_cache("spikefront")) / self.name
+        for path in (data_dir / self.name, data_dir / folder / self.name):
+            if os.path.isfile(path):
+                return path
+        raise UsageError(f"--data-dir {data_dir}: no {self.name} there, nor in its folder {folder}")
+
     def find(self, data_dir: Path | None, folder: str) -> Path:
         """Return where the archive lies: in ``data_dir``, or its ``folder``, or else downloaded to the user's cache.
 
@@ -50,10 +63,7 @@ class Archive:
             UsageError: when it is not in ``data_dir``, can't be downloaded, or is not what was published.
         """
         if data_dir is not None:
-            for path in (data_dir / self.name, data_dir / folder / self.name):
-                if os.path.isfile(path):
-                    return path
-            raise UsageError(f"--data-dir {data_dir}: no {self.name} there, nor in its folder {folder}")
+            return self.locate(data_dir, folder)
         try:
             return Path(pooch.retrieve(self.url, f"md5:{self.md5}", fname=self.name, path=pooch.os_cache("spikefront")))
         except ValueError as error:

@@ -51,6 +51,9 @@ class Cifar(Task):
         ]
         return Data(torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts]))
 
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return (self.archive.locate(data_dir, self.name),)
+
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         data = self._read(self.train_files, data_dir)
         validates = last_of_each_class(data.targets, 10)

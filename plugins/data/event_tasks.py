@@ -6,7 +6,7 @@ trials on the node map the same files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
@@ -156,6 +156,17 @@ class BinTask(EventTask):
             UsageError: when it is nowhere, with what was looked for.
         """
         raise TypeError(f"{type(self).__name__} must define part(name, data_dir)")
+
+    def files(self, data_dir: Path | None) -> Sequence[Path] | None:
+        return [self.locate(part, data_dir) for part in ("Train", "Test")]
+
+    def locate(self, part: str, data_dir: Path | None) -> Path:
+        """Return where a part lies, or will when it is downloaded, which this does not do.
+
+        Raises:
+            UsageError: as ``part`` does.
+        """
+        return self.part(part, data_dir).path
 
     def recordings(self, part: str, data_dir: Path | None) -> tuple[Recordings, str]:
         found = self.part(part, data_dir)

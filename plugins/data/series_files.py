@@ -10,7 +10,7 @@ archive, 2018", arXiv:1811.00075.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -142,6 +142,12 @@ class SeriesTask(Task):
     problem: ClassVar[str]
     held_out = "one in three of the official training series of each class, at random"
 
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return [self._found(part, data_dir) for part in ("TRAIN", "TEST")]
+
+    def _found(self, part: str, data_dir: Path | None) -> Path:
+        return find_file(f"{self.problem}_{part}.ts", data_dir, (self.problem,), task=self.name, source=_SOURCE)
+
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         series, inputs = self._read("TRAIN", data_dir)
         train, validation = stratified(series.labels, _SHARE)
@@ -167,8 +173,7 @@ class SeriesTask(Task):
         Raises:
             UsageError: when the file is missing, damaged, or has a longer series than the data set.
         """
-        name = f"{self.problem}_{part}.ts"
-        path = find_file(name, data_dir, (self.problem,), task=self.name, source=_SOURCE)
+        path = self._found(part, data_dir)
         series = read_series(path)
         longest = max(map(len, series.values))
         if longest > self.length:

@@ -13,7 +13,7 @@ step earlier.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -187,6 +187,10 @@ class SpikeTask(Task):
     config: SpikesConfig
     words: ClassVar[int]
     validates: ClassVar[str] = ""
+
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        names = [f"{self.name}_train.h5", *filter(None, [self.validates]), f"{self.name}_test.h5"]
+        return [self._found(name, data_dir) for name in names]
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         files = {"train": self._found(f"{self.name}_train.h5", data_dir)}

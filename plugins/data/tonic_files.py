@@ -36,6 +36,15 @@ class TonicTask(EventTask):
         """Return the arguments that choose an official part, ``Train`` or ``Test``; none where there is no split."""
         return {}
 
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        _tonic(self.name)
+        if data_dir is not None and not os.path.isdir(data_dir / self.dataset):
+            raise self._missing(data_dir)
+        return (Path(data_dir or pooch.os_cache("spikefront")) / self.dataset,)
+
+    def _missing(self, data_dir: Path) -> UsageError:
+        return UsageError(f"--data-dir {data_dir}: no folder {self.dataset} there, as tonic unpacks it")
+
     def recordings(self, part: str, data_dir: Path | None) -> tuple[Recordings, str]:
         opened = self._opened(part, data_dir)
         source = f"{folder_fingerprint(Path(opened.location_on_system))}:{part}"
@@ -56,7 +65,7 @@ class TonicTask(EventTask):
         kind = getattr(_tonic(self.name).datasets, self.dataset)
         if data_dir is not None:
             if not os.path.isdir(data_dir / self.dataset):
-                raise UsageError(f"--data-dir {data_dir}: no folder {self.dataset} there, as tonic unpacks it")
+                raise self._missing(data_dir)
             # an excerpt is read as it is, and nothing is ever downloaded into a folder of the user's
             kind = type(self.dataset, (kind,), {"_check_exists": lambda self: True})
         try:

@@ -9,7 +9,7 @@ Source: Efron, Hastie, Johnstone & Tibshirani, "Least angle regression", Annals 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +25,9 @@ class Diabetes(ArrayTask):
 
     name = "diabetes"
     held_out = "16 % of the patients, at random, of whom each is in the data once"
+
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return ()
 
     @classmethod
     def read(cls) -> tuple[Array, Array]:

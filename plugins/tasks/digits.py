@@ -7,7 +7,7 @@ Source: UCI Machine Learning Repository, "Optical recognition of handwritten dig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -52,6 +52,9 @@ class Digits(Task):
 
     name = "digits"
     held_out = "16 % of the images of each class, at random; who wrote a digit is not in the file"
+
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return ()
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         train, validation, _ = _split()

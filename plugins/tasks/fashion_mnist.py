@@ -14,7 +14,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,11 +46,11 @@ _MOST_AXES: Final = 8
 _VALIDATION_SHARE: Final = 6
 
 
-def find(name: str, data_dir: Path | None) -> Path:
-    """Return the path of one of the four files.
+def locate(name: str, data_dir: Path | None) -> Path:
+    """Return where one of the four files lies, or would lie in the user's cache.
 
     Raises:
-        UsageError: when it is not in ``data_dir``, or can neither be found nor downloaded.
+        UsageError: when it is not in ``data_dir``.
     """
     if data_dir is not None:
         for folder in (data_dir, data_dir / "fashion-mnist"):
@@ -60,6 +60,18 @@ def find(name: str, data_dir: Path | None) -> Path:
         raise UsageError(f"--data-dir {data_dir}: no {name} there, nor in its folder fashion-mnist")
     if (DEBIAN_FOLDER / name).is_file():
         return DEBIAN_FOLDER / name
+    return Path(pooch.os_cache("spikefront")) / name
+
+
+def find(name: str, data_dir: Path | None) -> Path:
+    """Return the path of one of the four files, which is downloaded where it is not there.
+
+    Raises:
+        UsageError: when it is not in ``data_dir``, or can neither be found nor downloaded.
+    """
+    path = locate(name, data_dir)
+    if data_dir is not None or path.parent == DEBIAN_FOLDER:
+        return path
     try:
         return Path(pooch.retrieve(_URL + name, f"md5:{_MD5[name]}", fname=name, path=pooch.os_cache("spikefront")))
     except (OSError, ValueError) as error:
@@ -117,6 +129,9 @@ class FashionMNIST(Task):
         if len(images) != len(labels):
             raise UsageError(f"Fashion-MNIST {part}: {len(images)} images but {len(labels)} labels")
         return Data(images.unsqueeze(1), labels.long())
+
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return [locate(name, data_dir) for name in _MD5]
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         data = self._read("train", data_dir)

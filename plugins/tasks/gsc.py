@@ -91,6 +91,9 @@ class GSC(Task):
     mapped = True
     held_out = "what the official validation_list.txt names, of speakers that do not train"
 
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return (find(data_dir),)
+
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         folder = self._cached(find(data_dir), ("train", "validation"))
         classes = tuple(json.loads((folder / "classes.json").read_text(encoding="utf-8")))

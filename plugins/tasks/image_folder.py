@@ -60,6 +60,11 @@ class ImageFolder(Task):
     mapped = True
     held_out = "your folder val; without one a tenth, or 16 %, of the images of each class, at random"
 
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        source = _source(data_dir)
+        read_layout(source)  # a folder of other data has none
+        return (source.path,)
+
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         return self._search_data(_source(data_dir))
 

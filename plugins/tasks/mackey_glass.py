@@ -18,7 +18,7 @@ Communications 16 (2025), version 2.3 of its code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,6 +108,9 @@ class MackeyGlass(Task):
     worst_quality = 50.0
     best_quality = 0.0
     held_out = "the last 150 of the 750 known points, which the network forecasts from the 600 before"
+
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return ()
 
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         first = KNOWN - _VALIDATED + 1

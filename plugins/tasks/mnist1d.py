@@ -128,6 +128,9 @@ class MNIST1D(Task):
     held_out = "the last 800 of the official 4,000 training sequences, which are generated one by one"
     _scaling: Scaling | None = None
 
+    def files(self, data_dir: Path | None) -> Sequence[Path]:
+        return ()
+
     def search_data(self, data_dir: Path | None, steps: int) -> SearchData:
         first = _TRAINING - _VALIDATION
         return SearchData(self._data(slice(first)), self._data(slice(first, _TRAINING)), len(TEMPLATES))

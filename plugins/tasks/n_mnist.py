@@ -30,6 +30,19 @@ _DOWNLOADS: Final = {
 }
 
 
+def _cache() -> Path:
+    return Path(pooch.os_cache("spikefront")) / FOLDERS[0]
+
+
+def locate(name: str, data_dir: Path | None) -> Path:
+    """Return where ``Train`` or ``Test`` lies, or would lie in the user's cache.
+
+    Raises:
+        UsageError: when it is not in ``data_dir``.
+    """
+    return _cache() / f"{name}.zip" if data_dir is None else find(name, data_dir).path
+
+
 def find(name: str, data_dir: Path | None) -> Part:
     """Return where ``Train`` or ``Test`` lies.
 
@@ -45,9 +58,8 @@ def find(name: str, data_dir: Path | None) -> Part:
             )
         return found
     identifier, checksum = _DOWNLOADS[name]
-    folder = pooch.os_cache("spikefront") / FOLDERS[0]
     try:
-        path = pooch.retrieve(_URL.format(identifier), f"md5:{checksum}", fname=f"{name}.zip", path=folder)
+        path = pooch.retrieve(_URL.format(identifier), f"md5:{checksum}", fname=f"{name}.zip", path=_cache())
     except (OSError, ValueError) as error:
         raise UsageError(
             f"N-MNIST: {name}.zip can't be downloaded ({type(error).__name__}); give --data-dir the folder that has it"
@@ -62,6 +74,9 @@ class NMNIST(BinTask):
     source = "n-mnist"
     size = (34, 34)
     held_out = "one in six training recordings of each class, at random; who wrote a digit is not in the files"
+
+    def locate(self, part: str, data_dir: Path | None) -> Path:
+        return locate(part, data_dir)
 
     def part(self, name: str, data_dir: Path | None) -> Part:
         return find(name, data_dir)

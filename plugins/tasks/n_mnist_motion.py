@@ -36,7 +36,7 @@ from spikefront.plugins.data.cache import new_array
 from spikefront.plugins.data.event_tasks import BinTask, FramesConfig
 from spikefront.plugins.data.events import to_frames
 from spikefront.plugins.data.recordings import Part, Recordings
-from spikefront.plugins.tasks.n_mnist import NMNIST, find
+from spikefront.plugins.tasks.n_mnist import NMNIST, find, locate
 from spikefront.searchspace import PINNED, Choice, Int
 
 Array = npt.NDArray[Any]
@@ -124,6 +124,9 @@ class NMNISTMotion(BinTask):
     maximize = False
     worst_quality = 90.0
     best_quality = 0.0
+
+    def locate(self, part: str, data_dir: Path | None) -> Path:
+        return locate(part, data_dir)
 
     def part(self, name: str, data_dir: Path | None) -> Part:
         return find(name, data_dir)

@@ -51,6 +51,10 @@ class TaskContract(PluginContract):
         assert not train & validation
         assert not (train | validation) & tested
 
+    def test_says_where_its_files_are(self, plugin: type[Task], data: SearchData, data_dir: Path | None) -> None:
+        files = plugin().files(data_dir)
+        assert not files or any(file.exists() for file in files), "its data were read, and none of these exists"
+
     def test_same_split_twice(self, plugin: type[Task], data: SearchData, data_dir: Path | None) -> None:
         again = plugin().search_data(data_dir, self.steps)
         for one, other in ((data.train, again.train), (data.validation, again.validation)):

@@ -133,7 +133,7 @@ class Store:
         self.check()
         if self.file is not None and not os.path.exists(self.file):
             raise self.nothing_found()
-        self._home = self._find_experiment()
+        self._home = self.find_experiment()
         if self._home is None:
             raise self.nothing_found()
 
@@ -168,14 +168,14 @@ class Store:
         prepare_environment(self.uri)
         from mlflow.exceptions import MlflowException
 
-        self._home = self._find_experiment()
+        self._home = self.find_experiment()
         if self._home is not None:
             return
         name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"
         try:
             self._home = str(self.client.create_experiment(name, artifact_location=self._artifact_location()))
         except MlflowException as error:
-            self._home = self._find_experiment()  # another process may have been faster
+            self._home = self.find_experiment()  # another process may have been faster
             if self._home is None:
                 raise error
 
@@ -193,7 +193,8 @@ class Store:
             return "experiment_id", by_id
         return "name", name or "Default"
 
-    def _find_experiment(self) -> str | None:
+    def find_experiment(self) -> str | None:
+        """Return the id of the experiment; None where it does not exist."""
         column, value = self.wanted
         found = self._by_id(value) if column == "experiment_id" else self.client.get_experiment_by_name(value)
         if found is None:

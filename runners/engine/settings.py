@@ -150,7 +150,7 @@ class SearchSettings:
     """Name of the search."""
     folder: Annotated[Path | str, Option("Where", path, changeable=True)] = Path("searches")
     """Folder of all searches."""
-    resume: Annotated[str | None, Option("Where", text, "NAME", study=False)] = None
+    resume: Annotated[str | None, Option("Where", text, "SEARCH", study=False)] = None
     """Go on with a search; budgets count from its start."""
     force: Annotated[bool, Option("Where", switch, study=False)] = False
     """Resume although plugins or the space have changed."""

@@ -20,7 +20,7 @@ from spikefront.runners.judging.judge import judge
 
 Command = Callable[..., Any]
 
-SHADOWING = ("torch", "coding", "none", "int", "steps", "signal", "tensor", "my-coding", "x")
+SHADOWING = ("torch", "coding", "none", "int", "steps", "my-coding")
 """Names of plugins that are those of what a plugin file uses, or of Python's."""
 
 
