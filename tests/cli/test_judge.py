@@ -118,3 +118,32 @@ def test_what_can_not_be_judged_is_told_in_one_line(command: Command, asked: str
     os.mkfifo("pipe")
     Path("gone.pt").symlink_to("nowhere/net.pt")
     assert command("judge", *asked.split()).problem() == problem
+
+
+LIES = """
+from spikefront.plugins import Coding, Kind, Signal, hookimpl
+
+class Lies(Coding):
+    '''Says that its values are spikes.'''
+    name = "lies"
+
+    def encode(self, x):
+        return Signal(x.unsqueeze(0) / 2, self.steps, Kind.BINARY)
+
+@hookimpl
+def register_codings(register):
+    register(Lies)
+"""
+
+
+def test_a_candidate_that_breaks_its_contract_shows_where_when_asked(command: Command) -> None:
+    Path("mine").mkdir()
+    Path("mine/lies.py").write_text(LIES)
+    asked = ("judge", "--plugins-dir", "mine", "--set", "task=digits", "--set", "coding=lies", "--set", "backbone=mlp")
+
+    said = command(*asked, "--verbose")
+
+    assert said.code == 1
+    assert said.err.splitlines()[0] == "Traceback (most recent call last):"
+    assert said.err.splitlines()[-1].startswith("spikefront: ")
+    assert said.err.count("spikefront: ") == 1

@@ -44,6 +44,20 @@ def test_plugins_of_one_kind_lists_no_other(command: Command) -> None:
     assert {row["name"] for row in rows} >= {"if", "lif", "plif"}
 
 
+def test_plugins_shows_the_traceback_of_one_that_fails_when_asked(command: Command, picky_coding: str) -> None:
+    Path("mine").mkdir()
+    Path("mine/picky.py").write_text(picky_coding.format(attribute="step_range = 1 / 0"))
+
+    short, long = (command("plugins", "--plugins-dir", "mine", *more) for more in ((), ("--verbose",)))
+
+    assert short.out == long.out
+    assert len(short.err.splitlines()) == 1
+    assert "mine/picky.py was not loaded: ZeroDivisionError" in short.err
+    assert long.err.endswith(short.err)
+    assert "Traceback (most recent call last):" in long.err
+    assert "step_range = 1 / 0" in long.err
+
+
 def test_space_prints_ranges_and_counts_what_is_searched(command: Command) -> None:
     arguments = ["space", "--task", "digits", "--set", "coding=latency", "--set", "steps=4"]
 
