@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins.contracts.network import Network
-from spikefront.plugins.network.signal import ContractError
+from spikefront.plugins.network.signal import ContractError, Signal
 
 ROUNDING: Final = 1e-4
 """Largest difference, relative to the largest value, that is taken for rounding."""
@@ -18,8 +18,19 @@ _SEED: Final = 20_237
 
 
 @torch.no_grad()
+def whole_run(network: Network, x: Tensor, seed: Callable[[int], object] = torch.manual_seed) -> Signal:
+    """Return what a network emits that is not cut, for ``refuse_other_prefix``."""
+    seed(_SEED)
+    return network.propagate(network.encode(x))
+
+
+@torch.no_grad()
 def refuse_other_prefix(
-    network: Network, x: Tensor, cut: int, seed: Callable[[int], object] = torch.manual_seed
+    network: Network,
+    x: Tensor,
+    cut: int,
+    seed: Callable[[int], object] = torch.manual_seed,
+    whole_output: Signal | None = None,
 ) -> None:
     """Check that a network that is cut at a step emits until there what it emits when it is not cut.
 
@@ -30,12 +41,12 @@ def refuse_other_prefix(
         x: prepared inputs.
         cut: one of ``network.cuts``.
         seed: seeds all generators from which plugins may draw.
+        whole_output: what ``whole_run`` returned for these inputs; computed when None.
 
     Raises:
         ContractError: when it emits something else, or decodes to other than one finite value per output.
     """
-    seed(_SEED)
-    whole = network.propagate(network.encode(x)).first(cut).decoded()
+    whole = (whole_run(network, x, seed) if whole_output is None else whole_output).first(cut).decoded()
     with network.cut_at(cut):
         seed(_SEED)
         output = network.propagate(network.encode(x))
@@ -48,4 +59,4 @@ def refuse_other_prefix(
         raise ContractError(f"coding {network.coding.name!r} does not decode the first {cut} steps to finite values")
 
 
-__all__ = ["refuse_other_prefix"]
+__all__ = ["refuse_other_prefix", "whole_run"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,10 @@ class Network(nn.Module):
     def neuron_delay(self) -> int:
         """Steps by which the spikes of its neurons lag, all of them one behind the other."""
         return sum(site.neuron.delay_over(self.coding.steps) for site in self.sites)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules; setting it takes many times as long as finding that all of them are in it."""
+        return self if all(module.training is mode for module in self.modules()) else super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.propagate(self.encode(x)))

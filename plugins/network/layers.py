@@ -176,6 +176,11 @@ class Synapse(nn.Module):
         out: Tensor = layer._conv_forward(values, weight, bias)
         return out
 
+    @property
+    def biased(self) -> bool:
+        """Whether a bias is added in eval mode, that of a folded norm included."""
+        return self.norm is not None or self.weight.bias is not None
+
     def folded(self) -> tuple[Tensor, Tensor | None]:
         """Return weight and bias with the batch norm's running statistics folded in."""
         norm = self.norm

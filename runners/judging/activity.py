@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Data, Neuron, Signal, Task
-from spikefront.runners.judging.counting import event_numbers
+from spikefront.runners.judging.events import event_numbers
 from spikefront.runners.judging.hooks import listening
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.seeding import fixed_randomness

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from spikefront.plugins import (
     AvgPool,
     Coding,
-    ContractError,
     Counted,
     Counts,
     Events,
@@ -42,6 +41,7 @@ from spikefront.plugins import (
 from spikefront.plugins.contracts.recurrent import Recurrent, recurrent_layers
 from spikefront.plugins.network.layers import Weight
 from spikefront.plugins.network.operations import Role
+from spikefront.runners.judging.events import check_kind, events_by_place, events_by_step, nonzero_by_step
 from spikefront.runners.judging.hooks import Hook, inside_attention, listening
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.passes import divided
@@ -49,10 +49,6 @@ from spikefront.runners.judging.reach import compose, conv_reach, window_reach
 from spikefront.runners.judging.seeding import fixed_randomness, kept_randomness
 from spikefront.runners.judging.tally import Tally
 from spikefront.runners.judging.traffic import TrafficCounter
-
-
-class EdgeKindError(ContractError):
-    """An edge carries values of another kind than declared: a bug of the plugin, which would falsify the energy."""
 
 
 def count_operations(network: Network, batch: Tensor, *, traffic: bool = True) -> Counts:
@@ -66,7 +62,19 @@ def count_operations(network: Network, batch: Tensor, *, traffic: bool = True) -
     Raises:
         EdgeKindError: when a binary or ternary edge carries other values.
     """
-    return _counted(network, batch, (network.cut or network.coding.steps,), traffic)[0]
+    return _counted(network, [batch], (network.cut or network.coding.steps,), traffic)[0][0]
+
+
+@torch.no_grad()
+def try_to_count(network: Network, batch: Tensor) -> None:
+    """Raise what ``count_operations`` would raise, in one pass of a few samples.
+
+    Args:
+        network: the network, in eval mode.
+        batch: prepared inputs, so few that they need not be divided.
+    """
+    ends = (network.cut or network.coding.steps,)
+    _count(network, batch, list(map(Tally, ends, _until(network, batch, ends))), traffic=False)
 
 
 def count_ends(
@@ -78,9 +86,9 @@ def count_ends(
     one pass, but for a chip's traffic, which takes one each.
 
     Args:
-        network: the network, not cut; its mode is restored.
+        network: the network; its mode is restored.
         batches: prepared inputs, ``(B, ...)`` each.
-        ends: steps of ``network.cuts``.
+        ends: steps of ``network.cuts``, and 0 for the network as it is.
         traffic: whether to count what a chip of spiking cores does too.
         seed: seed of what is drawn at random.
 
@@ -90,12 +98,13 @@ def count_ends(
     if not ends:
         return {}
     if not traffic:
+        steps = [end or network.cut or network.coding.steps for end in ends]
         with fixed_randomness(seed):
-            by_batch = [_counted(network, batch, ends, traffic=False) for batch in batches]
+            by_batch = _counted(network, batches, steps, traffic=False)
         return {end: [of_batch[at] for of_batch in by_batch] for at, end in enumerate(ends)}
     found = {}
     for end in ends:
-        with network.cut_at(end), fixed_randomness(seed):
+        with network.cut_at(end or network.cut), fixed_randomness(seed):
             found[end] = [count_operations(network, batch) for batch in batches]
     return found
 
@@ -147,17 +156,26 @@ def _until(network: Network, batch: Tensor, ends: Sequence[int]) -> list[float]:
     return [math.inf if end == steps else end + delay for end in ends]
 
 
-def _counted(network: Network, batch: Tensor, ends: Sequence[int], traffic: bool) -> list[Counts]:
+@torch.no_grad()
+def _counted(network: Network, batches: Sequence[Tensor], ends: Sequence[int], traffic: bool) -> list[list[Counts]]:
+    """Return the operations of each batch, by end."""
     training = network.training
     network.eval()
     try:
-        with torch.no_grad():
-            parts = []
-            until = _until(network, batch, ends)
-            for part, code in divided(network, batch):
-                parts.append(_count(network, part, list(map(Tally, ends, until)), traffic, code))
+        until = _until(network, batches[0], ends) if batches else []
+        return [_summed(network, batch, ends, until, traffic) for batch in batches]
     finally:
-        network.train(training)
+        if training:
+            network.train()
+
+
+def _summed(
+    network: Network, batch: Tensor, ends: Sequence[int], until: Sequence[float], traffic: bool
+) -> list[Counts]:
+    """Return the operations of a batch by end, from passes that fit the memory."""
+    parts = [
+        _count(network, part, list(map(Tally, ends, until)), traffic, code) for part, code in divided(network, batch)
+    ]
     return [reduce(add, of_one_end) for of_one_end in zip(*parts, strict=True)]
 
 
@@ -212,7 +230,7 @@ class _Counter:
         check_kind(signal, name)
         events, reached = map(_running, synaptic_events(module.weight, signal, current))
         role: Role = "attention" if name in self._inside_attention else "synapse"
-        biased, outputs = module.folded()[1] is not None, current.values[0].numel()
+        biased, outputs = module.biased, current.values[0].numel()
         adds_biases = biased and not signal.changes  # the sum of changes starts at them
         geometry = _geometry(module, signal, current, biased)
         for tally in self._tallies:
@@ -227,7 +245,7 @@ class _Counter:
 
     def _neuron(self, name: str, module: Neuron, current: Tensor, spikes: Tensor) -> None:
         inner = tuple(range(1, spikes.dim()))
-        active = _running(torch.count_nonzero(spikes, inner))
+        active = _running(nonzero_by_step(spikes))
         counts = module.kind in (Kind.COUNT, Kind.SIGNED)
         fired = _running(spikes.abs().sum(inner, dtype=torch.float64)) if counts else active
         neurons, update, spike = spikes[0].numel(), module.update_operations(), module.spike_operations()
@@ -266,7 +284,7 @@ class _Counter:
         """Pass the events on to the next synapse; pooling of analog values is counted here, as additions."""
         check_kind(signal, name)
         if signal.kind is Kind.ANALOG:
-            added = _running(torch.count_nonzero(signal.values, tuple(range(1, signal.values.dim()))))
+            added = _running(nonzero_by_step(signal.values))
             for tally in self._tallies:
                 operations = Operations(adds=_upto(added, tally.of(signal)))
                 tally.add(LayerCount(name, "synapse", operations=operations))
@@ -294,29 +312,11 @@ def _upto(sums: list[int], signal: Signal) -> int:
     return sums[min(signal.steps, len(sums)) - 1]
 
 
-def check_kind(signal: Signal, name: str) -> None:
-    """Raise ``EdgeKindError`` when the values into ``name`` are not of the declared kind."""
-    if signal.events is not None or signal.kind is Kind.ANALOG:  # pooled events were checked in front of the pooling
-        return
-    values = signal.values
-    wrong = {
-        Kind.BINARY: lambda: (values != 0) & (values != 1),
-        Kind.TERNARY: lambda: (values != 0) & (values.abs() != 1),
-        Kind.COUNT: lambda: (values < 0) | (values != values.round()),
-        Kind.SIGNED: lambda: values != values.round(),
-        Kind.POWER: lambda: (values != 0) & (torch.frexp(values).mantissa.abs() != 0.5),
-    }[signal.kind]()
-    if wrong.any():
-        example = signal.values[wrong][0].item()
-        raise EdgeKindError(f"the edge into {name} is declared {signal.kind} but carries {example:g}")
-
-
 def synaptic_events(weight: Weight, signal: Signal, current: Signal) -> tuple[Tensor, Tensor]:
     """Return the non-zero inputs of a synapse and the synaptic operations that they cause, by step, ``(T|1,)``."""
     if isinstance(weight, nn.Linear):
         if signal.events is None:
-            numbers = event_numbers(signal)
-            count = numbers.sum(tuple(range(1, numbers.dim())))
+            count = events_by_step(signal)
             return count, count * weight.out_features
         covered = _weigh(signal.events, signal.events.rows.any(0).long(), signal.events.columns.any(0).long())
         return signal.events.count.sum((1, 2, 3)), covered * weight.out_features
@@ -350,15 +350,9 @@ def _synapse_count(
     )
 
 
-def event_numbers(signal: Signal) -> Tensor:
-    """Return the number of events of each value."""
-    several = signal.kind in (Kind.COUNT, Kind.SIGNED)
-    return signal.values.abs().long() if several else signal.values != 0
-
-
 def _events(signal: Signal) -> Events:
     """Count the events of ``(T, B, C, H, W)`` by step and position, before any pooling."""
-    count = event_numbers(signal).sum(1).cpu()
+    count = events_by_place(signal).cpu()
     return Events(count, torch.eye(count.shape[-2], dtype=torch.bool), torch.eye(count.shape[-1], dtype=torch.bool))
 
 

@@ -26,16 +26,17 @@ def listening(network: Network, hooks: Mapping[type[nn.Module], Hook]) -> Iterat
         hooks: by class; a module of several classes has the hook of each, in this order. A neuron that another one
             is made of has none: the outer one states what both do.
     """
+    modules = list(network.named_modules())
     inner = {
         part
-        for neuron in network.modules()
+        for _, neuron in modules
         if isinstance(neuron, Neuron)
         for part in neuron.modules()
         if part is not neuron and isinstance(part, Neuron)
     }
     handles = [
         module.register_forward_hook(_named(hook, name))
-        for name, module in network.named_modules()
+        for name, module in modules
         if module not in inner
         for kind, hook in hooks.items()
         if isinstance(module, kind)

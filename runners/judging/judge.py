@@ -32,7 +32,7 @@ from spikefront.runners.judging.measuring import (
 from spikefront.runners.judging.memory import PeakMemory
 from spikefront.runners.judging.network import Network, assemble
 from spikefront.runners.judging.recompute import recompute
-from spikefront.runners.judging.sampling import energy_error
+from spikefront.runners.judging.sampling import energy_errors
 from spikefront.runners.judging.seeding import random_state, seed_everything, set_random_state
 from spikefront.runners.judging.soundness import refuse_unsound
 from spikefront.runners.judging.training import Trainer, evaluate, split_outputs_at
@@ -253,8 +253,9 @@ class Judging:
             **self.network.coding.metrics(),
         }
         if self.finished:
-            metrics |= energy_error(self.network, self._measuring, self._energy_model)
-            at_points = measure_points(*measured_on, at_cuts, self.point_counts)
+            errors = energy_errors(self.network, self._measuring, self._energy_model, (0, *cuts))
+            metrics |= errors[0]
+            at_points = measure_points(*measured_on, at_cuts, errors, self.point_counts)
             self.points = {cut: self._with_computed({**metrics, **point}) for cut, point in at_points.items()}
         return self._with_computed(metrics)
 
@@ -270,9 +271,12 @@ class Judging:
         return silent_counts(self.network, self._measuring, traffic=self._energy_model.reads_traffic)
 
     def silent_points(self) -> dict[int, Counts]:
-        """Return by T' what ``silent_counts`` returns of the network that is stopped there, for each of ``points``."""
+        """Return by T' what ``silent_counts`` returns of the network that is stopped there; under 0 of the whole.
+
+        It is known for each of ``points``.
+        """
         traffic = self._energy_model.reads_traffic
-        return silent_counts_at(self.network, self._measuring, tuple(self.points), traffic=traffic)
+        return silent_counts_at(self.network, self._measuring, (0, *self.points), traffic=traffic)
 
     def picture(self) -> Tensor | None:
         """Return the task's picture of the network on the validation split; None if it has none."""

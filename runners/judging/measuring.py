@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import ContractError, Counts, Data, EnergyModel, Task
-from spikefront.plugins.checks.prefix import refuse_other_prefix
+from spikefront.plugins.checks.prefix import refuse_other_prefix, whole_run
 from spikefront.plugins.contracts.energy import energy_metrics
 from spikefront.runners.failures import one_line
-from spikefront.runners.judging.counting import count_ends, count_operations
+from spikefront.runners.judging.counting import count_ends, count_operations, try_to_count
 from spikefront.runners.judging.network import Network, muted
-from spikefront.runners.judging.sampling import energy_errors
 from spikefront.runners.judging.seeding import fixed_randomness, kept_randomness, reseed
 from spikefront.runners.judging.training import evaluate, evenly
 
@@ -64,6 +63,7 @@ def measure_points(
     batch: Tensor,
     energy_model: EnergyModel,
     outputs: Mapping[int, Tensor],
+    errors: Mapping[int, Mapping[str, float]],
     counted: dict[int, Counts] | None = None,
 ) -> dict[int, dict[str, float]]:
     """Measure a trained network that is stopped after each of several steps, at once.
@@ -79,6 +79,7 @@ def measure_points(
         energy_model: what prices them. One that reads a chip's traffic takes a pass for each step.
         outputs: decoded outputs of the split by the step T' after which it is stopped, as ``split_outputs_at`` returns
             them.
+        errors: what ``energy_errors`` returns of the network at these steps.
         counted: receives the operations by T', where given.
 
     Returns:
@@ -86,7 +87,6 @@ def measure_points(
     """
     cuts = tuple(outputs)
     counts = count_ends(network, [batch], cuts, traffic=energy_model.reads_traffic, seed=MEASURING_SEED)
-    errors = energy_errors(network, batch, energy_model, cuts)
     if counted is not None:
         counted.update((cut, whole) for cut, (whole,) in counts.items())
     points = {}
@@ -115,12 +115,14 @@ def cuts_that_hold(network: Network, batch: Tensor) -> tuple[int, ...]:
     cuts = () if network.cut else network.cuts
     x = evenly(batch, _CHECKED_SAMPLES)
     network.eval()
+    whole = None
     for cut in (cuts[at] for at in sorted({0, len(cuts) // 2, len(cuts) - 1}) if cuts):
         try:
             with kept_randomness():
-                refuse_other_prefix(network, x, cut, reseed)
+                whole = whole_run(network, x, reseed) if whole is None else whole
+                refuse_other_prefix(network, x, cut, reseed, whole)
                 with network.cut_at(cut):
-                    count_operations(network, x, traffic=False)
+                    try_to_count(network, x)
         except Exception as error:  # a plugin may raise anything, and the whole network is sound
             why = str(error) if isinstance(error, ContractError) else one_line(error)
             warnings.warn(f"the network is not measured at fewer steps, such as {cut}: {why}", stacklevel=2)
@@ -157,14 +159,20 @@ def silent_counts(network: Network, batch: Tensor, *, traffic: bool = True) -> C
         batch: prepared inputs.
         traffic: whether to count a chip's traffic too; an energy model may need it.
     """
-    with fixed_randomness(MEASURING_SEED), muted(network):
-        return count_operations(network, batch, traffic=traffic)
+    return silent_counts_at(network, batch, (0,), traffic=traffic)[0]
 
 
 def silent_counts_at(
     network: Network, batch: Tensor, cuts: Sequence[int], *, traffic: bool = True
 ) -> dict[int, Counts]:
-    """Return by T' what ``silent_counts`` returns of the network that is stopped there, for some of its cuts."""
+    """Return by T' what ``silent_counts`` returns of the network that is stopped there.
+
+    Args:
+        network: the network.
+        batch: prepared inputs.
+        cuts: steps of ``network.cuts``, and 0 for the network as it is.
+        traffic: as for ``silent_counts``.
+    """
     with muted(network):
         counts = count_ends(network, [batch], cuts, traffic=traffic, seed=MEASURING_SEED)
     return {cut: whole for cut, (whole,) in counts.items()}

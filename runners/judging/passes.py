@@ -29,7 +29,9 @@ _FEWEST: Final = 3  # parts of equal size have two or more samples then
 _MEASURED: Final = 2
 _COUNTING: Final = 2  # counters hold masks and sums of what goes by
 
-_bytes: WeakKeyDictionary[Network, dict[tuple[int, tuple[int, ...]], float]] = WeakKeyDictionary()
+_Known = WeakKeyDictionary[Network, dict[tuple[int, tuple[int, ...]], float]]
+_bytes: Final[_Known] = WeakKeyDictionary()  # by steps and shape of a code
+_bytes_of_inputs: Final[_Known] = WeakKeyDictionary()  # by steps and shape of inputs
 
 
 def affordable(steps: int, numbers: int = 1) -> int:
@@ -50,7 +52,7 @@ def propagated(network: Network, code: Signal) -> Iterator[Signal]:
         network: the network, in eval mode.
         code: the coded input.
     """
-    places = _places(network, code, code.values.shape[1])
+    places = _places(bytes_per_sample(network, code), code.values.device, code.values.shape[1])
     for place in places:
         yield network.propagate(code if len(places) == 1 else code.samples(place))
 
@@ -64,9 +66,7 @@ def divided(network: Network, batch: Tensor) -> Iterator[tuple[Tensor, Signal | 
         batch: prepared inputs ``(B, ...)``.
     """
     for inputs in batch.split(affordable(network.coding.steps)):
-        with kept_randomness():
-            few = network.encode(inputs[:_MEASURED])
-        places = _places(network, few, len(inputs), _COUNTING)
+        places = _places(bytes_of_inputs(network, inputs), inputs.device, len(inputs), _COUNTING)
         if len(places) == 1:
             yield inputs, None
             continue
@@ -75,20 +75,30 @@ def divided(network: Network, batch: Tensor) -> Iterator[tuple[Tensor, Signal | 
             yield inputs[place], code.samples(place)
 
 
-def _places(network: Network, code: Signal, samples: int, more: int = 1) -> list[slice]:
+def _places(of_sample: float, device: torch.device, samples: int, more: int = 1) -> list[slice]:
     """Return where a batch is divided.
 
     Args:
-        network: the network, in eval mode.
-        code: the coded input, of two samples or more.
+        of_sample: bytes that a pass of the network takes for each sample.
+        device: where it computes.
         samples: the size of the batch.
         more: how many times the memory of the network a pass takes.
     """
-    bound = _BOUND.get(code.values.device.type, _BOUND["cuda"]) / more
-    at_once = max(_FEWEST, int(bound / max(bytes_per_sample(network, code), 1)))
+    bound = _BOUND.get(device.type, _BOUND["cuda"]) / more
+    at_once = max(_FEWEST, int(bound / max(of_sample, 1)))
     count = max(1, math.ceil(samples / at_once))
     ends = [samples * number // count for number in range(count + 1)]
     return [slice(first, last) for first, last in pairwise(ends)]
+
+
+def bytes_of_inputs(network: Network, inputs: Tensor) -> float:
+    """Return ``bytes_per_sample`` of a network's prepared inputs; two of them are encoded where it is not yet known."""
+    known = _bytes_of_inputs.setdefault(network, {})
+    key = (network.steps, tuple(inputs.shape[1:]))
+    if key not in known:
+        with kept_randomness():
+            known[key] = bytes_per_sample(network, network.encode(inputs[:_MEASURED]))
+    return known[key]
 
 
 @torch.no_grad()

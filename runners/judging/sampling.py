@@ -10,9 +10,8 @@ from typing import Final
 from torch import Tensor
 
 from spikefront.plugins import Counts, EnergyModel
-from spikefront.runners.judging.counting import count_ends, count_operations
+from spikefront.runners.judging.counting import count_ends
 from spikefront.runners.judging.network import Network
-from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.searchspace.objectives import ENERGY_ERROR
 
 BLOCKS: Final = 8
@@ -39,9 +38,7 @@ def energy_error(network: Network, batch: Tensor, energy_model: EnergyModel) -> 
         ``energy_se_nj``; nothing of a single sample, or where an energy is not finite. It is 0 where all samples cost
         the same.
     """
-    traffic = energy_model.reads_traffic
-    with fixed_randomness(_SEED):
-        return _error([count_operations(network, block, traffic=traffic) for block in _blocks(batch)], energy_model)
+    return energy_errors(network, batch, energy_model, (0,))[0]
 
 
 def energy_errors(
@@ -50,10 +47,10 @@ def energy_errors(
     """Return what ``energy_error`` returns of a network that is cut at each of several steps, by these steps.
 
     Args:
-        network: the network, not cut.
+        network: the network.
         batch: prepared inputs on which operations are counted, ``(B, ...)``.
-        energy_model: what prices them.
-        cuts: the steps.
+        energy_model: what prices them. Blocks are counted once for all steps, but for a chip's traffic.
+        cuts: the steps, which are ``network.cuts`` or some of them, and 0 for the network as it is.
     """
     counts = count_ends(network, _blocks(batch), cuts, traffic=energy_model.reads_traffic, seed=_SEED)
     return {cut: _error(of_cut, energy_model) for cut, of_cut in counts.items()}

@@ -20,7 +20,7 @@ from spikefront.plugins import Backbone, EnergyModel, Kind, Neuron, Registry, Se
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.places import place_of, traceback_of
 from spikefront.runners.failures import one_line
-from spikefront.runners.judging.counting import event_numbers
+from spikefront.runners.judging.events import event_numbers
 from spikefront.runners.judging.hooks import listening
 from spikefront.runners.judging.judge import Judging, refuse_infinite
 from spikefront.runners.judging.measuring import measuring_batch

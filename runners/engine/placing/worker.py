@@ -262,7 +262,8 @@ class CandidateTrainable(tune.Trainable):
     def _save(self, judging: Judging) -> None:
         path = weights_file(self._settings.weights, self._number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        for cut, counted in {0: judging.counts, **judging.point_counts}.items():
+        every = {0: judging.counts, **judging.point_counts}
+        for cut, counted in every.items():
             counts = counts_file(self._settings.weights, self._number, cut)
             counts.parent.mkdir(parents=True, exist_ok=True)
             with replaced(counts, unique=True) as part:
@@ -271,10 +272,8 @@ class CandidateTrainable(tune.Trainable):
         picture = judging.picture()
         if picture is not None:
             beside(path, PICTURE).write_bytes(png(picture))
-        layers = layers_json(judging.counts, judging.silent_counts(), self._energy_model)
-        beside(path, LAYERS).write_text(layers, encoding="utf-8")
         for cut, silent in judging.silent_points().items():
-            layers = layers_json(judging.point_counts[cut], silent, self._energy_model)
+            layers = layers_json(every[cut], silent, self._energy_model)
             beside(path, LAYERS, cut).write_text(layers, encoding="utf-8")
 
     def _write_activity(self, judging: Judging) -> str:

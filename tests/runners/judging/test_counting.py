@@ -29,7 +29,8 @@ from spikefront.plugins import (
 from spikefront.plugins.energy.loihi_1 import Loihi1
 from spikefront.plugins.neurons.lif import LIF, LIFConfig
 from spikefront.plugins.surrogates.atan import ATan
-from spikefront.runners.judging.counting import EdgeKindError, count_operations
+from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.events import EdgeKindError
 from spikefront.runners.judging.network import Network
 
 

@@ -23,7 +23,8 @@ from spikefront.plugins.neurons.integrate_and_fire import IF
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.neurons.tsa import TSA, TSAConfig
 from spikefront.plugins.surrogates.atan import ATan
-from spikefront.runners.judging.counting import EdgeKindError, count_operations
+from spikefront.runners.judging.counting import count_operations
+from spikefront.runners.judging.events import EdgeKindError
 from spikefront.runners.judging.network import Network
 
 

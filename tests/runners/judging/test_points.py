@@ -17,7 +17,7 @@ from spikefront.runners.judging.counting import count_ends, count_operations
 from spikefront.runners.judging.judge import Judging, judge
 from spikefront.runners.judging.measuring import cuts_that_hold, measure, measure_points
 from spikefront.runners.judging.network import Network, assemble
-from spikefront.runners.judging.sampling import energy_error
+from spikefront.runners.judging.sampling import energy_error, energy_errors
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import split_outputs, split_outputs_at
 from spikefront.searchspace import from_flat
@@ -111,7 +111,9 @@ def test_a_point_has_the_metrics_of_the_candidate_that_is_cut(registry: Registry
     task, data = prepared_task(flat, registry), Data(x, torch.arange(len(x)) % 10)
     outputs = split_outputs_at(network, task, data, network.cuts)
     outputs.pop(0)
-    points = measure_points(network, task, data, x, priced, outputs)
+    errors = energy_errors(network, x, priced, (0, *outputs))
+    assert errors[0] == energy_error(network, x, priced)
+    points = measure_points(network, task, data, x, priced, outputs, errors)
     assert list(points) == [1, 2, 3]
     for cut, point in points.items():
         alone = assemble(from_flat(flat | {"cut": cut}, registry), registry, (1, 8, 8), 10).eval()
