@@ -115,6 +115,7 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         counting = stack.enter_context(counting_process(settings))
         from spikefront.commands.printing import warn
         from spikefront.results.live import LiveView
+        from spikefront.runners.engine.logging_thread import LoggerThread
         from spikefront.runners.engine.placing.data import share
         from spikefront.runners.engine.search import SearchRun
         from spikefront.searchspace import CallbackList
@@ -130,7 +131,7 @@ def _search(settings: SearchSettings, store: Store) -> tuple[SearchSettings, Sea
         shared = share(data, planned.task, settings.data_folder, plugins_dir=settings.plugin_folders)
         del data  # the driver, too, now reads what the processes of its node share
         view = LiveView(verbose=settings.verbose)
-        callbacks = CallbackList(view, recorder)
+        callbacks = CallbackList(view, recorder, *map(LoggerThread, planned.loggers))
         outcome = SearchRun(planned).execute(shared, callbacks, counting, claim, session.watch)
         trust, decide = view.trust
         return settings, replace(outcome, missing=recorder.missing, trust=trust, decide=tuple(decide))

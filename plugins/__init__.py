@@ -7,6 +7,7 @@ from spikefront.plugins.bases.attention import AttentionConfig, Gate
 from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
 from spikefront.plugins.bases.decoding import Decoding, DecodingConfig
 from spikefront.plugins.bases.leaky import LeakyConfig
+from spikefront.plugins.bases.whole_trials import TrialLogger
 from spikefront.plugins.contracts import (
     Backbone,
     Between,
@@ -17,6 +18,7 @@ from spikefront.plugins.contracts import (
     Exponential,
     Generator,
     InputKind,
+    Logger,
     Loss,
     Neuron,
     NoConfig,
@@ -41,11 +43,12 @@ from spikefront.plugins.network.membrane import integrate_and_fire
 from spikefront.plugins.network.operations import Counts, Geometry, LayerCount, Operations, product_by
 from spikefront.plugins.network.signal import ContractError, Events, Kind, Signal
 from spikefront.plugins.registry import Entry, Registry, load_registry
+from spikefront.searchspace.candidate import Candidate
 from spikefront.searchspace.domains import Choice, Domain, Float, Int, Value
 from spikefront.searchspace.errors import UsageError
 from spikefront.searchspace.fields import PINNED, Snap, When
 from spikefront.searchspace.objectives import Objective
-from spikefront.searchspace.trial import Trial
+from spikefront.searchspace.trial import SearchInfo, State, Trial
 
 __all__ = [
     "KINDS",
@@ -56,6 +59,7 @@ __all__ = [
     "AvgPool",
     "Backbone",
     "Between",
+    "Candidate",
     "Choice",
     "Coding",
     "ContractError",
@@ -83,6 +87,7 @@ __all__ = [
     "Kind",
     "LayerCount",
     "LeakyConfig",
+    "Logger",
     "Loss",
     "MaxPool",
     "Neuron",
@@ -96,17 +101,20 @@ __all__ = [
     "Registry",
     "Sampler",
     "SearchData",
+    "SearchInfo",
     "Signal",
     "Site",
     "SiteFactory",
     "SiteInfo",
     "Sites",
     "Snap",
+    "State",
     "StoppingRule",
     "Surrogate",
     "Synapse",
     "Task",
     "Trial",
+    "TrialLogger",
     "UsageError",
     "Value",
     "When",

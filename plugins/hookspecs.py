@@ -14,6 +14,7 @@ from spikefront.plugins.contracts import (
     Backbone,
     Coding,
     EnergyModel,
+    Logger,
     Loss,
     Neuron,
     Optimizer,
@@ -118,6 +119,15 @@ def register_stopping_rules(register: Callable[[type[StoppingRule]], None]) -> N
 
     Args:
         register: call it once for each ``StoppingRule`` subclass. A name already taken is refused, naming both modules.
+    """
+
+
+@hookspec
+def register_loggers(register: Callable[[type[Logger]], None]) -> None:
+    """Register loggers, which hear every event of a search.
+
+    Args:
+        register: call it once for each ``Logger`` subclass. A name already taken is refused, naming both modules.
     """
 
 

@@ -9,6 +9,7 @@ from spikefront.plugins.contracts import (
     Backbone,
     Coding,
     EnergyModel,
+    Logger,
     Loss,
     Neuron,
     Optimizer,
@@ -69,6 +70,7 @@ KINDS: Final[dict[str, PluginKind]] = {
         PluginKind("loss", Loss, "register_losses", "losses", "training loss", "training.loss"),
         PluginKind("sampler", Sampler, "register_samplers", "samplers"),
         PluginKind("stopping", StoppingRule, "register_stopping_rules", "stopping", "stopping rule", flag="--stopping"),
+        PluginKind("logger", Logger, "register_loggers", "loggers"),
         PluginKind("objective", Objective, "register_objectives"),
     )
 }

@@ -161,6 +161,11 @@ class SearchInfo:
     id: str = ""
     inputs: str = ""
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the search was begun by an earlier driver."""
+        return self.earlier is not None
+
 
 def last_tries(trials: Mapping[int, Trial] | list[Trial]) -> list[Trial]:
     """Return trials in the order of their ends, those that run last; of a trial evaluated again only the last."""

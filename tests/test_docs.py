@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import re
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 
 from spikefront.commands.app import load_commands
 from spikefront.plugins import KINDS, hookspecs, load_registry
+from spikefront.plugins.testing import LoggerContract
+from spikefront.plugins.testing.loggers import ended_before, tell
 from spikefront.runners.judging.judge import judge
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +58,25 @@ def test_table_of_kinds_says_how_a_search_asks_for_one() -> None:
 
     hooks_and_flags = {kind.name: (kind.hook, kind.asked("").strip()) for kind in KINDS.values()}
     assert {kind: (hook, flag) for kind, hook, flag in rows} == hooks_and_flags
+
+
+def test_example_of_a_logger_writes_a_row_for_each_trial_and_meets_the_contract(tmp_path: Path) -> None:
+    (block,) = (text for text in python_blocks(ROOT / "docs/plugins.md") if "register_loggers" in text)
+    (tmp_path / "example.py").write_text(block, encoding="utf-8")
+    plugin = load_registry([tmp_path], third_parties=False).get("logger", "csv")
+    contract = LoggerContract()
+    contract.test_it_is_documented(plugin)
+    tell(plugin(), contract.search(tmp_path), contract.candidate(), end=False)
+    resumed = contract.search(tmp_path, earlier=ended_before(contract.candidate()))
+    tell(plugin(), resumed, contract.candidate(), first=5, retry_of=3)
+
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(int(row["trial"]) for row in rows) == list(range(9))
+    assert {row["trial"]: row["quality"] for row in rows}["4"] == "0.7"
+    volumes = [float(row["hypervolume"]) for row in rows]
+    assert volumes == sorted(volumes)
+    assert len(inspect.cleandoc(block).splitlines()) <= 30
 
 
 def test_contributing_shows_the_example_coding_word_for_word() -> None:

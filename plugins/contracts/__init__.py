@@ -6,6 +6,7 @@ Time is the leading axis everywhere: activations are ``(T, B, ...)``. No module 
 from spikefront.plugins.contracts.backbone import Backbone
 from spikefront.plugins.contracts.coding import Coding
 from spikefront.plugins.contracts.energy import EnergyConfig, EnergyModel
+from spikefront.plugins.contracts.logger import Logger
 from spikefront.plugins.contracts.loss import Loss
 from spikefront.plugins.contracts.neuron import Neuron
 from spikefront.plugins.contracts.optimizer import Optimizer
@@ -27,6 +28,7 @@ __all__ = [
     "Generator",
     "InputKind",
     "Layout",
+    "Logger",
     "Loss",
     "Neuron",
     "NoConfig",

@@ -16,6 +16,7 @@ from spikefront.plugins.testing.backbones import BackboneContract
 from spikefront.plugins.testing.base import NumberedSites, PluginContract, assert_survive_fresh_process, sample_configs
 from spikefront.plugins.testing.codings import CodingContract
 from spikefront.plugins.testing.energy import EnergyModelContract
+from spikefront.plugins.testing.loggers import LoggerContract
 from spikefront.plugins.testing.losses import LossContract
 from spikefront.plugins.testing.neurons import NeuronContract
 from spikefront.plugins.testing.objectives import ObjectiveContract
@@ -29,6 +30,7 @@ __all__ = [
     "BackboneContract",
     "CodingContract",
     "EnergyModelContract",
+    "LoggerContract",
     "LossContract",
     "NeuronContract",
     "NumberedSites",

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spikefront.plugins import EnergyModel, Registry, Sampler, StoppingRule, Task
+from spikefront.plugins import KINDS as PLUGIN_KINDS
+from spikefront.plugins import EnergyModel, Logger, Registry, Sampler, StoppingRule, Task
 from spikefront.plugins.contracts.energy import TIMED_METRICS
 from spikefront.plugins.stopping.halving import Rungs, rung_shares
 from spikefront.runners.engine.settings import SearchSettings
@@ -28,9 +29,8 @@ from spikefront.searchspace.objectives import find_objective, quality_objective
 
 _log = logging.getLogger(__name__)
 
-KINDS: Final = ("sampler", "stopping", "energy")
+KINDS: Final = tuple(kind.name for kind in PLUGIN_KINDS.values() if kind.package and not kind.family)
 """Kinds of plugin whose hyperparameters are set for a search as a whole: ``--set stopping.halving.reduction=4``."""
-_FLAGS: Final = {"sampler": "--sampler", "stopping": "--stopping", "energy": "--energy-model"}
 
 
 def split_narrowings(narrowings: Sequence[Narrowing]) -> tuple[list[Narrowing], list[Narrowing]]:
@@ -73,6 +73,16 @@ def make_rules(settings: SearchSettings, registry: Registry) -> list[StoppingRul
     return [
         _make(registry, "stopping", name, settings.narrowings, _shorthands(settings, name)) for name in _names(settings)
     ]
+
+
+def make_loggers(settings: SearchSettings, registry: Registry) -> list[Logger]:
+    """Return the loggers that the settings name, each once, in their order.
+
+    Raises:
+        UnknownName: when there is none of that name.
+        UsageError: when it can't work here.
+    """
+    return [_make(registry, "logger", name, settings.narrowings) for name in dict.fromkeys(settings.logger)]
 
 
 def _check_rungs(settings: SearchSettings) -> None:
@@ -141,22 +151,27 @@ def _only(narrowing: Narrowing, domain: Any) -> Any:
 
 def refuse_unused(settings: SearchSettings, registry: Registry) -> None:
     """Raise ``UsageError`` for a setting of a part that this search does not have."""
-    used = {
-        "sampler": (settings.sampler,),
-        "stopping": _names(settings) if settings.early_stopping else (),
-        "energy": (name_of(settings.energy_model),),
-    }
     for narrowing in split_narrowings(settings.narrowings)[1]:
         kind, _, rest = narrowing.pattern.partition(".")
         name = rest.partition(".")[0]
         if not name:
-            chosen = f"{_FLAGS[kind]} {','.join(narrowing.values)}"
+            chosen = PLUGIN_KINDS[kind].asked(",".join(narrowing.values))
             raise UsageError(f"{narrowing.source}: a part of this kind is chosen by {chosen}")
         registry.get(kind, name)
-        if name not in used[kind]:
-            raise UsageError(
-                f"{narrowing.source}: this search has no {kind} {name!r}; choose it: {_FLAGS[kind]} {name}"
-            )
+        another = kind == "logger" and settings.resume  # which a resumed search may choose
+        if name not in _used(settings, kind) and not another:
+            chosen = PLUGIN_KINDS[kind].asked(name)
+            raise UsageError(f"{narrowing.source}: this search has no {kind} {name!r}; choose it: {chosen}")
+
+
+def _used(settings: SearchSettings, kind: str) -> Sequence[str]:
+    """Return the names of the parts of one kind that a search has."""
+    if kind == "energy":
+        return (name_of(settings.energy_model),)
+    if kind == "stopping" and not settings.early_stopping:
+        return ()
+    named: str | Sequence[str] = getattr(settings, kind)
+    return (named,) if isinstance(named, str) else named
 
 
 def check_quality_limit(settings: SearchSettings, task: Task) -> None:

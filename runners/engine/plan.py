@@ -13,6 +13,7 @@ from spikefront.runners.engine.memory.resume import about, as_begun, charged_oth
 from spikefront.runners.engine.parts import (
     check_quality_limit,
     make_energy_model,
+    make_loggers,
     make_rules,
     make_sampler,
     objectives_of,
@@ -54,6 +55,7 @@ class SearchPlan:
         energy_model: what prices the operations.
         sampler: the plugin that makes the sampler.
         rules: the stopping rules, in their order.
+        loggers: the loggers, in their order.
         about: what the journal stores for a resume.
         charged_otherwise: a warning of a search that is resumed and began under other rules of counting, or nothing.
     """
@@ -72,6 +74,7 @@ class SearchPlan:
         refuse_times(self.objectives, self.energy_model, settings)
         refuse_unused(settings, self.registry)
         self.sampler, self.rules = make_sampler(settings, self.registry), make_rules(settings, self.registry)
+        self.loggers = make_loggers(settings, self.registry)
         self.charged_otherwise = ""
         if not settings.resume:
             check_start(settings, self.space)

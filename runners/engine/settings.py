@@ -156,6 +156,8 @@ class SearchSettings:
     """Resume although plugins or the space have changed."""
     verbose: Annotated[bool, Option("Where", switch, study=False)] = False
     """Show where trials fail: the end of each traceback."""
+    logger: Annotated[str | Sequence[str], Option("Where", many(text), changeable=True, shown="none")] = ()
+    """Log each event there, too: jsonl, tensorboard, wandb; repeatable; see: spikefront plugins --kind logger."""
     tracking_uri: Annotated[
         str | None,
         Option("Where", line, changeable=True, shown="$MLFLOW_TRACKING_URI or sqlite:///mlflow.db", secret=True),

@@ -57,6 +57,7 @@ ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
     "resume": ("before",),
     "force": (),
     "verbose": (),
+    "logger": ("jsonl", "tensorboard"),
     "tracking_uri": ("sqlite:///mlflow.db", "sqlite:///other.db"),
     "experiment": ("Default",),
     # of commands about what was found

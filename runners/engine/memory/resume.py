@@ -94,7 +94,9 @@ def _digest(space: Space) -> str:
 
 
 def _is_of_another(name: str, space: Space, energy_model: str) -> bool:
-    """Return whether a plugin is a task or an energy model that the search does not use."""
+    """Return whether a plugin is a task or an energy model that the search does not use, or a logger of results."""
+    if name.startswith("logger."):
+        return True
     return name.startswith(("task.", "energy.")) and name not in (f"task.{space.task}", f"energy.{energy_model}")
 
 

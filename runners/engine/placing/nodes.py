@@ -80,6 +80,8 @@ def inventory(plugins_dir: Sequence[Path]) -> dict[str, str]:
         "torch": _version("torch"),
     }
     for kind, entries in registry.entries.items():
+        if kind == "logger":  # the driver alone has loggers
+            continue
         for name, entry in entries.items():
             source = _hash(entry.file)
             # the version of a loose file is its hash

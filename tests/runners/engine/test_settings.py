@@ -63,6 +63,7 @@ READ: list[tuple[str, Any, Any, Any]] = [
     ("resume", "s", "s", "s"),
     ("force", None, True, True),
     ("verbose", None, True, True),
+    ("logger", "jsonl", ["jsonl"], ("jsonl",)),
     ("tracking_uri", "sqlite:///a.db", "sqlite:///a.db", "sqlite:///a.db"),
     ("experiment", "wine", "wine", "wine"),
 ]
@@ -304,6 +305,7 @@ def test_a_resumed_search_may_be_given_another_budget_and_another_place() -> Non
         "gpus_per_trial",
         "epoch_timeout",
         "tracking_uri",
+        "logger",
         "experiment",
         "folder",
         "data_dir",
