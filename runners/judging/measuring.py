@@ -93,7 +93,7 @@ def measure_points(
     for cut in cuts:
         with network.cut_at(cut):
             measured = evaluate(network, task, validation, outputs[cut])
-            points[cut] = _metrics(network, energy_model, measured, counts[cut][0]) | errors[cut]
+            points[cut] = {**_metrics(network, energy_model, measured, counts[cut][0]), **errors[cut]}
     return {
         cut: point
         for cut, point in points.items()
