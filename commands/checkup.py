@@ -77,6 +77,14 @@ class Checkup:
         more = f" ({len(faults) - 1} more above)" if len(faults) > 1 else ""
         return f"not ready: {faults[0].part}: {faults[0].todo or faults[0].found}{more}"
 
+    def __str__(self) -> str:
+        """A line for each check, its cure below it, and the verdict."""
+        lines = []
+        for check in self.checks:
+            lines.append(f"{check.state:6} {check.part:12} {check.found}")
+            lines += [f"{'':19} -> {check.todo}"] * bool(check.todo)
+        return "\n".join([*lines, self.verdict])
+
     def frame(self) -> pd.DataFrame:
         """Return a row for each check."""
         import pandas as pd

@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 def _show(checkup: Checkup, format_: Format) -> None:
     """Print what was found, then in one line whether a search can run; exit with 1 where it can't."""
     if format_ is Format.table:
-        for check in checkup.checks:
-            print(f"{check.state:6} {check.part:12} {check.found}")
-            if check.todo:
-                print(f"{'':19} -> {check.todo}")
+        print(checkup)
     else:
         print_rows(checkup.frame(), format_)
-    print(checkup.verdict, file=sys.stdout if format_ is Format.table else sys.stderr)
+        print(checkup.verdict, file=sys.stderr)
     if not checkup.ready:
         sys.exit(1)
 
@@ -56,7 +53,7 @@ def doctor(
     Nothing is changed, downloaded or left behind.
 
     Returns:
-        What was found, part by part, and whether a search can run.
+        What was found, part by part, and whether a search can run (``ready``); ``print`` shows it as the command does.
 
     Raises:
         UsageError: for an unknown task.

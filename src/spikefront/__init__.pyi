@@ -1,5 +1,6 @@
 from .commands.compare import compare as compare
 from .commands.confirm import confirm as confirm
+from .commands.doctor import doctor as doctor
 from .commands.exits import exits as exits
 from .commands.export import export as export
 from .commands.handle import Search as Search
