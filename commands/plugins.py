@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 from spikefront.commands.app import command
@@ -46,6 +47,8 @@ def plugins(
         show_tracebacks(registry)
     for problem in registry.lines:
         warn(problem)
+    for line in (line for (each, _), line in registry.missing.items() if kind in (None, each)):
+        print(f"spikefront: not offered: {line}", file=sys.stderr)
     rows = [
         {
             "kind": each,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import pluggy
 
 from spikefront.plugins.contracts import Coding
 from spikefront.plugins.kinds import FAMILY_KINDS, PluginKind
+from spikefront.plugins.loose import HOOKS
 from spikefront.searchspace import Domain, Int, Objective, UnknownName, UsageError, describe, fields_of, from_flat
 from spikefront.searchspace.narrowing import overlap
 
@@ -39,6 +43,28 @@ def checked(plugin: Any, kind: PluginKind) -> Any:
         _refuse_config(plugin)
         _refuse_attributes(plugin, kind.contract)
     return plugin
+
+
+def lacking(kind: PluginKind, plugin: Any, source: str) -> str | None:
+    """Return in one line which library a plugin needs that is not installed, and how to get it; None where it has it.
+
+    Args:
+        kind: its kind.
+        plugin: what a hook registered.
+        source: the module or file whose hook it was.
+    """
+    library: str = getattr(plugin, "library", "")  # objectives have none
+    if not library or importlib.util.find_spec(library) is not None:
+        return None
+    package = f"'spikefront[{library}]'" if source.startswith("spikefront.plugins.") else library
+    return f"{kind} {plugin.name!r} needs {library}, which is not installed: pip install {package}"
+
+
+def refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
+    """Raise ``UnknownName`` for a module that implements a hook which does not exist."""
+    for name in vars(module):
+        if manager.parse_hookimpl_opts(module, name) is not None and name not in HOOKS:
+            raise UnknownName("hook", name, HOOKS)
 
 
 def _refuse_config(plugin: Any) -> None:

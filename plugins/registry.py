@@ -6,7 +6,6 @@ A plugin that can't be loaded gives one line; all others stay usable.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import pkgutil
 import sys
@@ -29,7 +28,7 @@ from spikefront.plugins.fit import fits_task, why_not_together, why_not_truncate
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import place_of, traceback_of
-from spikefront.plugins.registration import checked, refuse_relations
+from spikefront.plugins.registration import checked, lacking, refuse_relations, refuse_unknown_hooks
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,
@@ -63,12 +62,14 @@ class Registry:
         problems: one line for each plugin that could not be loaded, by the name of its module or file.
         tracebacks: the traceback of each of these errors, likewise.
         left_out: Python files beside the plugins of a folder that declare none, and that none imports.
+        missing: one line for each plugin that needs a library which is not installed, by its kind and name.
     """
 
     entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: dict[str, str] = field(default_factory=dict)
     tracebacks: dict[str, str] = field(default_factory=dict)
     left_out: list[Path] = field(default_factory=list)
+    missing: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def get(self, kind: str, name: str) -> type[Any]:
         """Return a plugin class. Objectives, which are values, are in ``objectives``.
@@ -129,7 +130,15 @@ class Registry:
         """Objectives beside quality, by name."""
         return {name: entry.plugin for name, entry in self.entries["objective"].items()}
 
+    def refuse_missing(self, family: str, name: str) -> None:
+        """Raise ``UsageError`` for a plugin whose library is not installed."""
+        if (line := self.missing.get((FAMILY_KINDS[family].name, name))) is not None:
+            raise UsageError(line)
+
     def _fail_if_broken(self, name: str) -> None:
+        for (_, each), line in self.missing.items():
+            if each == name:
+                raise UsageError(line)
         for source, problem in self.problems.items():
             module = Path(source).name.removesuffix(".py").partition(":")[0].rpartition(".")[2]
             if module.replace("_", "-") == name:
@@ -375,7 +384,7 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
         manager.trace.root.setwriter(sys.stderr.write)
         manager.enable_tracing()
     manager.register(module, name=source)
-    _refuse_unknown_hooks(manager, module)
+    refuse_unknown_hooks(manager, module)
     found: list[tuple[PluginKind, Any]] = []
     for kind in KINDS.values():
         getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, checked(plugin, k))))
@@ -383,6 +392,9 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
         raise UsageError(f"it registers nothing; hooks: {', '.join(HOOKS)}")
     added: dict[tuple[str, str], Entry] = {}
     for kind, plugin in found:
+        if (line := lacking(kind, plugin, source)) is not None:
+            registry.missing[kind.name, plugin.name] = line
+            continue
         taken = registry.entries[kind.name].get(plugin.name) or added.get((kind.name, plugin.name))
         if taken is not None:
             if taken.plugin is plugin and taken.origin != source:  # a file has imported the hook of another
@@ -392,9 +404,3 @@ def _register(registry: Registry, module: ModuleType, source: str, release: str)
         added[kind.name, plugin.name] = Entry(plugin, source, f"{release}+{revision}" if revision else release)
     for (name_of_kind, name), entry in added.items():
         registry.entries[name_of_kind][name] = entry
-
-
-def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
-    for name in vars(module):
-        if manager.parse_hookimpl_opts(module, name) is not None and name not in HOOKS:
-            raise UnknownName("hook", name, HOOKS)

@@ -41,6 +41,10 @@ class Catalogue(Protocol):
         """Return the config dataclass of each name in ``family``."""
         ...
 
+    def refuse_missing(self, family: str, name: str) -> None:
+        """Raise ``UsageError`` for a name in ``family`` that can't be used here, with what it needs."""
+        ...
+
     def default(self, family: str, coding: str, task: str) -> str | None:
         """Return the default name in ``family`` beside coding and task; None where a candidate must name one."""
         ...
@@ -292,6 +296,7 @@ def _take_part(
     if name is None:
         raise UsageError(f"a candidate needs a {family}: one of {', '.join(sorted(options))}")
     if name not in options:
+        catalogue.refuse_missing(family, str(name))
         raise UnknownName(family, str(name), options)
     name = str(name)
     prefix = f"{family}.{name}."

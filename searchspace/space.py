@@ -73,6 +73,8 @@ class Space:
         if family in PINNED_FAMILIES and not named:
             return (DEFAULTS[family],)
         names = sorted(self._catalogue.options(family))
+        for value in (value for one in self._narrowings if one.matches(family) for value in one.values):
+            self._catalogue.refuse_missing(family, value)
         domain = self._narrow(family, Choice([n for n in names if named or not self._catalogue.named_only(family, n)]))
         assert isinstance(domain, Choice)
         return tuple(map(str, domain.choices))

@@ -31,12 +31,15 @@ class Plugin:
         revision: number of changes after which its results don't compare with earlier ones under the same version of
             its package, such as another split of a task's data. It follows the version, ``0.1.0+1``.
         named_only: whether a search takes it only where its user names it.
+        library: module of another package that it needs, such as ``snntorch``; empty for none. Where that is not
+            installed, the plugin is not offered. Import it when an instance is made, not with the plugin's file.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type] = NoConfig
     revision: ClassVar[int] = 0
     named_only: ClassVar[bool] = False
+    library: ClassVar[str] = ""
     config: Any
 
     def _configure(self, config: Any) -> None:

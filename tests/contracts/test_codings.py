@@ -6,10 +6,18 @@ from spikefront.plugins import Coding, load_registry
 from spikefront.plugins.testing import CodingContract
 
 BUILT_IN = [entry.plugin for entry in load_registry(third_parties=False).entries["coding"].values()]
+FOREIGN = "snntorch-latency"
+"""The coding of another library whose contract is a quick test; those of the others are slow ones."""
 
 
 class TestEveryCoding(CodingContract):
-    @pytest.fixture(params=BUILT_IN, ids=lambda plugin: plugin.name)
+    @pytest.fixture(
+        params=[
+            pytest.param(one, marks=pytest.mark.slow) if one.library and one.name != FOREIGN else one
+            for one in BUILT_IN
+        ],
+        ids=lambda plugin: plugin.name,
+    )
     def plugin(self, request: pytest.FixtureRequest) -> type[Coding]:
         plugin: type[Coding] = request.param
         return plugin

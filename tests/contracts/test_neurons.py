@@ -6,10 +6,18 @@ from spikefront.plugins import Neuron, load_registry
 from spikefront.plugins.testing import NeuronContract
 
 BUILT_IN = [entry.plugin for entry in load_registry(third_parties=False).entries["neuron"].values()]
+FOREIGN = "snntorch-leaky"
+"""The neuron of another library whose contract is a quick test; those of the others are slow ones."""
 
 
 class TestEveryNeuron(NeuronContract):
-    @pytest.fixture(params=BUILT_IN, ids=lambda plugin: plugin.name)
+    @pytest.fixture(
+        params=[
+            pytest.param(one, marks=pytest.mark.slow) if one.library and one.name != FOREIGN else one
+            for one in BUILT_IN
+        ],
+        ids=lambda plugin: plugin.name,
+    )
     def plugin(self, request: pytest.FixtureRequest) -> type[Neuron]:
         plugin: type[Neuron] = request.param
         return plugin

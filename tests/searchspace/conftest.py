@@ -92,6 +92,9 @@ class Shelf:
     def starting_points(self, coding: str) -> Sequence[Mapping[str, Value]]:
         return ()
 
+    def refuse_missing(self, family: str, name: str) -> None:
+        pass
+
     def named_only(self, family: str, name: str) -> bool:
         return False
 

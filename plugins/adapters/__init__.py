@@ -1,0 +1,1 @@
+"""Parts of other libraries as plugins: their neurons, and networks that were written for them."""
