@@ -50,6 +50,17 @@ class Backbone(Plugin, nn.Module):
         nn.Module.__init__(self)
         self._configure(config)
 
+    @classmethod
+    def refuse_task(cls, input_shape: tuple[int, ...], outputs: int) -> None:
+        """Raise ``UsageError`` where no hyperparameters fit such inputs and outputs; asked before a search starts.
+
+        The default is to fit all: what single candidates can't do is refused when they are made.
+
+        Args:
+            input_shape: shape of one input at one step.
+            outputs: number of outputs.
+        """
+
     def forward(self, signal: Signal) -> Signal:
         """Return the output signal, ``(T, B, outputs)``."""
         out: Signal = self.layers(signal)

@@ -105,7 +105,8 @@ class SearchPlan:
 
         Raises:
             UsageError: when files are missing or damaged, images are too small for the augmentation, the precision
-                of training is slow on this machine, or some networks can't be trained in parts.
+                of training is slow on this machine, some networks can't be trained in parts, or a fixed backbone is
+                for other data.
         """
         default = self.space.default()
         if not self.settings.address:
@@ -116,7 +117,16 @@ class SearchPlan:
         data = self.task.search_data(self.settings.data_folder, default.steps)
         shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])
         refuse_misfit(default.training.schedule, self.task, shape)
+        self._refuse_backbones(self.task.shape_at_one_step(shape), data.outputs)
         return data
+
+    def _refuse_backbones(self, shape: tuple[int, ...], outputs: int) -> None:
+        """Raise ``UsageError`` for a backbone that fits the task beside no coding of the space."""
+        pairs = {(names["backbone"], names["coding"]) for names in self.space.combinations}
+        for name in sorted({backbone for backbone, _ in pairs}):
+            codings = [self.registry.get("coding", coding) for backbone, coding in pairs if backbone == name]
+            if any(one(steps=one.step_range.low).encoded_shape(shape) == shape for one in codings):
+                self.registry.get("backbone", name).refuse_task(shape, outputs)
 
     def few_steps(self, data: SearchData) -> str:
         """Return a warning where trials make too few gradient steps to learn anything; empty where they don't.
