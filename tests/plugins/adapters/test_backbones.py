@@ -293,6 +293,7 @@ def test_what_a_nir_file_has_that_is_not_understood_is_refused(nir: Any, tmp_pat
     chain = [("input", "a"), ("a", "output")]
     refused(r"NIR node 'a' \(Delay\) is not understood; known are Affine", chain, a=nir.Delay(np.ones(SHAPE)))
     refused("node '[ab]' of the NIR graph feeds back", [*chain, ("a", "b"), ("b", "a")], a=fires, b=fires)
+    refused(r"it gives values of shape \(1, 8, 8\)", chain, a=fires)
     with pytest.raises(UsageError, match=r"takes inputs of shape \(1, 8, 8\), and the task has \(3, 8, 8\)"):
         network_of(Direct(steps=2), (3, 8, 8), neuron=LIF, backbone=plugin, outputs=10)
 
