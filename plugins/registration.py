@@ -15,7 +15,9 @@ import pluggy
 from spikefront.plugins.contracts import Coding
 from spikefront.plugins.kinds import FAMILY_KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS
+from spikefront.plugins.places import place_of
 from spikefront.searchspace import Domain, Int, Objective, UnknownName, UsageError, describe, fields_of, from_flat
+from spikefront.searchspace.declarations import field_at, with_cure
 from spikefront.searchspace.narrowing import overlap
 
 if TYPE_CHECKING:
@@ -58,6 +60,21 @@ def lacking(kind: PluginKind, plugin: Any, source: str) -> str | None:
         return None
     package = f"'spikefront[{library}]'" if source.startswith("spikefront.plugins.") else library
     return f"{kind} {plugin.name!r} needs {library}, which is not installed: pip install {package}"
+
+
+def why_not_loaded(source: str, error: BaseException) -> str:
+    """Return in one line why a plugin was not loaded.
+
+    Args:
+        source: its module or file.
+        error: what was raised.
+    """
+    if isinstance(error, UsageError):
+        reason = error.on_command_line()
+    else:
+        place = place_of(error, users=True)
+        reason = f"{field_at(error)}{with_cure(error)}" + (f" ({place})" if place else "")
+    return f"plugin {source} was not loaded: {' '.join(reason.split())}"
 
 
 def refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:

@@ -27,8 +27,8 @@ from spikefront.plugins.entry import Entry as Entry
 from spikefront.plugins.fit import fits_task, why_not_together, why_not_truncated
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
-from spikefront.plugins.places import place_of, traceback_of
-from spikefront.plugins.registration import checked, lacking, refuse_relations, refuse_unknown_hooks
+from spikefront.plugins.places import traceback_of
+from spikefront.plugins.registration import checked, lacking, refuse_relations, refuse_unknown_hooks, why_not_loaded
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,
@@ -45,7 +45,7 @@ from spikefront.searchspace import (
 )
 from spikefront.searchspace.candidate import typed
 from spikefront.searchspace.configured import name_of, read_config
-from spikefront.searchspace.declarations import field_at, optunas_warnings, with_cure
+from spikefront.searchspace.declarations import optunas_warnings
 from spikefront.searchspace.objectives import OBJECTIVES
 
 _NAMED: Final = 8  # files that declare no plugin
@@ -149,7 +149,7 @@ class Registry:
 
     def _leave_out(self, source: str, error: BaseException) -> None:
         """Note why a plugin was not loaded."""
-        self.problems[source], self.tracebacks[source] = _problem(source, error), traceback_of(error)
+        self.problems[source], self.tracebacks[source] = why_not_loaded(source, error), traceback_of(error)
         if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":
             print(self.tracebacks[source], end="", file=sys.stderr)
 
@@ -328,16 +328,6 @@ def _drop_misfits(registry: Registry) -> None:
         except Exception as error:
             del registry.entries["coding"][name]
             registry._leave_out(entry.origin, error)
-
-
-def _problem(source: str, error: BaseException) -> str:
-    """Return in one line why a plugin was not loaded."""
-    if isinstance(error, UsageError):
-        reason = error.on_command_line()
-    else:
-        place = place_of(error, users=True)
-        reason = f"{field_at(error)}{with_cure(error)}" + (f" ({place})" if place else "")
-    return f"plugin {source} was not loaded: {' '.join(reason.split())}"
 
 
 _Source = tuple[str, Callable[[], ModuleType], Callable[[], str]]
