@@ -1,16 +1,16 @@
-"""What ``spikefront doctor`` looks at: each check returns what was found, and what to do where it is not well."""
+"""What ``spikefront doctor`` looks at: each check returns what was found, and what to do where it is not well.
+
+Modules that take time are imported inside functions, since the command line imports this one at every start.
+"""
 
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -95,6 +95,9 @@ class Checkup:
 
 def packages() -> Iterator[Check]:
     """Yield what is installed: Python, the packages that spikefront requires, and its extras."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, metadata, version
+
     yield Check("python", "ok", f"{platform.python_version()} at {sys.executable}, {platform.platform()}")
     try:
         extras = metadata("spikefront").get_all("Provides-Extra") or []
@@ -117,6 +120,8 @@ def packages() -> Iterator[Check]:
 
 
 def _installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         version(name)
     except PackageNotFoundError:
@@ -126,6 +131,8 @@ def _installed(name: str) -> bool:
 
 def _lacking(extra: str) -> Iterator[str]:
     """Yield what is missing, or too old, of the requirements of spikefront or of one of its extras."""
+    from importlib.metadata import requires, version
+
     from packaging.requirements import Requirement
 
     for text in requires("spikefront") or ():
@@ -168,6 +175,8 @@ def gpu() -> Check:
 
 
 def _here() -> str:
+    import socket
+
     return socket.gethostname()
 
 
@@ -195,6 +204,8 @@ def ray(address: str | None) -> Check:
 
 def ports(mlflow: int = _MLFLOW_PORT) -> Iterator[Check]:
     """Yield whether processes of this machine can reach each other, and whether the port of MLflow's pages is free."""
+    import socket
+
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=5).close()

@@ -7,7 +7,6 @@ the searches are those with a folder here.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from typing import Any, Final
@@ -35,6 +34,8 @@ Complete = Callable[[typer.Context, str], list[str]]
 
 def _asked(query: str, keys: tuple[str, ...], given: Mapping[str, Any]) -> list[str]:
     """Return what the store's file says; nothing where there is none, or it is another's."""
+    import sqlite3
+
     from spikefront.results.store.address import resolve_uri, sqlite_file
 
     file = sqlite_file(resolve_uri(given.get("tracking_uri")))
