@@ -265,10 +265,13 @@ def store(opened: Callable[[], Store]) -> Check:
 
 
 def plugins(registry: Registry, folders: Sequence[Path]) -> Iterator[Check]:
-    """Yield how many plugins there are, and each that was not loaded."""
+    """Yield how many plugins there are, each that needs a library, and each that was not loaded."""
     entries = [entry for kind in registry.entries.values() for entry in kind.values()]
     own = sum(not entry.origin.startswith("spikefront.") for entry in entries)
     yield Check("plugins", "ok", f"{len(entries)} are registered, {own} of them not built in")
+    for line in registry.missing.values():
+        found, _, cure = line.rpartition(": ")
+        yield Check("plugins", "note", found, f"where you need it: {cure}")
     for folder in folders:
         if not folder.is_dir():
             yield Check("plugins", "fault", f"--plugins-dir {folder}: no such folder", "name one that exists")

@@ -16,11 +16,14 @@ import typer
 from spikefront.commands.options import KIND_NAMES
 
 _MEMBERS: Final = """
-    SELECT search.value || '/' || number.value FROM tags AS search
-    JOIN tags AS number ON number.run_uuid = search.run_uuid AND number.key = ?
+    SELECT search.value || '/' || coalesce(number.value, point.value || '@' || cut.value) FROM tags AS search
     JOIN tags AS member ON member.run_uuid = search.run_uuid AND member.key = ? AND member.value = 'true'
     JOIN runs ON runs.run_uuid = search.run_uuid AND runs.lifecycle_stage = 'active'
-    WHERE search.key = ? ORDER BY search.value, CAST(number.value AS INTEGER)
+    LEFT JOIN tags AS number ON number.run_uuid = search.run_uuid AND number.key = ?
+    LEFT JOIN tags AS point ON point.run_uuid = search.run_uuid AND point.key = ?
+    LEFT JOIN tags AS cut ON cut.run_uuid = search.run_uuid AND cut.key = ?
+    WHERE search.key = ?
+    ORDER BY search.value, CAST(coalesce(number.value, point.value) AS INTEGER), CAST(cut.value AS INTEGER)
 """
 _SEARCHES: Final = """
     SELECT DISTINCT search.value FROM tags AS search
@@ -56,11 +59,11 @@ def _searches(given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _members(given: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the members of all fronts, as ``SEARCH/TRIAL``."""
-    from spikefront.results.store.schema import NUMBER, PARETO, SEARCH
+    """Yield the members of all fronts, as ``SEARCH/TRIAL`` or ``SEARCH/TRIAL@T``."""
+    from spikefront.results.store.schema import NUMBER, PARETO, POINT_CUT, POINT_TRIAL, SEARCH
 
     with suppress(Exception):
-        yield from _asked(_MEMBERS, (NUMBER, PARETO, SEARCH), given)
+        yield from _asked(_MEMBERS, (PARETO, NUMBER, POINT_TRIAL, POINT_CUT, SEARCH), given)
 
 
 def _kinds(given: Mapping[str, Any]) -> Iterator[str]:

@@ -88,7 +88,10 @@ def _refuse_taken(package: Package, plugins_dir: Sequence[Path]) -> None:
 
     from spikefront.plugins import load_registry
 
-    entry = load_registry(plugins_dir).entries[package.kind.name].get(package.name)
+    registry = load_registry(plugins_dir)
+    if (line := registry.missing.get((package.kind.name, package.name))) is not None:
+        raise OptionError("name", package.name, f": there is one already; {line}", flag="NAME")
+    entry = registry.entries[package.kind.name].get(package.name)
     if entry is not None:
         raise OptionError("name", package.name, f"is a {package.kind} of {entry.origin}; choose another", flag="NAME")
     if find_spec(package.module) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import rlcompleter
 import sqlite3
@@ -67,7 +68,9 @@ def mlflow_file(folder: Path, *runs: tuple[str, str, bool]) -> None:
         connection.execute("CREATE TABLE runs (run_uuid TEXT, lifecycle_stage TEXT)")
         connection.execute("CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT)")
         for number, (search, trial, member) in enumerate(runs):
-            tags = {schema.SEARCH: search, schema.NUMBER: trial, schema.PARETO: str(member).lower()}
+            whole, _, cut = trial.partition("@")
+            name = {schema.POINT_TRIAL: whole, schema.POINT_CUT: cut} if cut else {schema.NUMBER: whole}
+            tags = {schema.SEARCH: search, schema.PARETO: str(member).lower(), **name}
             connection.execute("INSERT INTO runs VALUES (?, 'active')", [str(number)])
             connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(*tag, str(number)) for tag in tags.items()])
         connection.commit()
@@ -75,13 +78,18 @@ def mlflow_file(folder: Path, *runs: tuple[str, str, bool]) -> None:
 
 def test_a_shell_is_offered_searches_and_members_of_fronts(tmp_path: Path) -> None:
     mlflow_file(
-        tmp_path, ("digits-1", "2", True), ("digits-1", "10", True), ("digits-1", "3", False), ("wine", "0", True)
+        tmp_path,
+        ("digits-1", "2", True),
+        ("digits-1", "10", True),
+        ("digits-1", "3", False),
+        ("digits-1", "2@4", True),
+        ("wine", "0", True),
     )
     (tmp_path / "searches/begun").mkdir(parents=True)
 
     assert offered_in_a_shell("spikefront pareto ", tmp_path) == ["digits-1", "wine", "begun"]
     assert offered_in_a_shell("spikefront run digits --resume be", tmp_path) == ["begun"]
-    assert offered_in_a_shell("spikefront export d", tmp_path) == ["digits-1/2", "digits-1/10"]
+    assert offered_in_a_shell("spikefront export d", tmp_path) == ["digits-1/2", "digits-1/2@4", "digits-1/10"]
     assert offered_in_a_shell("spikefront judge wine/", tmp_path) == ["wine/0"]
 
 
@@ -105,8 +113,9 @@ def test_names_that_a_shell_is_offered_are_those_of_a_search(tmp_path: Path) -> 
     subprocess.run([script, "run", "--task", "digits", *narrow], cwd=tmp_path, check=True)
     done = subprocess.run([script, "pareto", "--format", "csv"], cwd=tmp_path, capture_output=True, text=True)
 
-    trials = [f"first/{line.split(',')[1].partition('@')[0]}" for line in done.stdout.splitlines()[1:]]
-    assert set(trials) <= set(offered_in_a_shell("spikefront export ", tmp_path))
+    members = [f"first/{row['trial']}" for row in csv.DictReader(done.stdout.splitlines())]
+    assert len(members) > 0
+    assert sorted(offered_in_a_shell("spikefront export ", tmp_path)) == sorted(members)
     assert offered_in_a_shell("spikefront report ", tmp_path) == ["first"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spikefront.commands import checkup
-from spikefront.plugins import load_registry
+from spikefront.plugins import Registry, load_registry
 
 Command = Callable[..., Any]
 
@@ -144,6 +144,20 @@ def test_a_faulty_plugin_is_named_with_its_line_and_traceback(command: Command) 
     )
     assert said.out.splitlines()[-1].startswith("not ready: plugins: mend or remove the file")
     assert 'broken.py", line 6, in register_codings' in said.err
+
+
+def test_a_plugin_without_its_library_is_noted_with_what_installs_it() -> None:
+    registry = Registry(
+        missing={("neuron", "far"): "neuron 'far' needs away, which is not installed: pip install away"}
+    )
+
+    _, note = checkup.plugins(registry, ())
+
+    assert note.state == "note"
+    assert (note.found, note.todo) == (
+        "neuron 'far' needs away, which is not installed",
+        "where you need it: pip install away",
+    )
 
 
 def test_a_missing_folder_of_plugins_is_a_fault_beside_the_others(rows: Rows) -> None:

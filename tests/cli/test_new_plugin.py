@@ -106,6 +106,10 @@ def test_names_in_the_code_hide_nothing_that_it_uses(name: str, tmp_path: Path) 
         (("coding", "x" * 41), "is longer than 40 characters"),
         (("coding", "latency"), "NAME latency is a coding of spikefront.plugins.codings.latency; choose another"),
         (("objective", "quality"), "NAME quality: objective 'quality' is the task's own; choose another name"),
+        (
+            ("neuron", "snntorch-leaky"),
+            "NAME snntorch-leaky",
+        ),
         (("coding", "mine", "--to", "here"), "--to here exists already"),
         (("coding", "mine", "--to", "file/there"), "--to file/there can't be written: Not a directory"),
         (("coding",), "missing argument"),
