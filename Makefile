@@ -8,7 +8,7 @@ TEST_PROCESSES ?= 3
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install search test test-all lint format bench bench-science chaos release-check clean
+.PHONY: help install search docs test test-all lint format bench bench-science chaos release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +19,14 @@ search: $(STAMP) ## search a small space on the digits data, then print the fron
 	$(BIN)/spikefront run --task digits --trials 24 --set backbone=mlp,convnet
 	$(BIN)/spikefront pareto
 
+docs: $(STAMP) .venv/.docs ## build the documentation as a site, in build/docs/site; open its index.html
+	$(BIN)/python docs/site/stage.py build/docs
+	cd build/docs && NO_MKDOCS_2_WARNING=1 $(CURDIR)/$(BIN)/properdocs build --strict --quiet
+
 test: $(STAMP) ## run the quick tests
 	$(PYTEST) -m 'not slow'
 
-test-all: $(STAMP) .venv/.events ## run all tests
+test-all: $(STAMP) .venv/.events .venv/.docs ## run all tests
 	$(PYTEST)
 
 lint: $(STAMP) ## check style, format, types and import arrows
@@ -54,6 +58,11 @@ clean: ## remove .venv, builds and caches; searches and their results stay
 # Some 200 MB that only the readers of two event data sets need; without them the quick tests skip those.
 .venv/.events: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[events]'
+	touch $@
+
+# What builds the site; without it the test of the built site is skipped.
+.venv/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
 	touch $@
 
 # SpikingJelly asks for packages that nobody needs here, so it comes without its dependencies. pip is first: dependency

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,12 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 LONG = (
     "test_search_end_to_end",
@@ -34,6 +39,7 @@ SHADOWS = (
 )
 """Modules of Python, of our dependencies, and of nobody, which Python or a dependency imports where there is one."""
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 STARTS_WITHIN_S = 150.0
 SERVER = ("server", "--backend-store-uri", "sqlite:///server.db")
 
@@ -41,6 +47,19 @@ SERVER = ("server", "--backend-store-uri", "sqlite:///server.db")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest files first."""
     items.sort(key=lambda item: next((at for at, part in enumerate(LONG) if part in item.nodeid), len(LONG)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Debian's Chromium, which nobody sees."""
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright (no browser needed)")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's sandbox refuses to run for root
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=root)
+        yield browser
+        browser.close()
 
 
 class MlflowServer:

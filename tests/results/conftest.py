@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -17,10 +16,6 @@ from spikefront.results.store.recorder import MlflowRecorder
 from spikefront.searchspace import ENERGY, Candidate, Float, Objective, Part, SearchInfo, State, Training, Trial, Value
 from spikefront.searchspace.objectives import quality_objective
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUALITY = quality_objective(maximize=True, worst=0.0, best=1.0)
 
 
@@ -36,19 +31,6 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Debian's Chromium, which nobody sees."""
-    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright (no browser needed)")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's sandbox refuses to run for root
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=root)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
