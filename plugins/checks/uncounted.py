@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from spikefront.plugins.checks.flops import flop_registry
 from spikefront.plugins.checks.owners import owned_modules
+from spikefront.plugins.checks.watch import OperationWatch
 from spikefront.plugins.contracts.coding import Coding
 from spikefront.plugins.contracts.network import Network
 from spikefront.plugins.contracts.neuron import Neuron
@@ -33,7 +33,7 @@ class _Scope:
     products: float = 0.0
 
 
-class UncountedWork(TorchDispatchMode):
+class UncountedWork(OperationWatch):
     """Watches forward passes of parts of a network, and raises at work that the op counter would not see.
 
     The op counter sees a ``Synapse``, a neuron and a ``Counted``, with what they call. Outside of those a product, a
@@ -47,7 +47,7 @@ class UncountedWork(TorchDispatchMode):
     """
 
     def __init__(self, network: Network, *, nonlinear: bool = False) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._modules = owned_modules(network)
         self._weights = {
             id(weight): module.where(f"{type(module.module).__name__}.{name}")

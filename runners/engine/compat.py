@@ -125,9 +125,9 @@ PATCHES: Final = (
     Patch(
         "torch",
         "2.13",
-        "spikefront.runners.judging.workload",
+        "spikefront.plugins.checks.watch",
         "TorchDispatchMode",
-        "operations of a forward pass are observed one by one",
+        "operations of a forward pass are observed one by one, without torch's compiler",
     ),
 )
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from spikefront.plugins import Registry, SearchData
 from spikefront.plugins.bases.conversion import Conversion
+from spikefront.runners.judging.ceiling import SAMPLES, step_ceiling, unwritten
 from spikefront.runners.judging.memory import MB, LiveBytes, resident
 from spikefront.runners.judging.network import Network, assemble, assemble_ann
 from spikefront.runners.judging.recompute import recompute
@@ -26,6 +28,8 @@ _LOADED_LATER: Final = 100 * MB
 """Code that the first training of a process loads: the compiler of the neurons, above all."""
 _GAPS: Final = 1.25
 """Memory that an allocator takes for tensors of many sizes that come and go, in sizes of these tensors."""
+_SMALL: Final = 0.1
+"""Share of what is left for a trial up to which its weights are made, only to find its ceiling."""
 _USABLE: Final = 0.8
 """Share of a machine's memory for trials; the rest is for the search itself, the store and the system."""
 _LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -72,6 +76,8 @@ def needs_recomputing(candidate: Candidate, registry: Registry, data: SearchData
     Raises:
         DoesNotFit: when it does not fit in either way.
     """
+    if _surely_fits(candidate, registry, data, most):
+        return False
     plain = footprint(candidate, registry, data)
     if plain.total <= most:
         return False
@@ -98,27 +104,66 @@ def footprint(candidate: Candidate, registry: Registry, data: SearchData, *, rec
         data: its data, of which shapes and sizes are used.
         recomputed: whether activations are recomputed.
     """
-    task, schedule = registry.task(candidate), candidate.training.schedule
-    x = task.prepare(data.train.inputs[:1])
-    inner = tuple(x.shape[1:])
-    batch = min(schedule.batch, schedule.subset or len(data.train), len(data.train))
-    shape = task.shape_at_one_step(inner)
-    if task.inputs == "events":
-        inner = (candidate.steps, *inner[1:])
+    inputs, batch = _one_input(candidate, registry, data), _batch(candidate, data)
     with kept_randomness(), torch.device("meta"):
-        network = assemble(candidate, registry, shape, data.outputs)
-        if isinstance(network.coding, Conversion):
-            network = assemble_ann(candidate, registry, shape, data.outputs, network.coding)
+        network = _trained(candidate, registry, data, inputs)
         if recomputed:
             recompute(network)
-        step = _step_bytes(network, torch.empty(batch, *inner, dtype=x.dtype), schedule.truncation)
-    weights = sum(weight.nbytes for weight in network.parameters())
-    inputs = 0 if task.mapped else sum(split.inputs.nbytes for split in (data.train, data.validation))
-    loaded = 0 if "numba" in sys.modules else _LOADED_LATER
-    return Footprint(resident() + inputs + loaded, (1 + _STATES) * weights, step)
+        x = torch.empty(batch, *inputs.shape[1:], dtype=inputs.dtype)
+        step = _step_bytes(network, x, candidate.training.schedule.truncation)
+    return Footprint(_base(candidate, registry, data), (1 + _STATES) * _bytes_of_weights(network), step)
 
 
-def _step_bytes(network: Network, x: torch.Tensor, truncation: int) -> int:
+def _surely_fits(candidate: Candidate, registry: Registry, data: SearchData, most: float) -> bool:
+    """Return whether not even the ceiling of what a candidate's training takes is more than its share of memory."""
+    left = most - _base(candidate, registry, data)
+    inputs = _one_input(candidate, registry, data)
+    try:
+        with kept_randomness():
+            with unwritten():
+                network = _trained(candidate, registry, data, inputs)
+            held = (2 + _STATES) * _bytes_of_weights(network)  # and the gradients
+            if held > _SMALL * left:
+                return False
+            x = torch.zeros(SAMPLES, *inputs.shape[1:], dtype=inputs.dtype)
+            return held + _GAPS * step_ceiling(network, x, _batch(candidate, data)) <= left
+    except Exception:  # whatever a plugin raises on weights that are none: the estimate has to tell
+        return False
+
+
+def _one_input(candidate: Candidate, registry: Registry, data: SearchData) -> Tensor:
+    """Return one prepared input, of as many frames as the candidate has steps."""
+    task = registry.task(candidate)
+    x = task.prepare(data.train.inputs[:1])
+    return x[:, :1].expand(-1, candidate.steps, *x.shape[2:]) if task.inputs == "events" else x
+
+
+def _batch(candidate: Candidate, data: SearchData) -> int:
+    schedule = candidate.training.schedule
+    return min(schedule.batch, schedule.subset or len(data.train), len(data.train))
+
+
+def _trained(candidate: Candidate, registry: Registry, data: SearchData, inputs: Tensor) -> Network:
+    """Return a new network such as the candidate's training trains."""
+    shape = registry.task(candidate).shape_at_one_step(tuple(inputs.shape[1:]))
+    network = assemble(candidate, registry, shape, data.outputs)
+    if isinstance(network.coding, Conversion):
+        network = assemble_ann(candidate, registry, shape, data.outputs, network.coding)
+    return network
+
+
+def _base(candidate: Candidate, registry: Registry, data: SearchData) -> int:
+    """Return the bytes that this process uses before the training, with what it will load."""
+    mapped = registry.task(candidate).mapped
+    inputs = 0 if mapped else sum(split.inputs.nbytes for split in (data.train, data.validation))
+    return resident() + inputs + (0 if "numba" in sys.modules else _LOADED_LATER)
+
+
+def _bytes_of_weights(network: Network) -> int:
+    return sum(weight.nbytes for weight in network.parameters())
+
+
+def _step_bytes(network: Network, x: Tensor, truncation: int) -> int:
     with LiveBytes([*network.parameters(), *network.buffers()]) as live:
         code = network.train().encode(x)
         if 0 < truncation < code.steps:

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from spikefront.plugins.checks.watch import OperationWatch
 
 MB: Final = 2**20
 """Bytes of a megabyte, as the tools of operating systems count them."""
@@ -123,7 +124,7 @@ def return_unused() -> None:
         trim(0)
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(OperationWatch):
     """Context that knows how many bytes the tensors hold which are made inside, now and at most.
 
     It works on the meta device too, where they hold none: what is found then is what they would. Neurons run in their
@@ -138,7 +139,7 @@ class LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self, ignored: Iterable[Tensor] = ()) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.now = self.peak = 0
         self._known: dict[int, weakref.ref[Any]] = {}
         self._ignored = [tensor.untyped_storage() for tensor in ignored]

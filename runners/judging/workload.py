@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from spikefront.plugins import Registry, SearchData
 from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.checks.flops import flop_registry
+from spikefront.plugins.checks.watch import OperationWatch
 from spikefront.runners.judging.network import Network, assemble, assemble_ann
 from spikefront.runners.judging.passes import affordable
 from spikefront.searchspace import Candidate
@@ -114,9 +114,9 @@ def workload(network: Network, x: Tensor) -> Workload:
     return Workload(counter.flops / len(x), counter.elements / len(x), counter.calls)
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(OperationWatch):
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.flops, self.elements, self.calls = 0, 0, 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -141,3 +141,45 @@ def test_workers_train_without_the_compiler_of_torch() -> None:
             optimizer.step()
         expected.append(layer.weight.detach().tolist())
     assert json.loads(found.stdout) == expected
+
+
+LIKE_A_WORKER = """
+import sys
+import torch
+from spikefront.plugins import load_registry
+from spikefront.plugins.checks.watch import OperationWatch
+from spikefront.runners.engine.compat import without_compiler
+from spikefront.runners.engine.placing.worker import CandidateTrainable
+from spikefront.runners.judging.judge import Judging
+from spikefront.searchspace import from_flat
+
+class Seen(OperationWatch):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+def seen():
+    names.clear()
+    with Seen():
+        torch.ones(3).mul(2)
+    return list(names)
+
+names = []
+without_compiler()
+registry = load_registry()
+flat = {"task": "digits", "coding": "sac", "backbone": "mlp", "training.epochs": 1, "training.subset": 64}
+data = registry.get("task", "digits")().search_data(None, 4)
+model = registry.energy_model("horowitz-45nm")
+judging = Judging(from_flat(flat, registry), registry=registry, data=data, energy_model=model, memory=8e9)
+judging.epoch()
+judging.activity()
+assert seen() == ["aten.ones.default", "aten.mul.Tensor"], seen()
+found = {"torch._dynamo", "sympy", "triton", "numba", "mlflow", "matplotlib", "sklearn", "scipy"} & set(sys.modules)
+assert not found, found
+import torch._dynamo
+assert seen() == ["aten.ones.default", "aten.mul.Tensor"], seen()
+"""
+
+
+def test_a_worker_imports_neither_the_compiler_of_torch_nor_what_only_others_need() -> None:
+    subprocess.run([sys.executable, "-c", LIKE_A_WORKER], capture_output=True, text=True, check=True)
