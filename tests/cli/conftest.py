@@ -35,6 +35,11 @@ class Said:
     out: str
     err: str
 
+    @property
+    def warnings(self) -> list[str]:
+        """Lines of warnings; what is not installed is not one."""
+        return [line for line in self.err.splitlines() if line.startswith("spikefront: warning: ")]
+
     def problem(self) -> str:
         """Return the text of the error, after checking that it is told as bad input should be."""
         lines = [line for line in self.err.splitlines() if not line.startswith("spikefront: warning: ")]

@@ -169,8 +169,8 @@ def test_a_broken_plugin_is_a_warning_until_it_is_named(
     named = command("run", "--task", "digits", "--plugins-dir", folder, "--set", "coding=my-coding")
 
     assert unnamed.code == 0
-    assert unnamed.err.startswith(f"spikefront: warning: {problem}")
-    assert len(unnamed.err.splitlines()) == 1
+    (warning,) = unnamed.warnings
+    assert warning.startswith(f"spikefront: warning: {problem}")
     assert named.problem().startswith(problem)
     assert not Path("searches").exists()
 
@@ -183,7 +183,7 @@ def test_files_that_declare_no_plugin_are_one_warning_and_say_so_when_named(comm
     named = command("run", "--task", "digits", "--plugins-dir", folder, "--set", "coding=notes")
 
     assert unnamed.code == 0
-    assert unnamed.err == f"spikefront: warning: in {folder} these declare no plugin: notes.py, setup.py\n"
+    assert unnamed.warnings == [f"spikefront: warning: in {folder} these declare no plugin: notes.py, setup.py"]
     assert f"plugin {folder}/notes.py was not loaded: it declares no plugin; hooks: register_codings, " in named.err
 
 
