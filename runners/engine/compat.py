@@ -2,6 +2,8 @@
 
 ``PATCHES`` lists all of the project with the version that each was checked with. ``test_compat.py`` fails when another
 one is installed: look at the listed place, run its tests, then write the new version here.
+
+Ray Tune is imported where it is patched: Ray itself starts meanwhile, and Tune takes as long to import as torch.
 """
 
 from __future__ import annotations
@@ -19,11 +21,7 @@ import ray
 import torch
 from ray._private import ray_constants, services
 from ray._private.node import Node
-from ray.air.execution._internal import RayActorManager
 from ray.job_config import JobConfig
-from ray.tune import tune
-from ray.tune.execution.tune_controller import TuneController
-from ray.tune.experiment import Trial
 from torch.optim import Optimizer
 from torch.optim.optimizer import _use_grad_for_differentiable
 
@@ -135,6 +133,10 @@ PATCHES: Final = (
 @contextmanager
 def lost_workers() -> Iterator[None]:
     """Make Tune treat a worker that Ray killed for its memory, or that was lost between trials, as any lost one."""
+    from ray.air.execution._internal import RayActorManager
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
     task_failed, trial_failed = RayActorManager._actor_task_failed, TuneController._trial_task_failure
 
     def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
@@ -230,6 +232,8 @@ def job_config() -> JobConfig:
 @contextmanager
 def without_signals_of_tune() -> Iterator[None]:
     """Keep Tune from handling signals."""
+    from ray.tune import tune
+
     original = tune._setup_signal_catching
     tune._setup_signal_catching = threading.Event
     try:
