@@ -29,12 +29,18 @@ def export(
         Option("", lambda run: run if hasattr(run, "network") else text(run), "RUN", is_argument=True),
         "Member of a front: SEARCH/TRIAL, SEARCH/TRIAL@T for a point, or an MLflow run id",
     ],
-    to: Annotated[Path | str, Option("Output", path, "FILE"), "File to write; its model card goes to FILE.card.md"],
+    to: Annotated[
+        Path | str,
+        Option("Output", path, "FILE"),
+        "File to write, of mlflow a folder; its model card goes to FILE.card.md",
+    ],
     *,
     search: Annotated[
         str | None, Option("Search", text), "Name of the search, where RUN is the number of a trial"
     ] = None,
-    format: Annotated[str, Option("Output", text, aliases=("form",)), "torch, nir, onnx or neurobench"] = "torch",
+    format: Annotated[
+        str, Option("Output", text, aliases=("form",)), "torch, mlflow, nir, onnx or neurobench"
+    ] = "torch",
     exit: Annotated[
         Exit | str | None,
         Option("Output", _exit, "RULE:THRESHOLD"),

@@ -24,12 +24,13 @@ from spikefront.commands.retraining import (
 )
 from spikefront.results.recommendation import PER_CODING
 from spikefront.searchspace.errors import OptionError
-from spikefront.searchspace.options import Option, duration, energy, number, whole
-from spikefront.searchspace.secrets import redacted_command
+from spikefront.searchspace.options import Option, duration, energy, number, text, whole
+from spikefront.searchspace.secrets import redact, redacted_command
 
 if TYPE_CHECKING:
     from spikefront.results.recommendation.answer import Recommendation
     from spikefront.results.recommendation.recommending import Recommending
+    from spikefront.results.searches import StoredSearch
     from spikefront.runners.engine.settings import SearchSettings
 
 TEST_SEEDS: Final = 3
@@ -82,6 +83,11 @@ def recommend(
         Option("How", number, shown="the error of the validation split, where quality is an accuracy"),
         "Leads in quality below this count as none",
     ] = None,
+    register: Annotated[
+        str | None,
+        Option("Output", text, "MODEL"),
+        "Register the best one's network in MLflow under this name, with the alias champion",
+    ] = None,
     workers: Workers = None,
     gpus_per_training: GpusPerTraining = 0.0,
     address: Address = None,
@@ -107,10 +113,13 @@ def recommend(
     """
     from spikefront.results.recommendation.recommending import Recommending
     from spikefront.results.store.connection import Store
+    from spikefront.results.store.registered import check_model_name
     from spikefront.searchspace.objectives import Limits
 
     assert not isinstance(max_energy, str) and not isinstance(time, str)
     _check(trainings, candidates, test_seeds, equivalent, max_latency)
+    if register is not None:
+        check_model_name(register)
     known = Recommending(
         Store(tracking_uri, experiment),
         search,
@@ -130,7 +139,40 @@ def recommend(
         plugins_dir=plugins_dir,
     )
     _train(known, settings, time)
-    return known.conclude(_where(tracking_uri, experiment))
+    found = known.conclude(_where(tracking_uri, experiment))
+    if register is not None:
+        _register(known.search, found, settings, register)
+    return found
+
+
+def _register(search: StoredSearch, found: Recommendation, settings: SearchSettings, model: str) -> None:
+    """Register the network that is recommended, as the search trained it; what keeps it from that is a warning."""
+    from tempfile import TemporaryDirectory
+
+    from spikefront.commands.export import export
+    from spikefront.commands.printing import warn, warnings_in_one_line
+    from spikefront.results.store.registered import CHAMPION, register_model
+
+    name = f"{search.run_id}/{found.trial}"
+    try:
+        with TemporaryDirectory() as folder, warnings_in_one_line():
+            made = Path(folder) / "model"
+            exported = export(
+                name,
+                made,
+                format="mlflow",
+                data_dir=settings.data_dir,
+                plugins_dir=settings.plugins_dir,
+                tracking_uri=search.store.uri,
+                experiment=search.store.experiment,
+            )
+            described = exported.description
+            version = register_model(search.store, described.origin.run_id, made, model, found.text)
+    except Exception as error:  # the answer stands, whatever MLflow or a plugin raises
+        reason = redact(" ".join(str(error).split()))[:300]
+        warn(f"trial {found.trial} of {search.name} is not registered as {model!r}: {reason}")
+        return
+    print(f"registered: models:/{model}@{CHAMPION} is version {version}, trial {found.trial}", file=sys.stderr)
 
 
 def _where(tracking_uri: str | None, experiment: str | None) -> str:

@@ -128,6 +128,23 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSplit:
+    """A split of a data set, by its content.
+
+    Attributes:
+        name: ``training`` or ``validation``.
+        digest: name of its content: no other has it.
+        shape: of its inputs, ``(N, ...)``.
+        dtype: of its inputs, such as ``uint8``.
+    """
+
+    name: str
+    digest: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
 class SearchInfo:
     """What is known of a search when it starts.
 
@@ -144,6 +161,7 @@ class SearchInfo:
         earlier: trials that ended before this driver started; None for a new search.
         energy_model: name of the energy model.
         inputs: kind of the task's inputs, such as ``static`` or ``events``; empty where it is not known.
+        data: the splits that it trains and measures on, for the default candidate; empty where they are not known.
         id: its own random id, by which it is told from others of its name; empty where it has none.
     """
 
@@ -160,6 +178,7 @@ class SearchInfo:
     energy_model: str = DEFAULT_ENERGY_MODEL
     id: str = ""
     inputs: str = ""
+    data: tuple[DataSplit, ...] = ()
 
     @property
     def resumed(self) -> bool:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # it starts Ray three times
 
@@ -41,6 +42,20 @@ def spikefront(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return done
 
 
+def _check_champion(folder: Path, members: list[dict[str, object]], said: str) -> None:
+    """Check that a member that is recommended has been registered, and that one without weights is a warning."""
+    document = json.loads(next(folder.glob("mlruns/0/*/artifacts/recommended.json")).read_text())
+    trial = str(document["trial"])
+    if trial not in {str(member["trial"]) for member in members}:
+        assert f"trial {trial} of a is not registered as 'digits-net'" in said
+        return
+    assert f"registered: models:/digits-net@champion is version 1, trial {trial}" in said
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    version = client.get_model_version_by_alias("digits-net", "champion")
+    assert (Path(str(version.source)) / "data" / "network.pt").is_file()
+    assert str(version.description).startswith(("best within 1.00 mJ", "tied within 1.00 mJ"))
+
+
 def test_a_search_is_decided_by_further_seeds(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "guarded.py").write_text(GUARDED)
@@ -65,7 +80,8 @@ def test_a_search_is_decided_by_further_seeds(tmp_path: Path) -> None:
     assert sum(row["seeds"] for row in rows) == len(made) <= 12
     assert unread.stderr.splitlines()[-1] == "the test split has not been read"
 
-    read = spikefront(tmp_path, *asked, "--test-seeds", "2")
+    read = spikefront(tmp_path, *asked, "--test-seeds", "2", "--register", "digits-net")
+    _check_champion(tmp_path, json.loads(spikefront(tmp_path, "pareto", "a", "--format", "json").stdout), read.stderr)
     assert (tmp_path / "mine" / "read").exists()
     trained = [line for line in read.stderr.splitlines() if line.startswith("[")]
     assert all("on the test split" in line for line in trained)

@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -56,6 +56,7 @@ class JsonLines(TrialLogger):
             objectives=json.loads(write_objectives(search.objectives)),
             options=dict(search.options),
             plugins=dict(search.plugins),
+            data=[asdict(split) for split in search.data],
             resumed=search.resumed,
         )
 

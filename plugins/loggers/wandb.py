@@ -55,10 +55,8 @@ class Wandb(TrialLogger):
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
-        try:
-            import wandb
-        except ImportError as error:
-            raise UsageError("logger wandb needs wandb: pip install 'spikefront[wandb]'") from error
+        import wandb
+
         mode = os.environ.get("WANDB_MODE", "online")
         if mode == "online" and not wandb.api.api_key:
             raise UsageError("logger wandb: W&B has no key here: wandb login, or WANDB_MODE=offline")

@@ -60,6 +60,8 @@ class MlflowRecorder(Callbacks):
         """Open the search's run, with its options."""
         self._search = search
         self._writer.put("the search", partial(self._ledger.start_search, search, _now()))
+        if search.data:
+            self._writer.put("the data set", self._ledger.add_data)
 
     def trial_started(self, number: int, candidate: Candidate, retry_of: int | None = None) -> None:
         """Open the trial's run, with its hyperparameters."""
@@ -178,6 +180,9 @@ class _Ledger:
                 if rank := stored[name].data.tags.get(schema.RANK):  # its last tag: the run is whole
                     self._marked[name] = int(rank)
         self._add_points(at)
+
+    def add_data(self) -> None:
+        self._runs.add_data(self._runs.ids[None], self._info)
 
     def _catch_up(self, trial: Trial, run: Run | None, at: int) -> None:
         """Write what the store does not have of a trial that ended under an earlier driver, but for its points."""

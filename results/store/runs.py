@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from spikefront.results.store import schema
 from spikefront.results.store.connection import Store, is_passing, prepare_environment, tag_is
+from spikefront.results.store.data_inputs import inputs_of
 from spikefront.results.store.entries import SHORT_VALUE, Point, batches, name_for, param_texts, text_for
 from spikefront.searchspace import SearchInfo, Trial
 
@@ -193,6 +194,17 @@ class Runs:
             self.refused.update(refused)
             if tags:
                 self._client.log_batch(run, tags=tags)
+
+    def add_data(self, run: str, search: SearchInfo) -> None:
+        """Add the splits of a search as inputs of a run; a store that does not take them has it in ``refused``."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_inputs(run, inputs_of(search))
+        except MlflowException as error:
+            if is_passing(error):
+                raise
+            self.refused["the data set"] = str(error).partition("\n")[0]
 
     def end(self, run: str, status: str, at: int) -> None:
         """Close a run with one of MLflow's statuses, at a time in milliseconds."""

@@ -190,6 +190,14 @@ def onnx_usage(description: Description, task: type[Task], file: str) -> list[st
     return _block([*code, f'({out},) = session.run(["{out}"], {{"inputs": {given}}})  {comment}'])
 
 
+def mlflow_usage(description: Description, task: type[Task], file: str) -> list[str]:
+    """Return how to load a folder of format ``mlflow``, and how to serve it."""
+    given, comment = _argument(description, task)
+    code = ["import mlflow", "", f'model = mlflow.pyfunc.load_model("{file}")']
+    serve = ["```sh", f"mlflow models serve --model-uri {file} --env-manager local --port 5001", "```"]
+    return [*_block([*code, f"answers = model.predict({given})  {comment}"]), "", *serve]
+
+
 def neurobench_usage(description: Description, task: type[Task], file: str) -> list[str]:
     """Return how to read a file of format ``neurobench``, which has no network in it."""
     return _block(["import json", "", f'results = json.load(open("{file}"))["results"]'])

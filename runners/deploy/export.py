@@ -14,6 +14,7 @@ from spikefront.plugins import Registry, SearchData
 from spikefront.runners.deploy.card import (
     Usage,
     card_file,
+    mlflow_usage,
     model_card,
     neurobench_usage,
     nir_usage,
@@ -135,6 +136,8 @@ def check_target(path: Path, format: str, exit: Exit | None = None) -> None:
         raise UnknownName("format", format, FORMATS)
     if exit is not None and format != "torch":
         raise UsageError(f"exit: format {format} can't express {exit}; export it in format torch")
+    if format == "mlflow" and path.is_file():
+        raise UsageError(f"--to {path} is a file, and an MLflow model is a folder; name a new one")
     check_file(path, beside=".card.md")
 
 
@@ -213,6 +216,12 @@ def _write_neurobench(model: Model, path: Path, data: SearchData) -> list[str]:
     return export_neurobench(model, path, data)
 
 
+def _write_mlflow(model: Model, path: Path, data: SearchData) -> list[str]:
+    from spikefront.runners.deploy.mlflow_model import export_mlflow
+
+    return export_mlflow(model, path, data)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A file format of exported networks.
@@ -230,6 +239,7 @@ FORMATS: Final = {
     "torch": Format(_write_torch, torch_usage),
     "nir": Format(_write_nir, nir_usage),
     "onnx": Format(_write_onnx, onnx_usage),
+    "mlflow": Format(_write_mlflow, mlflow_usage),
     "neurobench": Format(_write_neurobench, neurobench_usage),
 }
 """File formats by name."""

@@ -21,11 +21,12 @@ from spikefront.runners.engine.compat import lost_workers, without_signals_of_tu
 from spikefront.runners.engine.interruption import Interruption, interruption, kept_handler
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import JournalError
-from spikefront.runners.engine.memory.opening import create_study, reopen_study, spent_s
+from spikefront.runners.engine.memory.opening import create_study, name_values, reopen_study, spent_s
 from spikefront.runners.engine.memory.order import Order
 from spikefront.runners.engine.memory.study import StudyRecord
 from spikefront.runners.engine.parts import make_rules
 from spikefront.runners.engine.placing.bridge import HalvingScheduler, StudySearcher, TrialErrors
+from spikefront.runners.engine.placing.data import describe_splits
 from spikefront.runners.engine.placing.files import checkpoint_file, keep_weights_of, weights_file
 from spikefront.runners.engine.placing.nodes import check_cluster, expected_on_nodes
 from spikefront.runners.engine.placing.process_group import GroupConfig, trial_resources
@@ -148,7 +149,8 @@ class SearchRun:
             self._cost = CostModel(counting)
         first = [] if settings.resume else first_candidates(settings, self.plan.space, self._cost)
         self._record = self._open_record()
-        self._info = self.plan.info(self._take_up() if settings.resume else None, self._record.search_id)
+        info = self.plan.info(self._take_up() if settings.resume else None, self._record.search_id)
+        self._info = replace(info, data=describe_splits(seen))
         self._record.begin_with(first)
         new_rules = self._new_rules(seen)
         study = self._record.study
@@ -197,6 +199,7 @@ class SearchRun:
                 study = reopen_study(settings, self.plan.sampler)
             else:
                 study = create_study(settings, self.plan.objectives, self.plan.sampler, self.plan.about)
+            name_values(study, self.plan.objectives, self.plan.task.quality)
         except JournalError as error:
             raise settings.error("folder", f": {error.strerror}; make room there, or choose another") from error
         told = cast("TellStopped", settings.tell_stopped)

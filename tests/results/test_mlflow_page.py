@@ -7,21 +7,31 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spikefront.plugins import load_registry
+from spikefront.results.named_trials import find_run
 from spikefront.results.queries import pareto
 from spikefront.results.store.connection import Store
 from spikefront.results.store.recorder import MlflowRecorder
+from spikefront.results.store.registered import register_model
+from spikefront.runners.deploy.description import describe
+from spikefront.runners.deploy.export import export_model
+from spikefront.runners.deploy.model import Model
+from spikefront.runners.judging.judge import judge
 from spikefront.searchspace import Candidate, SearchInfo
+from spikefront.searchspace.trial import DataSplit
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowServer
 
 pytestmark = pytest.mark.slow
 
+SPLITS = {"training": 1078, "validation": 359}
 PAGE = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text()
 
 
@@ -53,7 +63,8 @@ def asked(
         return server
     for name in ("digits-0", "digits-1"):
         recorder = MlflowRecorder(Store())
-        recorder.search_started(search(name))
+        splits = [DataSplit(split, split[0] * 16, (count, 1, 8, 8), "uint8") for split, count in SPLITS.items()]
+        recorder.search_started(replace(search(name), data=tuple(splits)))
         # (quality, energy): from the line between 0 and 3 (.1 + .2 decades) trial 1 rises .4, trial 2 .3
         points = [(0.1, 1.0), (0.7, 10.0), (0.8, 100.0), (0.9, 1e4), (0.05, 1.0), (0.6, 50.0)]
         for number, (quality, energy) in enumerate(points):
@@ -73,8 +84,7 @@ def _names(server: str) -> list[str]:
     return [run.data.tags["search"] for run in runs]
 
 
-def by_python(title: str) -> dict[str, Any]:
-    names: dict[str, Any] = {}
+def by_python(title: str, **names: Any) -> dict[str, Any]:
     exec(compile(examples("python")[title], f"docs/mlflow.md: {title}", "exec"), names)
     return names
 
@@ -139,6 +149,35 @@ def test_early_ends_have_their_reasons(asked: str) -> None:
     title = "Which trials ended early, and why?"
     assert by_python(title)["runs"]["tags.trial.reason"].tolist() == ["it broke"]
     assert _tags(by_rest(title, asked), "trial.reason") == ["it broke"]
+
+
+def test_the_data_set_is_an_input(asked: str) -> None:
+    data = by_python("Which data were these?")["data"]
+    assert {name: json.loads(one.profile)["samples"] for name, one in data.items()} == SPLITS
+    assert (data["training"].name, data["training"].digest) == ("digits", "t" * 16)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow", "ignore::UserWarning:mlflow")
+def test_the_champion_is_the_version_registered_last_and_answers(asked: str, tmp_path: Path) -> None:
+    title = "Which network is the champion?"
+    registry = load_registry(third_parties=False)
+    found = judge(
+        {"task": "digits", "coding": "direct", "training.epochs": 1, "training.subset": 128}, registry=registry
+    )
+    data = registry.get("task", "digits")().search_data(None, 4)
+    model = Model(
+        describe(found.candidate, data, registry, metrics=found.metrics), found.network.state_dict(), registry
+    )
+    export_model(model, tmp_path / "net", "mlflow", registry=registry, data=data)
+    run = find_run(Store(), "digits-1", 3)
+    assert run is not None
+    versions = [register_model(Store(), run, tmp_path / "net", "digits-net", "the best") for _ in range(2)]
+
+    assert versions == ["1", "2"]
+    champion = by_rest(title, asked)["model_version"]
+    assert (champion["version"], champion["run_id"], champion["description"]) == ("2", run, "the best")
+    images = data.validation.inputs[:20].numpy()
+    assert by_python(title, images=images)["answers"].tolist() == model.predict(images).tolist()
 
 
 def test_each_example_is_tested() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -58,6 +59,23 @@ def reopen_study(settings: SearchSettings, sampler: Sampler) -> optuna.Study:
     _identify(study, settings.directory)
     _begin_session(study)
     return study
+
+
+def name_values(study: optuna.Study, objectives: Sequence[Objective], quality: str) -> None:
+    """Name the values of a study with their units, as Optuna's own tools show them; those of a named one stay.
+
+    Args:
+        study: the study.
+        objectives: its objectives; logarithmic ones are logarithms there.
+        quality: the task's own name for quality.
+    """
+    if study.metric_names is not None:
+        return
+    labels = (quality if axis.metric == "quality" else axis.label for axis in objectives)
+    names = [f"log10 {label}" if axis.log else label for axis, label in zip(objectives, labels, strict=True)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(names)
 
 
 def _made(sampler: Sampler, seed: int) -> BaseSampler:

@@ -22,6 +22,9 @@ from spikefront.searchspace.front import objective_vector
 _PINNED: Final = "pinned"
 """Attribute of a trial with the values of its prior that the space does not search."""
 
+LIMIT: Final = "limit."
+"""Prefix of attributes of a trial with how far each limit is overstepped, 0 or less where it is kept."""
+
 _STATES: Final[dict[State, TrialState]] = {
     "COMPLETE": TrialState.COMPLETE,
     "FAIL": TrialState.FAIL,
@@ -169,6 +172,7 @@ class StudyRecord:
         if values is not None:
             for name, violation in self._limits.violations(metrics, self.objectives[0].maximize).items():
                 trial.set_constraint(name, violation)
+                trial.set_user_attr(f"{LIMIT}{name}", violation)  # Optuna's dashboard shows no constraint by name
         trial.set_user_attr("outcome", outcome)
         told = TrialState.COMPLETE if values is not None else _STATES[state]
         self.study.tell(trial, values, told, skip_if_finished=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,13 @@ import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from spikefront.plugins import Data, Registry, SearchData, Task, load_registry
+from spikefront.plugins.data.digest import digest_of
 from spikefront.runners.judging.confirm import confirmation_data
 from spikefront.searchspace import Candidate, fields_of, from_flat
+from spikefront.searchspace.trial import DataSplit
+
+_HASHED: Final = 256 * 1024**2  # bytes
+_SAMPLED: Final = 1000
 
 Array = npt.NDArray[Any]
 Key = tuple[str, int]
@@ -140,6 +146,26 @@ class SharedData:
             raise error.cause from None
         splits: Splits = ray.get(reference)
         return splits.tensors
+
+
+def describe_splits(data: SearchData) -> tuple[DataSplit, ...]:
+    """Return what the splits of a search are, by their content.
+
+    Of splits with more than 256 MB the content is that of 1,000 samples, evenly spaced, which all have the same digest.
+    """
+    return tuple(
+        DataSplit(name, _digest(split), tuple(split.inputs.shape), str(split.inputs.dtype).removeprefix("torch."))
+        for name, split in (("training", data.train), ("validation", data.validation))
+    )
+
+
+def _digest(split: Data) -> str:
+    whole = hashlib.sha256()
+    for tensor in (split.inputs, split.targets):
+        many = tensor.numel() * tensor.element_size() > _HASHED and len(tensor) > _SAMPLED
+        some = tensor[:: len(tensor) // _SAMPLED][:_SAMPLED].clone() if many else tensor
+        whole.update(f"{tuple(tensor.shape)} {digest_of(some)}".encode())
+    return whole.hexdigest()[:16]
 
 
 def share(
