@@ -41,6 +41,11 @@ def export(
     format: Annotated[
         str, Option("Output", text, aliases=("form",)), "torch, mlflow, nir, onnx or neurobench"
     ] = "torch",
+    for_: Annotated[
+        str | None,
+        Option("Output", text, "READER"),
+        "Whom a NIR file is for, where readers disagree: spikingjelly, snntorch, norse or sinabs",
+    ] = None,
     exit: Annotated[
         Exit | str | None,
         Option("Output", _exit, "RULE:THRESHOLD"),
@@ -67,8 +72,8 @@ def export(
 
     assert not isinstance(exit, str)
     if not isinstance(run, str):
-        return export_judged(run, Path(to), format, exit)
-    check_target(Path(to), format, exit)
+        return export_judged(run, Path(to), format, exit, for_)
+    check_target(Path(to), format, exit, for_)
     with TemporaryDirectory() as folder, warnings_in_one_line():
         member = fetch_member(Store(tracking_uri, experiment), trial_of(run, search), Path(folder))
         trial = member.trial
@@ -85,6 +90,7 @@ def export(
             confirmation=member.confirmed,
             data_dir=None if data_dir is None else Path(data_dir),
             exit=exit,
+            reader=for_,
         )
 
 

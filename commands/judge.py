@@ -148,7 +148,9 @@ def judge(
     return found
 
 
-def export_judged(found: Judgement, to: Path, format: str, exit: Exit | None = None) -> Model:
+def export_judged(
+    found: Judgement, to: Path, format: str, exit: Exit | None = None, reader: str | None = None
+) -> Model:
     """Write the network of a judged candidate into a file, with its model card, and return it ready for use.
 
     Raises:
@@ -158,7 +160,7 @@ def export_judged(found: Judgement, to: Path, format: str, exit: Exit | None = N
     from spikefront.runners.deploy.export import check_target, export_model
     from spikefront.runners.deploy.model import Model
 
-    check_target(to, format, exit)
+    check_target(to, format, exit, reader)
     assert found.registry is not None and found.data is not None and found.energy_model is not None
     description = describe(
         found.candidate,
@@ -169,7 +171,7 @@ def export_judged(found: Judgement, to: Path, format: str, exit: Exit | None = N
         exit=exit,
     )
     model = Model(description, found.network.state_dict(), found.registry)
-    return export_model(model, to, format, registry=found.registry, data=found.data)
+    return export_model(model, to, format, registry=found.registry, data=found.data, reader=reader)
 
 
 def _check_targets(to: Path | str | None, export_to: Path | str | None) -> None:

@@ -6,6 +6,7 @@ before larger weights. Several edges into one node are summed, by two.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,8 +43,7 @@ def read_steps(file: Path, input_shape: tuple[int, ...], who: str) -> list[Step]
     for name in _in_order(graph, who):
         node, sources = graph.nodes[name], [names[source] for source, target in graph.edges if target == name]
         if type(node).__name__ == "Input":
-            _refuse_shape(node, input_shape, who)
-            names[name] = INPUT
+            names[name] = _input(node, input_shape, who, steps)
             continue
         for number, more in enumerate(sources[1:]):
             steps.append(Step(f"{name}_sum{number}", "sum", (sources[0], more)))
@@ -128,12 +128,17 @@ def _unscaled(steps: list[Step], who: str) -> list[Step]:
     return steps
 
 
-def _refuse_shape(node: Any, input_shape: tuple[int, ...], who: str) -> None:
+def _input(node: Any, input_shape: tuple[int, ...], who: str, steps: list[Step]) -> str:
+    """Return the step that gives what a graph takes: the input, flattened where the graph takes it flat."""
     declared = tuple(int(each) for each in np.atleast_1d(next(iter(node.input_type.values()))))
-    if declared != input_shape:
-        raise UsageError(
-            f"backbone {who!r}: the NIR graph takes inputs of shape {declared}, and the task has {input_shape}"
-        )
+    if declared == input_shape:
+        return INPUT
+    if declared == (math.prod(input_shape),):
+        steps.append(Step("flatten_input", nn.Flatten(), (INPUT,)))
+        return steps[-1].name
+    raise UsageError(
+        f"backbone {who!r}: the NIR graph takes inputs of shape {declared}, and the task has {input_shape}"
+    )
 
 
 def _pair(values: Any) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from spikefront.runners.deploy.torch_file import read_weights, write_archive
 from spikefront.runners.judging.exits import Exits
 from spikefront.runners.judging.training import evaluate
 from spikefront.searchspace import UnknownName, UsageError, Value
+from spikefront.searchspace.errors import OptionError
 from spikefront.searchspace.exits import Exit
 from spikefront.searchspace.records import Spread
 from spikefront.searchspace.targets import check_target as check_file
@@ -51,6 +53,7 @@ def export_trained(
     confirmation: Spread | None = None,
     data_dir: Path | None = None,
     exit: Exit | None = None,
+    reader: str | None = None,
 ) -> Model:
     """Export a network that a search trained, and write its card beside it.
 
@@ -69,6 +72,7 @@ def export_trained(
         confirmation: its quality on the test split.
         data_dir: folder with data files.
         exit: rule by which it stops early; None for none.
+        reader: for whom a NIR file is; None for readers that take NIR as it is defined.
 
     Returns:
         The network, ready for use.
@@ -77,10 +81,10 @@ def export_trained(
         UsageError: for an unknown format or plugin, weights that are damaged or don't fit, missing data, or a network
             that the format can't express.
     """
-    check_target(path, format, exit)
+    check_target(path, format, exit, reader)
     about = {"energy_model": energy_model, "origin": origin, "confirmation": confirmation, "exit": exit}
     model, data = rebuilt(candidate, weights, registry, data_dir=data_dir, metrics=metrics, plugins=plugins, **about)
-    return export_model(model, path, format, registry=registry, data=data)
+    return export_model(model, path, format, registry=registry, data=data, reader=reader)
 
 
 def rebuilt(
@@ -103,7 +107,9 @@ def rebuilt(
     return Model(describe(found, data, registry, **about), state, registry), data
 
 
-def export_model(model: Model, path: Path, format: str, *, registry: Registry, data: SearchData) -> Model:
+def export_model(
+    model: Model, path: Path, format: str, *, registry: Registry, data: SearchData, reader: str | None = None
+) -> Model:
     """Export a model, and write its card beside it.
 
     Args:
@@ -112,12 +118,14 @@ def export_model(model: Model, path: Path, format: str, *, registry: Registry, d
         format: one of ``FORMATS``.
         registry: contains its task and energy model.
         data: the task's data.
+        reader: for whom a NIR file is; None for readers that take NIR as it is defined.
 
     Raises:
         UsageError: for an unknown format, or a network that the format can't express.
     """
-    check_target(path, format, model.exit)
-    remarks, usage = FORMATS[format].write(model, path, data), FORMATS[format].usage
+    check_target(path, format, model.exit, reader)
+    write = partial(_write_nir, reader=reader) if reader is not None else FORMATS[format].write
+    remarks, usage = write(model, path, data), FORMATS[format].usage
     task = registry.task(model.candidate)
     remarks += _exits(model, data, registry)
     again = evaluate(model.network, task, data.validation)
@@ -126,11 +134,11 @@ def export_model(model: Model, path: Path, format: str, *, registry: Registry, d
     return model
 
 
-def check_target(path: Path, format: str, exit: Exit | None = None) -> None:
+def check_target(path: Path, format: str, exit: Exit | None = None, reader: str | None = None) -> None:
     """Check the format and the file to write, before anything is read.
 
     Raises:
-        UsageError: for an unknown format, one that can't express an exit, or a file that can't be written.
+        UsageError: for an unknown format or reader, one that can't express an exit, or a file that can't be written.
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
@@ -138,6 +146,12 @@ def check_target(path: Path, format: str, exit: Exit | None = None) -> None:
         raise UsageError(f"exit: format {format} can't express {exit}; export it in format torch")
     if format == "mlflow" and path.is_file():
         raise UsageError(f"--to {path} is a file, and an MLflow model is a folder; name a new one")
+    if reader is not None:
+        from spikefront.runners.deploy.nir_readers import reader_named
+
+        reader_named(reader)
+        if format != "nir":
+            raise OptionError("for_", reader, f"is a reader of NIR files, and the format is {format}", flag="--for")
     check_file(path, beside=".card.md")
 
 
@@ -192,11 +206,13 @@ def _write_torch(model: Model, path: Path, data: SearchData) -> list[str]:
     return []
 
 
-def _write_nir(model: Model, path: Path, data: SearchData) -> list[str]:
+def _write_nir(model: Model, path: Path, data: SearchData, reader: str | None = None) -> list[str]:
     from spikefront.runners.deploy.nir import export_nir
+    from spikefront.runners.deploy.nir_readers import reader_named
 
-    export_nir(model, path)
-    return [*_scaling(model), *_unit(model)]
+    export_nir(model, path, reader_named(reader))
+    told = [f"The file is for {reader}, which takes NIR otherwise than it is defined: see docs/export.md."]
+    return [*(told if reader is not None else []), *_scaling(model), *_unit(model)]
 
 
 def _write_onnx(model: Model, path: Path, data: SearchData) -> list[str]:

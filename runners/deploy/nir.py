@@ -39,6 +39,7 @@ from spikefront.plugins.neurons.integrate_and_fire import IF
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.neurons.plif import PLIF
 from spikefront.runners.deploy.model import Model
+from spikefront.runners.deploy.nir_readers import Reader, factors, gain_of, reader_named, steps_of_decay, without_leak
 from spikefront.searchspace import UsageError
 
 if TYPE_CHECKING:
@@ -50,23 +51,29 @@ STEP_S: Final = 1e-4
 Shape = tuple[int, ...]
 
 
-def export_nir(model: Model, path: Path) -> None:
+def export_nir(model: Model, path: Path, reader: Reader | None = None) -> None:
     """Write a network as a NIR file (HDF5).
+
+    Args:
+        model: the network.
+        path: the file to write.
+        reader: for whom it is; None for readers that take NIR as it is defined.
 
     Raises:
         UsageError: when NIR has no primitive for a part of it, with all such parts and the alternatives; or when the
             package ``nir`` is missing.
     """
-    graph = nir_graph(model)
+    graph = nir_graph(model, reader)
     import nir
 
     nir.write(path, graph)
 
 
-def nir_graph(model: Model) -> nir.NIRGraph:
+def nir_graph(model: Model, reader: Reader | None = None) -> nir.NIRGraph:
     """Return a network as a NIR graph: the input, one node per layer, the output, in a chain.
 
-    Neurons are numbered as the network's sites are: ``0_neuron``, ``1_neuron``, ... Weights keep their dtype.
+    Neurons are numbered as the network's sites are: ``0_neuron``, ``1_neuron``, ... Weights keep their dtype. Inputs
+    are flat where the first layer takes them so.
 
     Raises:
         UsageError: as ``export_nir``.
@@ -75,26 +82,39 @@ def nir_graph(model: Model) -> nir.NIRGraph:
         import nir
     except ImportError as error:
         raise UsageError("NIR needs the package nir; install it with: pip install 'spikefront[nir]'") from error
+    reader = reader or reader_named(None)
     refuse_inexpressible(model)
-    layers = list(_with_shapes(model))
+    layers = [each for each in _with_shapes(model) if not isinstance(each[0], Dropout)]  # which does nothing any more
+    if isinstance(layers[0][0], Flatten):
+        layers = layers[1:]
+    sites = [layer for layer, _, _ in layers if isinstance(layer, Site)]
+    gains = [gain_of(site.neuron, _tau(site.neuron), reader) for site in sites]
+    scales = factors([layer for layer, _, _ in layers], gains, reader)
     shape = layers[0][1]
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(shape)})}
     numbers = {"neuron": 0, "synapse": 0, "pool": 0, "flatten": 0}
-    for layer, before, after in layers:
-        if isinstance(layer, Dropout):  # does nothing in a trained network
-            continue
-        name, node = _node(layer, before, after)
+    for (layer, before, after), scale in zip(layers, scales, strict=True):
+        name, node = _node(layer, before, after, reader, scale)
         nodes[f"{numbers[name]}_{name}"] = node
         numbers[name] += 1
         shape = after
     nodes["output"] = nir.Output({"output": np.array(shape)})
     names = list(nodes)
-    metadata = {
-        "spikefront": model.description.to_json(),
+    return nir.NIRGraph(nodes, list(pairwise(names)), metadata=_metadata(model, reader), type_check=False)
+
+
+def _metadata(model: Model, reader: Reader) -> dict[str, str]:
+    """Return what NIR has no place for, as text: how inputs are scaled and coded, outputs decoded, classes named."""
+    about = model.description
+    return {
+        "spikefront": about.to_json(),
+        "reader": reader.name,
         "seconds_per_step": str(STEP_S),
+        "steps": str(_steps(model)),
         "decoding": json.dumps(_decoding_weights(model).tolist()),
+        "class_names": json.dumps(list(about.class_names)),
+        "constants": json.dumps({name: list(values) for name, values in (about.constants or {}).items()}),
     }
-    return nir.NIRGraph(nodes, list(pairwise(names)), metadata=metadata, type_check=False)
 
 
 def refuse_inexpressible(model: Model) -> None:
@@ -210,28 +230,37 @@ def _with_shapes(model: Model) -> Iterator[tuple[nn.Module, Shape, Shape]]:
         yield layer, before, tuple(signal.values.shape[2:])
 
 
-def _node(layer: nn.Module, before: Shape, after: Shape) -> tuple[str, Any]:
+def _node(layer: nn.Module, before: Shape, after: Shape, reader: Reader, scale: tuple[float, float]) -> tuple[str, Any]:
     """Return the kind of a layer and its NIR node."""
     import nir
 
     if isinstance(layer, Site):
-        return "neuron", _neuron(layer.neuron, after)
+        return "neuron", _neuron(layer.neuron, after, reader)
     if isinstance(layer, AvgPool):
         size = np.array(layer.size)
-        return "pool", nir.AvgPool2d(kernel_size=size, stride=size, padding=np.array([0, 0]))
+        pool = nir.AvgPool2d if reader.averages else nir.SumPool2d
+        return "pool", pool(kernel_size=size, stride=size, padding=np.array([0, 0]))
     if isinstance(layer, Flatten):
-        return "flatten", nir.Flatten(input_type={"input": np.array(before)}, start_dim=0, end_dim=-1)
+        return "flatten", nir.Flatten(
+            {"input": np.array(before)}, start_dim=-len(before)
+        )  # from the end: some see a batch
     assert isinstance(layer, Synapse)
-    return "synapse", _synapse(layer, before)
+    return "synapse", _synapse(layer, before, reader, scale)
 
 
-def _synapse(layer: Synapse, before: Shape) -> Any:
+def _synapse(layer: Synapse, before: Shape, reader: Reader, scale: tuple[float, float]) -> Any:
     import nir
 
+    of_inputs, of_output = scale
     weight, bias = (None if tensor is None else tensor.detach().cpu().numpy() for tensor in layer.folded())
     assert weight is not None
+    if scale != (1, 1):
+        weight = (weight * (of_inputs * of_output)).astype(weight.dtype)
+        bias = None if bias is None else (bias * of_output).astype(bias.dtype)
     kind = layer.weight
     if isinstance(kind, nn.Linear):
+        if reader.biases and bias is None:
+            bias = np.zeros(len(weight), weight.dtype)
         return nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
     return nir.Conv2d(
         input_shape=(before[1], before[2]),
@@ -248,7 +277,14 @@ def _pair(values: Sequence[int]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _neuron(neuron: Neuron, shape: Shape) -> Any:
+def _tau(neuron: Neuron) -> float:
+    """Return the time constant of a neuron in time steps; infinite where it does not leak."""
+    if isinstance(neuron, IF):
+        return math.inf
+    return 1 / float(neuron.w.detach().double().sigmoid()) if isinstance(neuron, PLIF) else float(neuron.config.tau)
+
+
+def _neuron(neuron: Neuron, shape: Shape, reader: Reader) -> Any:
     import nir
 
     def full(value: float) -> NDArray[np.float64]:
@@ -256,10 +292,13 @@ def _neuron(neuron: Neuron, shape: Shape) -> Any:
 
     threshold, rest = full(neuron.config.threshold), full(0.0)
     if isinstance(neuron, IF):
+        if not reader.integrators:
+            return nir.LIF(**without_leak(shape, neuron.config.threshold, STEP_S))
         return nir.IF(r=full(1 / STEP_S), v_threshold=threshold, v_reset=rest)
-    tau = 1 / float(neuron.w.detach().double().sigmoid()) if isinstance(neuron, PLIF) else neuron.config.tau
-    r = 1.0 if neuron.config.decay_input else tau
-    return nir.LIF(tau=full(in_seconds(tau)), r=full(r), v_leak=rest, v_threshold=threshold, v_reset=rest)
+    tau = _tau(neuron)
+    r = tau if reader.resistances and not neuron.config.decay_input else 1.0
+    seconds = steps_of_decay(tau) if reader.in_steps else in_seconds(tau)
+    return nir.LIF(tau=full(seconds), r=full(r), v_leak=rest, v_threshold=threshold, v_reset=rest)
 
 
 def in_seconds(tau: float) -> float:

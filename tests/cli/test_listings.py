@@ -48,7 +48,9 @@ def test_plugins_shows_the_traceback_of_one_that_fails_when_asked(command: Comma
     Path("mine").mkdir()
     Path("mine/picky.py").write_text(picky_coding.format(attribute="step_range = 1 / 0"))
 
-    short, long = (command("plugins", "--plugins-dir", "mine", *more) for more in ((), ("--verbose",)))
+    short, long = (
+        command("plugins", "--kind", "coding", "--plugins-dir", "mine", *more) for more in ((), ("--verbose",))
+    )
 
     assert short.out == long.out
     assert len(short.warnings) == 1

@@ -165,7 +165,7 @@ def test_a_broken_plugin_is_a_warning_until_it_is_named(
     folder = write_plugin(tmp_path / "mine", "my_coding.py", text + "\nfrom spikefront.plugins import hookimpl\n")
     problem = f"plugin {folder}/my_coding.py was not loaded: {reason}"
 
-    unnamed = command("plugins", "--plugins-dir", folder)
+    unnamed = command("plugins", "--kind", "task", "--plugins-dir", folder)
     named = command("run", "--task", "digits", "--plugins-dir", folder, "--set", "coding=my-coding")
 
     assert unnamed.code == 0
@@ -179,7 +179,7 @@ def test_files_that_declare_no_plugin_are_one_warning_and_say_so_when_named(comm
     folder = write_plugin(tmp_path / "mine", "setup.py", "raise SystemExit('executed')\n")
     (tmp_path / "mine" / "notes.py").write_text("raise SystemExit('executed')\n")
 
-    unnamed = command("plugins", "--plugins-dir", folder)
+    unnamed = command("plugins", "--kind", "task", "--plugins-dir", folder)
     named = command("run", "--task", "digits", "--plugins-dir", folder, "--set", "coding=notes")
 
     assert unnamed.code == 0

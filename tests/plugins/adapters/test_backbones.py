@@ -24,6 +24,7 @@ from spikefront.plugins.testing.properties import assert_network_sound, network_
 from spikefront.runners.deploy.description import describe
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.nir import export_nir
+from spikefront.runners.deploy.nir_readers import READERS
 from spikefront.runners.engine.plan import SearchPlan
 from spikefront.runners.engine.study_file import read_settings
 from spikefront.runners.judging.counting import count_operations
@@ -229,17 +230,22 @@ def from_file(folder: Path) -> type[Backbone]:
 
 
 @pytest.mark.usefixtures("nir")
-def test_a_nir_file_is_a_backbone_that_computes_what_it_was_exported_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backbone", ["convnet", "mlp"])
+@pytest.mark.parametrize("reader", ["spikingjelly", "norse"])  # with averages, and with sums before smaller weights
+def test_a_nir_file_is_a_backbone_that_computes_what_it_was_exported_from(
+    tmp_path: Path, backbone: str, reader: str
+) -> None:
     registry = load_registry(third_parties=False)
     task = registry.get("task", "digits")()
     data = task.search_data(None, 1)
-    settings = {"backbone": "convnet", "backbone.convnet.pool": "avg", "neuron.lif.threshold": 0.3, "steps": 4}
+    pool = {"backbone.convnet.pool": "avg"} if backbone == "convnet" else {}
+    settings = {"backbone": backbone, **pool, "neuron.lif.threshold": 0.3, "steps": 4}
     candidate = from_flat({"task": "digits", "coding": "direct", **settings}, registry)
     source = assemble(candidate, registry, SHAPE, 10)
     with torch.no_grad():
         source.train()(task.prepare(data.train.inputs[:256]))  # statistics of batch norms, which are folded
     model = Model(describe(candidate, data, registry, metrics={}), source.state_dict(), registry)
-    export_nir(model, tmp_path / "net.nir")
+    export_nir(model, tmp_path / "net.nir", READERS[reader])
 
     found = network(from_file(tmp_path), LIF, LIFConfig(threshold=0.3), steps=4).eval()
 

@@ -43,7 +43,8 @@ def test_spikingjelly_s_outputs_weighted_as_the_file_says_are_the_decoded_ones(
         x = task.prepare(inputs)
         signal = network.coding.encode_events(x.transpose(0, 1)) if model.takes_events else network.coding.encode(x)
         for weight, current in zip(weights, signal.values.expand(len(weights), *signal.values.shape[1:]), strict=True):
-            output, state = graph(current, state)
+            flat = model.network.backbone.name == "mlp"
+            output, state = graph(current.flatten(1) if flat else current, state)
             decoded = decoded + weight * output
 
     assert len(set(weights)) == (3 if kind == "motion" else 1)

@@ -79,6 +79,7 @@ def their_spikes(path: Path, encoded: Tensor) -> tuple[dict[str, Tensor], Tensor
 def assert_same_spikes(model: Model, inputs: Tensor, path: Path) -> None:
     """Check that SpikingJelly's spikes are ours, in each layer."""
     encoded, ours, output = our_spikes(model, inputs)
+    encoded = encoded.flatten(2) if model.network.backbone.name == "mlp" else encoded
     export_nir(model, path)
 
     theirs, their_output = their_spikes(path, encoded)
