@@ -310,8 +310,13 @@ class StoredSearch:
         wanted = [name, f"{name}_sd", f"{name}_low", f"{name}_high"]
         if any(key not in metrics for key in wanted):
             return None
-        repeats = self.store.client.get_metric_history(run.info.run_id, f"{schema.TEST_METRIC}quality")
-        return Spread(len({point.step for point in repeats}), *(metrics[key] for key in wanted))
+        counted = {int(seed) for seed in run.data.tags.get(schema.CONFIRMED_SEEDS, "").split(",") if seed}
+        measured = {
+            point.step
+            for prefix in (schema.TEST_METRIC, schema.FRESH_TEST_METRIC)
+            for point in self.store.client.get_metric_history(run.info.run_id, f"{prefix}quality")
+        }
+        return Spread(len(measured & counted or measured), *(metrics[key] for key in wanted))
 
 
 def _with_points(trial: Trial, measured: Mapping[int, Mapping[str, float]]) -> Trial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -39,6 +40,7 @@ search.export(search.knee.number, "net.pt")
 images = Digits().search_data(None, 1).validation.inputs
 """
 README: Final = Path(__file__).parents[1] / "README.md"
+QUICKSTART: Final = Path(__file__).parents[1] / "examples/quickstart.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,35 @@ def test_the_process_is_left_as_it_was(cells: dict[str, Any]) -> None:
     assert left == OF_MLFLOW | environment
     after["path"] = [folder for folder in after["path"] if "/ray/" not in folder]  # Ray adds its own when imported
     assert after == before
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """Run the notebook among the examples in an empty folder; return it, and the folder."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    notebook = nbformat.read(QUICKSTART, as_version=4)
+    client = NotebookClient(notebook, timeout=280, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    return notebook, folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_quickstart_ends_with_a_network_that_reads_digits(quickstart: tuple[Any, Path]) -> None:
+    notebook, folder = quickstart
+    outputs = {cell.source: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+    shown = [output for found in outputs.values() for output in found if output.output_type == "execute_result"]
+    pictures = [output for output in shown if "image/svg+xml" in output.data]
+    answer = next(found for source, found in outputs.items() if "recommend(" in source)
+    predicted, true = ast.literal_eval(shown[-1].data["text/plain"])
+
+    assert len(pictures) == 2
+    assert any("best within" in str(output) or "tied within" in str(output) for output in answer)
+    assert (folder / "net.pt.card.md").is_file()
+    assert sum(a == b for a, b in zip(predicted, true, strict=True)) >= 7  # of ten
+
+
+def test_quickstart_is_kept_without_outputs() -> None:
+    notebook = nbformat.read(QUICKSTART, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.outputs for cell in notebook.cells if cell.cell_type == "code" and cell.outputs] == []

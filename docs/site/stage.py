@@ -208,6 +208,7 @@ def stage(folder: Path, *, pictures: bool = True) -> Path:
     staged.show_sources()
     for asset in ("extra.css", "iframe-worker.js"):
         shutil.copyfile(HERE / asset, staged.pages / asset)
+    shutil.copyfile(HERE / "options.py", folder / "options.py")
     settings = (HERE / "mkdocs.yml").read_text(encoding="utf-8")
     file = folder / "mkdocs.yml"
     file.write_text(f"{settings}\n{yaml.safe_dump({'nav': staged.navigation()}, sort_keys=False)}", encoding="utf-8")

@@ -67,7 +67,8 @@ class Plots:
         """Return the spikes of one validation sample over time, through the coding and each spiking layer of a member.
 
         Args:
-            trial: number of its trial, or name of the point; None for the knee.
+            trial: number of its trial, or name of the point; None for the knee, or for its trial where the knee is a
+                point that was not drawn.
 
         Raises:
             UsageError: when there is no such trial, or it left nothing of what its network does.
@@ -78,7 +79,7 @@ class Plots:
         """Return the confusion matrix of a member, or its predicted against true values, on the validation split.
 
         Args:
-            trial: number of its trial, or name of the point; None for the knee.
+            trial: as in ``raster``.
 
         Raises:
             UsageError: when there is no such trial, it left nothing of what its network does, or it has neither.
@@ -99,6 +100,8 @@ class Plots:
         if trial is None:
             raise UsageError(f"no trial {wanted} of search {found.name!r}; list: spikefront pareto")
         activity = found.activities.get(trial.name) or self._read(trial)
+        if activity is None and wanted is None and trial.cut:  # a point has none until it is drawn, its trial has
+            return self._activity(trial.number)
         if activity is None:
             make = f"make it of a member: spikefront picture {found.name}/{trial.name}"
             raise UsageError(f"trial {trial.name} of search {found.name!r} has no {ACTIVITY} that can be read; {make}")

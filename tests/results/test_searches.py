@@ -108,6 +108,24 @@ def test_confirmed_member_comes_with_its_interval_and_number_of_seeds(front: Sea
     assert member.trial.metrics.keys() == {"quality", "accuracy", "energy_nj", "sac.gain"}
 
 
+def test_seeds_that_a_recommendation_measured_count_for_a_confirmation_that_has_them(
+    front: SearchInfo, tmp_path: Path
+) -> None:
+    client = Store().client
+    run = run_of(front, 0)
+    for seed in (1, 2, 3, 4):
+        client.log_metric(run, "fresh.test.quality", 0.8 + seed / 100, step=seed)
+    client.log_metric(run, "test.quality", 0.82, step=5)
+    client.set_tag(run, "confirmed.seeds", "1,2,5")
+    for name in ("quality", "quality_sd", "quality_low", "quality_high"):
+        client.log_metric(run, f"confirmed.{name}", 0.5)
+
+    confirmed = fetch_member(Store(), run, tmp_path).confirmed
+
+    assert confirmed is not None
+    assert confirmed.seeds == 3
+
+
 @pytest.mark.parametrize(
     ("run", "reason"),
     [

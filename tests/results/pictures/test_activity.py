@@ -126,6 +126,19 @@ def test_plots_draw_the_knee_or_the_trial_that_is_asked_for(findings: Make) -> N
         Plots(findings([])).raster()
 
 
+def test_a_knee_that_is_a_point_is_drawn_as_its_trial_until_it_is_drawn_itself(findings: Make) -> None:
+    made = findings([({"coding": "sac", "steps": "4"}, {"quality": 0.5, "energy_nj": 4.0})], activities={"0": SPIKES})
+    trials = [made.trials[0].with_points({2: {"quality": 0.9, "energy_nj": 2.0}})]
+    point = replace(made, trials=trials)
+    assert point.knee is not None
+    assert point.knee.name == "0@2"
+
+    assert "trial 0, sac" in Plots(point).raster().svg()
+    assert "trial 0@2, sac" in Plots(replace(point, activities={"0@2": SPIKES})).raster().svg()
+    with pytest.raises(UsageError, match=r"trial 0@2 of search 's' has no activity\.json"):
+        Plots(point).raster("0@2")
+
+
 def test_many_classes_are_shown_without_counts_in_their_cells() -> None:
     names = tuple(f"class {number}" for number in range(30))
     cells = tuple(tuple(int(row == column) for column in range(30)) for row in range(30))
