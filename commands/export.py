@@ -39,7 +39,7 @@ def export(
         str | None, Option("Search", text), "Name of the search, where RUN is the number of a trial"
     ] = None,
     format: Annotated[
-        str, Option("Output", text, aliases=("form",)), "torch, mlflow, nir, onnx or neurobench"
+        str, Option("Output", text, aliases=("form",)), "torch, safetensors, mlflow, nir, onnx or neurobench"
     ] = "torch",
     for_: Annotated[
         str | None,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spikefront.searchspace import Candidate, Narrowing
     from spikefront.searchspace.exits import Exit
 
-FORMATS: Final[Mapping[str, str]] = {".pt": "torch", ".nir": "nir", ".onnx": "onnx"}
+FORMATS: Final[Mapping[str, str]] = {".pt": "torch", ".safetensors": "safetensors", ".nir": "nir", ".onnx": "onnx"}
 """Formats of exported networks by the ending of the file."""
 _COLUMNS: Final = ("quality", "energy_nj", "energy_se_nj", "latency_steps", "parameters", "loss", "seconds")
 _CANDIDATE: Final = "a candidate is a mapping of hyperparameter: value, such as steps: 6"

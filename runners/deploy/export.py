@@ -130,6 +130,10 @@ def export_model(
     remarks += _exits(model, data, registry)
     again = evaluate(model.network, task, data.validation)
     card = model_card(model.description, registry, path.name, format, usage, again=again, remarks=remarks)
+    if FORMATS[format].for_hub:
+        from spikefront.runners.deploy.hub_card import hub_metadata, with_metadata
+
+        card = with_metadata(card, hub_metadata(model.description, type(task), again))
     card_file(path).write_text(card, encoding="utf-8")
     return model
 
@@ -142,7 +146,7 @@ def check_target(path: Path, format: str, exit: Exit | None = None, reader: str 
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    if exit is not None and format != "torch":
+    if exit is not None and format not in ("torch", "safetensors"):
         raise UsageError(f"exit: format {format} can't express {exit}; export it in format torch")
     if format == "mlflow" and path.is_file():
         raise UsageError(f"--to {path} is a file, and an MLflow model is a folder; name a new one")
@@ -206,6 +210,13 @@ def _write_torch(model: Model, path: Path, data: SearchData) -> list[str]:
     return []
 
 
+def _write_safetensors(model: Model, path: Path, data: SearchData) -> list[str]:
+    from spikefront.runners.deploy.safetensors_file import write_safetensors
+
+    write_safetensors(path, model.description.to_json(), model.network.state_dict())
+    return ["For the Hugging Face Hub, this card is the `README.md` of the model's repository."]
+
+
 def _write_nir(model: Model, path: Path, data: SearchData, reader: str | None = None) -> list[str]:
     from spikefront.runners.deploy.nir import export_nir
     from spikefront.runners.deploy.nir_readers import reader_named
@@ -245,14 +256,17 @@ class Format:
     Attributes:
         write: writes a model to a file, given the task's data, and returns remarks for the card.
         usage: makes the lines of the card that show how to load a file.
+        for_hub: whether the card begins with the metadata of the Hugging Face Hub.
     """
 
     write: Callable[[Model, Path, SearchData], list[str]]
     usage: Usage
+    for_hub: bool = False
 
 
 FORMATS: Final = {
     "torch": Format(_write_torch, torch_usage),
+    "safetensors": Format(_write_safetensors, torch_usage, for_hub=True),
     "nir": Format(_write_nir, nir_usage),
     "onnx": Format(_write_onnx, onnx_usage),
     "mlflow": Format(_write_mlflow, mlflow_usage),

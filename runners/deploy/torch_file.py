@@ -53,6 +53,10 @@ def read_archive(path: Path) -> tuple[str, dict[str, Tensor]]:
     Raises:
         UsageError: when the file is missing, cut short, damaged, changed, or not a network.
     """
+    from spikefront.runners.deploy.safetensors_file import is_safetensors, read_safetensors
+
+    if is_safetensors(path):
+        return read_safetensors(path)
     contents = _load(path)
     if not isinstance(contents, dict) or contents.get("kind") != _KIND:
         raise _foreign(path)
@@ -115,7 +119,8 @@ def _load(path: Path) -> Any:
         raise UsageError(f"{path} is cut short; copy it again") if started else _foreign(path)
     try:
         _refuse_packed(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # of a path torch reads the suffix
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch raises: the file holds more than tensors and plain values, or less
         raise _foreign(path) from error
 

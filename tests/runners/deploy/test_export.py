@@ -125,7 +125,7 @@ def test_card_of_a_confirmed_network_gives_mean_interval_and_seeds(
 @pytest.mark.parametrize(
     ("target", "form", "reason"),
     [
-        ("net.pt", "tflite", "unknown format 'tflite'. Known: neurobench, nir, onnx, torch"),
+        ("net.pt", "tflite", "unknown format 'tflite'. Known: mlflow, neurobench, nir, onnx, safetensors, torch"),
         (".", "torch", "is a folder; name a file in it"),
         ("nowhere/net.pt", "torch", "nowhere does not exist; create it or choose another"),
     ],
