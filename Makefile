@@ -26,7 +26,7 @@ docs: $(STAMP) .venv/.docs ## build the documentation as a site, in build/docs/s
 test: $(STAMP) ## run the quick tests
 	$(PYTEST) -m 'not slow'
 
-test-all: $(STAMP) .venv/.events .venv/.docs ## run all tests
+test-all: $(STAMP) .venv/.events .venv/.readers .venv/.docs ## run all tests
 	$(PYTEST)
 
 lint: $(STAMP) ## check style, format, types and import arrows
@@ -63,6 +63,11 @@ clean: ## remove .venv, builds and caches; searches and their results stay
 # What builds the site; without it the test of the built site is skipped.
 .venv/.docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	touch $@
+
+# Readers of NIR files, that exports are tested with; each asks for packages that reading a file does not need.
+.venv/.readers: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps norse sinabs pbr rockpool
 	touch $@
 
 # SpikingJelly asks for packages that nobody needs here, so it comes without its dependencies. pip is first: dependency

@@ -36,10 +36,17 @@ from spikefront.plugins import AvgPool, Dropout, Flatten, Kind, Neuron, Signal, 
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.network.layers import Add, MaxPool
 from spikefront.plugins.neurons.integrate_and_fire import IF
-from spikefront.plugins.neurons.lif import LIF
-from spikefront.plugins.neurons.plif import PLIF
+from spikefront.plugins.neurons.snntorch_leaky import SnnTorchLeaky
 from spikefront.runners.deploy.model import Model
-from spikefront.runners.deploy.nir_readers import Reader, factors, gain_of, reader_named, steps_of_decay, without_leak
+from spikefront.runners.deploy.nir_readers import (
+    Reader,
+    constants_of,
+    factors,
+    gain_of,
+    reader_named,
+    steps_of_decay,
+    without_leak,
+)
 from spikefront.searchspace import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +95,7 @@ def nir_graph(model: Model, reader: Reader | None = None) -> nir.NIRGraph:
     if isinstance(layers[0][0], Flatten):
         layers = layers[1:]
     sites = [layer for layer, _, _ in layers if isinstance(layer, Site)]
-    gains = [gain_of(site.neuron, _tau(site.neuron), reader) for site in sites]
+    gains = [gain_of(constants_of(site.neuron), reader) for site in sites]
     scales = factors([layer for layer, _, _ in layers], gains, reader)
     shape = layers[0][1]
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(shape)})}
@@ -164,10 +171,13 @@ def _no_primitive(layer: nn.Module) -> str:
 
 
 def _no_neuron(neuron: Neuron) -> str:
-    if type(neuron) not in (IF, LIF, PLIF):
-        return f"NIR has no neuron like {neuron.name!r}; if, lif and plif can be exported"
-    if neuron.config.reset != "hard":
-        return f"NIR resets to a fixed potential, and neuron.{neuron.name}.reset is soft; search with reset=hard"
+    if constants_of(neuron) is None:
+        names = "if, lif, plif, spikingjelly-lif and snntorch-leaky"
+        return f"NIR has no neuron like {neuron.name!r}; {names} can be exported"
+    if neuron.config.reset not in ("hard", "zero"):
+        hard = "zero" if isinstance(neuron, SnnTorchLeaky) else "hard"
+        soft = "subtract" if isinstance(neuron, SnnTorchLeaky) else "soft"
+        return f"NIR resets to a fixed potential, and neuron.{neuron.name}.reset is {soft}; search with reset={hard}"
     if isinstance(neuron, IF) and neuron.config.start:
         return f"NIR's neurons start at rest, and neuron.if.start is {neuron.config.start:g}"
     return ""
@@ -277,28 +287,23 @@ def _pair(values: Sequence[int]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _tau(neuron: Neuron) -> float:
-    """Return the time constant of a neuron in time steps; infinite where it does not leak."""
-    if isinstance(neuron, IF):
-        return math.inf
-    return 1 / float(neuron.w.detach().double().sigmoid()) if isinstance(neuron, PLIF) else float(neuron.config.tau)
-
-
 def _neuron(neuron: Neuron, shape: Shape, reader: Reader) -> Any:
     import nir
 
     def full(value: float) -> NDArray[np.float64]:
         return np.full(shape, value)
 
-    threshold, rest = full(neuron.config.threshold), full(0.0)
-    if isinstance(neuron, IF):
+    constants = constants_of(neuron)
+    assert constants is not None  # or it was refused
+    tau, threshold, divides = constants
+    if math.isinf(tau):
         if not reader.integrators:
-            return nir.LIF(**without_leak(shape, neuron.config.threshold, STEP_S))
-        return nir.IF(r=full(1 / STEP_S), v_threshold=threshold, v_reset=rest)
-    tau = _tau(neuron)
-    r = tau if reader.resistances and not neuron.config.decay_input else 1.0
+            return nir.LIF(**without_leak(shape, threshold, STEP_S))
+        return nir.IF(r=full(1 / STEP_S), v_threshold=full(threshold), v_reset=full(0.0))
+    r = tau if reader.resistances and not divides else 1.0
     seconds = steps_of_decay(tau) if reader.in_steps else in_seconds(tau)
-    return nir.LIF(tau=full(seconds), r=full(r), v_leak=rest, v_threshold=threshold, v_reset=rest)
+    rest = full(0.0)
+    return nir.LIF(tau=full(seconds), r=full(r), v_leak=rest, v_threshold=full(threshold), v_reset=rest)
 
 
 def in_seconds(tau: float) -> float:

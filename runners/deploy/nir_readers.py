@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ from torch import nn
 
 from spikefront.plugins import AvgPool, Dropout, Flatten, Neuron, Site, Synapse
 from spikefront.plugins.neurons.integrate_and_fire import IF
+from spikefront.plugins.neurons.lif import LIF
+from spikefront.plugins.neurons.plif import PLIF
+from spikefront.plugins.neurons.snntorch_leaky import SnnTorchLeaky
+from spikefront.plugins.neurons.spikingjelly_lif import SpikingJellyLIF
 from spikefront.searchspace import UnknownName, UsageError
 
 _NO_LEAK: Final = 1e15
@@ -70,19 +74,47 @@ def reader_named(name: str | None) -> Reader:
     return READERS[name]
 
 
-def gain_of(neuron: Neuron, tau: float, reader: Reader) -> float:
+class Constants(NamedTuple):
+    """A leaky integrator that resets to 0, as NIR describes it.
+
+    Attributes:
+        tau: its time constant, in time steps; infinite where it does not leak.
+        threshold: potential at which it fires.
+        divides: whether tau divides its current too.
+    """
+
+    tau: float
+    threshold: float
+    divides: bool
+
+
+def constants_of(neuron: Neuron) -> Constants | None:
+    """Return the constants of a neuron that NIR has, if it resets to 0, which is left to the caller; None for others."""
+    config = neuron.config
+    if type(neuron) is IF:
+        return Constants(math.inf, config.threshold, divides=False)
+    if type(neuron) in (LIF, SpikingJellyLIF):
+        return Constants(config.tau, config.threshold, config.decay_input)
+    if isinstance(neuron, PLIF):
+        return Constants(1 / float(neuron.w.detach().double().sigmoid()), config.threshold, config.decay_input)
+    if isinstance(neuron, SnnTorchLeaky):
+        return Constants(1 / (1 - config.beta), config.threshold, divides=False)
+    return None
+
+
+def gain_of(constants: Constants | None, reader: Reader) -> float:
     """Return what the current of a neuron is multiplied by in the weights before it, for a reader that does not do it.
 
     Args:
-        neuron: one that NIR can express.
-        tau: its time constant, in time steps.
+        constants: of a neuron that NIR has.
         reader: the reader.
     """
-    if isinstance(neuron, IF) or reader.resistances:
+    assert constants is not None  # or it was refused
+    if math.isinf(constants.tau) or reader.resistances:
         return 1.0
     if reader.in_steps:
-        return 1 / tau if neuron.config.decay_input else 1.0
-    return 1.0 if neuron.config.decay_input else tau
+        return 1 / constants.tau if constants.divides else 1.0
+    return 1.0 if constants.divides else constants.tau
 
 
 def steps_of_decay(tau: float) -> float:

@@ -6,14 +6,12 @@ from spikefront.plugins import Neuron, load_registry
 from spikefront.plugins.testing import NeuronContract
 
 BUILT_IN = [entry.plugin for entry in load_registry(third_parties=False).entries["neuron"].values()]
-FOREIGN = "snntorch-leaky"
-"""The neuron of another library whose contract is a quick test; those of the others are slow ones."""
 
 
 class TestEveryNeuron(NeuronContract):
     @pytest.fixture(
         params=[
-            pytest.param(one, marks=pytest.mark.slow) if one.library and one.name != FOREIGN else one
+            pytest.param(one, marks=pytest.mark.slow) if one.library else one  # which tests/plugins/adapters has
             for one in BUILT_IN
         ],
         ids=lambda plugin: plugin.name,

@@ -169,7 +169,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "max pooling": ({"backbone": "convnet"}, r"layers 2, 5 \(MaxPool\): NIR has no max pooling; .*pool=avg$"),
     "soft reset": ({"backbone": "mlp", "neuron__lif__reset": "soft"}, r"layer 2 \(Site\): .*neuron.lif.reset is soft"),
     "start": ({"backbone": "mlp", "neuron": "if", "neuron__if__start": 0.5}, "neuron.if.start is 0.5"),
-    "alif": ({"backbone": "mlp", "neuron": "alif"}, "no neuron like 'alif'; if, lif and plif can be exported"),
+    "subtract": (
+        {"backbone": "mlp", "neuron": "snntorch-leaky"},
+        "neuron.snntorch-leaky.reset is subtract; search with reset=zero",
+    ),
+    "alif": ({"backbone": "mlp", "neuron": "alif"}, "no neuron like 'alif'; if, lif, plif, spikingjelly-lif"),
     "ternary": ({"backbone": "mlp", "neuron": "ternary-lif"}, "NIR has no ternary spikes"),
     "i-lif": ({"backbone": "mlp", "neuron": "i-lif"}, "NIR has no count spikes, which neuron 'i-lif' fires"),
     "gac": ({"backbone": "mlp", "coding": "gac"}, "NIR has no attention such as GatedAttention"),

@@ -37,6 +37,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "convnet lif": {"backbone": "convnet", "neuron": "lif", "neuron.lif.threshold": 0.3},
     "convnet if": {"backbone": "convnet", "neuron": "if", "neuron.if.threshold": 0.5},
     "vgg lif": {"backbone": "vgg", "neuron": "lif", "neuron.lif.threshold": 0.3},
+    "mlp snntorch": {"backbone": "mlp", "neuron": "snntorch-leaky", "neuron.snntorch-leaky.reset": "zero"},
+    "mlp spikingjelly": {"backbone": "mlp", "neuron": "spikingjelly-lif", "neuron.spikingjelly-lif.threshold": 0.3},
     "vgg if": {"backbone": "vgg", "neuron": "if", "neuron.if.threshold": 0.5},
 }
 
@@ -142,7 +144,16 @@ EXACT = {
     "spikingjelly": tuple(NETWORKS),
     "snntorch": tuple(NETWORKS),
     "norse": tuple(NETWORKS),
-    "sinabs": ("mlp lif", "mlp lif r", "mlp plif", "mlp if", "convnet if", "vgg if"),
+    "sinabs": (
+        "mlp lif",
+        "mlp lif r",
+        "mlp plif",
+        "mlp if",
+        "mlp snntorch",
+        "mlp spikingjelly",
+        "convnet if",
+        "vgg if",
+    ),
 }
 """Networks whose outputs a reader computes, from a file that is written for it."""
 
