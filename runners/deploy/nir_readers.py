@@ -89,7 +89,7 @@ class Constants(NamedTuple):
 
 
 def constants_of(neuron: Neuron) -> Constants | None:
-    """Return the constants of a neuron that NIR has, if it resets to 0, which is left to the caller; None for others."""
+    """Return the constants of a neuron that NIR has, if it resets to 0, which the caller checks; None for others."""
     config = neuron.config
     if type(neuron) is IF:
         return Constants(math.inf, config.threshold, divides=False)
