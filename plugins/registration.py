@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import cache
 from types import ModuleType, NoneType, UnionType
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Union, get_args
 
 import pluggy
 
+from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding
 from spikefront.plugins.kinds import FAMILY_KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS
@@ -75,6 +79,37 @@ def why_not_loaded(source: str, error: BaseException) -> str:
         place = place_of(error, users=True)
         reason = f"{field_at(error)}{with_cure(error)}" + (f" ({place})" if place else "")
     return f"plugin {source} was not loaded: {' '.join(reason.split())}"
+
+
+def plugin_manager() -> pluggy.PluginManager:
+    """Return a manager of plugins that knows the hooks."""
+    manager = pluggy.PluginManager("spikefront")
+    manager.add_hookspecs(hookspecs)
+    if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":
+        manager.trace.root.setwriter(sys.stderr.write)
+        manager.enable_tracing()
+    return manager
+
+
+@contextmanager
+def hooks_of(module: ModuleType, source: str, manager: pluggy.PluginManager) -> Iterator[None]:
+    """Context in which a manager calls the hooks of one module, and of no other.
+
+    Args:
+        module: the module.
+        source: its name for the manager.
+        manager: what ``plugin_manager`` returned; made once, as it takes longer than the hooks.
+
+    Raises:
+        UnknownName: for a module that implements a hook which does not exist.
+    """
+    try:
+        manager.register(module, name=source)
+        refuse_unknown_hooks(manager, module)
+        yield
+    finally:
+        if manager.is_registered(module):
+            manager.unregister(module)
 
 
 def refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:

@@ -18,9 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import pluggy
+from pluggy import PluginManager
 
-from spikefront.plugins import hookspecs
 from spikefront.plugins.contracts import Coding, EnergyModel, Task
 from spikefront.plugins.contracts.plugin import SEQUENTIAL
 from spikefront.plugins.entry import Entry as Entry
@@ -28,7 +27,7 @@ from spikefront.plugins.fit import fits_task, why_not_together, why_not_truncate
 from spikefront.plugins.kinds import FAMILY_KINDS, KINDS, PluginKind
 from spikefront.plugins.loose import HOOKS, digest, load_file, plugin_files
 from spikefront.plugins.places import traceback_of
-from spikefront.plugins.registration import checked, lacking, refuse_relations, refuse_unknown_hooks, why_not_loaded
+from spikefront.plugins.registration import checked, hooks_of, lacking, plugin_manager, refuse_relations, why_not_loaded
 from spikefront.searchspace import (
     DEFAULTS,
     Candidate,
@@ -303,7 +302,7 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
     Raises:
         UsageError: when a folder does not exist.
     """
-    registry = Registry()
+    registry, manager = Registry(), plugin_manager()
     folders = list({os.path.realpath(folder): folder for folder in folders}.values())
     for name, axis in OBJECTIVES.items():
         registry.entries["objective"][name] = Entry(axis, "spikefront.searchspace.objectives", own_version())
@@ -311,7 +310,7 @@ def load_registry(folders: Sequence[Path] = (), *, third_parties: bool = True) -
         try:
             with optunas_warnings():
                 module = load()
-            _register(registry, module, source, release())
+            _register(registry, manager, module, source, release())
         except (Exception, SystemExit) as error:  # whatever a third party's file raises, the other plugins stay usable
             registry._leave_out(source, error)
     for folder in folders:
@@ -366,20 +365,14 @@ def own_version() -> str:
         return "source"
 
 
-def _register(registry: Registry, module: ModuleType, source: str, release: str) -> None:
+def _register(registry: Registry, manager: PluginManager, module: ModuleType, source: str, release: str) -> None:
     """Call one module's hooks, and add what they registered only if all of them succeed."""
-    manager = pluggy.PluginManager("spikefront")
-    manager.add_hookspecs(hookspecs)
-    if os.environ.get("SPIKEFRONT_TRACE_PLUGINS") == "1":
-        manager.trace.root.setwriter(sys.stderr.write)
-        manager.enable_tracing()
-    manager.register(module, name=source)
-    refuse_unknown_hooks(manager, module)
     found: list[tuple[PluginKind, Any]] = []
-    for kind in KINDS.values():
-        getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, checked(plugin, k))))
-    if not found and not manager.hook.register_commands.get_hookimpls():
-        raise UsageError(f"it registers nothing; hooks: {', '.join(HOOKS)}")
+    with hooks_of(module, source, manager):
+        for kind in KINDS.values():
+            getattr(manager.hook, kind.hook)(register=lambda plugin, k=kind: found.append((k, checked(plugin, k))))
+        if not found and not manager.hook.register_commands.get_hookimpls():
+            raise UsageError(f"it registers nothing; hooks: {', '.join(HOOKS)}")
     added: dict[tuple[str, str], Entry] = {}
     for kind, plugin in found:
         if (line := lacking(kind, plugin, source)) is not None:

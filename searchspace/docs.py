@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
+
+_BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where statements hold others."""
 
 
 def attribute_docs(declaration: type) -> dict[str, str]:
@@ -31,14 +35,16 @@ def _docs_of_file(file: str) -> dict[str, dict[str, str]]:
 
 
 def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.ClassDef):
-            yield prefix + child.name, child
-            yield from _classes(child, f"{prefix}{child.name}.")
-        elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield from _classes(child, f"{prefix}{child.name}.<locals>.")
-        else:
-            yield from _classes(child, prefix)
+    """Yield the classes that are declared in a statement, with qualified names; no expression declares one."""
+    for block in _BLOCKS:
+        for child in getattr(node, block, ()):
+            if isinstance(child, ast.ClassDef):
+                yield prefix + child.name, child
+                yield from _classes(child, f"{prefix}{child.name}.")
+            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from _classes(child, f"{prefix}{child.name}.<locals>.")
+            else:
+                yield from _classes(child, prefix)
 
 
 def _docs_of(declaration: ast.ClassDef) -> dict[str, str]:

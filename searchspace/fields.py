@@ -67,7 +67,7 @@ class Field:
         default: its value unless searched or set.
         pinned: whether it stays at its default until a user opens it.
         when: the condition under which it exists, or None for always.
-        doc: its documentation, the string below it.
+        config: the class that declares it, or inherits it.
         snap: values that draws are moved to, or None.
     """
 
@@ -76,8 +76,13 @@ class Field:
     default: Value
     pinned: bool
     when: When | None
-    doc: str
+    config: type
     snap: Snap | None = None
+
+    @property
+    def doc(self) -> str:
+        """Its documentation, the string below it; read from the source when it is asked for, which few processes do."""
+        return attribute_docs(self.config).get(self.name, "")
 
     def active(self, values: Mapping[str, object]) -> bool:
         """Return whether it exists beside the fields that exist, given with their values."""
@@ -107,7 +112,6 @@ def _read_fields(config: type) -> tuple[Field, ...]:
     if not dataclasses.is_dataclass(config):
         raise TypeError(f"{config.__qualname__} must be a dataclass of Annotated[type, domain] fields")
     hints = evaluated(config)
-    docs = attribute_docs(config)
     found: dict[str, Field] = {}
     for field in dataclasses.fields(config):
         where = f"{config.__qualname__}.{field.name}"
@@ -129,8 +133,7 @@ def _read_fields(config: type) -> tuple[Field, ...]:
         snap = next((mark for mark in marks if isinstance(mark, Snap)), None)
         for value in snap.values if snap is not None else ():
             check(domains[0], value, f"{where}, Snap")
-        doc = docs.get(field.name, "")
-        found[field.name] = Field(field.name, domains[0], field.default, pinned, when, doc, snap)
+        found[field.name] = Field(field.name, domains[0], field.default, pinned, when, config, snap)
     return tuple(found.values())
 
 
