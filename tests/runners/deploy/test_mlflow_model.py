@@ -54,6 +54,7 @@ def test_mlflow_loads_it_with_signature_and_example(exported: Path, data: Search
     assert "mlflow models serve --model-uri net" in card
 
 
+@pytest.mark.slow
 def test_what_the_signature_does_not_allow_is_refused(exported: Path) -> None:
     import mlflow
 
