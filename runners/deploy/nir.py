@@ -36,7 +36,6 @@ from spikefront.plugins import AvgPool, Dropout, Flatten, Kind, Neuron, Signal, 
 from spikefront.plugins.bases.conversion import Conversion
 from spikefront.plugins.network.layers import Add, MaxPool
 from spikefront.plugins.neurons.integrate_and_fire import IF
-from spikefront.plugins.neurons.snntorch_leaky import SnnTorchLeaky
 from spikefront.runners.deploy.model import Model
 from spikefront.runners.deploy.nir_readers import (
     Reader,
@@ -90,7 +89,7 @@ def nir_graph(model: Model, reader: Reader | None = None) -> nir.NIRGraph:
     except ImportError as error:
         raise UsageError("NIR needs the package nir; install it with: pip install 'spikefront[nir]'") from error
     reader = reader or reader_named(None)
-    refuse_inexpressible(model)
+    refuse_inexpressible(model, reader)
     layers = [each for each in _with_shapes(model) if not isinstance(each[0], Dropout)]  # which does nothing any more
     if isinstance(layers[0][0], Flatten):
         layers = layers[1:]
@@ -116,6 +115,7 @@ def _metadata(model: Model, reader: Reader) -> dict[str, str]:
     return {
         "spikefront": about.to_json(),
         "reader": reader.name,
+        "reset": "subtract" if any(site.neuron.config.reset == "soft" for site in model.network.sites) else "zero",
         "seconds_per_step": str(STEP_S),
         "steps": str(_steps(model)),
         "decoding": json.dumps(_decoding_weights(model).tolist()),
@@ -124,14 +124,14 @@ def _metadata(model: Model, reader: Reader) -> dict[str, str]:
     }
 
 
-def refuse_inexpressible(model: Model) -> None:
-    """Raise ``UsageError`` with each part of a network for which NIR has no primitive."""
-    reasons = list(_reasons(model))
+def refuse_inexpressible(model: Model, reader: Reader) -> None:
+    """Raise ``UsageError`` with each part of a network for which NIR, or a reader of it, has no primitive."""
+    reasons = list(_reasons(model, reader))
     if reasons:
         raise UsageError(f"NIR can't express this network: {'; '.join(reasons)}")
 
 
-def _reasons(model: Model) -> Iterator[str]:
+def _reasons(model: Model, reader: Reader) -> Iterator[str]:
     coding = model.network.coding
     if model.generates:
         yield f"backbone {model.network.backbone.name!r} draws the spikes of its latent at random, and NIR has no draws"
@@ -145,13 +145,13 @@ def _reasons(model: Model) -> Iterator[str]:
         yield f"coding {coding.name!r} reads more from the output than a weighted sum of its steps"
     layers: dict[str, list[str]] = {}
     for number, layer in enumerate(_chain(model.network.backbone.layers)):
-        if reason := _no_primitive(layer):
+        if reason := _no_primitive(layer, reader):
             layers.setdefault(f"({type(layer).__name__}): {reason}", []).append(str(number))
     for reason, numbers in layers.items():
         yield f"layer{'s' if len(numbers) > 1 else ''} {', '.join(numbers)} {reason}"
 
 
-def _no_primitive(layer: nn.Module) -> str:
+def _no_primitive(layer: nn.Module, reader: Reader) -> str:
     """Return the reason why NIR can't express a layer; empty if it can."""
     if isinstance(layer, MaxPool):
         return "NIR has no max pooling; search with backbone.*.pool=avg"
@@ -160,7 +160,7 @@ def _no_primitive(layer: nn.Module) -> str:
             return f"NIR has no attention such as {type(layer.between).__name__} behind the neurons"
         if layer.neuron.kind is not Kind.BINARY:
             return f"NIR has no {layer.neuron.kind.value} spikes, which neuron {layer.neuron.name!r} fires"
-        return _no_neuron(layer.neuron)
+        return _no_neuron(layer.neuron, reader)
     if isinstance(layer, Synapse) and isinstance(layer.weight, nn.ConvTranspose2d):
         return "NIR has no transposed convolution"
     if isinstance(layer, (Synapse, AvgPool, Flatten, Dropout)):
@@ -170,14 +170,14 @@ def _no_primitive(layer: nn.Module) -> str:
     return "NIR has no such primitive"
 
 
-def _no_neuron(neuron: Neuron) -> str:
+def _no_neuron(neuron: Neuron, reader: Reader) -> str:
     if constants_of(neuron) is None:
         names = "if, lif, plif, spikingjelly-lif and snntorch-leaky"
         return f"NIR has no neuron like {neuron.name!r}; {names} can be exported"
-    if neuron.config.reset not in ("hard", "zero"):
-        hard = "zero" if isinstance(neuron, SnnTorchLeaky) else "hard"
-        soft = "subtract" if isinstance(neuron, SnnTorchLeaky) else "soft"
-        return f"NIR resets to a fixed potential, and neuron.{neuron.name}.reset is {soft}; search with reset={hard}"
+    reset = neuron.config.reset
+    if reset == "subtract" or (reset == "soft" and not reader.subtracts):
+        told = "zero" if reset == "subtract" else "hard"
+        return f"NIR resets to a fixed potential, and neuron.{neuron.name}.reset is {reset}; search with reset={told}"
     if isinstance(neuron, IF) and neuron.config.start:
         return f"NIR's neurons start at rest, and neuron.if.start is {neuron.config.start:g}"
     return ""

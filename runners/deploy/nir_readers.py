@@ -39,6 +39,7 @@ class Reader:
         integrators: whether it reads IF neurons; else they are LIF neurons that lose nothing.
         in_steps: whether it takes tau for a number of time steps, decays by ``exp(-1 / tau)``, and does not divide the
             current by tau.
+        subtracts: whether it can be told to subtract the threshold at a spike, which NIR can't say.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Reader:
     biases: bool = False
     integrators: bool = True
     in_steps: bool = False
+    subtracts: bool = False
 
 
 READERS: Final = {
@@ -55,7 +57,7 @@ READERS: Final = {
         Reader("spikingjelly"),
         Reader("snntorch", integrators=False),
         Reader("norse", averages=False, resistances=False),
-        Reader("sinabs", averages=False, resistances=False, biases=True, in_steps=True),
+        Reader("sinabs", averages=False, resistances=False, biases=True, in_steps=True, subtracts=True),
     )
 }
 """Readers by name; the first one takes NIR as it is defined."""
