@@ -143,6 +143,7 @@ def sections(clock: Clock) -> Iterator[None]:
         clock.timed(judge, "cuts_that_hold", "points"),
         clock.timed(judge, "measure_points", "points"),
         clock.timed(judge, "refuse_unsound", "checks"),
+        clock.timed(judge, "needs_recomputing", "checks"),
         clock.timed(judge, "assemble", "building"),
         clock.timed(CandidateTrainable, "_save", "files"),
         clock.timed(CandidateTrainable, "_write_activity", "files"),
@@ -160,7 +161,8 @@ def profile(
 ) -> dict[str, float]:
     """Evaluate a candidate as a worker does, and return the seconds of each section."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = WorkerSettings((), "horowitz-45nm", Path(folder) / "weights", Path(folder) / "anns")
+        folders = Path(folder) / "weights", Path(folder) / "anns"
+        settings = WorkerSettings((), "horowitz-45nm", *folders, at_once=os.cpu_count())
 
         class Worker(CandidateTrainable):  # as Tune's own with_parameters makes it
             def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]

@@ -94,9 +94,26 @@ class Network(nn.Module):
         """Steps by which the spikes of its neurons lag, all of them one behind the other."""
         return sum(site.neuron.delay_over(self.coding.steps) for site in self.sites)
 
+    def modules(self, remove_duplicate: bool = True) -> Iterator[nn.Module]:
+        """Yield all modules in the order of ``nn.Module``, which has a generator for each level."""
+        if not remove_duplicate:
+            return super().modules(remove_duplicate=False)
+        found: dict[nn.Module, None] = {}
+        waiting: list[nn.Module] = [self]
+        while waiting:
+            if (module := waiting.pop()) not in found:
+                found[module] = None
+                waiting += [child for child in reversed(module._modules.values()) if child is not None]
+        return iter(found)
+
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all modules; setting it takes many times as long as finding that all of them are in it."""
-        return self if all(module.training is mode for module in self.modules()) else super().train(mode)
+        """Set the mode of all modules; one that sets its own way is asked, and nothing is set where all are in it."""
+        others = [module for module in self.modules() if module.training is not mode]
+        if any(type(module).train is not nn.Module.train for module in others if module is not self):
+            return super().train(mode)
+        for module in others:
+            module.__dict__["training"] = mode  # what nn.Module's setattr does in the end
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.propagate(self.encode(x)))

@@ -14,6 +14,7 @@ For the first ``silent`` of T + silent steps a neuron only integrates, and the l
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final
 
@@ -224,7 +225,7 @@ class _Recur(torch.autograd.Function):
             "losses": losses.ctypes.data,
         }
         if (formula := quotient_of(surrogate) or exponential_of(surrogate)) is not None:
-            call |= {"quotient" if isinstance(formula, Quotient) else "exponential": True, **asdict(formula)}
+            call |= {"quotient" if isinstance(formula, Quotient) else "exponential": True, **_numbers_of(formula)}
             chunk = neurons
         else:
             chunk = TILE * -(-_CHUNK // (steps * TILE)) * (1 if torch.get_num_threads() == 1 else 16)
@@ -294,6 +295,12 @@ def _rows(name: str, x: Tensor) -> dict[str, int]:
 
 def _dense(slope: Tensor, like: Tensor) -> Tensor:
     return slope.to(like.dtype).expand_as(like).contiguous()
+
+
+@lru_cache(maxsize=256)
+def _numbers_of(formula: Quotient | Exponential) -> dict[str, float]:
+    """Return the numbers of a formula by name: the same at each step, of which a small network makes many."""
+    return asdict(formula)
 
 
 def quotient_of(surrogate: Surrogate) -> Quotient | None:

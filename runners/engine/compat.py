@@ -109,6 +109,13 @@ PATCHES: Final = (
     Patch(
         "torch",
         "2.13",
+        "spikefront.plugins.contracts.network",
+        "_modules",
+        "the modules of a network are walked through many times in an epoch, without a generator for each level",
+    ),
+    Patch(
+        "torch",
+        "2.13",
         "spikefront.plugins.network.layers",
         "_conv_forward",
         "a convolution with weights other than its own",

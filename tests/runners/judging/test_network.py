@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from spikefront.plugins import Backbone, Between, Coding, ContractError, Neuron, Operations, Signal, SiteInfo
+from spikefront.plugins import Backbone, Between, Coding, ContractError, Neuron, Operations, Registry, Signal, SiteInfo
 from spikefront.plugins.backbones.mlp import MLP
 from spikefront.plugins.codings.direct import Direct
 from spikefront.plugins.contracts.site import SiteFactory
 from spikefront.plugins.neurons.lif import LIF
 from spikefront.plugins.surrogates.atan import ATan
-from spikefront.runners.judging.network import Network
+from spikefront.runners.judging.network import Network, assemble
+from spikefront.searchspace import from_flat
 
 Axes = Callable[[Signal], Signal]
 
@@ -142,3 +143,28 @@ def test_other_time_axes_are_refused_by_plugin_and_lengths(parts: dict[str, Any]
     with pytest.raises(ContractError) as refused:
         network(**parts)(x)
     assert str(refused.value).startswith(message)
+
+
+class Frozen(nn.Sequential):
+    """A module that stays in eval mode, with what it is made of."""
+
+    def train(self, mode: bool = True) -> Frozen:
+        return super().train(False)
+
+
+def test_a_network_is_walked_through_and_set_as_any_module(registry: Registry) -> None:
+    candidate = from_flat({"task": "digits", "coding": "gac", "backbone": "ms-resnet"}, registry)
+    network = assemble(candidate, registry, (1, 8, 8), 10)
+    shared = nn.Linear(2, 2)
+    network.backbone.more = nn.ModuleDict({"one": nn.Sequential(shared, nn.ReLU()), "other": shared})
+    assert list(network.modules()) == list(nn.Module.modules(network))
+    assert list(network.modules(remove_duplicate=False)).count(shared) == 2
+    assert network.eval() is network
+    assert not any(module.training for module in nn.Module.modules(network))
+    assert all(module.training for module in nn.Module.modules(network.train()))
+    network.backbone.frozen = frozen = Frozen(nn.Dropout())
+    network.eval()
+    others = {*network.train().modules()} - {frozen, frozen[0]}
+    assert all(module.training for module in others)
+    assert not frozen.training
+    assert not frozen[0].training
