@@ -157,6 +157,8 @@ def test_changed_plugins_and_spaces_are_named(registry: Registry, space: Space) 
     )  # of another task
     priced = {**kept, "plugins": {**kept["plugins"], "energy.loihi-1": "0.0.1"}}
     refuse_changed(priced, registry, space)  # an energy model that it does not use
+    logged = {**kept, "plugins": {**kept["plugins"], "logger.jsonl": "0.0.1", "logger.mine": "sha256:1"}}
+    refuse_changed(logged, registry, space)  # loggers change no result
     by_chip = about(SearchSettings("digits", energy_model="loihi-1"), registry, space)["options"]
     with pytest.raises(UsageError, match=r"energy\.loihi-1 was 0\.0\.1 and is"):
         refuse_changed({**priced, "options": by_chip}, registry, space)
