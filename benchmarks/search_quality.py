@@ -1,6 +1,6 @@
 """What early stopping, cost-awareness, points and the sampler bring: searches of equal wall time, with and without.
 
-Run: python benchmarks/search_quality.py [--minutes 2.5] [--seeds 3] [--task digits] [--results FILE] [--arms "none;cost"]
+Run: python benchmarks/search_quality.py [--minutes 2.5] [--task digits] [--results FILE] [--arms "none;cost"]
 
 Each search is a real one: the command line, one worker, its own folder and database. What is compared is the front of
 trials judged at full budget and of their points, on the validation split. Searches take turns, arm by arm, so that
