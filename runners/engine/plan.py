@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from spikefront.plugins import ArrayTask, Registry, SearchData, Task, load_registry
+from spikefront.plugins import ArrayTask, Backbone, Coding, Registry, SearchData, Task, load_registry
 from spikefront.runners.engine.memory.claim import Claim
 from spikefront.runners.engine.memory.journal import read_attributes
 from spikefront.runners.engine.memory.resume import about, as_begun, charged_otherwise, refuse_changed
@@ -121,12 +121,15 @@ class SearchPlan:
         return data
 
     def _refuse_backbones(self, shape: tuple[int, ...], outputs: int) -> None:
-        """Raise ``UsageError`` for a backbone that fits the task beside no coding of the space."""
-        pairs = {(names["backbone"], names["coding"]) for names in self.space.combinations}
-        for name in sorted({backbone for backbone, _ in pairs}):
-            codings = [self.registry.get("coding", coding) for backbone, coding in pairs if backbone == name]
+        """Raise ``UsageError`` for a backbone that does not fit the task, beside codings that keep its inputs' shape."""
+        for name in sorted({names["backbone"] for names in self.space.combinations}):
+            backbone: type[Backbone] = self.registry.get("backbone", name)
+            if backbone.refuse_task.__func__ is Backbone.refuse_task.__func__:  # type: ignore[attr-defined]
+                continue  # it fits all
+            beside = {names["coding"] for names in self.space.combinations if names["backbone"] == name}
+            codings: list[type[Coding]] = [self.registry.get("coding", coding) for coding in sorted(beside)]
             if any(one(steps=one.step_range.low).encoded_shape(shape) == shape for one in codings):
-                self.registry.get("backbone", name).refuse_task(shape, outputs)
+                backbone.refuse_task(shape, outputs)
 
     def few_steps(self, data: SearchData) -> str:
         """Return a warning where trials make too few gradient steps to learn anything; empty where they don't.
