@@ -121,7 +121,7 @@ class SearchPlan:
         return data
 
     def _refuse_backbones(self, shape: tuple[int, ...], outputs: int) -> None:
-        """Raise ``UsageError`` for a backbone that does not fit the task, beside codings that keep its inputs' shape."""
+        """Raise ``UsageError`` for a backbone that does not fit the task beside codings that keep its shape."""
         for name in sorted({names["backbone"] for names in self.space.combinations}):
             backbone: type[Backbone] = self.registry.get("backbone", name)
             if backbone.refuse_task.__func__ is Backbone.refuse_task.__func__:  # type: ignore[attr-defined]
