@@ -29,7 +29,7 @@ test: $(STAMP) ## run the quick tests
 test-all: $(STAMP) .venv/.events .venv/.readers .venv/.docs ## run all tests
 	$(PYTEST)
 
-lint: $(STAMP) ## check style, format, types and import arrows
+lint: $(STAMP) .venv/.docs ## check style, format, types and import arrows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
