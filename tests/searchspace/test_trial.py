@@ -32,3 +32,9 @@ def test_points_have_candidate_end_and_weights_of_their_trial() -> None:
     assert (point.epoch, point.ended_s, point.weights, point.points) == (5, 7.0, Path("w.pt"), ())
     assert point.run_id == ""  # it is the trial's
     assert trial.with_points({}) == trial
+
+
+def test_trials_whose_end_is_not_known_are_equal_on_every_python() -> None:
+    assert Trial(1) == Trial(1)
+    assert Trial(1) != Trial(2)
+    assert Trial(1) != 1
