@@ -46,16 +46,16 @@ def test_slurm_script_searches_with_two_tasks_and_ends_all_that_it_began(tmp_pat
         "RAY_PORT": "6399",
         "SPIKEFRONT_OPTIONS": options,
     }
-    tasks = []
+    tasks: list[subprocess.Popen[bytes]] = []
     try:
         for number in ("1", "0"):  # a worker may come first
-            log = (tmp_path / f"{number}.log").open("wb")
-            task = {"SLURM_ARRAY_TASK_ID": number}
-            tasks.append(
-                subprocess.Popen(
-                    ["bash", str(SLURM)], cwd=tmp_path, env=environment | task, stdout=log, stderr=log, process_group=0
+            own = environment | {"SLURM_ARRAY_TASK_ID": number}
+            with (tmp_path / f"{number}.log").open("wb") as log:
+                tasks.append(
+                    subprocess.Popen(
+                        ["bash", str(SLURM)], cwd=tmp_path, env=own, stdout=log, stderr=log, process_group=0
+                    )
                 )
-            )
         codes = [task.wait(timeout=240) for task in reversed(tasks)]
     finally:
         for task in tasks:
