@@ -54,15 +54,15 @@ def database(free_port: Callable[[], int]) -> Iterator[str]:
     data = Path(tempfile.mkdtemp(prefix="sf-pg-"))
     if user is not None:
         shutil.chown(data, user)
-    made = [folder / "initdb", "-D", data, "-U", DATABASE, "-A", "trust", "-E", "UTF8", "--no-sync"]
+    made = [str(folder / "initdb"), "-D", str(data), "-U", DATABASE, "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(made, check=True, cwd=data, user=user, capture_output=True, timeout=120)
     settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
     server = subprocess.Popen(
-        [folder / "postgres", "-D", data, "-p", str(port), "-k", data, *settings],
+        [str(folder / "postgres"), "-D", str(data), "-p", str(port), "-k", str(data), *settings],
         cwd=data, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        ready = [folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+        ready = [str(folder / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
         deadline = time.monotonic() + STARTS_WITHIN_S
         while subprocess.run(ready, capture_output=True, check=False).returncode:
             assert server.poll() is None, "PostgreSQL ended"
