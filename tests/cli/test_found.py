@@ -351,7 +351,7 @@ def test_confirm_that_confirms_nobody_has_failed(asked: Command, tmp_path: Path)
         ("export one/1 --to n.pt", r"^run one/1 is not on a front \(its Pareto rank is \d\); members"),
         (
             "export one/2 --to n.pt --format tflite",
-            r"^unknown format 'tflite'\. Known: mlflow, neurobench, nir, onnx, torch\.$",
+            r"^unknown format 'tflite'\. Known: mlflow, neurobench, nir, onnx, safetensors, torch\.$",
         ),
         ("export one/2 --to .", r"^--to \. is a folder; name a file in it"),
         ("export one/2 --to no/n.pt", r"^--to no/n\.pt: folder no does not exist; create it or choose another$"),

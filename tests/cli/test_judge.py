@@ -96,7 +96,7 @@ def test_a_stored_trial_gives_the_numbers_of_its_search(stored: dict[str, float]
         ("any", "'any' is neither a file, nor SEARCH/TRIAL such as digits-1/23, nor an MLflow run id"),
         ("net.pt", "net.pt: no such file"),
         ("list.json", "list.json: a candidate is a mapping of hyperparameter: value, such as steps: 6"),
-        ("--set task=digits --export net.txt", "--export net.txt must end in .pt, .nir, .onnx"),
+        ("--set task=digits --export net.txt", "--export net.txt must end in .pt, .safetensors, .nir, .onnx"),
         ("--set task=digits --to none/x", "--to none/x: folder none does not exist; create it or choose another"),
         ("--set task=digits --to pipe", "--to pipe is neither a regular file nor a new name; choose another"),
         (

@@ -27,6 +27,9 @@ from spikefront.searchspace.secrets import HIDDEN, has_hidden, redact_address
 ACCOUNTING: Final = 2
 """Rules by which operations are counted and charged: 2 has encoders, shifts and biases; 1 are those of before."""
 
+_WIDENED: Final = ("decoding=membrane|softmax", "decoding=membrane")
+"""Condition of a hyperparameter that has another case since, and what it was before."""
+
 
 def about(
     settings: SearchSettings, registry: Registry, space: Space, objectives: Sequence[Objective] = ()
@@ -87,9 +90,13 @@ def _plain(value: object) -> object:
 def _digest(space: Space) -> str:
     """Return a hash of what is searched, and of what is held at a value, but for what was added since, at its default.
 
-    So a search that began before there was such a hyperparameter goes on.
+    So a search that began before there was such a hyperparameter, or such a case of one, goes on.
     """
-    rows = [(row.name, row.domain, row.active) for row in space.rows() if row.searched or not _was_added(row.name)]
+    rows = [
+        (row.name, row.domain, row.active.replace(*_WIDENED))
+        for row in space.rows()
+        if row.searched or not _was_added(row.name)
+    ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
