@@ -13,7 +13,7 @@ import torch
 import spikefront
 
 KNOWN: Final = json.loads(Path(__file__).with_name("numbers.json").read_text(encoding="utf-8"))
-PROCESSOR: Final = torch.backends.cpu.get_cpu_capability()  # type: ignore[no-untyped-call]
+PROCESSOR: Final = torch.backends.cpu.get_cpu_capability()
 
 
 @pytest.fixture
