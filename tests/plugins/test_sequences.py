@@ -102,10 +102,8 @@ def test_codings_of_values_are_not_offered_for_spikes() -> None:
     assert registry.steps("direct", "shd") == Int(100, 200, step=100)
     chosen = {"task": "shd", "coding": "direct", "neuron": "silif", "backbone": "recurrent"}
     assert registry.problem(chosen) is None
-    assert registry.problem(chosen | {"coding": "rate"}) == (
-        "coding 'rate' takes sequences or static input, but task 'shd' gives spikes; "
-        "codings that take it: delta, direct"
-    )
+    refused = "coding 'rate' takes sequences or static input, but task 'shd' gives spikes; codings that take it: "
+    assert str(registry.problem(chosen | {"coding": "rate"})).startswith(f"{refused}delta, direct")
 
 
 def test_the_space_of_a_sequence_task_has_multiples_of_its_length() -> None:
