@@ -195,7 +195,7 @@ def _strip_layers(strip: Sequence[Row], across: alt.X, colour: alt.Color) -> lis
         return []
     opacity = alt.Opacity("sure:O", legend=None).scale(domain=[True, False], range=[_SURE[True], _SURE[False]])
     ranges = alt.Chart(data(strip)).mark_rect(stroke=INK, strokeWidth=0.5, clip=True)
-    texts = alt.Chart(data(strip)).mark_text(fontSize=13, fontWeight=600, color=INK)
+    texts = alt.Chart(data(strip)).mark_text(fontSize=14, fontWeight=600, color=INK)
     middle = across.copy()
     middle.shorthand = "middle:Q"
     return [
