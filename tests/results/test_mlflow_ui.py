@@ -76,7 +76,8 @@ def test_the_search_its_trials_and_what_it_ran_with_are_there(ui: str, parent: d
         params.items()
     )
     assert int(params["workers"]) > 0
-    children = runs(ui, f"tags.`mlflow.parentRunId` = '{parent['info']['run_id']}'")
+    of_it = f"tags.`mlflow.parentRunId` = '{parent['info']['run_id']}'"
+    children = runs(ui, f"{of_it} and tags.`spikefront.role` = 'trial'")
     assert sorted(named(run["data"]["tags"])["trial.number"] for run in children) == ["0", "1", "2"]
     for run in children:
         metrics = named(run["data"]["metrics"])

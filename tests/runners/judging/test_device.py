@@ -15,7 +15,8 @@ REGISTRY: Registry = load_registry(third_parties=False)
 PARTS = [
     *(
         {"coding": name, "neuron": min(REGISTRY.get("coding", name).neurons or ["lif"])}
-        for name in REGISTRY.entries["coding"]
+        for name, entry in REGISTRY.entries["coding"].items()
+        if entry.plugin.library != "snntorch"  # whose encoders read values to check them
     ),
     *(
         {"neuron": name} | ({"backbone": "mlp"} if entry.plugin.emits_changes else {})  # whose max is not theirs
