@@ -48,7 +48,7 @@ def test_search_on_a_few_recordings_ends_with_a_front_and_leaves_what_workers_sh
     made = [path.name for path in (tmp_path / "cache" / "spikefront").iterdir() if path.is_dir()]
     assert sum(name.startswith("n-mnist-events") for name in made) == 1
     frames = [name for name in made if name.startswith(f"{task}-frames")]
-    assert 2 <= len(frames) <= 3  # T = 1, from which the number of outputs is read, and those that were searched
+    assert 1 <= len(frames) <= 2  # one for each T that was searched, shared by its trials
 
 
 @pytest.mark.timeout(1800)

@@ -185,7 +185,7 @@ def test_workers_learn_the_arrays_of_a_plugin_file(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "spikefront", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=True).stdout
 
-    few = ("--trials", "2", "--workers", "2", "--set", "coding=direct", "--set", "training.epochs=10")
+    few = ("--trials", "2", "--workers", "2", "--no-early-stopping", "--set", "coding=direct", "--epochs", "10")
     spikefront("run", "--plugins-dir", str(EXAMPLES / "plugins"), "--task", "wine", *few)
     front = json.loads(spikefront("pareto", "--format", "json"))
 
