@@ -19,6 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+pytest.register_assert_rewrite("spikefront.plugins.testing")  # before any test imports it
+
 LONG = (
     "test_search_end_to_end",
     "engine/test_search",
