@@ -180,7 +180,11 @@ def test_a_search_from_before_a_hyperparameter_was_added_goes_on_while_that_stay
         "training.precision",
         "training.truncation",
     )
-    rows = [(row.name, row.domain, row.active) for row in before.rows() if not row.name.startswith(added)]
+    rows = [
+        (row.name, row.domain, row.active.replace("decoding=membrane|softmax", "decoding=membrane"))  # as it was then
+        for row in before.rows()
+        if not row.name.startswith(added)
+    ]
     assert len(rows) < len(before.rows())
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
     stored = {"plugins": {k: v for k, v in REGISTRY.versions().items() if not k.startswith("loss.")}, "space": digest}
