@@ -80,7 +80,7 @@ class Registry:
         if name in self.entries[kind]:
             plugin: type[Any] = self.entries[kind][name].plugin
             return plugin
-        self._fail_if_broken(name)
+        self._fail_if_broken(kind, name)
         raise UnknownName(str(KINDS[kind]), name, self.entries[kind])
 
     def task(self, candidate: Candidate) -> Task:
@@ -97,7 +97,7 @@ class Registry:
             version: its version then; empty where that is not known.
         """
         if name not in self.entries[kind]:
-            self._fail_if_broken(name)
+            self._fail_if_broken(kind, name)
             what = f"{KINDS[kind]} {name!r}" + (f" {version}" if version else "")
             reason = next((problem for problem in self.problems.values() if name in problem), "")
             fix = reason or "install it, or give the folder with its file (--plugins-dir)"
@@ -131,13 +131,14 @@ class Registry:
 
     def refuse_missing(self, family: str, name: str) -> None:
         """Raise ``UsageError`` for a plugin whose library is not installed."""
-        if (line := self.missing.get((FAMILY_KINDS[family].name, name))) is not None:
+        self._refuse_missing(FAMILY_KINDS[family].name, name)
+
+    def _refuse_missing(self, kind: str, name: str) -> None:
+        if (line := self.missing.get((kind, name))) is not None:
             raise UsageError(line)
 
-    def _fail_if_broken(self, name: str) -> None:
-        for (_, each), line in self.missing.items():
-            if each == name:
-                raise UsageError(line)
+    def _fail_if_broken(self, kind: str, name: str) -> None:
+        self._refuse_missing(kind, name)
         for source, problem in self.problems.items():
             module = Path(source).name.removesuffix(".py").partition(":")[0].rpartition(".")[2]
             if module.replace("_", "-") == name:

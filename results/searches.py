@@ -19,6 +19,7 @@ from spikefront.results.store.connection import Store, tag_is
 from spikefront.results.store.documents import candidate_of, front_members, points_of
 from spikefront.results.store.reading import (
     MemberFiles,
+    read_confirmed,
     read_curves,
     read_files,
     read_json,
@@ -34,7 +35,6 @@ from spikefront.searchspace.configured import name_of, write_configured
 from spikefront.searchspace.errors import UnknownName, UsageError, shown
 from spikefront.searchspace.front import Front, distinct
 from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
-from spikefront.searchspace.records import Spread
 from spikefront.searchspace.secrets import redact_values
 from spikefront.searchspace.trial import Trial, last_tries, read_name
 
@@ -285,7 +285,7 @@ class StoredSearch:
             },
             energy_model=self.energy_model if priced in ("", name_of(self.energy_model)) else priced,
             commit=self.artifact(schema.ENVIRONMENT_FILE).get("git_commit") or "",
-            confirmed=self._confirmed(run),
+            confirmed=read_confirmed(self.store, run),
         )
 
     def _point_on_front(self, tags: Mapping[str, str]) -> str:
@@ -304,19 +304,6 @@ class StoredSearch:
             f"run {run_id} has no {what} in MLflow: a search writes them there when it ends; "
             f"resume it: spikefront run --resume {self.name}"
         )
-
-    def _confirmed(self, run: Run) -> Spread | None:
-        metrics, name = run.data.metrics, f"{schema.CONFIRMED_METRIC}quality"
-        wanted = [name, f"{name}_sd", f"{name}_low", f"{name}_high"]
-        if any(key not in metrics for key in wanted):
-            return None
-        counted = {int(seed) for seed in run.data.tags.get(schema.CONFIRMED_SEEDS, "").split(",") if seed}
-        measured = {
-            point.step
-            for prefix in (schema.TEST_METRIC, schema.FRESH_TEST_METRIC)
-            for point in self.store.client.get_metric_history(run.info.run_id, f"{prefix}quality")
-        }
-        return Spread(len(measured & counted or measured), *(metrics[key] for key in wanted))
 
 
 def _with_points(trial: Trial, measured: Mapping[int, Mapping[str, float]]) -> Trial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikefront.searchspace.candidate import STEPS
+from spikefront.searchspace.candidate import DEFAULTS, STEPS
 from spikefront.searchspace.domains import Domain, Value, describe, held
 from spikefront.searchspace.fields import Field
 
@@ -33,3 +33,8 @@ def conditions_of(field: Field, fields: Sequence[Field], prefix: str = "") -> li
 def steps_row(coding: str, domain: Domain) -> Row:
     """Return the row of a coding's time steps."""
     return Row("steps", describe(domain), held(domain, STEPS), f"coding={coding}", "time steps T", not domain.single())
+
+
+def default_name(family: str, names: Sequence[str]) -> str:
+    """Return the default of those names that a space keeps in a family: the usual one, or else the first."""
+    return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]

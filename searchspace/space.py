@@ -32,7 +32,7 @@ from spikefront.searchspace.errors import UnknownName, UsageError
 from spikefront.searchspace.fields import Field, fields_of
 from spikefront.searchspace.narrowing import Narrowing, intersect, members, overlap
 from spikefront.searchspace.priors import Prior, Priors
-from spikefront.searchspace.rows import Row, conditions_of, steps_row
+from spikefront.searchspace.rows import Row, conditions_of, default_name, steps_row
 
 
 class Space:
@@ -280,7 +280,7 @@ class Space:
         name = family
         if allowed != self._allowed(family, {}):
             name += "|" + ",".join(f"{key}={chosen[key]}" for key in JOINT_FAMILIES if key in chosen and key != "task")
-        return unless_single(ask, name, Choice(allowed), _default_of(family, allowed))
+        return unless_single(ask, name, Choice(allowed), default_name(family, allowed))
 
     def _ask_steps(self, coding: str, ask: Ask) -> Value:
         domain = self._steps[coding]
@@ -378,7 +378,7 @@ class Space:
         rows = [self._row(f"task.{self.task}.{field.name}", field, "always") for field in settings]
         for family in (family for family in FAMILIES if family != "task"):
             names = self._allowed(family, {})
-            default = _default_of(family, names)
+            default = default_name(family, names)
             rows.append(Row(family, ", ".join(names), default, "always", f"which {family}", len(names) > 1))
             if family == "coding":
                 steps = ((name, self._steps[name]) for name in names)
@@ -396,7 +396,3 @@ class Space:
     def _row(self, name: str, field: Field, active: str) -> Row:
         domain = self._domain_of(name, field)
         return Row(name, describe(domain), held(domain, field.default), active, field.doc, not domain.single())
-
-
-def _default_of(family: str, names: Sequence[str]) -> str:
-    return DEFAULTS[family] if DEFAULTS.get(family) in names else names[0]

@@ -111,11 +111,11 @@ class Trial:
         return replace(self, points=tuple(made))
 
     def __eq__(self, other: object) -> bool:
-        """Return whether all fields are equal; one that is NaN in both is, which the equality of Python 3.13 denies."""
+        """Return whether all fields are equal, the same NaN with itself too, which Python 3.13's dataclasses deny."""
         if not isinstance(other, Trial):
             return NotImplemented
         mine, others = ([getattr(one, each.name) for each in fields(one)] for one in (self, other))
-        return mine == others  # lists take what is the same object for equal
+        return mine == others  # a list takes what is the same object for equal
 
     @property
     def steps(self) -> Value:

@@ -20,28 +20,26 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor
 
-from spikefront.plugins import Choice, Coding, Decoding, DecodingConfig, Float, Int, Kind, Operations, Signal, hookimpl
+from spikefront.plugins import Choice, Coding, Float, Kind, Signal, hookimpl
+from spikefront.plugins.codings.latency import Latency, LatencyConfig
 
 
 @dataclass(frozen=True, slots=True)
-class SnnTorchLatencyConfig(DecodingConfig):
+class SnnTorchLatencyConfig(LatencyConfig):
     """Hyperparameters of snnTorch's latency encoder."""
 
-    curve: Annotated[str, Choice(("linear", "log"))] = "linear"
-    """How the firing time depends on the input."""
     threshold: Annotated[float, Float(0.001, 0.2, log=True)] = 0.01
     """Input at which the capacitor is never charged; weaker ones are clipped, or fire last."""
     clip: Annotated[bool, Choice((True, False))] = True
     """Whether inputs below the threshold stay silent."""
 
 
-class SnnTorchLatency(Decoding):
+class SnnTorchLatency(Latency):
     """One spike per input of snnTorch, the earlier the stronger (`spikegen.latency`)."""
 
     name = "snntorch-latency"
     Config = SnnTorchLatencyConfig
     config: SnnTorchLatencyConfig
-    step_range = Int(3, 16, log=True)
     named_only: ClassVar[bool] = True
     library: ClassVar[str] = "snntorch"
 
@@ -61,15 +59,6 @@ class SnnTorchLatency(Decoding):
         if self.config.clip:
             spikes = spikes & ~below[:-1].view_as(x)
         return Signal(spikes.to(x.dtype), self.steps, Kind.BINARY)
-
-    def encode_operations(self, x: Tensor, code: Signal) -> Operations:
-        """A comparison with a falling curve at each step until the spike; the curve is the same for all inputs."""
-        fired = code.values != 0
-        steps = torch.where(fired.any(0), fired.int().argmax(0) + 1, code.steps)
-        return Operations(adds=int(steps.sum()))
-
-    def cuts(self) -> tuple[int, ...]:
-        return self.earlier_steps
 
 
 @hookimpl

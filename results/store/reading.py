@@ -22,7 +22,7 @@ from spikefront.results.store.connection import Store, tag_is
 from spikefront.results.store.documents import checked, layers_of, parsed
 from spikefront.searchspace.activity import Activity
 from spikefront.searchspace.errors import one_line, shown
-from spikefront.searchspace.records import LayerEnergy
+from spikefront.searchspace.records import LayerEnergy, Spread
 from spikefront.searchspace.trial import Trial
 
 if TYPE_CHECKING:
@@ -291,6 +291,26 @@ def read_error(store: Store, run_id: str) -> str:
             file = Path(store.client.download_artifacts(run_id, schema.ERROR_FILE, folder))
             return file.read_text(encoding="utf-8", errors="replace").strip()
     return ""
+
+
+def read_confirmed(store: Store, run: Run) -> Spread | None:
+    """Return the quality of a member over the seeds under which it was confirmed; None where it was not.
+
+    Args:
+        store: where.
+        run: the member's run.
+    """
+    metrics, name = run.data.metrics, f"{schema.CONFIRMED_METRIC}quality"
+    wanted = [name, f"{name}_sd", f"{name}_low", f"{name}_high"]
+    if any(key not in metrics for key in wanted):
+        return None
+    counted = {int(seed) for seed in run.data.tags.get(schema.CONFIRMED_SEEDS, "").split(",") if seed}
+    measured = {
+        point.step
+        for prefix in (schema.TEST_METRIC, schema.FRESH_TEST_METRIC)  # what recommend has measured counts as well
+        for point in store.client.get_metric_history(run.info.run_id, f"{prefix}quality")
+    }
+    return Spread(len(measured & counted or measured), *(metrics[key] for key in wanted))
 
 
 def read_files(

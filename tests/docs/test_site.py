@@ -183,7 +183,9 @@ def test_the_site_is_searched_from_its_files(built: Path, browser: Browser) -> N
     page.wait_for_selector("[data-md-component=search-query]", state="attached")
     page.keyboard.press("/")
     page.keyboard.type("knee")
-    page.wait_for_selector(".md-search-result__item a[href*='concepts.html']", timeout=20_000)
+    first = page.wait_for_selector(".md-search-result__item a[href*='concepts.html']", timeout=20_000)
+    assert first is not None
+    assert "knee" in first.inner_text().lower()
 
 
 @pytest.mark.slow

@@ -388,19 +388,3 @@ def test_what_does_not_go_together_is_said_in_one_line(tmp_path: Path) -> None:
     assert problem.startswith(
         "task 'painter' needs a backbone that makes images, and 'mlp' makes values; backbones that "
     )
-
-
-def test_hooks_of_a_file_that_was_refused_are_not_called_for_the_next(tmp_path: Path) -> None:
-    hook = "from spikefront.plugins import hookimpl\n\n@hookimpl\ndef register_{}:\n    raise ValueError('called')\n"
-    bad = hook.format("neurons(register)") + hook.format("codings(what)")
-    (tmp_path / "a_bad.py").write_text(bad)
-    (tmp_path / "b_good.py").write_text(
-        "from spikefront.plugins import hookimpl\nfrom spikefront.plugins.neurons.lif import LIF\n\n"
-        "class Mine(LIF):\n    'A neuron.'\n\n    name = 'mine'\n\n"
-        "@hookimpl\ndef register_neurons(register):\n    register(Mine)\n"
-    )
-    registry = load_registry([tmp_path], third_parties=False)
-    assert "mine" in registry.entries["neuron"]
-    (problem,) = registry.problems.values()
-    assert "a_bad.py" in problem
-    assert "what" in problem

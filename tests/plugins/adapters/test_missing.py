@@ -10,7 +10,7 @@ import pytest
 import spikefront
 from spikefront.commands.app import load_commands
 from spikefront.plugins import load_registry
-from spikefront.searchspace import Space, UsageError, from_flat, parse_set
+from spikefront.searchspace import Space, UnknownName, UsageError, from_flat, parse_set
 
 OF_YOURS = """
 from spikefront.plugins import Neuron, hookimpl
@@ -63,3 +63,5 @@ def test_a_plugin_of_yours_says_what_it_needs_too(tmp_path: Path) -> None:
     registry = load_registry([tmp_path], third_parties=False)
     with pytest.raises(UsageError, match=r"neuron 'mine' needs no_such_library, .* pip install no_such_library$"):
         registry.get("neuron", "mine")
+    with pytest.raises(UnknownName, match=r"^unknown coding 'mine'"):  # of another kind
+        registry.get("coding", "mine")

@@ -133,7 +133,12 @@ class TestBehindNeurons:
     @pytest.mark.parametrize("surrogate", [Box(), REGISTRY.get("surrogate", "sigmoid")()], ids=lambda each: each.name)
     def test_in_chunks_and_by_any_surrogate(self, surrogate: Surrogate) -> None:
         neuron, x = REGISTRY.get("neuron", "lif")(surrogate=surrogate), self.current(4, 2, 32, 28, 28)
-        (ours,), (theirs,) = (self.gradients(neuron, x, 2, LAYOUTS[0], tapped) for tapped in (True, False))
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # chunks are for each thread
+        try:
+            (ours,), (theirs,) = (self.gradients(neuron, x, 2, LAYOUTS[0], tapped) for tapped in (True, False))
+        finally:
+            torch.set_num_threads(before)
         assert torch.equal(ours, theirs)
 
     @pytest.mark.parametrize("uses", [2, 3])

@@ -97,3 +97,16 @@ def test_share_of_a_conversion_is_all_of_it() -> None:
     flat = {"training.epochs": 10}
     assert trained_share(flat, {"epoch": 4, "metrics": {}}) == 0.4
     assert trained_share(flat, {"epoch": 1, "metrics": {"ann_trained": 0.0}}) == 1.0
+
+
+def test_results_count_in_the_order_of_their_trainings_also_after_some_were_waited_for() -> None:
+    order, costs = Order(2), np.random.default_rng(1).uniform(1, 100, 40)
+    for ordinal, cost in enumerate(costs):
+        begin(order, cost)
+        order.end(ordinal, again=False)
+    before = order.counting(20)
+    order.wait_for_all(20)
+    due = sorted((order[other].due, other) for other in range(40))
+    for ordinal in range(40):
+        assert order.counting(ordinal) == [other for first, other in due if first <= ordinal]
+    assert set(order.counting(20)) == set(range(20)) > set(before)
