@@ -4,6 +4,8 @@ Network: direct coding, conv(32)-BN-LIF-maxpool-conv(64)-BN-LIF-maxpool-linear(1
 Adam; 28x28 inputs, batch 64; LIF tau = 2, threshold 1, hard reset, detached, ATan(2). The ANN has ReLU for LIF, is laid
 out channels last, and computes the first convolution and its norm once and the rest for T times the batch, as ours.
 
+"Pooling apart" is ours with the gradient of pooled spikes written out.
+
 Run: python benchmarks/training_step.py [--time-steps 4 8] [--rounds 15] [--threads 2]
 All arms are in one process, which keeps freed memory, and take turns step by step; no environment variable is needed.
 snnTorch (pip install --no-deps snntorch) is left out where it is missing.
@@ -19,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +81,19 @@ def ours(steps: int, precision: str = "fp32") -> Step:
     task = registry.get("task", "fashion-mnist")()
     trainer = Trainer(network, task, Data(*batch()), candidate.training, seed=0)
     return lambda: (trainer.epoch(), None)[1]
+
+
+def written(steps: int) -> Step:
+    """Return the same step with the gradient of pooled spikes written out, as neurons elsewhere get it."""
+    from spikefront.plugins.network.pooling import Tap
+
+    step = ours(steps)
+
+    def apart() -> None:
+        with patch.object(Tap, "of", staticmethod(lambda values: None)):
+            step()
+
+    return apart
 
 
 def spikingjelly(steps: int, once: bool = False) -> Step:
@@ -177,6 +193,7 @@ def convolutions(steps: int) -> Step:
 
 ARMS: dict[str, Callable[[int], Step]] = {
     "spikefront": ours,
+    "pooling apart": written,
     "SpikingJelly multi-step": spikingjelly,
     "SpikingJelly, conv 1 once": lambda steps: spikingjelly(steps, once=True),
     "snnTorch": snntorch,
