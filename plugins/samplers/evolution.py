@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import moocore
@@ -20,9 +22,10 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from spikefront.plugins import PINNED, Float, Int, Sampler, hookimpl
+from spikefront.plugins.bases.history import History, history_of
 
 _CHILDREN: Final = 50  # of which the first is taken that no trial has
 _WORST: Final = 0.9  # quantile of what was measured, on each axis, from where contributions to the front are counted
@@ -49,23 +52,26 @@ class FrontSampler(BaseSampler):
     """Optuna sampler that varies members of the front; a hyperparameter that no parent has comes from a good trial."""
 
     def __init__(self, config: EvolutionConfig, seed: int) -> None:
-        self._config, self._rng, self._random = config, np.random.default_rng(seed), RandomSampler(seed=seed)
-        self._sources: list[Genes] = []  # a child, then the finished trials, those of the front first
+        self._config, self._seed, self._rng = config, seed, np.random.default_rng(seed)
+        self._child: Genes = {}
+        self._others: list[FrozenTrial] = []  # the finished trials, those of the front first
+
+    @cached_property
+    def _random(self) -> RandomSampler:
+        return RandomSampler(seed=self._seed)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Draw a child. Which of its hyperparameters exist is known only when they are asked for."""
-        trials = study.get_trials(deepcopy=False)  # this one is among them
-        ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        self._sources = []
-        if len(trials) > self._config.startup and ended and self._rng.random() >= self._config.random:
-            ranks, chances = _standing(ended, study.directions)
-            tried = [other.params for other in trials]
+        history = history_of(study)  # this one is in it
+        ended, self._child, self._others = history.complete, {}, []
+        if history.count > self._config.startup and ended and self._rng.random() >= self._config.random:
+            ranks, chances = _standing(history, study.directions)
             for _ in range(_CHILDREN):
-                child = self._bred(*(ended[place] for place in self._rng.choice(len(ended), 2, p=chances)))
-                if child not in tried:
+                self._child = self._bred(*(ended[place] for place in self._rng.choice(len(ended), 2, p=chances)))
+                if self._child not in history:
                     break
             order = np.lexsort((self._rng.random(len(ended)), ranks))
-            self._sources = [child, *(ended[place].params for place in order.tolist())]
+            self._others = [ended[place] for place in order.tolist()]
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
@@ -75,7 +81,7 @@ class FrontSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return the child's value, or else that of the best trial that has one, or else a random one."""
-        for genes in self._sources:
+        for genes in chain([self._child], (other.params for other in self._others)):
             if param_name in genes and _holds(param_distribution, genes[param_name]):
                 return genes[param_name]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
@@ -92,18 +98,12 @@ class FrontSampler(BaseSampler):
         return child
 
 
-def _standing(
-    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _standing(history: History, directions: Sequence[StudyDirection]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return Pareto ranks of finished trials, those beyond a limit last, and how probable each is as a parent."""
-    beyond = (sum(max(over, 0.0) for over in one.constraints.values()) if one.system_attrs else 0.0 for one in trials)
-    own = np.array([[*one.values, over] for one, over in zip(trials, beyond, strict=True)])
-    points = [one.user_attrs.get("points", own[:0]) for one in trials]
-    rows, places = np.concatenate([own, *points]), np.arange(len(trials))
-    owner, excess = np.concatenate([places, np.repeat(places, [len(some) for some in points])]), rows[:, -1]
-    within = excess == excess.min()
+    count, (rows, owner) = len(history.complete), history.with_points()
+    within = rows[:, -1] == rows[:, -1].min()
     losses = rows[within, :-1] * [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
-    ranks, weights, found = np.full(len(trials), len(owner)), np.zeros(len(trials)), moocore.pareto_rank(losses)
+    ranks, weights, found = np.full(count, len(owner)), np.zeros(count), moocore.pareto_rank(losses)
     np.minimum.at(ranks, owner[within], found)
     gains = moocore.hv_contributions(losses[found == 0], ref=np.quantile(losses, _WORST, axis=0))
     np.add.at(weights, owner[within][found == 0], gains.clip(min=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypedDict
 
@@ -109,11 +109,14 @@ class StudyRecord:
         queued = self._queue.pop(self.next, None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Study.ask would look through all trials, and start the queued one with the lowest number
+            storage = self.study._storage
             if queued is None:
-                trial = self.study.ask()
-            else:  # Optuna would start the one with the lowest number
-                self.study._storage.set_trial_state_values(queued._trial_id, TrialState.RUNNING)
-                trial = optuna.Trial(self.study, queued._trial_id)
+                trial_id = storage.create_new_trial(self.study._study_id)
+            else:
+                trial_id = queued._trial_id
+                storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            trial = optuna.Trial(self.study, trial_id)
         self.order.add(trial.number)
         self._running[trial.number] = trial
         return trial
@@ -195,16 +198,17 @@ class StudyRecord:
         found = [(t.user_attrs["candidate"], t.user_attrs["outcome"]["cost"]) for t in islice(known, last)]
         return found[::-1]
 
-    def seen(self, ordinal: int | None = None, besides: Container[int] = ()) -> list[Seen]:
+    def seen(self, ordinal: int | None = None, besides: Set[int] = frozenset()) -> list[Seen]:
         """Return what a training may know of those before it, by ordinal; or, of no training, all that is known.
 
         Args:
             ordinal: that of the training; None for all that is known.
             besides: ordinals that are left out.
         """
-        wanted = range(len(self.order) if ordinal is None else min(ordinal, len(self.order)))
-        found = [self._seen[other] for other in wanted if other not in besides and other in self._seen]
-        if ordinal is None:
+        found = [
+            self._seen[other] for other in sorted(self._seen.keys() - besides) if ordinal is None or other < ordinal
+        ]
+        if ordinal is None or not found:
             return found
         counting = set(self.order.counting(ordinal))
         return [one if one.ordinal in counting else one._replace(outcome=None) for one in found]

@@ -120,7 +120,8 @@ class FreshSampler(BaseSampler):
         self._coding = ""  # that the candidate is to have
         self._inner: BaseSampler | None = None  # None until there is one, or when it is left out
         self._is_left_out = shown.left_out
-        self._random = RandomSampler(seed=seed)
+        self._ordinal = 0  # of the training that is proposed for
+        self._at_random: RandomSampler | None = None  # its own, once it is needed
         self._name = name
         self._quietly = SamplerWarnings(name)
         self._chosen: Proposal | None = None
@@ -139,9 +140,15 @@ class FreshSampler(BaseSampler):
         self._shown.keep(trial.number, self._is_left_out)
         return self._chosen.distributions
 
+    @property
+    def _random(self) -> RandomSampler:
+        if self._at_random is None:
+            self._at_random = RandomSampler(seed=seed_of(self._seed, self._ordinal, 1))
+        return self._at_random
+
     def _begin(self, ordinal: int) -> None:
-        """Make the samplers that propose for a training."""
-        self._random = RandomSampler(seed=seed_of(self._seed, ordinal, 1))
+        """Begin a training: make the sampler that proposes for it."""
+        self._ordinal, self._at_random = ordinal, None
         if not self._is_left_out and (self._inner is None or not self._one):
             try:
                 with self._quietly():
