@@ -21,7 +21,7 @@ _TASKS: Final = {"static": "digits", "events": "n-mnist", "sequences": "mnist1d"
 
 
 def write_codings(stage: Stage, *, pictures: bool = True) -> None:
-    """Write a page for each coding that is built in, with a picture that is drawn now."""
+    """Write a page for each coding that is built in, with a picture that is drawn now, and links to it."""
     registry = load_registry(third_parties=False)
     for name, entry in sorted(registry.entries["coding"].items()):
         alt = draw(stage.pages, name, task_of(entry.plugin)) if pictures else ""
@@ -29,6 +29,9 @@ def write_codings(stage: Stage, *, pictures: bool = True) -> None:
         stage.write(f"codings/{name}.md", page(name, entry, registry, alt), at=f"docs/codings/{name}.md")
         stage.shown.setdefault(f"docs/codings/{name}.md", f"codings/{name}.md")
         assert path in stage.files, path
+    names = "|".join(map(re.escape, registry.entries["coding"]))
+    more = r"## \1\n\n*[Hyperparameters, neurons, commands](codings/\1.md).*"
+    stage.changed["docs/codings.md"] = lambda text: re.sub(rf"(?m)^## ({names})$", more, text)
 
 
 def task_of(coding: type[Coding]) -> str:

@@ -68,6 +68,7 @@ class Stage:
         pages: folder that they are written to.
         files: files of the repository.
         shown: files and folders of the repository that are a page, by the name of that page.
+        changed: what the site makes of a page of the repository, by its path.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,13 +76,15 @@ class Stage:
         self.files = tracked()
         pages = [name for name in self.files if name.startswith("docs/") and not name.startswith("docs/site/")]
         self.shown: dict[str, str] = {name: name.removeprefix("docs/") for name in pages} | MOVED
+        self.changed: dict[str, Callable[[str], str]] = {}
         self._wanted: list[str] = []
 
     def copy(self) -> None:
         """Copy pages and pictures of the repository, links led to where their targets are on the site."""
         for name, shown in [(name, shown) for name, shown in self.shown.items() if name in self.files]:
             if name.endswith(".md"):
-                self.write(shown, (ROOT / name).read_text(encoding="utf-8"), at=name)
+                text = (ROOT / name).read_text(encoding="utf-8")
+                self.write(shown, self.changed.get(name, str)(text), at=name)
             else:
                 target = self.pages / shown
                 target.parent.mkdir(parents=True, exist_ok=True)

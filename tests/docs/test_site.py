@@ -68,6 +68,14 @@ def test_links_of_all_pages_lead_to_pages_and_headings(staged: Path, site: Simpl
     assert broken == []
 
 
+def test_the_page_of_all_codings_links_to_that_of_each(staged: Path) -> None:
+    text = (staged / "pages" / "codings.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^## (\S+)\n\n\*\[[^]]+\]\(codings/(\S+)\.md\)", text, flags=re.MULTILINE)
+    pages = {page.stem for page in (staged / "pages" / "codings").glob("*.md")}
+    assert all(heading == page for heading, page in linked)
+    assert {page for _, page in linked} == pages
+
+
 def test_each_page_has_one_place_in_the_order(staged: Path, site: SimpleNamespace) -> None:
     order = yaml.unsafe_load((staged / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
 
