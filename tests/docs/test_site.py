@@ -191,9 +191,12 @@ def test_the_site_is_searched_from_its_files(built: Path, browser: Browser) -> N
     page.wait_for_selector("[data-md-component=search-query]", state="attached")
     page.keyboard.press("/")
     page.keyboard.type("knee")
-    first = page.wait_for_selector(".md-search-result__item a[href*='concepts.html']", timeout=20_000)
-    assert first is not None
-    assert "knee" in first.inner_text().lower()
+    # results come while it is being typed: the first ones are those of its beginning
+    found = page.locator(".md-search-result__item", has_text="knee").locator("a[href*='concepts.html']").first
+    found.wait_for(state="attached", timeout=20_000)
+    found.click()
+    page.wait_for_url("**/concepts.html*")
+    assert "knee" in page.inner_text("article").lower()
 
 
 @pytest.mark.slow
