@@ -11,6 +11,7 @@ from spikefront.plugins.bases.whole_trials import TrialLogger
 from spikefront.plugins.contracts import (
     Backbone,
     Between,
+    Chain,
     Coding,
     Data,
     EnergyConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "Backbone",
     "Between",
     "Candidate",
+    "Chain",
     "Choice",
     "Coding",
     "ContractError",

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from torch import nn
 
-from spikefront.plugins import AvgPool, Backbone, Flatten, MaxPool, Sites, Synapse, hookimpl
+from spikefront.plugins import AvgPool, Backbone, Chain, Flatten, MaxPool, Sites, Synapse, hookimpl
 from spikefront.searchspace import PINNED, Choice, Int, UsageError
 
 
@@ -56,7 +56,7 @@ class ConvNet(Backbone):
         layers += [Flatten(), Synapse(nn.Linear(channels * height * width, outputs))]
         if self.config.readout == "spikes":
             layers.append(sites(outputs, stage=self.config.stages))
-        self.layers = nn.Sequential(*layers)
+        self.layers = Chain(*layers)
 
 
 @hookimpl

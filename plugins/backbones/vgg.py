@@ -24,6 +24,7 @@ from torch import nn
 from spikefront.plugins import (
     AvgPool,
     Backbone,
+    Chain,
     Counted,
     Dropout,
     Flatten,
@@ -106,7 +107,7 @@ class VGG(Backbone):
             layers.append(sites(outputs * self.config.vote, stage=self.config.stages))
         if self.config.vote > 1:
             layers.append(Vote(self.config.vote))
-        self.layers = nn.Sequential(*layers)
+        self.layers = Chain(*layers)
 
     def _convolutions(self, shape: tuple[int, ...], sites: Sites) -> tuple[list[nn.Module], int]:
         """Return the layers up to the last pooling, and the number of values that leave them."""

@@ -45,6 +45,9 @@ class Leaky(Neuron):
         return leak
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
+        return self.pooled(current, steps, 0)
+
+    def pooled(self, current: Tensor, steps: int, size: int) -> Tensor:
         return integrate_and_fire(
             current,
             steps,
@@ -55,6 +58,7 @@ class Leaky(Neuron):
             decay_input=self.config.decay_input,
             detach_reset=self.config.detach_reset,
             ternary=self.kind is Kind.TERNARY,
+            pool=size,
         )
 
     def step(self, current: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -12,7 +12,7 @@ from spikefront.plugins.contracts.neuron import Neuron
 from spikefront.plugins.contracts.optimizer import Optimizer
 from spikefront.plugins.contracts.plugin import InputKind, Layout, NoConfig, OutputKind, Plugin
 from spikefront.plugins.contracts.sampler import Sampler
-from spikefront.plugins.contracts.site import Between, Site, SiteFactory, SiteInfo, Sites
+from spikefront.plugins.contracts.site import Between, Chain, Site, SiteFactory, SiteInfo, Sites
 from spikefront.plugins.contracts.stopping import StoppingRule
 from spikefront.plugins.contracts.surrogate import Exponential, Quotient, Surrogate
 from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
@@ -20,6 +20,7 @@ from spikefront.plugins.contracts.task import Data, Generator, SearchData, Task
 __all__ = [
     "Backbone",
     "Between",
+    "Chain",
     "Coding",
     "Data",
     "EnergyConfig",

@@ -57,6 +57,28 @@ class Neuron(Plugin, nn.Module):
         """
         raise TypeError(f"{type(self).__name__} must define forward(current, steps)")
 
+    def pooled(self, current: Tensor, steps: int, size: int) -> Tensor | None:
+        """Return the maxima of windows of the spikes, as max pooling right behind the neurons would.
+
+        For training alone, where nothing else reads the spikes. The default is None: the spikes are made, and pooled.
+        ``integrate_and_fire`` with ``pool`` does both in one pass over memory.
+
+        Args:
+            current: as ``forward`` takes it, of neurons that are maps.
+            steps: number of time steps T.
+            size: side of a window, as of ``MaxPool``; 0 for none, which gives what ``forward`` does.
+
+        Returns:
+            Maxima ``(T, B, C, H // size, W // size)``.
+        """
+        return None
+
+    @classmethod
+    def pools(cls) -> bool:
+        """Return whether it defines ``pooled``, and ``forward`` was not overridden since."""
+        kind = next(kind for kind in cls.__mro__ if "pooled" in vars(kind) or "forward" in vars(kind))
+        return "pooled" in vars(kind) and kind is not Neuron
+
     def step(self, current: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the spikes of one time step, and the state after it; only of a neuron for recurrent layers.
 

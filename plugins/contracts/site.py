@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikefront.plugins.contracts.recurrent import Recurrent
-from spikefront.plugins.network.layers import Counted, uncounted
+from spikefront.plugins.network.layers import Counted, MaxPool, uncounted
 from spikefront.plugins.network.signal import ContractError, Signal, over_time, refuse_time_axis
 
 if TYPE_CHECKING:
@@ -114,13 +114,30 @@ class Site(nn.Module):
         Raises:
             ContractError: when current or spikes have a time axis of another length than they must.
         """
-        refuse_time_axis(f"backbone {self.backbone!r}, before spiking layer {self.info.index},", current, current.steps)
-        values, steps = current.decoded(), current.steps
+        values, steps = self._checked(current).decoded(), current.steps
         if self.scale is not None:
             exact = values.double() if self.neuron.counts_parts else values
             values = exact / over_time(self.scale.to(exact), exact)
         fired = self.neuron(values, steps)
-        fired = fired.to(current.values) if self.neuron.counts_parts else fired
+        return self._emitted(fired.to(current.values) if self.neuron.counts_parts else fired, current)
+
+    def pooled(self, current: Signal, size: int) -> Signal | None:
+        """Return what max pooling right behind makes of what the layer emits, in one pass over memory.
+
+        None where that is two: where the coding has a module between them, or the neuron can't.
+        """
+        plain = self.between is None and self.scale is None and not self.neuron.emits_changes
+        if not plain or not self.neuron.pools() or current.values.dim() != 5:  # (T, B, C, H, W)
+            return None
+        fired = self.neuron.pooled(self._checked(current).decoded(), current.steps, size)
+        return None if fired is None else self._emitted(fired, current)
+
+    def _checked(self, current: Signal) -> Signal:
+        where = f"backbone {self.backbone!r}, before spiking layer {self.info.index},"
+        return refuse_time_axis(where, current, current.steps)
+
+    def _emitted(self, fired: Tensor, current: Signal) -> Signal:
+        steps = current.steps
         if len(fired) != steps:
             raise ContractError(f"neuron {self.neuron.name!r} returned spikes of {len(fired)} steps, but T is {steps}")
         delay = current.delay + self.neuron.delay_over(steps)
@@ -131,6 +148,33 @@ class Site(nn.Module):
             spikes = spikes.weighted(weights)
         spikes = spikes if self.scale is None else spikes.weighted(self.scale)
         return refuse_time_axis(f"neuron {self.neuron.name!r}", spikes, steps)
+
+
+class Chain(nn.Sequential):
+    """Layers one after the other.
+
+    In training a spiking layer with max pooling right behind it is one pass over memory, where its neuron can do that
+    and no hook looks at either. Values and gradients are the same.
+    """
+
+    def forward(self, signal: Signal) -> Signal:
+        layers, place = list(self), 0
+        while place < len(layers):
+            layer, behind = layers[place], layers[place + 1] if place + 1 < len(layers) else None
+            both = None
+            if self.training and type(layer) is Site and type(behind) is MaxPool and _unwatched(layer, behind):
+                both = layer.pooled(signal, behind.size)
+            signal = layer(signal) if both is None else both
+            place += 1 if both is None else 2
+        return signal
+
+
+def _unwatched(site: Site, pooling: MaxPool) -> bool:
+    """Return whether nothing but the pooling gets the spikes of a spiking layer."""
+    if "forward" in vars(site.neuron) or "forward" in vars(site) or nn.modules.module._has_any_global_hook():
+        return False
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return not any(getattr(module, name) for module in (site, site.neuron, pooling) for name in hooks)
 
 
 class SiteFactory:

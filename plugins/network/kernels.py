@@ -16,7 +16,7 @@ from numba import njit, types
 
 from spikefront.plugins.network.compiler import KERNEL, SIGNATURE, call_at, emit, floats, octets, take, two_to
 from spikefront.plugins.network.native import ENTRIES, TILE
-from spikefront.plugins.network.pool_kernels import pool, unpool
+from spikefront.plugins.network.pool_kernels import pool, pool_row, unpool
 
 _NUMBER: Final = types.float32
 _OCTET: Final = types.uint8
@@ -32,72 +32,122 @@ def _rules(c: Any) -> Any:
     return c.decay != 0, c.hard != 0, c.ternary != 0, c.rectified != 0, c.centred != 0
 
 
-@njit(SIGNATURE, **KERNEL)
-def spike(call: Any) -> None:
-    """Write spikes and potentials of all time steps."""
-    c = call_at(call)
+@njit(inline="always")
+def _charge_and_fire(
+    c: Any, first: int, count: int, potential: int, h_stride: int, h_first: int, spikes: int, s_stride: int,
+    s_first: int, rows: Any,
+) -> None:  # fmt: skip
+    """Write potentials and spikes of a tile at all time steps, to rows from these addresses on.
+
+    Args:
+        c: the call.
+        first: the first neuron.
+        count: number of neurons.
+        potential: address of the first step's potentials.
+        h_stride: elements from one step to the next.
+        h_first: elements before the first neuron.
+        spikes: as ``potential``, of the spikes.
+        s_stride: as ``h_stride``, of the spikes.
+        s_first: as ``h_first``, of the spikes.
+        rows: room for three numbers of each neuron: V, the adaptation A, and the number emitted so far, O.
+    """
     zero, one = _NUMBER(0), _NUMBER(1)
-    neurons, steps, silent = c.neurons, c.steps, c.silent
-    current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
-    spikes, s_stride = c.spikes, c.spikes_stride
+    steps, silent, current, x_stride = c.steps, c.silent, c.current, c.current_stride
     decay, hard, ternary, rectified, centred = _rules(c)
     leak, keep, start, base, b, rho, spread = c.leak, c.keep, c.start, c.base, c.adaptation, c.rho, c.spread
     fires, losses = floats(c.fires), floats(c.losses)
     plain = (b == zero) & (not rectified) & (silent == 0)  # nothing but V is carried from step to step
-    slot = take(c.slots)
-    before = _row(c.scratch, slot, c.scratch_stride, 0)  # V of the step before
-    raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # adaptation A
-    emitted = _row(c.scratch, slot, c.scratch_stride, 2 * TILE)  # number emitted so far, O
+    before, raised, emitted = rows
+    for k in range(count):
+        before[k] = start
+        raised[k] = zero
+        emitted[k] = zero
+    for n in range(steps if plain else 0):
+        h, x = _row(potential, n, h_stride, h_first), _row(current, n, x_stride, first)
+        s = _row(spikes, n, s_stride, s_first)
+        fire, loss = fires[n], losses[n]
+        for k in range(count):
+            v = before[k]
+            v = (x[k] - v) * leak + v if decay else v * keep + x[k]
+            negative = (v <= -fire) & ternary
+            y = (one if v >= fire else zero) - (one if negative else zero)
+            s[k] = y
+            before[k] = v - (v * abs(y) if hard else loss * y)
+            h[k] = v - fire if centred else v
+    for n in range(0 if plain else steps + silent):
+        h = _row(potential, n, h_stride, h_first)
+        x = _row(current, min(n, steps - 1), x_stride, first)
+        if n >= steps:
+            for k in range(count):
+                h[k] = before[k] * keep
+        elif decay:
+            for k in range(count):
+                v = before[k]
+                h[k] = (x[k] - v) * leak + v
+        else:
+            for k in range(count):
+                h[k] = before[k] * keep + x[k]
+        if n < silent:
+            for k in range(count):
+                before[k] = h[k]
+            continue
+        s = _row(spikes, n - silent, s_stride, s_first)
+        fire, loss = fires[n - silent], losses[n - silent]
+        for k in range(count):
+            v, a = h[k], raised[k]
+            f, o = a * b + fire, emitted[k] * base
+            negative = (v <= -f) & ternary & ((o >= one) | (not rectified))
+            y = (one if v >= f else zero) - (one if negative else zero)
+            s[k] = y
+            emitted[k] = o + y
+            raised[k] = a * rho + y * spread
+            before[k] = v - (v * abs(y) if hard else (a * b + loss) * y)
+            h[k] = v - f if centred else v
+
+
+@njit(SIGNATURE, **KERNEL)
+def spike(call: Any) -> None:
+    """Write spikes of all time steps, and potentials where they are held."""
+    c = call_at(call)
+    neurons = c.neurons
+    room = c.scratch + 4 * take(c.slots) * c.scratch_stride
+    rows = _row(room, 0, TILE, 0), _row(room, 1, TILE, 0), _row(room, 2, TILE, 0)
+    held = c.potential != 0
+    potential, h_stride = (c.potential if held else room + 12 * TILE), (c.potential_stride if held else 0)
     while True:
         first = take(c.tiles) * TILE
         if first >= neurons:
             break
-        count = min(TILE, neurons - first)
-        for k in range(count):
-            before[k] = start
-            raised[k] = zero
-            emitted[k] = zero
-        for n in range(steps if plain else 0):
-            h, x = _row(potential, n, h_stride, first), _row(current, n, x_stride, first)
-            s = _row(spikes, n, s_stride, first)
-            fire, loss = fires[n], losses[n]
-            for k in range(count):
-                v = before[k]
-                v = (x[k] - v) * leak + v if decay else v * keep + x[k]
-                negative = (v <= -fire) & ternary
-                y = (one if v >= fire else zero) - (one if negative else zero)
-                s[k] = y
-                before[k] = v - (v * abs(y) if hard else loss * y)
-                h[k] = v - fire if centred else v
-        for n in range(0 if plain else steps + silent):
-            h = _row(potential, n, h_stride, first)
-            x = _row(current, min(n, steps - 1), x_stride, first)
-            if n >= steps:
-                for k in range(count):
-                    h[k] = before[k] * keep
-            elif decay:
-                for k in range(count):
-                    v = before[k]
-                    h[k] = (x[k] - v) * leak + v
-            else:
-                for k in range(count):
-                    h[k] = before[k] * keep + x[k]
-            if n < silent:
-                for k in range(count):
-                    before[k] = h[k]
-                continue
-            s = _row(spikes, n - silent, s_stride, first)
-            fire, loss = fires[n - silent], losses[n - silent]
-            for k in range(count):
-                v, a = h[k], raised[k]
-                f, o = a * b + fire, emitted[k] * base
-                negative = (v <= -f) & ternary & ((o >= one) | (not rectified))
-                y = (one if v >= f else zero) - (one if negative else zero)
-                s[k] = y
-                emitted[k] = o + y
-                raised[k] = a * rho + y * spread
-                before[k] = v - (v * abs(y) if hard else (a * b + loss) * y)
-                h[k] = v - f if centred else v
+        h_first = first if held else 0
+        _charge_and_fire(
+            c, first, min(TILE, neurons - first), potential, h_stride, h_first, c.spikes, c.spikes_stride, first, rows
+        )
+
+
+@njit(SIGNATURE, **KERNEL)
+def spike_pooled(call: Any) -> None:
+    """Write the maximum of each window of spikes, at all time steps, and which of its values it is.
+
+    Threads take rows of outputs; the spikes behind one stay in the cache and are not written.
+    """
+    c = call_at(call)
+    room = c.scratch + 4 * take(c.slots) * c.scratch_stride
+    rows = _row(room, 0, TILE, 0), _row(room, 1, TILE, 0), _row(room, 2, TILE, 0)
+    spikes = room + 16 * TILE
+    line, band = c.out_columns * c.channels, c.size * c.columns * c.channels
+    while True:
+        n = take(c.tiles)
+        if n >= c.batch * c.out_rows:
+            break
+        image, down = n // c.out_rows, n % c.out_rows
+        first = (image * c.rows + down * c.size) * c.columns * c.channels
+        for start in range(0, band, TILE):
+            count = min(TILE, band - start)
+            _charge_and_fire(c, first + start, count, room + 12 * TILE, 0, 0, spikes, band, start, rows)
+        for t in range(c.steps):
+            at = ((t * c.batch + image) * c.out_rows + down) * line
+            places = c.places + at if c.places != 0 else 0
+            pool_row(spikes + 4 * t * band, c.pooled + 4 * at, places, c.size, c.columns, c.out_columns, c.channels)
 
 
 @njit(inline="always")
@@ -173,11 +223,14 @@ def _unpooled(c: Any, t: int, first: int, count: int, row: Any) -> None:
 
 @njit(SIGNATURE, **KERNEL)
 def learn(call: Any) -> None:
-    """Write the gradient of the current, given those of the spikes and the derivatives at the potentials."""
+    """Write the gradient of the current, given those of the spikes and the derivatives at the potentials.
+
+    Potentials that are not held are computed again from the current, a tile at a time.
+    """
     c = call_at(call)
     zero, one = _NUMBER(0), _NUMBER(1)
     neurons, steps, silent = c.neurons, c.steps, c.silent
-    current, x_stride, potential, h_stride = c.current, c.current_stride, c.potential, c.potential_stride
+    current, x_stride, held = c.current, c.current_stride, c.potential != 0
     gradient, g_stride, result, r_stride = c.spikes, c.spikes_stride, c.result, c.result_stride
     upper, lower, slope_stride = c.upper, c.lower, c.slope_stride
     decay, hard, ternary, rectified, centred = _rules(c)
@@ -190,15 +243,14 @@ def learn(call: Any) -> None:
     bell = (c.height, c.rate, c.curve, c.bend)
     fires, losses = floats(c.fires), floats(c.losses)
     plain = (quotient | exponential) & centred & (not adaptive) & (silent == 0)
-    slot = take(c.slots)
-    after = _row(c.scratch, slot, c.scratch_stride, 0)  # gradient of H of the step after
-    on_raised = _row(c.scratch, slot, c.scratch_stride, TILE)  # gradient of A
-    of_leak = _row(c.scratch, slot, c.scratch_stride, 2 * TILE)
-    state = _row(c.scratch, slot, c.scratch_stride, 3 * TILE)
-    up_row = _row(c.scratch, slot, c.scratch_stride, 4 * TILE)
-    down_row = _row(c.scratch, slot, c.scratch_stride, 5 * TILE)
-    unpooled, pooled, offset = _row(c.scratch, slot, c.scratch_stride, 6 * TILE), c.pooled != 0, c.offset
-    kept_at, kept_stride = c.scratch + 4 * (slot * c.scratch_stride + 7 * TILE), 0  # A, or base O, at each step
+    room = c.scratch + 4 * take(c.slots) * c.scratch_stride
+    after = _row(room, 0, TILE, 0)  # gradient of H of the step after
+    on_raised, of_leak = _row(room, 1, TILE, 0), _row(room, 2, TILE, 0)  # gradients of A and of the leak
+    state, up_row, down_row = _row(room, 3, TILE, 0), _row(room, 4, TILE, 0), _row(room, 5, TILE, 0)
+    unpooled, pooled, offset = _row(room, 6, TILE, 0), c.pooled != 0, c.offset
+    kept_at, kept_stride = room + 28 * TILE, 0  # A, or base O, at each step
+    again = kept_at + 4 * TILE * steps  # potentials that are not held
+    potential, h_stride = (c.potential if held else again), (c.potential_stride if held else TILE)
     if adaptive or rectified:
         kept_stride = TILE
     while True:
@@ -207,6 +259,9 @@ def learn(call: Any) -> None:
         if first >= neurons:
             break
         count = min(TILE, neurons - first)
+        h_first = first if held else 0
+        if not held:
+            _charge_and_fire(c, first, count, again, TILE, 0, room + 12 * TILE, 0, 0, (after, on_raised, of_leak))
         for k in range(count):
             after[k] = zero
             on_raised[k] = zero
@@ -222,7 +277,7 @@ def learn(call: Any) -> None:
                 kept[k] = zero
         else:  # again what was carried from step to step
             for t in range(steps):
-                h = _row(potential, t + silent, h_stride, first)
+                h = _row(potential, t + silent, h_stride, h_first)
                 kept = _row(kept_at, t, kept_stride, 0)
                 fire = fires[t]
                 for k in range(count):
@@ -236,7 +291,7 @@ def learn(call: Any) -> None:
         for back in range(steps + silent):
             n = steps + silent - 1 - back
             t = n - silent
-            h = _row(potential, n, h_stride, first)
+            h = _row(potential, n, h_stride, h_first)
             g = unpooled if pooled else _row(gradient, t, g_stride, first)
             if pooled & (t >= 0):
                 _unpooled(c, t, offset + first, count, unpooled)
@@ -297,7 +352,7 @@ def learn(call: Any) -> None:
                     after[k] = part + gv - (gv * abs(y) if hard else zero)
             if learnt:  # without a silent period
                 x = _row(current, n, x_stride, first)
-                h = _row(potential, max(n - 1, 0), h_stride, first)
+                h = _row(potential, max(n - 1, 0), h_stride, h_first)
                 fire, loss = fires[max(n - 1, 0)], losses[max(n - 1, 0)]
                 for k in range(count):
                     v = h[k] + fire if centred else h[k]
@@ -323,4 +378,4 @@ def learn(call: Any) -> None:
 
 def write(path: Path) -> None:
     """Compile for this processor and write the object code."""
-    path.write_bytes(emit([spike, learn, pool, unpool], ENTRIES))
+    path.write_bytes(emit([spike, learn, pool, unpool, spike_pooled], ENTRIES))

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins.contracts.surrogate import Surrogate
-from spikefront.plugins.network.recurrence import Recurrence, empty_over_time, native, recur
+from spikefront.plugins.network.pooling import Tap, max_pool
+from spikefront.plugins.network.recurrence import Recurrence, empty_over_time, native, pools, recur
 
 
 def integrate_and_fire(
@@ -43,8 +44,9 @@ def integrate_and_fire(
     detach_reset: bool = True,
     ternary: bool = False,
     start: float = 0.0,
+    pool: int = 0,
 ) -> Tensor:
-    """Drive neurons with a current and return their spikes.
+    """Drive neurons with a current and return their spikes, or the maxima of windows of them.
 
     Args:
         current: X, shape ``(T, B, ...)``, or ``(1, B, ...)`` for a current that is the same at every step.
@@ -59,12 +61,22 @@ def integrate_and_fire(
         detach_reset: whether the gradient ignores the reset.
         ternary: whether a neuron also fires, negatively, at minus the threshold.
         start: membrane potential V before the first step.
+        pool: side of the windows of max pooling right behind the neurons, which then are maps; 0 for none. In machine
+            code it is one pass over memory, in which the spikes themselves are not written.
 
     Returns:
-        Spikes in {0, 1}, or {-1, 0, 1} if ternary, shape ``(T, B, ...)``, dtype and layout of ``current``.
+        Spikes in {0, 1}, or {-1, 0, 1} if ternary, shape ``(T, B, ...)``, dtype and layout of ``current``; with
+        ``pool`` their maxima, ``(T, B, C, H // pool, W // pool)``.
     """
     thresholds = tuple(threshold) if isinstance(threshold, Sequence) else (threshold,) * steps
-    if code := native(current, steps, leak):
+    code = native(current, steps, leak)
+    if pool and not pools(current, surrogate, code, pool):
+        given: dict[str, Any] = {"hard_reset": hard_reset, "decay_input": decay_input, "detach_reset": detach_reset}
+        given |= {"leak": leak, "threshold": threshold, "surrogate": surrogate, "ternary": ternary, "start": start}
+        whole = integrate_and_fire(current, steps, **given)
+        maxima: Tensor = max_pool(whole.flatten(0, 1), pool, Tap.of(whole)).unflatten(0, whole.shape[:2])
+        return maxima
+    if code:
         learnt = leak if isinstance(leak, Tensor) else None
         share, keep = (leak, 1 - leak) if not isinstance(leak, Tensor) else _numbers(leak)
         rule = Recurrence(
@@ -79,7 +91,7 @@ def integrate_and_fire(
             ternary=ternary,
             start=start,
         )
-        return recur(current, rule, surrogate, code, learnt)
+        return recur(current, rule, surrogate, code, learnt, pool)
     spikes: Tensor = _IntegrateAndFire.apply(  # type: ignore[no-untyped-call]
         current, leak, steps, thresholds, surrogate, hard_reset, decay_input, detach_reset, ternary, start
     )

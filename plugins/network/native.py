@@ -29,19 +29,20 @@ _log: Final = logging.getLogger(__name__)
 TILE: Final = 1024
 """Neurons that a thread deals with at a time: what they need in one step fits the first cache."""
 
-ENTRIES: Final = ("spikefront_spike", "spikefront_learn", "spikefront_pool", "spikefront_unpool")
-"""Names of the kernels in the object code: of neurons and of max pooling, forward and backward."""
+ENTRIES: Final = tuple(f"spikefront_{name}" for name in ("spike", "learn", "pool", "unpool", "spike_pooled"))
+"""Names of the kernels in the object code: of neurons and of max pooling, forward and backward, and of both in one."""
 
 _INTEGERS: Final = (
     "tiles", "slots",  # addresses of the counters of tiles and of threads that were given away
     "neurons", "steps", "silent",  # numbers of them
-    # addresses, and elements from one step to the next, of X, of H, of S or its gradient, and of X's gradient
+    # addresses, and elements from one step to the next, of X, of H (0 if it is not held), of S or its gradient, and of
+    # X's gradient
     "current", "current_stride", "potential", "potential_stride", "spikes", "spikes_stride", "result", "result_stride",
     "upper", "lower", "slope_stride",  # derivatives of the two step functions at each potential
     "fires", "losses",  # addresses of T numbers each: where it fires, and what a soft reset takes
     "scratch", "scratch_stride",  # room of each thread
     "on_leak",  # gradient of the leak, a sum per tile
-    # the gradient of max pooling behind the neurons in place of that of S, as POOL_CALL has it; no addresses for none.
+    # max pooling behind the neurons, as POOL_CALL has it: its outputs, or their gradient in place of that of S; or 0.
     # ``offset`` neurons lie before the first, of ``batch`` samples
     "pooled", "places", "offset", "batch", "channels", "rows", "columns", "out_rows", "out_columns", "size",
     "by_image", "by_row", "by_column", "by_channel",
@@ -99,11 +100,15 @@ class Kernels:
 
     def spike(self, **call: Any) -> None:
         """Run the forward kernel; arguments as in ``CALL``."""
-        self._run(0, 3, call)
+        self._run(0, 4 * TILE, call)
+
+    def spike_pooled(self, **call: Any) -> None:
+        """Run the forward kernel with max pooling behind it; arguments as in ``CALL``."""
+        self._run(4, 4 * TILE + call["steps"] * call["size"] * call["columns"] * call["channels"], call)
 
     def learn(self, **call: Any) -> None:
         """Run the backward kernel; arguments as in ``CALL``."""
-        self._run(1, 7 + call["steps"], call)
+        self._run(1, (7 + 2 * call["steps"] + call["silent"]) * TILE, call)
 
     def pool(self, **call: Any) -> None:
         """Run max pooling; arguments as in ``POOL_CALL``."""
@@ -121,11 +126,11 @@ class Kernels:
         told = ctypes.create_string_buffer(_POOL_PACK.pack(*(call.get(name, 0) for name in _POOL_INTEGERS)))
         self._start(entry, told, min(torch.get_num_threads(), rows) if work >= _GRAIN else 1)
 
-    def _run(self, entry: int, rows: int, call: dict[str, Any]) -> None:
+    def _run(self, entry: int, room: int, call: dict[str, Any]) -> None:
         work = call["neurons"] * call["steps"]
         tiles = -(-call["neurons"] // TILE)
         threads = min(torch.get_num_threads(), tiles) if work >= _GRAIN else 1
-        stride = rows * TILE + 64  # rows of threads must not share lines of the cache
+        stride = room + 64  # the room of two threads must not share lines of the cache
         scratch = torch.empty(threads * stride, dtype=torch.float32, device="cpu")
         counters = (ctypes.c_int64 * 32)()
         address = ctypes.addressof(counters)  # two of them, far from each other likewise

@@ -68,6 +68,18 @@ class Tap:
         return getattr(values, "tap", None)
 
 
+def window_shape(batch: int, channels: int, rows: int, columns: int, size: int) -> dict[str, int]:
+    """Return the sizes of a pooling of so many maps, as the kernels take them."""
+    shape = {"images": batch, "channels": channels, "rows": rows, "columns": columns, "size": size}
+    return {**shape, "out_rows": rows // size, "out_columns": columns // size}
+
+
+def fits(maps: Tensor, size: int) -> bool:
+    """Return whether the kernels pool maps ``(N, C, H, W)`` over such windows: they lie channels last."""
+    room = maps.dim() == 4 and 2 <= size <= min(_LARGEST, *maps.shape[2:])
+    return room and maps.is_contiguous(memory_format=torch.channels_last)
+
+
 def max_pool(values: Tensor, size: int, tap: Tap | None = None) -> Tensor:
     """Return the maximum of each window of ``size`` x ``size``; what does not fill one at the edge is left out.
 
@@ -79,8 +91,7 @@ def max_pool(values: Tensor, size: int, tap: Tap | None = None) -> Tensor:
     Returns:
         Maxima ``(N, C, H // size, W // size)``, in the layout of ``values``.
     """
-    fits = values.dim() == 4 and 2 <= size <= min(_LARGEST, *values.shape[2:])
-    if not fits or not values.is_contiguous(memory_format=torch.channels_last) or not (code := kernels_for(values)):
+    if not fits(values, size) or not (code := kernels_for(values)):
         return F.max_pool2d(values, size)
     edge, left = (values, None) if tap is None else (tap.edge, tap.left)
     pooled: Tensor = _MaxPool.apply(  # type: ignore[no-untyped-call]
@@ -104,15 +115,7 @@ class _MaxPool(torch.autograd.Function):
         pooled = values.new_empty((images, rows // size, columns // size, channels))
         learnt = recording and ctx.needs_input_grad[0]
         places = torch.empty(pooled.shape if learnt else 0, dtype=torch.uint8)
-        shape = {
-            "images": images,
-            "channels": channels,
-            "rows": rows,
-            "columns": columns,
-            "out_rows": rows // size,
-            "out_columns": columns // size,
-            "size": size,
-        }
+        shape = window_shape(images, channels, rows, columns, size)
         code.pool(
             **shape,
             values=values.data_ptr(),

@@ -13,8 +13,7 @@ For the first ``silent`` of T + silent steps a neuron only integrates, and the l
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
@@ -23,10 +22,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spikefront.plugins.contracts.surrogate import Exponential, Quotient, Surrogate
+from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
+from spikefront.plugins.network.formulas import formula_of, numbers_of
 from spikefront.plugins.network.gpu import gpu_kernels
 from spikefront.plugins.network.native import TILE, Kernels, kernels_for
-from spikefront.plugins.network.pooling import PooledGradient, Tap
+from spikefront.plugins.network.pooling import PooledGradient, Tap, fits, window_shape
 
 _CHUNK: Final = 131072
 """Neuron steps whose derivatives are computed at a time and thread: they stay in the cache until they are used."""
@@ -143,8 +143,9 @@ def recur(
     surrogate: Surrogate,
     code: Kernels | ModuleType,
     learnt_leak: Tensor | None = None,
+    pool: int = 0,
 ) -> Tensor:
-    """Drive neurons with a current and return their spikes.
+    """Drive neurons with a current and return their spikes, or the maxima of windows of them.
 
     Args:
         current: X, ``(T, B, ...)`` or ``(1, B, ...)``, which ``native`` has accepted.
@@ -152,14 +153,21 @@ def recur(
         surrogate: derivative of the step function.
         code: what ``native`` returned.
         learnt_leak: the leak, if it is learnt.
+        pool: side of the windows, which ``pools`` has accepted; 0 for none.
 
     Returns:
-        Spikes ``(T, B, ...)``, with the memory layout of ``current``.
+        Spikes ``(T, B, ...)``, with the memory layout of ``current``; with ``pool`` maxima ``(T, B, C, H // pool,
+        W // pool)``.
     """
     spikes: Tensor
     if isinstance(code, ModuleType):  # of a GPU
         spikes = code.recur(current, rule, surrogate, learnt_leak)
         return spikes
+    if pool:
+        pooled: Tensor = _PooledRecur.apply(  # type: ignore[no-untyped-call]
+            current, learnt_leak, rule, surrogate, code, torch.is_grad_enabled(), pool
+        )
+        return pooled
     left: list[PooledGradient] = []
     spikes, edge = _Recur.apply(  # type: ignore[no-untyped-call]
         current, learnt_leak, rule, surrogate, code, torch.is_grad_enabled(), left
@@ -167,6 +175,11 @@ def recur(
     if edge.requires_grad:
         spikes.tap = Tap(edge, left)  # type: ignore[attr-defined]
     return spikes
+
+
+def pools(current: Tensor, surrogate: Surrogate, code: Kernels | ModuleType | None, size: int) -> bool:
+    """Return whether ``recur`` can pool over windows of this side: the neurons are maps, and lie channels last."""
+    return isinstance(code, Kernels) and fits(current[0], size) and formula_of(surrogate) is not None
 
 
 class _Recur(torch.autograd.Function):
@@ -182,8 +195,10 @@ class _Recur(torch.autograd.Function):
         left: list[PooledGradient],
     ) -> tuple[Tensor, Tensor]:
         steps, neurons = len(rule.fires), current[0].numel()
-        held = recording and any(ctx.needs_input_grad)
-        potential = empty_over_time(current, steps + rule.silent if held else 1)
+        learns = recording and any(ctx.needs_input_grad)
+        held = None
+        if learns and formula_of(surrogate) is None:  # torch computes derivatives from them
+            held = empty_over_time(current, steps + rule.silent)
         spikes = empty_over_time(current, steps)
         current = aligned(current, spikes)
         fires, losses = np.array([rule.fires, rule.losses], np.float32)
@@ -191,60 +206,129 @@ class _Recur(torch.autograd.Function):
             **rule.call(),
             neurons=neurons,
             **_rows("current", current),
-            potential=potential.data_ptr(),
-            potential_stride=neurons if held else 0,
+            **({} if held is None else _rows("potential", held)),
             **_rows("spikes", spikes),
             fires=fires.ctypes.data,
             losses=losses.ctypes.data,
         )
-        if held:
-            ctx.save_for_backward(potential, current if leak is not None else None, leak)
-            ctx.rule = (rule, surrogate, code, len(current) == 1, left)
+        if learns:
+            ctx.save_for_backward(current, held, leak)
+            ctx.rule = (rule, surrogate, code, left)
             ctx.set_materialize_grads(False)
         return spikes, current.new_empty(0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
-        potential, current, leak = ctx.saved_tensors
-        rule, surrogate, code, constant, left = ctx.rule
-        steps, neurons = len(rule.fires), potential[0].numel()
-        result = empty_over_time(potential, 1 if constant else steps)
-        told, kept = _told(gradient, left, potential[rule.silent :], code)
-        fires, losses = np.array([rule.fires, rule.losses], np.float32)
-        held = potential.as_strided((len(potential), neurons), (neurons, 1))
-        sums = torch.zeros(-(-neurons // TILE), dtype=torch.float32) if leak is not None else None
-        call = rule.call() | {
-            **told,
-            **_rows("potential", potential),
-            **_rows("result", result),
-            **(_rows("current", current) if current is not None else {}),
-            "constant": constant,
-            "learnt": leak is not None,
-            "fires": fires.ctypes.data,
-            "losses": losses.ctypes.data,
-        }
-        if (formula := quotient_of(surrogate) or exponential_of(surrogate)) is not None:
-            call |= {"quotient" if isinstance(formula, Quotient) else "exponential": True, **_numbers_of(formula)}
-            chunk = neurons
-        else:
-            chunk = TILE * -(-_CHUNK // (steps * TILE)) * (1 if torch.get_num_threads() == 1 else 16)
-        for first in range(0, neurons, chunk):
-            if formula is None:
-                upper, lower = rule.slopes(held[rule.silent :, first : first + chunk], surrogate)
-                call |= {"upper": upper.data_ptr(), "lower": lower.data_ptr(), "slope_stride": upper.shape[1]}
-            here = {
-                name: call[name] + 4 * first for name in ("spikes", "potential", "result", "current") if name in call
-            }
-            here["offset"] = first
-            if sums is not None:
-                here["on_leak"] = sums.data_ptr() + 4 * (first // TILE)
-            code.learn(**call | here, neurons=min(chunk, neurons - first))
+        current, held, leak = ctx.saved_tensors
+        rule, surrogate, code, left = ctx.rule
+        told, kept = _told(gradient, left, empty_over_time(current, len(rule.fires)), code)
+        result, on_leak = _learn(current, held, leak, rule, surrogate, code, told)
         del kept  # until now the kernel read its numbers
-        on_leak = (
-            None if leak is None or sums is None else sums.sum(dtype=torch.float64).to(leak.dtype).reshape(leak.shape)
-        )
         return result, on_leak, None, None, None, None, None
+
+
+class _PooledRecur(torch.autograd.Function):
+    """Neurons with max pooling right behind them: neither spikes nor potentials of all steps are written."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        leak: Tensor | None,
+        rule: Recurrence,
+        surrogate: Surrogate,
+        code: Kernels,
+        recording: bool,
+        size: int,
+    ) -> Tensor:
+        steps, (batch, channels, rows, columns) = len(rule.fires), current.shape[1:]
+        learns = recording and any(ctx.needs_input_grad)
+        current = aligned(current, empty_over_time(current, 1))
+        shape = window_shape(steps * batch, channels, rows, columns, size)
+        pooled = current.new_empty((steps * batch, rows // size, columns // size, channels))
+        places = torch.empty(pooled.shape if learns else 0, dtype=torch.uint8)
+        fires, losses = np.array([rule.fires, rule.losses], np.float32)
+        code.spike_pooled(
+            **rule.call(),
+            neurons=current[0].numel(),
+            **_rows("current", current),
+            fires=fires.ctypes.data,
+            losses=losses.ctypes.data,
+            **{name: number for name, number in shape.items() if name != "images"},
+            batch=batch,
+            pooled=pooled.data_ptr(),
+            places=places.data_ptr() if learns else 0,
+        )
+        if learns:
+            ctx.save_for_backward(current, places, leak)
+            ctx.rule = (rule, surrogate, code, shape)
+        maxima: Tensor = pooled.permute(0, 3, 1, 2).unflatten(0, (steps, batch))
+        return maxima
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        current, places, leak = ctx.saved_tensors
+        rule, surrogate, code, shape = ctx.rule
+        pooled = PooledGradient(gradient.flatten(0, 1), places, shape)
+        told = {**pooled.call(), "batch": current.shape[1]}
+        result, on_leak = _learn(current, None, leak, rule, surrogate, code, told)
+        return result, on_leak, None, None, None, None, None
+
+
+def _learn(
+    current: Tensor,
+    held: Tensor | None,
+    leak: Tensor | None,
+    rule: Recurrence,
+    surrogate: Surrogate,
+    code: Kernels,
+    told: dict[str, Any],
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of the current and of a learnt leak.
+
+    Args:
+        current: X, each step laid out as those of the spikes.
+        held: H of all steps, for a surrogate that torch computes; None for potentials that are computed again.
+        leak: the leak, if it is learnt.
+        rule: how the neurons behave.
+        surrogate: derivative of the step function.
+        code: the kernels.
+        told: the gradient of the spikes, as the kernel takes it.
+    """
+    steps, neurons, constant = len(rule.fires), current[0].numel(), len(current) == 1
+    result = empty_over_time(current, len(current))
+    fires, losses = np.array([rule.fires, rule.losses], np.float32)
+    sums = torch.zeros(-(-neurons // TILE), dtype=torch.float32) if leak is not None else None
+    call = rule.call() | {
+        **told,
+        **({} if held is None else _rows("potential", held)),
+        **_rows("result", result),
+        **_rows("current", current),
+        "constant": constant,
+        "learnt": leak is not None,
+        "fires": fires.ctypes.data,
+        "losses": losses.ctypes.data,
+    }
+    if (formula := formula_of(surrogate)) is not None:
+        call |= {"quotient" if isinstance(formula, Quotient) else "exponential": True, **numbers_of(formula)}
+        chunk = neurons
+    else:
+        chunk = TILE * -(-_CHUNK // (steps * TILE)) * (1 if torch.get_num_threads() == 1 else 16)
+    for first in range(0, neurons, chunk):
+        if held is not None:
+            flat = held.as_strided((len(held), neurons), (neurons, 1))
+            upper, lower = rule.slopes(flat[rule.silent :, first : first + chunk], surrogate)
+            call |= {"upper": upper.data_ptr(), "lower": lower.data_ptr(), "slope_stride": upper.shape[1]}
+        here: dict[str, Any] = {"offset": first}
+        here |= {name: call[name] + 4 * first for name in ("spikes", "potential", "result", "current") if name in call}
+        if sums is not None:
+            here["on_leak"] = sums.data_ptr() + 4 * (first // TILE)
+        code.learn(**call | here, neurons=min(chunk, neurons - first))
+    if leak is None or sums is None:
+        return result, None
+    return result, sums.sum(dtype=torch.float64).to(leak.dtype).reshape(leak.shape)
 
 
 def _told(
@@ -295,29 +379,3 @@ def _rows(name: str, x: Tensor) -> dict[str, int]:
 
 def _dense(slope: Tensor, like: Tensor) -> Tensor:
     return slope.to(like.dtype).expand_as(like).contiguous()
-
-
-@lru_cache(maxsize=256)
-def _numbers_of(formula: Quotient | Exponential) -> dict[str, float]:
-    """Return the numbers of a formula by name: the same at each step, of which a small network makes many."""
-    return asdict(formula)
-
-
-def quotient_of(surrogate: Surrogate) -> Quotient | None:
-    """Return a surrogate's quotient, unless it is that of a base class whose derivative was overridden."""
-    return surrogate.quotient() if _states(surrogate, "quotient") else None
-
-
-def exponential_of(surrogate: Surrogate) -> Exponential | None:
-    """Return a surrogate's exponential, unless it is that of a base class whose derivative was overridden."""
-    return surrogate.exponential() if _states(surrogate, "exponential") else None
-
-
-def _states(surrogate: Surrogate, form: str) -> bool:
-    """Return whether the class that defines a surrogate's derivative, or one derived from it, defines a form of it."""
-    for kind in type(surrogate).__mro__:
-        if form in vars(kind):
-            return True
-        if "__call__" in vars(kind):
-            break
-    return False

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spikefront.plugins.contracts.surrogate import Quotient, Surrogate
-from spikefront.plugins.network.recurrence import Recurrence, aligned, empty_over_time, exponential_of, quotient_of
+from spikefront.plugins.network.formulas import formula_of
+from spikefront.plugins.network.recurrence import Recurrence, aligned, empty_over_time
 from spikefront.plugins.network.triton_kernels import BLOCK, learn, spike
 
 _CHUNK: Final = 1 << 24
@@ -86,7 +87,7 @@ class _Recur(torch.autograd.Function):
         call |= _rows("kept", kept) | {"constant": constant, "neurons": neurons}
         terms = None if leak is None else torch.empty(neurons, dtype=torch.float32, device=leak.device)
         call["on_leak"] = terms
-        if (formula := quotient_of(surrogate) or exponential_of(surrogate)) is not None:
+        if (formula := formula_of(surrogate)) is not None:
             name = "quotient" if isinstance(formula, Quotient) else "exponential"
             _launch(learn, call | asdict(formula) | {"formula": name})
         else:

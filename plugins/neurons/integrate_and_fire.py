@@ -42,6 +42,9 @@ class IF(Neuron):
     config: IFConfig
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
+        return self.pooled(current, steps, 0)
+
+    def pooled(self, current: Tensor, steps: int, size: int) -> Tensor:
         return integrate_and_fire(
             current,
             steps,
@@ -51,6 +54,7 @@ class IF(Neuron):
             hard_reset=self.config.reset == "hard",
             detach_reset=self.config.detach_reset,
             start=self.config.start * self.config.threshold,
+            pool=size,
         )
 
     def potentials(self, current: Tensor, spikes: Tensor) -> Iterator[Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from spikefront.plugins import Signal, Site, Synapse
+from spikefront.plugins import Chain, Signal, Site, Synapse
 from spikefront.runners.judging.network import Network
 
 _again: ContextVar[bool] = ContextVar("recomputed", default=False)
@@ -26,7 +26,11 @@ _again: ContextVar[bool] = ContextVar("recomputed", default=False)
 def recompute(network: Network) -> None:
     """Change a network to hold fewer activations for its backward pass and to compute the others again."""
     for module in network.backbone.modules():
-        if type(module) is nn.Sequential and len(groups := _groups(module)) > 1:
+        if (
+            isinstance(module, nn.Sequential)
+            and type(module) in (nn.Sequential, Chain)
+            and len(groups := _groups(module)) > 1
+        ):
             module.forward = partial(_forward, module, groups)  # type: ignore[method-assign]
 
 
