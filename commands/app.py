@@ -6,7 +6,6 @@ import importlib
 import inspect
 import os
 import pkgutil
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,9 +17,9 @@ import pluggy
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from spikefront.commands.completion import completion_of
+from spikefront.commands.parameters import keyword, parameters_of
 from spikefront.searchspace.errors import UnknownName, UsageError
-from spikefront.searchspace.options import Declared, number, options_of, path, switch, whole
+from spikefront.searchspace.options import Declared, options_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,8 +48,6 @@ _manager.add_hookspecs(Hooks)
 COMMANDS_GROUP: Final = "spikefront.commands"
 """Group of entry points that name modules with commands, which are imported at every start of the command line."""
 PLUGINS_VARIABLE: Final = "SPIKEFRONT_PLUGINS_DIR"
-
-_REPEATED: Final = "read_all"  # name of what ``many`` returns
 
 
 class GroupedCommand(TyperCommand):
@@ -241,15 +238,15 @@ def add_command(
         if show is not None:
             show(found, format_) if formats else show(found)
 
-    parameters = [parameter for declared in options.values() for parameter in _parameters(declared)]
+    parameters = [one for declared in options.values() for one in parameters_of(declared)]
     if formats:
         from spikefront.commands.printing import Format
 
         note = Annotated[Format, typer.Option("--format", help="How to print rows", rich_help_panel="Output")]
-        parameters.append(_parameter("format_", note, Format.table))
-    order = sorted(parameters, key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+        parameters.append(keyword("format_", note, Format.table))
+    order = sorted(parameters, key=lambda one: one.default is not inspect.Parameter.empty)
     run.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in order}
+    run.__annotations__ = {one.name: one.annotation for one in order}
     run.__doc__ = about
     called = name or function.__name__.replace("_", "-")
     to.command(called, cls=GroupedCommand, short_help=about, epilog=f"Example: spikefront {example}")(run)
@@ -259,10 +256,6 @@ def _from_environment(options: Mapping[str, Declared]) -> dict[str, list[str]]:
     """Return the options whose variable is set; several folders are separated as in ``PATH``."""
     variables = {name: os.environ.get(declared.option.envvar, "") for name, declared in options.items()}
     return {name: text.split(os.pathsep) for name, text in variables.items() if options[name].option.envvar and text}
-
-
-_KINDS: Final[Mapping[object, type]] = {switch: bool}  # all else is text, which the option reads itself
-_METAVARS: Final[Mapping[object, str]] = {whole: "INTEGER", number: "NUMBER", path: "PATH"}
 
 
 def _merge(flags: dict[str, Any], name: str, value: Any) -> None:
@@ -275,54 +268,6 @@ def _merge(flags: dict[str, Any], name: str, value: Any) -> None:
         raise UsageError(f"{flags[name]} and --{name} {value} are two different ones; give one of them")
     else:
         flags[name] = value
-
-
-def _parameters(declared: Declared) -> Iterator[inspect.Parameter]:
-    """Yield what Typer needs to know of an option: its parameter, and for an argument that of its flag, too."""
-    option, required = declared.option, declared.default is inspect.Parameter.empty
-    kind: Any = _KINDS.get(option.read, str)
-    metavar = None if kind is bool else option.metavar or _METAVARS.get(option.read, "TEXT")
-    if getattr(option.read, "__name__", "") == _REPEATED or option.flag == "--set":
-        kind = list[kind]  # a type at run time, which Typer reads
-    help_text = re.sub(r"(?<!\.)\.$", "", declared.doc) + _shown_default(declared)
-    group, offered = option.group or None, completion_of(option.metavar)
-    if not option.is_argument:
-        flag = declared.flag
-        if kind is bool:
-            flag = flag if declared.default is False and not option.both else f"{flag}/--no-{flag.removeprefix('--')}"
-        note = typer.Option(flag, help=help_text, metavar=metavar, rich_help_panel=group, autocompletion=offered)
-        annotation: Any = Annotated[kind if required else kind | None, note]
-        yield _parameter(declared.name, annotation, inspect.Parameter.empty if required else None)
-        return
-    argument = typer.Argument(help=help_text, metavar=metavar, autocompletion=offered)
-    if required:
-        yield _parameter(declared.name, Annotated[kind, argument], inspect.Parameter.empty)
-        return
-    yield _parameter(declared.name, Annotated[kind | None, argument], None)
-    if option.argument_flag:
-        also = typer.Option(
-            option.argument_flag,
-            help="The same, as an option",
-            metavar="NAME",
-            rich_help_panel=group,
-            autocompletion=offered,
-        )
-        yield _parameter(f"flag_{declared.name}", Annotated[kind | None, also], None)
-
-
-def _shown_default(declared: Declared) -> str:
-    default = declared.option.shown or declared.default
-    if default in (None, (), "", inspect.Parameter.empty) or (default is False and not declared.option.both):
-        return ""
-    if isinstance(default, tuple):
-        default = ", ".join(map(str, default))
-    if isinstance(default, bool):
-        default = "yes" if default else "no"
-    return f"  [default: {default:g}]" if isinstance(default, float) else f"  [default: {default}]"
-
-
-def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 # Finding commands
