@@ -75,6 +75,7 @@ def front(folder: Path, *more: str) -> list[dict[str, float]]:
     return found
 
 
+@pytest.mark.timeout(900)  # it starts Python some twenty times
 def test_of_all_verbs_confirm_alone_reads_the_test_split_and_what_it_found_is_kept(folder: Path) -> None:
     asked = ("confirm", "--search", "a", "--seeds", "2", "--plugins-dir", "mine", "--workers", "2", "--format", "json")
     members = front(folder, "--search", "a")
