@@ -91,9 +91,13 @@ def main() -> None:
     if arguments.table is None:
         print("sampler_table: skipped, as no --table is given")
         return
-    table, known = CellTable(arguments.table), arms()
+    known = arms()
+    wanted = arguments.arms.split(";") if arguments.arms else list(known)
+    if unknown := [name for name in wanted if name not in known]:
+        parser.error(f"--arms: {unknown[0]!r} is none of {'; '.join(known)}")
+    table = CellTable(arguments.table)
     print(f"share of the hypervolume of {table.rows:,} networks after {AT} full trainings, {arguments.seeds} seeds")
-    for name in arguments.arms.split(";") if arguments.arms else known:
+    for name in wanted:
         started = time.perf_counter()
         text = compared(table, known[name][0], known[name][1], seeds=range(arguments.seeds))
         print(f"{name:24s} {text}  ({time.perf_counter() - started:.0f} s)", flush=True)
