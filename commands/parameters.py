@@ -12,7 +12,7 @@ import typer
 from spikefront.commands.completion import completion_of
 from spikefront.searchspace.options import Declared, number, path, switch, whole
 
-REPEATED: Final = "read_all"
+_REPEATED: Final = "read_all"
 """Name of what ``many`` returns."""
 
 _KINDS: Final[Mapping[object, type]] = {switch: bool}  # all else is text, which the option reads itself
@@ -24,7 +24,7 @@ def parameters_of(declared: Declared) -> Iterator[inspect.Parameter]:
     option, required = declared.option, declared.default is inspect.Parameter.empty
     kind: Any = _KINDS.get(option.read, str)
     metavar = None if kind is bool else option.metavar or _METAVARS.get(option.read, "TEXT")
-    if getattr(option.read, "__name__", "") == REPEATED or option.flag == "--set":
+    if getattr(option.read, "__name__", "") == _REPEATED or option.flag == "--set":
         kind = list[kind]  # a type at run time, which Typer reads
     help_text = re.sub(r"(?<!\.)\.$", "", declared.doc) + _shown_default(declared)
     group, offered = option.group or None, completion_of(option.metavar)

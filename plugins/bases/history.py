@@ -31,6 +31,7 @@ class History:
         self.complete: list[FrozenTrial] = []
         self.rows: NDArray[np.float64] = np.empty((0, objectives + 1))
         self.points: list[NDArray[np.float64]] = []
+        self._no_points = np.empty((0, objectives + 1))  # not a view of the rows, which would keep them
         self._numbers: list[int] = []  # of the trials with values
         self._running: list[int] = []
         self._unfinished: list[Mapping[str, Any]] = []  # parameters of those that run
@@ -66,7 +67,7 @@ class History:
             self._numbers.insert(place, trial.number)
             self.complete.insert(place, trial)
             self.rows = np.insert(self.rows, place, [*trial.values, excess], axis=0)
-            self.points.insert(place, trial.user_attrs.get("points", self.rows[:0]))
+            self.points.insert(place, trial.user_attrs.get("points", self._no_points))
 
 
 _OF_STUDIES: WeakKeyDictionary[optuna.Study, History] = WeakKeyDictionary()

@@ -83,6 +83,14 @@ def test_a_trial_that_has_ended_is_read_once(study: optuna.Study, monkeypatch: p
     assert read == [0, 1, 2]
 
 
+def test_trials_without_points_keep_no_earlier_rows(study: optuna.Study) -> None:
+    for letter in "abc":
+        study.tell(begin(study, letter), [0.0, 0.0])
+        found = history_of(study)
+    assert [some.shape for some in found.points] == [(0, 3)] * 3
+    assert all(some.base is None for some in found.points)
+
+
 def test_each_study_has_a_history_of_its_own_which_goes_with_it(study: optuna.Study) -> None:
     other = optuna.create_study(directions=["minimize"])
     begin(other, "a")
