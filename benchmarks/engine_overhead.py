@@ -2,6 +2,9 @@
 
 Run: python benchmarks/engine_overhead.py [--trials 1000] [--workers 2]
 
+Beside the start of a search, in turns, stands that of bare Ray Tune: a script that starts Ray without a dashboard, and
+one actor for each of two trials, which does nothing but import torch. No search by Ray Tune starts sooner but by what
+it imports and starts less.
 The candidates are as small as they get (one epoch, 32 samples), so what is measured is Ray Tune, Optuna, the journal
 and MLflow. The bound is the same candidates judged one after another in a plain loop in one process. Overhead is wall
 time per trial without judging; it is also given for the first and the last hundred trials, between which it should not
@@ -12,11 +15,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +44,24 @@ class Stamp(Coding):
 def register_codings(register):
     register(Stamp)
 '''
+BARE_TUNE = """
+import pathlib, time
+import ray
+from ray import tune
+
+ray.init("local", num_cpus=2, include_dashboard=False, logging_level="error")
+
+class Trainable(tune.Trainable):
+    def setup(self, config):
+        import torch
+        pathlib.Path(FOLDER, f"{config['number']}.stamp").write_text(repr(time.time()))
+
+    def step(self):
+        return {"done": True}
+
+space = {"number": tune.grid_search([0, 1])}
+tune.Tuner(Trainable, param_space=space, run_config=tune.RunConfig(storage_path=FOLDER, verbose=0)).fit()
+"""
 BOUND_S = 0.25
 HUNDRED, WARM = 100, 20
 SMALL = ("backbone=mlp", "backbone.mlp.width=16", "coding=direct", "training.epochs=1", "training.subset=32")
@@ -56,6 +78,23 @@ def seconds_to_first_trial() -> float:
         started = time.time()
         subprocess.run(command, cwd=folder, capture_output=True, check=True)
         return float((plugins / "stamp.stamp").read_text()) - started
+
+
+def seconds_of_bare_tune() -> float:
+    """Return the seconds from starting a script of bare Ray Tune until an actor has imported torch."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "bare.py"
+        # its actors run in other folders, and know no arguments
+        script.write_text(BARE_TUNE.replace("FOLDER", repr(folder)))
+        started = time.time()
+        subprocess.run([sys.executable, str(script)], cwd=folder, capture_output=True, check=True)
+        return min(float(stamp.read_text()) for stamp in Path(folder).glob("*.stamp")) - started
+
+
+def described(seconds: Sequence[float]) -> str:
+    """Return median, number and range of times."""
+    ordered = sorted(seconds)
+    return f"{statistics.median(ordered):.1f} s (median of {len(ordered)}, {ordered[0]:.1f}-{ordered[-1]:.1f})"
 
 
 class Clock(Callbacks):
@@ -164,9 +203,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--starts", type=int, default=3, help="how often the start is measured")
     arguments = parser.parse_args()
-    firsts = sorted(seconds_to_first_trial() for _ in range(arguments.starts))
-    spread = f"median of {len(firsts)}, {firsts[0]:.1f}-{firsts[-1]:.1f}"
-    print(f"command to first trial: {firsts[len(firsts) // 2]:.1f} s ({spread}; bound 8 s)", flush=True)
+    starts = [(seconds_to_first_trial(), seconds_of_bare_tune()) for _ in range(arguments.starts)]
+    ours, bare = zip(*starts, strict=True)
+    print(f"command to first trial: {described(ours)}, aimed at 2.5 s", flush=True)
+    share = statistics.median(ours) / statistics.median(bare)
+    print(f"bare Ray Tune to its first trial: {described(bare)}; ours takes {share:.2f} of it", flush=True)
     few = max(20, arguments.trials // 10)
     print(f"plain loop in one process: {plain_loop(few):.3f} s per trial", flush=True)
     report(few, arguments.workers, with_mlflow=False)

@@ -8,7 +8,7 @@ out channels last, and computes the first convolution and its norm once and the 
 
 Run: python benchmarks/training_step.py [--time-steps 4 8] [--rounds 15] [--threads 2]
 All arms are in one process, which keeps freed memory, and take turns step by step; no environment variable is needed.
-snnTorch (pip install --no-deps snntorch) is left out where it is missing.
+snnTorch (pip install --no-deps snntorch) is left out where it is missing. ``--picture FILE`` draws the times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from bars import bars
 from torch import Tensor, nn
+
+from spikefront.results.pictures.picture import Row
 
 BATCH = 64
 Step = Callable[[], None]
@@ -247,6 +250,7 @@ def main() -> None:
     parser.add_argument("--time-steps", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--picture", help="file for a picture: .png, .svg, .html")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     from spikefront.runners.judging.allocation import keep_freed_memory
@@ -254,6 +258,7 @@ def main() -> None:
     keep_freed_memory()  # all arms alike
     print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
     print(f"python {' '.join(sys.argv)}")
+    rows: list[Row] = []
     for steps in arguments.time_steps:
         times = measure(arms(steps), arguments.rounds)
         print(f"T={steps}, batch {BATCH}, 28x28, {arguments.threads} threads; medians of {arguments.rounds} rounds;")
@@ -266,6 +271,13 @@ def main() -> None:
                 f"  {name:26s} {statistics.median(wall):7.1f} ({min(wall):.1f})  {longer:5.2f}x"
                 f"   {statistics.median(work):7.1f}  {more:5.2f}x"
             )
+            drawn = {"name": name, "panel": f"T = {steps}", "value": round(statistics.median(wall), 1)}
+            rows.append({**drawn, "ours": name.startswith("spikefront")})
+    if arguments.picture:
+        told = f"Time of a training step, {arguments.threads} threads of {processor()}: " + "; ".join(
+            f"{row['panel']}, {row['name']} {row['value']} ms" for row in rows
+        )
+        bars(rows, "training step (ms)", told).save(arguments.picture)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Where the time of one trial goes: forward, backward, optimiser, and everything else that a worker does for it.
 
-Run: python benchmarks/trial_profile.py [--epochs 20] [--rounds 3] [--processor-time]
+Run: python benchmarks/trial_profile.py [--epochs 20] [--rounds 3] [--processor-time] [--picture FILE]
 
 Candidates of ``make search``: codings on digits, with an mlp and a convnet. Each is evaluated by the class that Ray's
 workers run, in this process and on one thread, so that reports, files and activity are in it; between two rounds come
@@ -26,8 +26,10 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from bars import shares
 
 from spikefront.plugins import Registry, load_registry
+from spikefront.results.pictures.picture import Row
 from spikefront.runners.engine.placing import worker
 from spikefront.runners.engine.placing.data import SharedData
 from spikefront.runners.engine.placing.worker import CandidateTrainable, WorkerSettings
@@ -186,6 +188,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--codings", nargs="+", choices=CODINGS, default=list(CODINGS))
+    parser.add_argument("--picture", help="file for a picture: .png, .svg, .html")
     parser.add_argument("--processor-time", action="store_true", help="of this thread: for a machine with other work")
     arguments = parser.parse_args()
     registry = load_registry(third_parties=False)
@@ -218,13 +221,19 @@ def show(rounds: Mapping[tuple[str, str], list[dict[str, float]]], arguments: ar
         f"{platform.machine()}, {os.cpu_count()} processors, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}"
     )
     print("candidate".ljust(26) + "seconds  training  " + " ".join(key[:10].rjust(10) for key in columns))
+    drawn: list[Row] = []
     rows: list[tuple[str, Mapping[str, float]]] = [(" ".join(name), found) for name, found in medians.items()]
     for label, seconds in [*rows, ("all", totals)]:
         whole = sum(seconds.values())
         share = sum(seconds.get(key, 0.0) for key in TRAINING) / whole
         row = " ".join(f"{100 * seconds.get(key, 0.0) / whole:10.1f}" for key in columns)
         print(f"{label:26}{whole:7.2f}  {100 * share:8.1f}  {row}")
+        for key in columns:
+            drawn.append({"name": label, "part": key, "value": round(100 * seconds.get(key, 0.0) / whole, 2)})
     print(f"bound of the share of training: {100 * BOUND:.0f} %")
+    if arguments.picture:
+        told = f"Where the time of a trial of {arguments.epochs} epochs on digits goes, in % of {clock}, by candidate"
+        shares(drawn, f"% of the {clock} of a trial", told).save(arguments.picture)
 
 
 if __name__ == "__main__":

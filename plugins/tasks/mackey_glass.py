@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikefront.plugins import PINNED, Data, Int, SearchData, Task, hookimpl
+from spikefront.plugins import PINNED, Choice, Data, Int, SearchData, Task, hookimpl
 from spikefront.plugins.contracts.task import Generator
 
 Array = NDArray[Any]
@@ -42,7 +42,7 @@ _PER_REPEAT: Final = 37.5
 _PAST, _DELAY, _DECAY = 0.7206597, 17.0, 0.1
 _LYAPUNOV, _POINTS = 197.0, 75
 _STEP: Final = 0.01
-_MEAN, _SD, _LARGEST = 0.9, 0.25, 1.5
+_MEAN, _SD, _CHANGE_SD, _LARGEST = 0.9, 0.25, 0.1, 1.5
 
 
 def series(times: Array) -> Array:
@@ -92,6 +92,8 @@ class MackeyGlassConfig:
 
     repeat: Annotated[int, Int(0, 29), PINNED] = 0
     """Number of the series, each begun 37.5 points later than the one before."""
+    change: Annotated[bool, Choice((False, True)), PINNED] = False
+    """Whether the network says by how much the next point differs from the last one, which is then added to it."""
 
 
 class MackeyGlass(Task):
@@ -123,7 +125,8 @@ class MackeyGlass(Task):
         """Return the points of a range as targets, each with the window before it."""
         points = torch.from_numpy(_points(int(_PER_REPEAT * self.config.repeat))).float()
         windows = points[first - WINDOW : end - 1].unfold(0, WINDOW, 1).unsqueeze(2)
-        return Data(windows.contiguous(), ((points[first:end] - _MEAN) / _SD).unsqueeze(1))
+        known, scale = (points[first - 1 : end - 1], _CHANGE_SD) if self.config.change else (_MEAN, _SD)
+        return Data(windows.contiguous(), ((points[first:end] - known) / scale).unsqueeze(1))
 
     def prepare(self, batch: Tensor) -> Tensor:
         return (batch.float() / _LARGEST).clamp(0, 1)
@@ -132,28 +135,34 @@ class MackeyGlass(Task):
         return nn.functional.mse_loss(output, targets)
 
     def in_units(self, output: Tensor) -> Tensor:
-        return output * _SD + _MEAN
+        return output * _CHANGE_SD if self.config.change else output * _SD + _MEAN
+
+    def points(self, windows: Tensor, output: Tensor) -> Tensor:
+        """Return the points after some windows ``(N, 50, 1)`` that outputs ``(N, 1)`` stand for."""
+        found = self.in_units(output)
+        return found + windows[:, -1].to(found) if self.config.change else found
 
     def score(self, output: Tensor, targets: Tensor) -> float:
         return smape(self.in_units(output), self.in_units(targets))
 
     def measure_on(self, network: Generator, output: Tensor, data: Data) -> dict[str, float]:
         found = self.forecast(network, data.inputs[:1], len(data))
-        autonomous = smape(found, self.in_units(data.targets))
-        return {"quality": autonomous, "smape_one_step": self.score(output, data.targets)}
+        truth = self.points(data.inputs, data.targets)
+        return {"quality": smape(found, truth), "smape_one_step": smape(self.points(data.inputs, output), truth)}
 
     def forecast(self, network: Generator, window: Tensor, points: int) -> Tensor:
         """Return the points that follow a window ``(1, 50, 1)``, ``(points, 1)``, each from those before."""
         found: list[Tensor] = []
         for _ in range(points):
-            found.append(self.in_units(network(self.prepare(window))))
+            found.append(self.points(window, network(self.prepare(window))))
             window = torch.cat([window[:, 1:], found[-1].to(window).unsqueeze(2)], 1)
         return torch.cat(found)
 
     def chance_quality(self, data: SearchData) -> float:
         """Return the quality of the mean of the training targets."""
-        targets = data.validation.targets
-        return self.score(data.train.targets.mean(0).expand(targets.shape), targets)
+        windows, targets = data.validation.inputs, data.validation.targets
+        constant = data.train.targets.mean(0).expand(targets.shape)
+        return smape(self.points(windows, constant), self.points(windows, targets))
 
 
 @cache

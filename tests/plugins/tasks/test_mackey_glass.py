@@ -54,27 +54,49 @@ def test_repeats_begin_later() -> None:
 class Oracle:
     """A network that knows the series: it looks up what follows the last point of a window, or errs by a factor."""
 
-    def __init__(self, known: Tensor, factor: float = 1.0) -> None:
-        self.known, self.factor, self.asked = known, factor, 0
+    def __init__(self, known: Tensor, factor: float = 1.0, change: bool = False) -> None:
+        self.known, self.factor, self.change, self.asked = known, factor, change, 0
 
     def __call__(self, x: Tensor) -> Tensor:
         self.asked += 1
         distance = (self.known[:, None] - x[0, :, 0] * 1.5).abs()
         windows = torch.stack([distance[i : i + 50].diagonal().sum() for i in range(len(self.known) - 50)])
         following = self.known[50 + int(windows.argmin())] * self.factor
+        if self.change:
+            return ((following - x[0, -1, 0] * 1.5) / 0.1).reshape(1, 1)
         return ((following - 0.9) / 0.25).reshape(1, 1)
 
     def sample(self, count: int) -> Tensor:
         raise AssertionError
 
 
-def test_quality_is_that_of_forecasts_from_forecasts() -> None:
-    task = MackeyGlass()
+@pytest.mark.parametrize("change", [False, True])
+def test_quality_is_that_of_forecasts_from_forecasts(change: bool) -> None:
+    task = MackeyGlass(MackeyGlassConfig(change=change))
     data = task.search_data(None, 50).validation
-    known = torch.cat([data.inputs[0, :, 0], task.in_units(data.targets)[:, 0]])
-    oracle = Oracle(known)
+    known = torch.cat([data.inputs[0, :, 0], task.points(data.inputs, data.targets)[:, 0]])
+    oracle = Oracle(known, change=change)
     assert task.measure_on(oracle, data.targets, data)["quality"] == pytest.approx(0, abs=1e-3)
     assert oracle.asked == 150
-    wrong = task.measure_on(Oracle(known, factor=1.1), data.targets, data)
+    wrong = task.measure_on(Oracle(known, factor=1.1, change=change), data.targets, data)
     assert wrong["quality"] > 200 * 0.1 / 2.1 - 0.1  # each is a tenth too large, and the next window shows it
     assert wrong["smape_one_step"] == 0
+
+
+def test_changes_are_those_of_the_series() -> None:
+    plain, task = MackeyGlass().search_data(None, 50), MackeyGlass(MackeyGlassConfig(change=True))
+    data = task.search_data(None, 50)
+    assert torch.equal(data.train.inputs, plain.train.inputs)
+    points = MackeyGlass().in_units(plain.validation.targets)
+    torch.testing.assert_close(task.points(data.validation.inputs, data.validation.targets), points)
+    torch.testing.assert_close(task.in_units(data.validation.targets[1:]), points[1:] - points[:-1], atol=1e-6, rtol=0)
+
+
+def test_chance_of_changes_is_a_constant_change() -> None:
+    task = MackeyGlass(MackeyGlassConfig(change=True))
+    series_ = series(np.arange(751) * 197 / 75)
+    steps = np.diff(series_)
+    held = series_[600:750] + steps[49:600].mean()
+    truth = series_[601:751]
+    expected = 200 * np.mean(abs(held - truth) / (held + truth))
+    assert task.chance_quality(task.search_data(None, 50)) == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,129 @@
+"""Forecast error and operations of a spiking network on Mackey-Glass, over the series of NeuroBench.
+
+Each series is learnt by a network of its own, from its 750 known points; the 750 after them are forecast by the network
+from its own forecasts, and the symmetric mean absolute percentage error (sMAPE) of all is printed, with NeuroBench's
+counts of operations for one forecast, whose window of 50 points is read whole. Beside them stand the LSTM and the echo
+state network of NeuroBench's table (Yik et al., Nature Communications 16, 2025), which keep their state. A report, not
+a test.
+
+Run: python benchmarks/mackey_glass.py --repeats 30 --workers 2 [--set backbone.tcn.width=64]
+``--validate`` learns 600 points and forecasts the 150 after them: for choosing a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import torch
+
+from spikefront.plugins import load_registry
+from spikefront.runners.judging.confirm import confirmation_data
+from spikefront.runners.judging.judge import Judging
+from spikefront.runners.judging.neurobench import complexity
+from spikefront.runners.judging.training import prepared
+from spikefront.searchspace import from_flat
+from spikefront.searchspace.objectives import DEFAULT_ENERGY_MODEL
+
+CANDIDATE: Final[dict[str, object]] = {
+    "coding": "direct",
+    "coding.direct.decoding": "last",
+    "neuron": "sigma-delta",
+    "neuron.sigma-delta.beta": 0.0,
+    "neuron.sigma-delta.step": 0.05,
+    "steps": 50,
+    "backbone": "tcn",
+    "backbone.tcn.width": 20,
+    "backbone.tcn.depth": 2,
+    "backbone.tcn.taps": 5,
+    "backbone.tcn.growth": 4,
+    "training.optimizer.adam.lr": 0.005,
+    "training.batch": 32,
+    "training.epochs": 250,
+    "task.mackey-glass.change": True,
+}
+LEADERBOARD: Final = {"LSTM": (13.37, 60_300.0), "echo state network": (14.79, 4_370.0)}
+"""sMAPE and effective multiply-accumulates."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the network of one series achieves on the points after those that it learnt, and NeuroBench's operations."""
+
+    repeat: int
+    smape: float
+    one_step: float
+    macs: float
+    acs: float
+    parameters: float
+    energy_nj: float
+
+
+def result(candidate: Mapping[str, object], validate: bool, repeat: int) -> Result:
+    """Train on one series, and forecast the points after it."""
+    torch.set_num_threads(1)
+    registry = load_registry(third_parties=False)
+    flat = {"task": "mackey-glass", "seed": repeat, "task.mackey-glass.repeat": repeat, **candidate}
+    made = from_flat(flat, registry)
+    task = registry.task(made)
+    data = task.search_data(None, made.steps) if validate else confirmation_data(task, None, made.steps)
+    judging = Judging(
+        made, registry=registry, data=data, energy_model=registry.energy_model(DEFAULT_ENERGY_MODEL), cuts=False
+    )
+    for _ in range(made.training.schedule.epochs - 1):  # a forecast after each epoch would take longer than it
+        judging.train()
+    metrics = judging.epoch()
+    counted = complexity(judging.network, prepared(task, data.validation.inputs[:128]))
+    operations = counted.effective_macs, counted.effective_acs
+    known = metrics["quality"], metrics["smape_one_step"]
+    return Result(repeat, *known, *operations, metrics["parameters"], metrics["energy_nj"])
+
+
+def value(text: str) -> object:
+    """Return a number, or true or false, where a text is one."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=30, help="series, 1 to 30")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--validate", action="store_true", help="learn less, and forecast known points")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of the candidate; repeatable")
+    arguments = parser.parse_args()
+    changed = dict(text.split("=", 1) for text in arguments.set)
+    candidate = CANDIDATE | {name: value(text) for name, text in changed.items()}
+    print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}; {candidate}", flush=True)
+    started = time.perf_counter()
+    results: list[Result] = []
+    with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
+        for one in pool.map(partial(result, candidate, arguments.validate), range(arguments.repeats)):
+            print(f"series {one.repeat}: sMAPE {one.smape:.2f}, one step {one.one_step:.3f}", flush=True)
+            results.append(one)
+    errors = [one.smape for one in results]
+    error = statistics.stdev(errors) / len(errors) ** 0.5 if len(errors) > 1 else float("nan")
+    print(f"\nsMAPE of all points forecast, {len(errors)} series: mean {statistics.mean(errors):.2f}")
+    print(f"standard error {error:.2f}, median {statistics.median(errors):.2f}, {min(errors):.2f} to {max(errors):.2f}")
+    for name in ("one_step", "macs", "acs", "parameters", "energy_nj"):
+        print(f"{name}: {statistics.mean(getattr(one, name) for one in results):.6g}")
+    for name, (peer, macs) in LEADERBOARD.items():
+        print(f"{name} of NeuroBench: sMAPE {peer}, {macs:.3g} effective MACs")
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
