@@ -42,7 +42,7 @@ class SigmaDeltaConfig:
 
     beta: Annotated[float, Float(0.0, 1.0), Snap((0.5, 0.75, 0.875))] = 0.5
     """Share of the potential that a step leaves; 0 for a neuron without memory."""
-    step: Annotated[float, Float(0.05, 2.0, log=True)] = 0.25
+    step: Annotated[float, Float(0.01, 2.0, log=True)] = 0.25
     """Change of the potential that one unit stands for."""
     rectified: Annotated[bool, Choice((True, False)), PINNED] = True
     """Whether the potential is sent without what is below 0; else layers of these neurons are linear."""
