@@ -32,14 +32,14 @@ def bars(rows: Sequence[Row], title: str, alt_text: str) -> Picture:
 
 
 def shares(rows: Sequence[Row], title: str, alt_text: str) -> Picture:
-    """Return a picture of parts of wholes: a bar for each ``name``, of a ``value`` for each ``part``."""
+    """Return a picture of parts of wholes: a bar for each ``name``, of a ``value`` in % for each ``part``, up to 8."""
     names, parts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("name", "part"))
     ordered = [{**row, "order": parts.index(row["part"])} for row in rows]
     chart = alt.Chart(data(ordered)).mark_bar(height=16)
     colours = alt.Scale(domain=parts, range=[look(at)[0] for at in range(len(parts))])
     chart = chart.encode(
         y=alt.Y("name:N", sort=names, title=None),
-        x=alt.X("value:Q", title=title, stack=True),
+        x=alt.X("value:Q", title=title, stack=True, scale=alt.Scale(domain=[0, 100])),
         color=alt.Color("part:N", title=None, sort=parts, scale=colours),
         order=alt.Order("order:Q"),
     ).properties(width=560, height=24 * len(names))

@@ -40,6 +40,8 @@ from spikefront.searchspace import from_flat
 
 BOUND = 0.85
 TRAINING = ("forward", "backward", "optimiser")
+DRAWN = (*TRAINING, "counting", "evaluation", "encoding")
+"""Sections that a picture shows one by one."""
 CODINGS: Mapping[str, Mapping[str, object]] = {
     "direct": {"steps": 4},
     "rate": {"steps": 4},
@@ -228,8 +230,9 @@ def show(rounds: Mapping[tuple[str, str], list[dict[str, float]]], arguments: ar
         share = sum(seconds.get(key, 0.0) for key in TRAINING) / whole
         row = " ".join(f"{100 * seconds.get(key, 0.0) / whole:10.1f}" for key in columns)
         print(f"{label:26}{whole:7.2f}  {100 * share:8.1f}  {row}")
-        for key in columns:
-            drawn.append({"name": label, "part": key, "value": round(100 * seconds.get(key, 0.0) / whole, 2)})
+        drawn += [{"name": label, "part": key, "value": 100 * seconds.get(key, 0.0) / whole} for key in DRAWN]
+        rest = sum(value for key, value in seconds.items() if key not in DRAWN)
+        drawn.append({"name": label, "part": "the rest", "value": 100 * rest / whole})
     print(f"bound of the share of training: {100 * BOUND:.0f} %")
     if arguments.picture:
         told = f"Where the time of a trial of {arguments.epochs} epochs on digits goes, in % of {clock}, by candidate"
