@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 import altair as alt
 
 from spikefront.results.pictures.looks import LINE, look
-from spikefront.results.pictures.picture import Picture, Row, data
+from spikefront.results.pictures.picture import Picture, Row, check_picture, data
+from spikefront.searchspace.errors import UsageError
 
 OTHERS = "#8c8c8e"
+
+
+def picture_file(text: str) -> str:
+    """Return the name of a picture's file, for argparse, which refuses it before anything is measured."""
+    try:
+        check_picture(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def bars(rows: Sequence[Row], title: str, alt_text: str) -> Picture:

@@ -89,24 +89,26 @@ def result(candidate: Mapping[str, object], validate: bool, repeat: int) -> Resu
     return Result(repeat, *known, *operations, metrics["parameters"], metrics["energy_nj"])
 
 
-def value(text: str) -> object:
-    """Return a number, or true or false, where a text is one."""
+def setting(text: str) -> tuple[str, object]:
+    """Return name and value of a ``NAME=VALUE``, a number or true or false where the text is one."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} must read NAME=VALUE")
     try:
-        return json.loads(text)
+        return name, json.loads(value)
     except ValueError:
-        return text
+        return name, value
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=30, help="series, 1 to 30")
+    parser.add_argument("--repeats", type=int, default=30, choices=range(1, 31), metavar="N", help="series, 1 to 30")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--validate", action="store_true", help="learn less, and forecast known points")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of the candidate; repeatable")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="repeatable")
     arguments = parser.parse_args()
-    changed = dict(text.split("=", 1) for text in arguments.set)
-    candidate = CANDIDATE | {name: value(text) for name, text in changed.items()}
+    candidate = CANDIDATE | dict(arguments.set)
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}; {candidate}", flush=True)
     started = time.perf_counter()
     results: list[Result] = []

@@ -24,7 +24,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from bars import bars
+from bars import bars, picture_file
 from torch import Tensor, nn
 
 from spikefront.results.pictures.picture import Row
@@ -250,7 +250,9 @@ def main() -> None:
     parser.add_argument("--time-steps", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--picture", help="file for a picture: .png, .svg, .html")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="for a picture: .png, .svg, .html, .csv, .json"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     from spikefront.runners.judging.allocation import keep_freed_memory

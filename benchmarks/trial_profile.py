@@ -26,7 +26,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from bars import shares
+from bars import picture_file, shares
 
 from spikefront.plugins import Registry, load_registry
 from spikefront.results.pictures.picture import Row
@@ -190,7 +190,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--codings", nargs="+", choices=CODINGS, default=list(CODINGS))
-    parser.add_argument("--picture", help="file for a picture: .png, .svg, .html")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="for a picture: .png, .svg, .html, .csv, .json"
+    )
     parser.add_argument("--processor-time", action="store_true", help="of this thread: for a machine with other work")
     arguments = parser.parse_args()
     registry = load_registry(third_parties=False)
