@@ -37,7 +37,10 @@ CODINGS: dict[str, tuple[int, ...]] = {
     "differential-conversion": (2, 4, 8),
     "css": (4,),
 }
-ANALOG = {"coding.ttfs-conversion.input": "analog"}
+VARIANTS: dict[str, dict[str, object]] = {
+    "ttfs-conversion 16 analog": {"coding": "ttfs-conversion", "steps": 16, "coding.ttfs-conversion.input": "analog"},
+    "ttfs 16, ceiling 3": {"coding": "ttfs", "steps": 16, "coding.ttfs.ceiling": 3.0},
+}
 
 
 def first_samples(registry: Registry, task: str, samples: int, validation: int) -> SearchData:
@@ -50,14 +53,15 @@ def first_samples(registry: Registry, task: str, samples: int, validation: int) 
     return SearchData(train, held, whole.outputs, whole.classes)
 
 
-def candidates(backbone: str, seed: int, epochs: int) -> Iterator[dict[str, object]]:
-    """Yield flat candidates that convert the same ANN."""
+def candidates(backbone: str, seed: int, epochs: int) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield flat candidates with a name each; those of a conversion convert the same ANN."""
     same = {"task": "fashion-mnist", "backbone": backbone, "seed": seed, **BACKBONES[backbone]}
     same |= {"training.epochs": epochs, "training.optimizer.adam.lr": 0.002}
     for coding, lengths in CODINGS.items():
         for steps in lengths:
-            yield {**same, "coding": coding, "steps": steps}
-    yield {**same, "coding": "ttfs-conversion", "steps": 16, **ANALOG}
+            yield f"{coding} {steps}", {**same, "coding": coding, "steps": steps}
+    for name, variant in VARIANTS.items():
+        yield name, same | variant
 
 
 def measured(
@@ -67,8 +71,7 @@ def measured(
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as anns:
         for seed in seeds:
-            for flat in candidates(backbone, seed, epochs):
-                name = f"{flat['coding']} {flat['steps']}" + (" analog" if ANALOG.items() <= flat.items() else "")
+            for name, flat in candidates(backbone, seed, epochs):
                 metrics = judge(flat, registry=registry, data=data, ann_cache=Path(anns)).metrics
                 found.setdefault(name, []).append(metrics)
     return found

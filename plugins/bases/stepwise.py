@@ -34,7 +34,7 @@ class Stepwise(Neuron):
         for t in range(steps):
             fired, state = self.step(each[t if len(each) > 1 else 0], state)
             spikes.append(fired)
-        return _stacked(spikes)
+        return stacked(spikes)
 
 
 class Adaptive(Stepwise):
@@ -78,7 +78,7 @@ class Counting(Stepwise):
         return Operations(adds=1)  # soft reset
 
 
-def _stacked(steps: list[Tensor]) -> Tensor:
+def stacked(steps: list[Tensor]) -> Tensor:
     """Stack steps in time; each keeps its layout in memory."""
     first = steps[0]
     if first.is_contiguous():

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import PINNED, Choice, Float, Kind, Neuron, Operations, Snap, hookimpl
-from spikefront.plugins.bases.stepwise import State, Stepwise
+from spikefront.plugins.bases.stepwise import State, Stepwise, stacked
 from spikefront.plugins.network.operations import product_by
 
 
@@ -65,11 +65,26 @@ class SigmaDelta(Stepwise):
         """Return False: what a recurrent layer feeds back would have to be summed."""
         return False
 
+    def forward(self, current: Tensor, steps: int) -> Tensor:
+        current = current.expand(steps, *current.shape[1:])
+        target = self._rectified(self._potentials(current) if self.config.beta else current) / self.config.step
+        received = target + (_sent(target) - target).detach()  # exact: what was sent is at most 1/2 away
+        return torch.cat([received[:1], received[1:] - received[:-1]])
+
+    def _potentials(self, current: Tensor) -> Tensor:
+        held = [current[0]]
+        for each in current[1:].unbind(0):
+            held.append(self.config.beta * held[-1] + each)
+        return stacked(held)
+
+    def _rectified(self, potential: Tensor) -> Tensor:
+        return potential.relu() if self.config.rectified else potential
+
     def step(self, current: Tensor, state: State | None) -> tuple[Tensor, State]:
         config = self.config
         v, sent = (torch.zeros_like(current),) * 2 if state is None else state
         v = config.beta * v + current
-        target = (v.relu() if config.rectified else v) / config.step
+        target = self._rectified(v) / config.step
         change = target - sent
         count = change + (change.round() - change).detach()  # exact: the difference is, and so is their sum
         return count, (v, sent + count)  # in units, whose sum is exact
@@ -83,6 +98,19 @@ class SigmaDelta(Stepwise):
 
     def spike_operations(self) -> Operations:
         return Operations(adds=1)  # to what was sent
+
+
+@torch.no_grad()
+def _sent(target: Tensor) -> Tensor:
+    """Return what the receiver has summed after each step, in units, of targets ``(T, ...)``.
+
+    Step by step, since half a unit is rounded by where the sum stands.
+    """
+    sums = torch.empty_like(target)
+    torch.round(target[0], out=sums[0])
+    for before, now, wanted in zip(sums, sums[1:], target[1:], strict=False):
+        torch.sub(wanted, before, out=now).round_().add_(before)
+    return sums
 
 
 @hookimpl

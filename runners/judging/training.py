@@ -21,6 +21,7 @@ from spikefront.plugins.losses.task import TaskLoss
 from spikefront.runners.judging.allocation import keep_freed_memory
 from spikefront.runners.judging.augmentation import Batch, augmented, mixed_epoch, refuse_misfit
 from spikefront.runners.judging.distributed import ALONE, Processes
+from spikefront.runners.judging.learning_rate import Decay, learning_rate, steps_of
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.passes import affordable, propagated
 from spikefront.runners.judging.precision import precision_of, refuse_slow
@@ -79,6 +80,8 @@ class Trainer:
                 then, and would pass for one that has learnt nothing.
         """
         self.network.train()
+        if 0 < self._schedule.norm_epochs <= self._epochs_done:
+            keep_statistics(self.network)
         device = self.network.device
         total = torch.zeros((), device=device)
         steps, mixed = 0, mixed_epoch(self._schedule)
@@ -117,6 +120,10 @@ class Trainer:
 
         apart = partial(precision_of, self._schedule)
         return truncated_backward(self.network, laid_out(batch.inputs), self._schedule.truncation, loss_of, apart)
+
+    @property
+    def _epochs_done(self) -> int:
+        return self._decay.steps // steps_of(self._schedule, len(self._samples))
 
     @property
     def _in_parts(self) -> bool:
@@ -186,68 +193,14 @@ class Trainer:
         return order[:used].to(self._data.inputs.device)
 
 
-class Decay:
-    """The learning rates of an optimiser over the training steps.
+def keep_statistics(network: nn.Module) -> None:
+    """Let the batch norms of a network in training apply what they know of mean and variance, and learn no more of it.
 
-    ``torch.optim.lr_scheduler.LambdaLR`` with less work for each step; the rates are the same, and so is the name of
-    what is stored.
-
-    Args:
-        optimizer: the optimiser, with the rates at the start.
-        share: learning rate, as a share of that at the start, by the number of steps made.
+    Their scales and shifts are still trained. Krishnamoorthi, arXiv:1806.08342 (2018), section 3.2.2.
     """
-
-    def __init__(self, optimizer: torch.optim.Optimizer, share: Callable[[int], float]) -> None:
-        self._optimizer = optimizer
-        self._start = [float(group["lr"]) for group in optimizer.param_groups]
-        self._share = share
-        self._steps = 0
-
-    def step(self) -> None:
-        """Set the rates for the next training step."""
-        self._steps += 1
-        share = self._share(self._steps)
-        for group, start in zip(self._optimizer.param_groups, self._start, strict=True):
-            group["lr"] = start * share
-
-    def state_dict(self) -> dict[str, int]:
-        """Return what ``load_state_dict`` takes."""
-        return {"last_epoch": self._steps}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after the steps of a state; the rates themselves are the optimiser's."""
-        self._steps = int(state["last_epoch"])
-
-
-def steps_of(schedule: Schedule, samples: int) -> int:
-    """Return the training steps of an epoch: batches, but for a last one that is left out.
-
-    Batch norm has no variance to learn from a last batch of one sample.
-    """
-    full, left = divmod(samples, schedule.batch)
-    dropped = full > 0 and (schedule.drop_last or (left == 1 < schedule.batch))
-    return full + (left > 0 and not dropped)
-
-
-def learning_rate(schedule: Schedule, samples: int) -> Callable[[int], float]:
-    """Return the learning rate, as a share of that at the start, by the number of training steps made.
-
-    Args:
-        schedule: the schedule.
-        samples: number of training samples.
-    """
-    made = steps_of(schedule, samples)
-    steps = made if schedule.drop_last else math.ceil(samples / schedule.batch)
-
-    def share(step: int) -> float:
-        if schedule.decay == "constant":
-            return 1.0
-        done, whole = step, schedule.epochs * steps
-        if schedule.decay == "cosine-by-epoch":
-            done, whole = step // made, schedule.epochs
-        return 0.5 * (1 + math.cos(math.pi * done / whole))
-
-    return share
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def one_ahead(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterator[Loaded]:

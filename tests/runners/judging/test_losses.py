@@ -8,7 +8,7 @@ import torch
 
 from spikefront.plugins import Data, Registry
 from spikefront.runners.judging.network import assemble
-from spikefront.runners.judging.training import Trainer, learning_rate
+from spikefront.runners.judging.training import Trainer
 from spikefront.searchspace import Candidate, Schedule, Space, UsageError, from_flat, parse_set
 
 
@@ -120,17 +120,3 @@ def test_a_space_in_which_no_loss_fits_is_refused(
     with pytest.raises(UsageError) as caught:
         Space(registry, task, [parse_set(text) for text in texts])
     assert str(caught.value).startswith(problem)
-
-
-@pytest.mark.parametrize(("samples", "steps"), [(20, 4), (21, 4), (23, 5)])
-def test_learning_rate_by_epoch_is_torch_s_cosine_annealing(samples: int, steps: int) -> None:
-    """The last batch of one sample, of 21, is left out."""
-    epochs = 7
-    share = learning_rate(Schedule(epochs=epochs, batch=5, decay="cosine-by-epoch"), samples)
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    annealed = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-    for epoch in range(epochs):
-        rates = [share(epoch * steps + step) for step in range(steps)]
-        assert rates == pytest.approx([optimizer.param_groups[0]["lr"]] * steps, abs=1e-12)
-        optimizer.step()
-        annealed.step()

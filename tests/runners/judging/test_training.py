@@ -15,15 +15,13 @@ from spikefront.runners.judging import training
 from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.seeding import fixed_randomness
 from spikefront.runners.judging.training import (
-    Decay,
     Trainer,
     evaluate,
     evenly,
-    learning_rate,
     one_ahead,
     parameter_groups,
 )
-from spikefront.searchspace import Candidate, Schedule, UsageError, from_flat
+from spikefront.searchspace import Candidate, UsageError, from_flat
 
 
 def candidate(registry: Registry, **flat: object) -> Candidate:
@@ -55,24 +53,6 @@ def test_constant_learning_rate_stays(registry: Registry) -> None:
     one = trainer(registry, candidate(registry, training__epochs=2, training__batch=10, **settings))
     one.epoch()
     assert one._optimizer.param_groups[0]["lr"] == 0.01
-
-
-@pytest.mark.parametrize("decay", ["cosine", "cosine-by-epoch", "constant"])
-def test_learning_rates_are_those_of_torch_s_scheduler_and_go_on_from_its_state(decay: str) -> None:
-    share = learning_rate(Schedule(epochs=3, batch=4, decay=decay), samples=20)
-    ours, theirs = (
-        torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.3, 0.07)]) for _ in range(2)
-    )
-    mine, torchs = Decay(ours, share), torch.optim.lr_scheduler.LambdaLR(theirs, share)
-    for step in range(15):
-        theirs.step()
-        torchs.step()
-        if step == 7:  # as a checkpoint of an earlier version has it
-            mine.load_state_dict(torchs.state_dict())
-            ours.load_state_dict(theirs.state_dict())
-        else:
-            mine.step()
-        assert [group["lr"] for group in ours.param_groups] == [group["lr"] for group in theirs.param_groups]
 
 
 @pytest.mark.parametrize("at_once", [1, 2**10])  # bytes: a batch, and three of 5 samples of 64 bytes
@@ -254,3 +234,48 @@ def test_loading_thread_computes_with_as_many_threads_as_its_caller() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def statistics(one: Trainer) -> list[torch.Tensor]:
+    return [value.clone() for name, value in one.network.state_dict().items() if "running" in name]
+
+
+@pytest.mark.parametrize("coding", ["direct", "latency"])
+def test_batch_norms_learn_nothing_after_their_epochs_and_are_trained_on(registry: Registry, coding: str) -> None:
+    chosen = candidate(registry, coding=coding, training__batch=10, training__epochs=3, training__norm_epochs=1)
+    one, free = trainer(registry, chosen), trainer(registry, candidate(registry, coding=coding, training__batch=10))
+    before = statistics(one)
+    for each in (one, free):
+        each.epoch()
+    after, scales = statistics(one), [value.clone() for name, value in one.network.named_parameters() if "norm" in name]
+    assert before
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(after, statistics(free), strict=True))
+    for each in (one, free):
+        each.epoch()
+    assert all(torch.equal(a, b) for a, b in zip(after, statistics(one), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(after, statistics(free), strict=True))
+    now = [value for name, value in one.network.named_parameters() if "norm" in name]
+    assert any(not torch.equal(a, b) for a, b in zip(scales, now, strict=True))
+
+
+def test_training_with_what_batch_norms_keep_has_the_network_that_is_evaluated(registry: Registry) -> None:
+    """Outputs in training are those of the folded network, but for rounding."""
+    one = trainer(registry, candidate(registry, training__batch=10, training__epochs=3, training__norm_epochs=1))
+    one.epoch()
+    x = one._task.prepare(one._data.inputs)
+    training.keep_statistics(one.network.train())
+    trained = one.network(x)
+    assert torch.allclose(trained, one.network.eval()(x), atol=1e-5)
+
+
+def test_a_restored_training_goes_on_with_the_statistics_that_it_keeps(registry: Registry) -> None:
+    chosen = candidate(registry, training__batch=10, training__epochs=4, training__norm_epochs=2)
+    whole = trainer(registry, chosen)
+    losses = [whole.epoch() for _ in range(2)]
+    state = copy.deepcopy(whole.state())
+    expected = [whole.epoch() for _ in range(2)]
+    second = trainer(registry, chosen)
+    second.restore(state)
+    assert [second.epoch() for _ in range(2)] == expected
+    assert losses != expected
