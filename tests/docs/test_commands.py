@@ -72,7 +72,7 @@ def without(words: list[str], *options: str) -> list[str]:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """Return a command that does less: two trials of an epoch on 64 samples, and two seeds."""
+    """Return a command that does less: a trial of an epoch on 64 samples, and two seeds."""
     command, *rest = without(words, *VALUED)
     chosen = ("training.epochs=", "training.subset=")
     fixed = {i for i, (_, value) in enumerate(pairwise(rest)) if value.startswith(chosen)}
@@ -80,7 +80,7 @@ def shortened(words: list[str]) -> list[str]:
     if command == "run" and "--resume" in rest:
         return [command, *rest, "--trials", "7"]
     if command == "run":
-        return [command, *rest, "--trials", "2", "--workers", "2", *SHORT]
+        return [command, *rest, "--trials", "1", "--workers", "1", *SHORT]
     if command == "judge":
         return [command, *rest, *SHORT]
     if command == "probe":
