@@ -196,7 +196,7 @@ class Trainer:
 def keep_statistics(network: nn.Module) -> None:
     """Let the batch norms of a network in training apply what they know of mean and variance, and learn no more of it.
 
-    Their scales and shifts are still trained. Krishnamoorthi, arXiv:1806.08342 (2018), section 3.2.2.
+    Their scales and shifts are still trained. Krishnamoorthi, arXiv:1806.08342 (2018), for networks of levels.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

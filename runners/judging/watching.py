@@ -23,11 +23,11 @@ from spikefront.runners.failures import one_line
 from spikefront.runners.judging.events import event_numbers
 from spikefront.runners.judging.hooks import listening
 from spikefront.runners.judging.judge import Judging, refuse_infinite
+from spikefront.runners.judging.learning_rate import steps_of
 from spikefront.runners.judging.measuring import measuring_batch
 from spikefront.runners.judging.network import Network
 from spikefront.runners.judging.passes import divided
 from spikefront.runners.judging.seeding import fixed_randomness
-from spikefront.runners.judging.learning_rate import steps_of
 from spikefront.runners.judging.training import laid_out
 from spikefront.searchspace import Candidate
 from spikefront.searchspace.retraining import INPUT, READOUT, ConvertedLayer, LayerEpoch, Retraining

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from tests.plugins.neurons.perceptrons import perceptron
 from torch import Tensor
 
 from spikefront.plugins import Add, Kind, MaxPool, Operations, Signal, Synapse, load_registry
+from spikefront.plugins.bases.stepwise import Stepwise
 from spikefront.plugins.neurons.i_lif import unit_spikes
 from spikefront.plugins.neurons.sigma_delta import SigmaDelta, SigmaDeltaConfig
 from spikefront.plugins.surrogates.atan import ATan
@@ -54,6 +56,23 @@ def test_the_sum_is_never_off_by_more_than_half_a_step(beta: float, step: float,
     v = potentials(current, beta)
     sent = step * neuron(beta=beta, step=step, rectified=rectified)(current, 400).cumsum(0)
     assert (sent - (v.relu() if rectified else v)).abs().max() <= step / 2 + 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("beta", "step"), [(0.0, 0.25), (0.0, 0.01), (0.5, 0.05), (0.9, 0.25), (1.0, 2.0)])
+def test_a_run_is_its_steps_and_so_is_its_gradient(beta: float, step: float, dtype: torch.dtype) -> None:
+    """Halves of a step are rounded by where the sum stands."""
+    drawn = torch.Generator().manual_seed(0)
+    current = torch.randn(60, 2, 30, dtype=dtype, generator=drawn)
+    current[:, :, ::3] = (current[:, :, ::3] / step * 2).round() * step / 2
+    weight, one = torch.randn(60, 2, 30, dtype=dtype, generator=drawn), neuron(beta=beta, step=step)
+    gradients, counts = [], []
+    for run in (one.forward, partial(Stepwise.forward, one)):
+        leaf = current.clone().requires_grad_()
+        counts.append(run(leaf, 60))
+        gradients += torch.autograd.grad((counts[-1] * weight).sum(), leaf)
+    assert torch.equal(*counts)
+    torch.testing.assert_close(*gradients)
 
 
 def test_an_open_loop_drifts_from_its_potential() -> None:

@@ -9,7 +9,7 @@ import torch
 from spikefront.plugins import Data, Registry
 from spikefront.runners.judging.network import assemble
 from spikefront.runners.judging.training import Trainer
-from spikefront.searchspace import Candidate, Schedule, Space, UsageError, from_flat, parse_set
+from spikefront.searchspace import Candidate, Space, UsageError, from_flat, parse_set
 
 
 def candidate(registry: Registry, **flat: object) -> Candidate:
