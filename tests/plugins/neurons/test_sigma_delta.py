@@ -66,13 +66,14 @@ def test_a_run_is_its_steps_and_so_is_its_gradient(beta: float, step: float, dty
     current = torch.randn(60, 2, 30, dtype=dtype, generator=drawn)
     current[:, :, ::3] = (current[:, :, ::3] / step * 2).round() * step / 2
     weight, one = torch.randn(60, 2, 30, dtype=dtype, generator=drawn), neuron(beta=beta, step=step)
-    gradients, counts = [], []
+    gradients: list[Tensor] = []
+    counts: list[Tensor] = []
     for run in (one.forward, partial(Stepwise.forward, one)):
         leaf = current.clone().requires_grad_()
         counts.append(run(leaf, 60))
         gradients += torch.autograd.grad((counts[-1] * weight).sum(), leaf)
-    assert torch.equal(*counts)
-    torch.testing.assert_close(*gradients)
+    assert torch.equal(counts[0], counts[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 def test_an_open_loop_drifts_from_its_potential() -> None:
