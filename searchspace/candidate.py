@@ -106,8 +106,6 @@ class Schedule:
     """Leave out the last batch of an epoch where it is not full."""
     truncation: Annotated[int, Int(0, 100_000), PINNED] = 0
     """Time steps K of the parts that the gradient does not leave, of which a training step holds one; 0 for all T."""
-    norm_epochs: Annotated[int, Int(0, 10_000), PINNED] = 0
-    """Epochs in which batch norms take mean and variance of each batch; later they keep what they have; 0 for all."""
     precision: Annotated[str, Choice(("fp32", "bf16")), PINNED] = "fp32"
     """Floats of convolutions and linear layers in training; membrane potentials and the trained network are fp32."""
 

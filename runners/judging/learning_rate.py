@@ -20,31 +20,28 @@ class Decay:
     Args:
         optimizer: the optimiser, with the rates at the start.
         share: learning rate, as a share of that at the start, by the number of steps made.
-
-    Attributes:
-        steps: training steps made.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, share: Callable[[int], float]) -> None:
         self._optimizer = optimizer
         self._start = [float(group["lr"]) for group in optimizer.param_groups]
         self._share = share
-        self.steps = 0
+        self._steps = 0
 
     def step(self) -> None:
         """Set the rates for the next training step."""
-        self.steps += 1
-        share = self._share(self.steps)
+        self._steps += 1
+        share = self._share(self._steps)
         for group, start in zip(self._optimizer.param_groups, self._start, strict=True):
             group["lr"] = start * share
 
     def state_dict(self) -> dict[str, int]:
         """Return what ``load_state_dict`` takes."""
-        return {"last_epoch": self.steps}
+        return {"last_epoch": self._steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on after the steps of a state; the rates themselves are the optimiser's."""
-        self.steps = int(state["last_epoch"])
+        self._steps = int(state["last_epoch"])
 
 
 def steps_of(schedule: Schedule, samples: int) -> int:

@@ -80,8 +80,6 @@ class Trainer:
                 then, and would pass for one that has learnt nothing.
         """
         self.network.train()
-        if 0 < self._schedule.norm_epochs <= self._epochs_done:
-            keep_statistics(self.network)
         device = self.network.device
         total = torch.zeros((), device=device)
         steps, mixed = 0, mixed_epoch(self._schedule)
@@ -120,10 +118,6 @@ class Trainer:
 
         apart = partial(precision_of, self._schedule)
         return truncated_backward(self.network, laid_out(batch.inputs), self._schedule.truncation, loss_of, apart)
-
-    @property
-    def _epochs_done(self) -> int:
-        return self._decay.steps // steps_of(self._schedule, len(self._samples))
 
     @property
     def _in_parts(self) -> bool:
@@ -191,16 +185,6 @@ class Trainer:
         order = self._samples[torch.randperm(len(self._samples), generator=self._order)]
         used = steps_of(self._schedule, len(order)) * self._schedule.batch
         return order[:used].to(self._data.inputs.device)
-
-
-def keep_statistics(network: nn.Module) -> None:
-    """Let the batch norms of a network in training apply what they know of mean and variance, and learn no more of it.
-
-    Their scales and shifts are still trained. Krishnamoorthi, arXiv:1806.08342 (2018), for networks of levels.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 def one_ahead(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterator[Loaded]:

@@ -56,7 +56,6 @@ GAC_ON_CIFAR10: Final[dict[str, Value]] = {
     "training.mix_by": "epoch",
     "training.drop_last": False,
     "training.truncation": 0,
-    "training.norm_epochs": 0,
     "training.precision": "fp32",
 }
 TCJA_ON_DVS128: Final[dict[str, Value]] = {
@@ -103,7 +102,6 @@ TCJA_ON_DVS128: Final[dict[str, Value]] = {
     "training.mix": "none",
     "training.drop_last": True,
     "training.truncation": 0,
-    "training.norm_epochs": 0,
     "training.precision": "fp32",
 }
 

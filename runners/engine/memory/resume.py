@@ -108,7 +108,7 @@ def _is_of_another(name: str, space: Space, energy_model: str) -> bool:
 
 
 def _was_added(name: str) -> bool:
-    added = ("optimizer.sgd.decay_all", "mix_by", "drop_last", "precision", "truncation", "norm_epochs")
+    added = ("optimizer.sgd.decay_all", "mix_by", "drop_last", "precision", "truncation")
     return name.startswith("training.loss") or name in {f"training.{each}" for each in added}
 
 
