@@ -66,10 +66,12 @@ class SigmaDelta(Stepwise):
         return False
 
     def forward(self, current: Tensor, steps: int) -> Tensor:
+        if not torch.is_grad_enabled():  # the steps are a graph that can be exported
+            return super().forward(current, steps)
         current = current.expand(steps, *current.shape[1:])
         target = self._rectified(self._potentials(current) if self.config.beta else current) / self.config.step
         received = target + (_sent(target) - target).detach()  # exact: what was sent is at most 1/2 away
-        return torch.cat([received[:1], received[1:] - received[:-1]])
+        return received - torch.cat([torch.zeros_like(received[:1]), received[:-1]])  # in the layout of the current
 
     def _potentials(self, current: Tensor) -> Tensor:
         held = [current[0]]
