@@ -150,8 +150,9 @@ class Folder:
         named = [re.sub(r"^digits-(1|20261130-081138)(?=$|/)", SEARCH, word) for word in words]
         named = [re.sub(rf"^{SEARCH}/\d+(?:@\d+)?$", f"{SEARCH}/{self.member}", word) for word in named]
         named = [re.sub(r"^[0-9a-f]{32}$", self.run_id, word) for word in named]
-        if named[0] in ("pareto", "recommend", "confirm", "twin", "report") and named[1].startswith("--"):
-            named = named if "--search" in named else [named[0], SEARCH, *named[1:]]  # else the last one
+        asks = named[0] in ("pareto", "recommend", "confirm", "twin", "report") and "--search" not in named
+        if asks and all(word.startswith("--") for word in named[1:2]):
+            named.insert(1, SEARCH)  # or it would be the last one, of another test
         if named[:2] == ["results", "import"]:  # each into a store of its own
             named = ["results", "import", "OTHER.zip", "--tracking-uri", f"sqlite:///of-{named[2]}.db"]
         return [STANDS_FOR.get(word, word) for word in named]
