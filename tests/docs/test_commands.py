@@ -164,7 +164,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return Folder(tmp_path_factory.mktemp("user"))
 
 
-@pytest.mark.parametrize("line", shown())
+@pytest.mark.parametrize("line", shown(), ids=str)
 def test_a_command_of_a_page_runs(line: str, folder: Folder) -> None:
     words = shown()[line]
     if "backbone=mine,convnet" in words:
