@@ -44,8 +44,6 @@ SEARCH: Final = "digits-1"
 SHORT: Final = ("--set", "training.epochs=1", "--set", "training.subset=64")
 VALUED: Final = ("--trials", "--time", "--epochs", "--seeds", "--workers")
 """Options of how much is done, which the tests choose."""
-
-
 NO_DATA: Final = re.compile(r"--data-dir (DATA|FOLDER): no |give --data-dir ")
 """What a command says whose data are not here, after it has read all its options."""
 
@@ -103,19 +101,7 @@ class Folder:
         shutil.copytree(ROOT / "examples", path / "examples")
         self._write_files()
         named = [f"--set={setting}" for setting in ("backbone=mlp", "coding=rate", "neuron=lif", "steps=4..8")]
-        begun = [
-            "run",
-            "--task",
-            "digits",
-            "--name",
-            SEARCH,
-            "--trials",
-            "6",
-            "--no-cuts",
-            *named,
-            "--set",
-            "training.epochs=3",
-        ]
+        begun = ["run", "--task", "digits", "--name", SEARCH, *["--trials", "6", "--epochs", "3", "--no-cuts"], *named]
         assert self.run(begun).returncode == 0
         assert self.run(["run", "--task", "digits", "--name", "OTHER", *named, "--trials", "2", *SHORT]).returncode == 0
         assert self.run(["results", "export", "OTHER", "--to", "OTHER.zip"]).returncode == 0
