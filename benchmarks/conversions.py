@@ -39,6 +39,17 @@ CODINGS: dict[str, tuple[int, ...]] = {
 }
 VARIANTS: dict[str, dict[str, object]] = {
     "ttfs-conversion 16 analog": {"coding": "ttfs-conversion", "steps": 16, "coding.ttfs-conversion.input": "analog"},
+    **{
+        f"{coding} {steps}, least error": {"coding": coding, "steps": steps, f"coding.{coding}.scale": "least-error"}
+        for coding in ("ttfs-conversion", "rate-conversion")
+        for steps in CODINGS[coding]
+    },
+    "ttfs-conversion 16 analog, least error": {
+        "coding": "ttfs-conversion",
+        "steps": 16,
+        "coding.ttfs-conversion.input": "analog",
+        "coding.ttfs-conversion.scale": "least-error",
+    },
     "ttfs 16, ceiling 3": {"coding": "ttfs", "steps": 16, "coding.ttfs.ceiling": 3.0},
 }
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from spikefront.plugins import Backbone, Coding, Kind, Neuron, Operations, Signal, Site, Surrogate, Synapse, hookimpl
 from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
+from spikefront.plugins.bases.levels import LevelsConfig
 from spikefront.plugins.codings.css import CSS, CSSConfig
 from spikefront.plugins.codings.differential_conversion import DifferentialConversion
 from spikefront.plugins.codings.rate_conversion import RateConversion
@@ -78,7 +79,7 @@ class HybridConversion(Conversion):
         base = ConversionConfig(percentile, granularity)
         given = "analog" if self.config.input == "analog" else "ttfs"
         self._codes: Mapping[str, Conversion] = {
-            "rate": RateConversion(base, steps=self.steps),
+            "rate": RateConversion(LevelsConfig(percentile, granularity), steps=self.steps),
             "css": CSS(CSSConfig(percentile, granularity), steps=self.steps),
             "ttfs": TTFSConversion(TTFSConversionConfig(percentile, granularity, input=given), steps=self.steps),
             "differential": DifferentialConversion(base, steps=self.steps),

@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Coding, hookimpl
-from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.bases.levels import LevelConversion
 from spikefront.searchspace import Choice, Domain, Int
 
 
-class RateConversion(Conversion):
+class RateConversion(LevelConversion):
     """Firing rates, converted from an ANN."""
 
     name = "rate-conversion"
     step_range = Int(4, 128, log=True)
     neurons: ClassVar[frozenset[str] | None] = frozenset({"if"})
     requires: ClassVar[Mapping[str, Domain]] = {
-        **Conversion.requires,
+        **LevelConversion.requires,
         "neuron.if.reset": Choice(("soft",)),  # a hard reset forgets what is above the threshold
         "neuron.if.start": Choice((0.5,)),  # rounds to the nearest count instead of down
     }

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from spikefront.plugins import Coding, Kind, Neuron, Operations, Signal, SiteInfo, Surrogate, hookimpl
 from spikefront.plugins.bases.conversion import Activations
+from spikefront.plugins.bases.levels import levelled
 from spikefront.plugins.codings.ttfs_conversion import TTFSConversion
 from spikefront.searchspace import PINNED, Choice, Float, Int
 
@@ -36,19 +37,6 @@ class TTFSConfig:
     """Whether each input fires once, so that the first layer only adds, or is a current, which it multiplies."""
     bits: Annotated[int, Int(2, 16), PINNED] = 10
     """Binary digits of a weight below one level, of the layer with the smallest levels; fewer where sums need them."""
-
-
-def levelled(values: Tensor, steps: int, rounding: float) -> Tensor:
-    """Return values rounded to S levels of 1 and clamped to [0, 1], with the gradient of the clamped values.
-
-    Args:
-        values: of any shape.
-        steps: levels S.
-        rounding: what is added before rounding down, in levels.
-    """
-    clamped = values.clamp(0, 1)
-    level = (values.detach() * steps + rounding).floor().clamp(0, steps)
-    return clamped + (level / steps - clamped).detach()
 
 
 class Levels(Neuron):
@@ -110,10 +98,10 @@ class TTFS(TTFSConversion):
     )
 
     def ann_coding(self) -> Coding:
-        return Activations() if self.config.input == "analog" else LevelledInput(self.steps, self._rounding)
+        return Activations() if self.config.input == "analog" else LevelledInput(self.steps, self.rounding)
 
     def ann_neuron(self) -> Neuron:
-        return Levels(self.steps, self.config.ceiling, self._rounding)
+        return Levels(self.steps, self.config.ceiling, self.rounding)
 
     def initial_scale(self, site: SiteInfo) -> Tensor:
         return torch.ones(1, 1)

@@ -10,7 +10,7 @@ Max pooling is the first spike of several. The input is coded by the same rule (
 
 Reference: Stanojevic et al., "High-performance deep spiking neural networks with 0.3 spikes per neuron", Nature
 Communications 15 (2024), for the map between ReLU networks and spike times, which is in continuous time there. The
-quantised form, the scales by percentiles and the rounding of weights are **reconstructed**.
+quantised form, the scales and the rounding of weights are **reconstructed**.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import torch
 from torch import Tensor
 
 from spikefront.plugins import Backbone, Coding, Kind, Neuron, Operations, Signal, Site, hookimpl
-from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
+from spikefront.plugins.bases.levels import LevelConversion, LevelsConfig
 from spikefront.plugins.bases.windows import EXACT_BITS, WholeSynapse, in_windows, integrated, preload, reached
 from spikefront.plugins.neurons.ttfs import TTFS, TTFSConfig, comparisons
 from spikefront.searchspace import PINNED, Choice, Domain, Int, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class TTFSConversionConfig(ConversionConfig):
+class TTFSConversionConfig(LevelsConfig):
     """Hyperparameters of TTFS conversion; the rounding of levels is the neuron's."""
 
     input: Annotated[str, Choice(("ttfs", "analog"))] = "ttfs"
@@ -40,7 +40,7 @@ class TTFSConversionConfig(ConversionConfig):
     """Binary digits of a weight below one level, of the layer with the smallest levels; fewer where sums need them."""
 
 
-class TTFSConversion(Conversion):
+class TTFSConversion(LevelConversion):
     """One spike per neuron, whose time is the activation, converted from an ANN."""
 
     name = "ttfs-conversion"
@@ -60,12 +60,12 @@ class TTFSConversion(Conversion):
 
     def __init__(self, config: TTFSConversionConfig | None = None, *, steps: int) -> None:
         super().__init__(config, steps=steps)
-        self._rounding = TTFSConfig().rounding
+        self.rounding = TTFSConfig().rounding
 
     def bind(self, neuron: Neuron) -> None:
         if not isinstance(neuron, TTFS):
             raise UsageError(f"coding 'ttfs-conversion' needs neuron ttfs, not {neuron.name!r}")
-        self._rounding = neuron.config.rounding
+        self.rounding = neuron.config.rounding
 
     def shares(self) -> Tensor:
         return preload(self.steps)
@@ -79,7 +79,7 @@ class TTFSConversion(Conversion):
     def encode(self, x: Tensor) -> Signal:
         if self.config.input == "analog":
             return super().encode(x)
-        levels = (x * self.steps + self._rounding).floor().clamp(0, self.steps)
+        levels = (x * self.steps + self.rounding).floor().clamp(0, self.steps)
         spikes = torch.stack([(levels == self.steps - t).to(x) for t in range(self.steps)])
         return Signal(spikes, self.steps, Kind.BINARY, x.new_full((1,), 1 / self.steps))
 

@@ -192,13 +192,16 @@ def conversion(case: Case) -> Cause | None:
         f"(error {worst.error:.0%}, {worst.rate:.2g} spikes per neuron and step)"
     )
     percentile, _ = case.of("coding", "percentile")
-    if worst.clipped > _FEW:
+    scale, chosen = case.of("coding", "scale")
+    balanced = chosen == "least-error"  # which cuts off as much as that number of levels makes worth it
+    if worst.clipped > _FEW and not balanced:
         return Cause(
             "conversion", f"{told}, and cuts {worst.clipped:.0%} of them off", f"Raise {case.told(percentile)}"
         )
     steps = int(case.flat["steps"])
     levels = f"{steps} step{'s tell' if steps > 1 else ' tells'} too few values apart"
-    return Cause("conversion", told, f"{levels}: take more {case.told('steps')}, or lower {case.told(percentile)}")
+    other = f"change {case.told(scale)}" if balanced else f"lower {case.told(percentile)}"
+    return Cause("conversion", told, f"{levels}: take more {case.told('steps')}, or {other}")
 
 
 def silent(case: Case) -> Cause | None:

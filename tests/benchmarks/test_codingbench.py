@@ -42,6 +42,7 @@ GRID = {
             "rate-conversion": {
                 "steps": [4, 8], "neuron": "if", "neuron.lif.threshold": 1.0,
                 "coding.rate-conversion.percentile": 99.9, "coding.rate-conversion.granularity": "layer",
+                "coding.rate-conversion.scale": "percentile",
             },
         },
     }

@@ -272,10 +272,16 @@ def test_a_silent_code_is_named_before_the_layers_that_it_does_not_drive(registr
 
 
 @pytest.mark.parametrize(
-    ("clipped", "change"), [(0.2, "Raise coding.rate-conversion.percentile (99.9 here)"), (0.0, "8 steps tell")]
+    ("clipped", "scale", "change"),
+    [
+        (0.2, "percentile", "Raise coding.rate-conversion.percentile (99.9 here)"),
+        (0.0, "percentile", "8 steps tell too few values apart: take more steps (8 here), or lower coding.rate-conv"),
+        (0.2, "least-error", "8 steps tell too few values apart: take more steps (8 here), or change coding.rate-conv"),
+    ],
 )
-def test_a_conversion_names_the_layer_that_loses(registry: Registry, clipped: float, change: str) -> None:
-    flat = from_flat({"task": "digits", "coding": "rate-conversion", "backbone": "mlp", "steps": 8}, registry).flat()
+def test_a_conversion_names_the_layer_that_loses(registry: Registry, clipped: float, scale: str, change: str) -> None:
+    wanted = {"task": "digits", "coding": "rate-conversion", "backbone": "mlp", "steps": 8}
+    flat = from_flat({**wanted, "coding.rate-conversion.scale": scale}, registry).flat()
     history = ({"loss": 0.1, "quality": 0.2, "ann_quality": 0.9},)
     kept = (
         ConvertedLayer(FIRST, 0.4, 0.39, 0.1, error=0.1, clipped=0.0),

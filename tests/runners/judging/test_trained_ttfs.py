@@ -9,7 +9,7 @@ import torch
 from tests.runners.judging import conversions
 
 from spikefront.plugins import Registry, SearchData
-from spikefront.plugins.codings.ttfs import levelled
+from spikefront.plugins.bases.levels import levelled
 from spikefront.runners.judging.conversion import ann_key
 from spikefront.searchspace import from_flat
 

@@ -75,6 +75,7 @@ def clamp_network(judging: Judging, x: Tensor, steps: int) -> Tensor:
         {"backbone": "convnet", "backbone.convnet.pool": "avg", "steps": 12},
         {"steps": 64, "coding.ttfs-conversion.granularity": "layer", "coding.ttfs-conversion.bits": 16},
         {"steps": 8, "coding.ttfs-conversion.bits": 3},
+        {"steps": 4, "coding.ttfs-conversion.scale": "least-error"},
     ],
     ids=lambda more: "-".join(map(str, more.values())),
 )
