@@ -60,7 +60,7 @@ class Space:
             raise UnknownName("task", task, catalogue.options("task"))
         self._check_patterns()
         self._names = {family: self._names_of(family) for family in FAMILIES}
-        self._steps = {coding: self._steps_of(coding) for coding in self._names["coding"]}
+        self._steps = {coding: self.steps_domain(coding) for coding in self._names["coding"]}
         self._combinations = self._combine()
         self._fitting: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._check_domains()
@@ -79,8 +79,8 @@ class Space:
         assert isinstance(domain, Choice)
         return tuple(map(str, domain.choices))
 
-    def _steps_of(self, coding: str) -> Domain | None:
-        """Part of the coding's steps that the narrowings keep; None when nothing is left."""
+    def steps_domain(self, coding: str) -> Domain | None:
+        """Return the part of a coding's steps that the narrowings keep; None when nothing is left."""
         narrowings = [narrowing for narrowing in self._narrowings if narrowing.matches("steps")]
         named = any(narrowing.bounds is None for narrowing in narrowings)
         known = self._catalogue.open_steps if named else self._catalogue.steps

@@ -27,6 +27,7 @@ from spikefront.runners.engine.settings import SearchSettings, check_folder, ref
 from spikefront.runners.judging.augmentation import refuse_misfit
 from spikefront.runners.judging.precision import refuse_slow
 from spikefront.searchspace import SearchInfo, Space, Trial
+from spikefront.searchspace.narrowing import members
 
 _ENOUGH: Final = 10
 """Gradient steps; with fewer quality stays near chance, whatever is trained."""
@@ -111,8 +112,8 @@ class SearchPlan:
         default = self.space.default()
         if not self.settings.address:
             refuse_slow(default.training.schedule)
-        if default.training.schedule.truncation:
-            for names in self.space.combinations:
+        for names in self.space.combinations:
+            if 0 < default.training.schedule.truncation < max(members(self.space.steps_domain(names["coding"]))):
                 self.registry.refuse_truncated(names["coding"], names["neuron"], names["backbone"])
         data = self.task.search_data(self.settings.data_folder, default.steps)
         shape = tuple(self.task.prepare(data.train.inputs[:1]).shape[1:])

@@ -104,8 +104,13 @@ def test_truncation_of_what_is_not_trained_in_parts_is_refused_before_the_search
         match=r"training.truncation: neuron '.*' defines no step\(\).*neurons that hand their state on: .*lif",
     ):
         plan.read_data()
-    named = SearchSettings("mnist1d", space=[*space, "neuron=lif,adlif"], name="s", folder=tmp_path)
-    assert len(SearchPlan(named, registry).read_data().train) == 3200
+    whole = ["training.truncation=40", *space[1:], "steps=40"]  # a part is all there is
+    for fit in ([*space, "neuron=lif,adlif"], whole):
+        named = SearchSettings("mnist1d", space=fit, name="s", folder=tmp_path)
+        assert len(SearchPlan(named, registry).read_data().train) == 3200
+    longer = SearchSettings("mnist1d", space=[*whole[:-1], "steps=40,80"], name="s", folder=tmp_path)
+    with pytest.raises(UsageError, match=r"training.truncation: neuron"):
+        SearchPlan(longer, registry).read_data()
 
 
 @pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
