@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikefront.plugins import Backbone, MaxPool, Neuron, SiteInfo, Synapse
-from spikefront.plugins.bases.conversion import Conversion, ConversionConfig
+from spikefront.plugins.bases.conversion import Conversion
+from spikefront.plugins.bases.levels import LevelsConfig
 from spikefront.plugins.codings.css import CSS, CSSConfig
 from spikefront.plugins.codings.phase_conversion import PhaseConversion
 from spikefront.plugins.codings.rate_conversion import RateConversion
@@ -45,7 +46,7 @@ def test_what_is_encoded_is_decoded(steps: int, base: float, period: int, x: flo
 
 @pytest.mark.parametrize("percentile", [99.0, 99.9, 100.0])
 def test_layer_scale_is_the_percentile_of_all_activations(percentile: float) -> None:
-    coding = RateConversion(ConversionConfig(percentile, "layer"), steps=8)
+    coding = RateConversion(LevelsConfig(percentile, "layer"), steps=8)
     activations = torch.randn(20, 3, 10, 10).relu()
     scale = coding.initial_scale(SITE)
     coding.calibrate(scale, activations)
@@ -55,7 +56,7 @@ def test_layer_scale_is_the_percentile_of_all_activations(percentile: float) -> 
 
 
 def test_channel_scale_is_each_channels_percentile() -> None:
-    coding = RateConversion(ConversionConfig(100.0, "channel"), steps=8)
+    coding = RateConversion(LevelsConfig(100.0, "channel"), steps=8)
     activations = torch.rand(20, 3, 10, 10) * torch.tensor([1.0, 2.0, 5.0]).view(3, 1, 1)
     scale = coding.initial_scale(SITE)
     coding.calibrate(scale, activations)
@@ -63,7 +64,7 @@ def test_channel_scale_is_each_channels_percentile() -> None:
 
 
 def test_channel_that_never_fires_keeps_a_scale_of_one() -> None:
-    coding = RateConversion(ConversionConfig(99.0, "channel"), steps=8)
+    coding = RateConversion(LevelsConfig(99.0, "channel"), steps=8)
     activations = torch.zeros(20, 3, 10, 10)
     activations[0, 1, 0, 0] = 0.25  # rarer than the percentile
     scale = coding.initial_scale(SITE)
