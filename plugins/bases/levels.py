@@ -34,7 +34,7 @@ class LevelsConfig(ConversionConfig):
     """Hyperparameters of calibration, where trains carry levels."""
 
     scale: Annotated[str, Choice(("percentile", "least-error"))] = "percentile"
-    """What the largest level stands for: the percentile, or what rounds with the least squared error, that at most."""
+    """What the largest level stands for: the percentile, or the scale up to it that has the least squared error."""
 
 
 def levelled(values: Tensor, steps: int, rounding: float) -> Tensor:
